@@ -1,0 +1,6 @@
+"""The command line `keras-resnet`: one module a command, imported light and run heavy.
+
+Nothing here imports TensorFlow before a command runs, so that help and version answer at once.
+"""
+
+from keras_resnet.cli.main import main as main

@@ -1,0 +1,61 @@
+"""The whole way on real handwritten digits: train, evaluate, export, run the exported files, compare.
+
+Trains ResNet-8 on the 1,797 digits that ship with scikit-learn, and writes everything to one folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", type=Path, default=Path("saved_models/demo"), help="default: saved_models/demo")
+    command.add_argument("--epochs", type=int, help="default: the digits recipe's")
+    command.add_argument("--seed", type=int, default=0, help="default: 0")
+    command.add_argument("--overwrite", action="store_true", help="replace the demo that the folder holds")
+
+
+def run(options: argparse.Namespace) -> int:
+    from importlib.util import find_spec
+
+    from keras_resnet.errors import MissingExtraError
+
+    # Before minutes of training, not after.
+    if find_spec("ai_edge_litert") is None or find_spec("matplotlib") is None:
+        raise MissingExtraError("the demo", "demo")
+
+    from keras_resnet.cli.show import show_evaluation, table
+    from keras_resnet.data.source import Source, load_data
+    from keras_resnet.evaluation.comparison import COLUMNS, compare, write_comparison
+    from keras_resnet.evaluation.report import report_run
+    from keras_resnet.export.export import FORMATS, export_run
+    from keras_resnet.runs.run import Run, is_run
+    from keras_resnet.training.fit import fit_planned, plan
+    from keras_resnet.training.progress import Progress
+    from keras_resnet.training.recipe import recipe_for
+
+    source = Source("digits", seed=options.seed)
+    recipe = recipe_for("digits").but(epochs=options.epochs, seed=options.seed)
+    comparison_file = options.out / "comparison.json"
+    progress = Progress()
+    if is_run(options.out) and not comparison_file.exists() and Run(options.out).status == "finished":
+        # Trained, then stopped before the exports: go on from there.
+        finished, data = Run(options.out), load_data(source)
+    else:
+        planned = plan(recipe, source, options.out, overwrite=options.overwrite)
+        data = load_data(source)
+        finished = fit_planned(planned, data, progress)
+    report = report_run(finished, data)
+    show_evaluation(report.evaluation, report.files)
+    predictors = [report.evaluation.predictor]
+    for file_format in FORMATS:
+        progress.console.print(f"exporting {file_format} and running it on the test images", markup=False)
+        predictors.append(export_run(finished, file_format, data=data).predictor)
+    rows = compare(predictors, data.test)
+    write_comparison(rows, comparison_file)
+    print()
+    table(f"{recipe.model} on the {len(data.test)} test digits", COLUMNS, [row.cells() for row in rows])
+    print("latency: median milliseconds for one image at batch 1 on this machine; TFLite on one thread")
+    print(f"everything lies in {finished.path}")
+    return 0

@@ -1,0 +1,50 @@
+"""Evaluate a finished run, or a file exported from it, on its test images or on other data.
+
+Figures go to the run's `evaluation/` folder and onto the screen.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a finished run")
+    command.add_argument("--artifact", type=Path, metavar="FILE", help="a .keras, SavedModel or .tflite made from it")
+    command.add_argument("--data", metavar="SOURCE", help="digits, tfds:NAME or folder:PATH instead of the run's own")
+    command.add_argument("--data-dir", type=Path, help="for tfds: a prepared folder, read with no network")
+    command.add_argument("--limit", type=int, metavar="N", help="with --data: use at most N images, by class")
+    command.add_argument("--split", choices=("train", "validation", "test", "all"), help="default: test")
+
+
+def run(options: argparse.Namespace) -> int:
+    from keras_resnet.cli.show import show_evaluation
+    from keras_resnet.data.source import Source
+    from keras_resnet.errors import UsageError
+    from keras_resnet.evaluation.evaluate import evaluate, load_run_data
+    from keras_resnet.evaluation.report import report_run
+    from keras_resnet.inference.predictors import open_predictor
+    from keras_resnet.runs.run import Run
+    from keras_resnet.training.progress import Progress
+
+    if not options.data and (options.data_dir or options.limit):
+        raise UsageError("--data-dir and --limit go with --data; without it the run's own data are used")
+    finished = Run.at(options.run_folder, finished=True)
+    reading = Progress().reading
+    if not (options.artifact or options.data or options.split):
+        report = report_run(finished, progress=reading)
+        show_evaluation(report.evaluation, report.files)
+        return 0
+    predictor = open_predictor(options.artifact or finished)
+    if options.data:
+        data_dir = str(options.data_dir) if options.data_dir else None
+        source = Source(options.data, data_dir=data_dir, limit=options.limit)
+        evaluation = evaluate(predictor, source, split=options.split, progress=reading)
+    else:
+        evaluation = evaluate(predictor, load_run_data(finished, reading), split=options.split)
+    # One folder for each question asked, so that none overwrites another's answer.
+    parts = [options.artifact.name if options.artifact else "", options.data and source.short_name, options.split]
+    folder = finished.path / "evaluation" / "-".join(part for part in parts if part)
+    show_evaluation(evaluation, evaluation.write(folder))
+    return 0

@@ -1,0 +1,31 @@
+"""Export a finished run to another format and verify the file against the model it came from."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+FORMATS = ("tflite-int8", "tflite-float", "saved_model")
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a finished run")
+    command.add_argument("--format", choices=FORMATS, required=True)
+    command.add_argument("--out", type=Path, help="where to (default: the run's exports/ folder)")
+
+
+def run(options: argparse.Namespace) -> int:
+    from keras_resnet.export.export import export_run
+    from keras_resnet.training.progress import Progress
+
+    exported = export_run(options.run_folder, options.format, options.out, progress=Progress().reading)
+    checked = exported.verification
+    size = exported.predictor.size_in_bytes or 0
+    print(f"wrote {exported.path} ({size:,} bytes)")
+    print(
+        f"verified on {checked.images} validation images: the class agrees with the Keras model on "
+        f"{checked.agreement:.2%}; logits differ by at most {checked.largest_difference:.3g} of a range of "
+        f"{checked.logit_range:.3g}"
+    )
+    print(f"test it: keras-resnet evaluate {options.run_folder} --artifact {exported.path}")
+    return 0

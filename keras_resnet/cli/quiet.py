@@ -1,0 +1,52 @@
+"""Keep what TensorFlow and its libraries report about themselves off a user's screen."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet(silence: bool = True) -> Iterator[None]:
+    """Drop native log lines and library warnings; what Python code prints still arrives.
+
+    Native code writes to file descriptor 2, some of it before any log level can be set. So the
+    descriptor is pointed elsewhere, and Python's `sys.stderr` to where it pointed.
+
+    Args:
+        silence: False changes nothing.
+    """
+    if not silence:
+        yield
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    own_stream = sys.stderr
+    own_stream.flush()
+    visible = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
+    try:
+        if _descriptor(own_stream) == 2:  # not where a test has put an object of its own
+            sys.stderr = os.fdopen(visible, "w", buffering=1, closefd=False, errors="backslashreplace")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.stderr.flush()
+        sys.stderr = own_stream
+        os.dup2(visible, 2)
+        os.close(visible)
+
+
+def _descriptor(stream: object) -> int | None:
+    try:
+        return int(stream.fileno())  # type: ignore[attr-defined]
+    except (AttributeError, OSError, ValueError):
+        return None

@@ -1,0 +1,52 @@
+"""Figures as tables on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from keras_resnet.evaluation.evaluate import Evaluation
+
+MOST_CLASSES = 40
+
+
+def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print a table; every column but the first is aligned to the right."""
+    shown = Table(title=escape(title) if title else None, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        shown.add_column(column, justify="right" if number else "left", no_wrap=number > 0)
+    for row in rows:
+        shown.add_row(*(escape(cell) for cell in row))
+    console = Console(highlight=False)
+    if not console.is_terminal:  # a file or pipe has no screen to fit
+        console = Console(highlight=False, width=160)
+    console.print(shown)
+
+
+def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
+    """Print a model's figures: every class's if they are few, the worst ones if they are many."""
+    metrics = evaluation.metrics
+    rows = sorted(metrics.classes, key=lambda row: row.f1) if len(metrics.classes) > MOST_CLASSES else metrics.classes
+    left_out = len(rows) - MOST_CLASSES
+    table(
+        f"{evaluation.predictor.name} on {evaluation.data_name}",
+        ("class", "precision", "recall", "F1", "images"),
+        [
+            (row.name, f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}", str(row.images))
+            for row in rows[:MOST_CLASSES]
+        ],
+    )
+    if left_out > 0:
+        print(f"and {left_out} classes with better F1")
+    low, high = metrics.top1_interval
+    top5 = f"; top-5 {metrics.top5:.2%}" if metrics.top5 is not None else ""
+    print(
+        f"top-1 {metrics.top1:.2%} ({metrics.correct} of {metrics.images}; 95 % interval {low:.2%} to {high:.2%})"
+        f"{top5}; log loss {metrics.log_loss:.4f}"
+    )
+    for file in files:
+        print(f"wrote {file}")

@@ -1,0 +1,130 @@
+"""A folder of image files, one sub-folder a class; or such folders under train, validation and test."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.data.decode import SUFFIXES
+from keras_resnet.errors import DataError, listed
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+@dataclass(frozen=True)
+class FolderListing:
+    """What lies in an image folder, unread.
+
+    Args:
+        paths: Every image file, sorted by class and name.
+        names: Their paths relative to the folder.
+        labels: int64 (n,).
+        class_names: The sub-folders' names, sorted.
+        given: The positions of each split that the folder itself separates; empty without such.
+        notes: What was left out.
+    """
+
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    given: dict[str, np.ndarray]
+    notes: tuple[str, ...]
+
+
+def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> FolderListing:
+    """Find the images of a folder with one sub-folder a class, however deep below it.
+
+    Hidden files and folders are passed over. If the sub-folders are called train, val and test (or
+    such), their own sub-folders are the classes and the separation is kept.
+
+    Args:
+        path: The folder.
+        fewest_classes: How many classes there must be.
+
+    Raises:
+        DataError: The folder is missing, holds no images, one class only, or an empty class.
+    """
+    root = Path(path).expanduser()
+    if not root.exists():
+        raise DataError(f"there is no folder {root}")
+    if not root.is_dir():
+        raise DataError(f"{root} is a file; expected a folder with one sub-folder of images a class")
+    tops = _visible_folders(root)
+    separated = bool(tops) and {top.name.lower() for top in tops} <= SPLIT_FOLDERS.keys() and "train" in {
+        SPLIT_FOLDERS[top.name.lower()] for top in tops
+    }
+    parts = [(SPLIT_FOLDERS[top.name.lower()], top) for top in tops] if separated else [("", root)]
+    class_names = tuple(sorted({folder.name for _, part in parts for folder in _visible_folders(part)}))
+    if not class_names:
+        loose = sum(_is_image(file) for file in root.iterdir())
+        found = f"it holds {loose} images but no sub-folders" if loose else "it holds no images"
+        raise DataError(f"{root}: {found}; expected one sub-folder of images a class")
+
+    paths: list[Path] = []
+    labels: list[int] = []
+    parts_of: list[str] = []
+    others = 0
+    for label, class_name in enumerate(class_names):
+        before = len(paths)
+        for part_name, part in parts:
+            files = _files_below(part / class_name)
+            images = [file for file in files if _is_image(file)]
+            others += len(files) - len(images)
+            paths += images
+            labels += [label] * len(images)
+            parts_of += [part_name] * len(images)
+        if len(paths) == before and len(class_names) > 1:
+            raise DataError(
+                f"{root}: the class folder {class_name!r} holds no image "
+                f"({', '.join(sorted(SUFFIXES))} in any case); remove the folder or fill it"
+            )
+    if not paths:
+        raise DataError(f"{root}: no images ({', '.join(sorted(SUFFIXES))} in any case) in {listed(class_names)}")
+    if len(class_names) < fewest_classes:
+        raise DataError(f"{root}: one class only, {class_names[0]!r}; telling apart needs two sub-folders or more")
+    given = {
+        split: np.flatnonzero([part == split for part in parts_of]) for split in ("train", "validation", "test")
+    }
+    return FolderListing(
+        paths=tuple(paths),
+        names=tuple(file.relative_to(root).as_posix() for file in paths),
+        labels=np.array(labels, np.int64),
+        class_names=class_names,
+        given={name: positions for name, positions in given.items() if len(positions)} if separated else {},
+        notes=(f"{others} files that are no images by their extension were passed over",) if others else (),
+    )
+
+
+def _visible_folders(path: Path) -> list[Path]:
+    return sorted(item for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
+
+
+def _files_below(path: Path) -> list[Path]:
+    """Visible files, links followed, sorted; a folder linked into itself is visited once."""
+    found: list[Path] = []
+    visited: set[Path] = set()
+    for folder, subfolders, files in os.walk(path, followlinks=True):
+        real = Path(folder).resolve()
+        if real in visited:
+            subfolders.clear()
+            continue
+        visited.add(real)
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        found += [Path(folder, name) for name in files if not name.startswith(".")]
+    return sorted(found)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()

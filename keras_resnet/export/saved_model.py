@@ -1,0 +1,35 @@
+"""A SavedModel: raw pixels in, logits and probabilities out, no Keras needed to run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.atomic import write_folder_with
+from keras_resnet.runs.stamp import write_stamp
+
+
+def write_saved_model(model: keras.Model, preprocessing: Preprocessing, path: Path) -> Path:
+    """Export a model as a SavedModel folder.
+
+    Its signature `serving_default` takes `image`, uint8 (batch, height, width, channels), and
+    gives `logits` and `probabilities`, float32 (batch, number of classes).
+    """
+    import tensorflow as tf
+
+    def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = model(tf.cast(image, tf.float32), training=False)
+        return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+
+    def write(folder: Path) -> None:
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        spec = tf.TensorSpec((None, *preprocessing.input_shape), tf.uint8, name="image")
+        archive.add_endpoint("serve", serve, input_signature=[spec])
+        archive.write_out(str(folder), verbose=False)
+        write_stamp(folder, preprocessing)
+
+    write_folder_with(path, write)
+    return path

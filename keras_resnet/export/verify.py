@@ -1,0 +1,62 @@
+"""Is an exported file still the model it came from? Asked of the file itself, on real images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_resnet.errors import ModelError
+from keras_resnet.evaluation.metrics import agreement
+from keras_resnet.inference.predictors import Predictor
+
+FLOAT_TOLERANCE = 1e-3
+"""The largest difference of a logit between float runtimes, as a share of the logits' range."""
+
+LEAST_AGREEMENT = 0.9
+"""An INT8 file that agrees with its model on fewer images than this is broken, not merely coarse."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How an exported file compares with its model on the same images.
+
+    Args:
+        images: How many were compared.
+        agreement: The share on which both choose the same class.
+        largest_difference: Of any logit.
+        logit_range: From the lowest to the highest logit of the model.
+    """
+
+    images: int
+    agreement: float
+    largest_difference: float
+    logit_range: float
+
+
+def verify(exported: Predictor, reference: Predictor, images: np.ndarray, *, integer: bool) -> Verification:
+    """Run an exported file and its model on the same images.
+
+    Args:
+        exported: The file.
+        reference: The model it came from.
+        images: uint8 (n, height, width, channels).
+        integer: Whether the file is quantised, and so only has to agree on the class.
+
+    Raises:
+        ModelError: They differ by more than the format explains.
+    """
+    ours, theirs = reference.logits(images), exported.logits(images)
+    spread = float(ours.max() - ours.min())
+    found = Verification(len(images), agreement(ours, theirs), float(np.abs(ours - theirs).max()), spread)
+    if exported.preprocessing != reference.preprocessing:
+        raise ModelError(f"{exported.path} carries another preprocessing than its model")
+    broken = (
+        found.agreement < LEAST_AGREEMENT if integer else not found.largest_difference <= FLOAT_TOLERANCE * (spread or 1)
+    )
+    if broken:
+        raise ModelError(
+            f"{exported.path} is not the model it came from: on {len(images)} images the class agrees on "
+            f"{found.agreement:.1%}, logits differ by up to {found.largest_difference:.3g} of a range of {spread:.3g}"
+        )
+    return found

@@ -1,0 +1,216 @@
+"""One way to ask every kind of saved model: raw pixels in, logits out.
+
+Evaluation, verification and prediction use a `Predictor` and never ask which kind it is.
+"""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_resnet.errors import MissingExtraError, ModelError
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.run import Run, is_run
+from keras_resnet.runs.stamp import read_stamp
+
+if TYPE_CHECKING:
+    import keras
+
+BATCH = 64
+
+
+class Predictor(ABC):
+    """A model of any format.
+
+    Args:
+        name: For tables.
+        preprocessing: How its input is prepared, and its classes.
+        path: The file or folder; None for a model in memory.
+    """
+
+    def __init__(self, name: str, preprocessing: Preprocessing, path: Path | None) -> None:
+        self.name = name
+        self.preprocessing = preprocessing
+        self.path = path
+
+    @property
+    def size_in_bytes(self) -> int | None:
+        """On disk; None for a model in memory."""
+        if self.path is None:
+            return None
+        files = [self.path] if self.path.is_file() else [file for file in self.path.rglob("*") if file.is_file()]
+        return sum(file.stat().st_size for file in files)
+
+    @abstractmethod
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """Ask for uint8 (n, height, width, channels); receive float32 (n, number of classes)."""
+
+    @abstractmethod
+    def one(self, image: np.ndarray) -> Callable[[], object]:
+        """A call that runs the model on one image and nothing else, for measuring its time."""
+
+
+class KerasPredictor(Predictor):
+    """A Keras model in memory."""
+
+    def __init__(self, model: keras.Model, preprocessing: Preprocessing, path: Path | None = None) -> None:
+        import tensorflow as tf
+
+        super().__init__("Keras", preprocessing, path)
+        _check_outputs(model.output_shape[-1], preprocessing, path or model.name)
+        self.model = model
+        signature = [tf.TensorSpec((None, *preprocessing.input_shape), tf.float32)]
+        self._call = tf.function(lambda images: model(images, training=False), input_signature=signature)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        return _in_batches(lambda batch: self._call(batch).numpy(), images)
+
+    def one(self, image: np.ndarray) -> Callable[[], object]:
+        import tensorflow as tf
+
+        batch = tf.constant(image[None], tf.float32)
+        return lambda: self._call(batch).numpy()
+
+
+class SavedModelPredictor(Predictor):
+    """A SavedModel folder, run by TensorFlow with no Keras code."""
+
+    def __init__(self, path: Path, preprocessing: Preprocessing) -> None:
+        import tensorflow as tf
+
+        super().__init__("SavedModel", preprocessing, path)
+        try:
+            self._loaded = tf.saved_model.load(str(path))
+            self._call: Any = self._loaded.signatures["serving_default"]
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise ModelError(f"{path} cannot be read as a SavedModel: {error}") from None
+        inputs, outputs = self._call.structured_input_signature[1], self._call.structured_outputs
+        if len(inputs) != 1 or "logits" not in outputs:
+            raise ModelError(f"{path} is a SavedModel of another kind: expected one input and an output 'logits'")
+        self._input, self._dtype = next((name, spec.dtype) for name, spec in inputs.items())
+        _check_outputs(outputs["logits"].shape[-1], preprocessing, path)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        import tensorflow as tf
+
+        return _in_batches(
+            lambda batch: self._call(**{self._input: tf.constant(batch, self._dtype)})["logits"].numpy(), images
+        )
+
+    def one(self, image: np.ndarray) -> Callable[[], object]:
+        import tensorflow as tf
+
+        batch = {self._input: tf.constant(image[None], self._dtype)}
+        return lambda: self._call(**batch)["logits"].numpy()
+
+
+class TFLitePredictor(Predictor):
+    """A `.tflite` file, run by LiteRT on one thread, one image at a time as on a device."""
+
+    def __init__(self, path: Path, preprocessing: Preprocessing) -> None:
+        try:
+            from ai_edge_litert.interpreter import Interpreter
+        except ImportError:
+            raise MissingExtraError("running a .tflite file", "edge") from None
+        try:
+            self._interpreter = Interpreter(model_path=str(path), num_threads=1)
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise ModelError(f"{path} cannot be read as a TFLite model: {error}") from None
+        (self.input,), (self.output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
+        super().__init__(
+            {np.int8: "TFLite INT8", np.float32: "TFLite float"}.get(self.input["dtype"], "TFLite"), preprocessing, path
+        )
+        _check_outputs(self.output["shape"][-1], preprocessing, path)
+        if tuple(self.input["shape"][1:]) != preprocessing.input_shape:
+            raise ModelError(
+                f"{path} takes images of {tuple(self.input['shape'][1:])}; its preprocessing gives "
+                f"{preprocessing.input_shape}"
+            )
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        quantised = self._quantise(images)
+        outputs = np.stack([self._run(image[None]) for image in quantised])
+        return self._dequantise(outputs)
+
+    def one(self, image: np.ndarray) -> Callable[[], object]:
+        batch = self._quantise(image[None])
+        return lambda: self._run(batch)
+
+    def _run(self, image: np.ndarray) -> np.ndarray:
+        self._interpreter.set_tensor(self.input["index"], image)
+        self._interpreter.invoke()
+        result: np.ndarray = self._interpreter.get_tensor(self.output["index"])[0]
+        return result
+
+    def _quantise(self, images: np.ndarray) -> np.ndarray:
+        dtype = self.input["dtype"]
+        if not np.issubdtype(dtype, np.integer):
+            return images.astype(dtype)
+        scale, zero_point = self.input["quantization"]
+        limits = np.iinfo(dtype)
+        return np.clip(np.rint(images / scale) + zero_point, limits.min, limits.max).astype(dtype)
+
+    def _dequantise(self, outputs: np.ndarray) -> np.ndarray:
+        if not np.issubdtype(self.output["dtype"], np.integer):
+            return outputs.astype(np.float32)
+        scale, zero_point = self.output["quantization"]
+        return ((outputs.astype(np.float32) - zero_point) * scale).astype(np.float32)
+
+
+def open_predictor(source: str | os.PathLike[str] | Run) -> Predictor:
+    """Open a finished run, a `.keras` or `.tflite` file or a SavedModel folder written by this package.
+
+    Raises:
+        ModelError: It is missing, damaged, of another kind, or does not say how its input is prepared.
+        UsageError: The run is not finished.
+        MissingExtraError: A `.tflite` file is given and no runtime is installed.
+    """
+    if isinstance(source, Run):
+        return _open_keras(source.model)
+    path = Path(source)
+    if not path.exists():
+        raise ModelError(f"there is no model {path}")
+    if is_run(path):
+        return _open_keras(Run.at(path, finished=True).model)
+    if path.is_dir() and (path / "saved_model.pb").is_file():
+        return SavedModelPredictor(path, read_stamp(path))
+    if path.suffix == ".keras":
+        return _open_keras(path)
+    if path.suffix == ".tflite":
+        return TFLitePredictor(path, read_stamp(path))
+    raise ModelError(f"{path} is no run folder, .keras file, SavedModel folder or .tflite file")
+
+
+def load_model(path: str | os.PathLike[str]) -> keras.Model:
+    """A `.keras` model, with Keras's own refusal of code in the file.
+
+    Raises:
+        ModelError: It is missing or damaged.
+    """
+    import keras
+
+    try:
+        model: keras.Model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # Keras raises whatever the damage happens to provoke
+        raise ModelError(f"{path} cannot be read as a Keras model: {error or type(error).__name__}") from error
+    return model
+
+
+def _open_keras(path: Path) -> KerasPredictor:
+    preprocessing = read_stamp(path)
+    return KerasPredictor(load_model(path), preprocessing, path)
+
+
+def _in_batches(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
+    return np.concatenate([call(images[i : i + BATCH].astype(np.float32)) for i in range(0, len(images), BATCH)])
+
+
+def _check_outputs(outputs: int, preprocessing: Preprocessing, source: object) -> None:
+    if outputs != len(preprocessing.class_names):
+        raise ModelError(f"{source} has {outputs} outputs and {len(preprocessing.class_names)} class names")

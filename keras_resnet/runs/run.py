@@ -1,0 +1,293 @@
+"""A run's folder: what was asked for, on what data, what came of it.
+
+    run.json              format, status (unfinished | finished), when
+    config.json           the resolved recipe and data source
+    environment.json      versions and machine
+    data.json, split.csv  fingerprint, classes, which image is in which split
+    preprocessing.json    how pixels become input
+    metrics.csv           one row an epoch
+    checkpoints/          last.safetensors (to go on from), best.safetensors (best validation accuracy)
+    model.keras           the finished model: raw pixels in, logits out
+    plots/, evaluation/, exports/
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import platform
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_resnet._version import __version__
+from keras_resnet.data.images import ImageData
+from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.atomic import write_json, write_text
+
+FORMAT = 1
+Row = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder that a training fills. `Run.at` opens one that is there, `Run.start` begins or continues one."""
+
+    path: Path
+
+    @property
+    def status(self) -> str:
+        """`unfinished` or `finished`."""
+        return str(self._read("run.json")["status"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration: `recipe` and `data`."""
+        return self._read("config.json")
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """How pixels become this run's input, and the classes."""
+        return Preprocessing.from_json(self._text("preprocessing.json"))
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the data it was trained on."""
+        return str(self._read("data.json")["fingerprint"])
+
+    @property
+    def has_data(self) -> bool:
+        """Whether `record_data` was reached."""
+        return (self.path / "preprocessing.json").is_file()
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint to go on from."""
+        return self.path / "checkpoints" / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The weights with the best validation accuracy."""
+        return self.path / "checkpoints" / "best.safetensors"
+
+    @property
+    def model(self) -> Path:
+        """The finished model."""
+        return self.path / "model.keras"
+
+    @property
+    def exports(self) -> Path:
+        """Where exported files go."""
+        return self.path / "exports"
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str], *, finished: bool = False) -> Run:
+        """Open the folder of a run.
+
+        Args:
+            path: The folder.
+            finished: Also require that its training has come to its end.
+
+        Raises:
+            UsageError: It is no run, or not finished.
+        """
+        run = cls(Path(path))
+        if not run.path.is_dir():
+            raise UsageError(f"there is no run folder {path}")
+        if not is_run(run.path):
+            raise UsageError(f"{path} is not a run folder: it holds no run.json")
+        if finished and run.status != "finished":
+            raise UsageError(
+                f"the run {path} is not finished: {_epochs_done(run)}. Continue it by the command that began it"
+            )
+        return run
+
+    @classmethod
+    def start(cls, path: Path, config: dict[str, Any], *, overwrite: bool = False) -> tuple[Run, bool]:
+        """Begin a run in a folder, or continue the unfinished one of the same configuration that it holds.
+
+        Args:
+            path: The run folder.
+            config: The resolved configuration.
+            overwrite: Remove a run that is there, finished or not.
+
+        Returns:
+            The run, and whether it continues.
+
+        Raises:
+            UsageError: The folder holds a finished run, one of another configuration, or other files.
+        """
+        run = cls(path)
+        run.check_free(path, config, overwrite=overwrite)
+        if is_run(path):
+            if not overwrite:
+                return run, True
+            shutil.rmtree(path)
+        write_json(path / "config.json", config)
+        write_json(path / "environment.json", environment())
+        write_json(path / "run.json", {"format": FORMAT, "status": "unfinished", "started": _now()})
+        return run, False
+
+    @classmethod
+    def check_free(cls, path: Path, config: dict[str, Any], *, overwrite: bool = False) -> None:
+        """Refuse what `start` would refuse, and change nothing."""
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path} is a file; a run needs a folder of its own")
+        if is_run(path):
+            if not overwrite:
+                cls(path)._check_continues(config)
+        elif path.is_dir() and any(path.iterdir()):
+            raise UsageError(f"{path} holds other files and no run; choose an empty or new folder by --out")
+
+    def record_data(self, data: ImageData, preprocessing: Preprocessing) -> None:
+        """Write what the run trains on: fingerprint, classes, split, preprocessing."""
+        counts = {
+            name: np.bincount(split.labels, minlength=len(data.class_names)).tolist()
+            for name, split in data.splits.items()
+        }
+        write_json(
+            self.path / "data.json",
+            {
+                "name": data.name,
+                "fingerprint": data.fingerprint,
+                "class_names": data.class_names,
+                "images_per_class": counts,
+            },
+        )
+        write_text(self.path / "split.csv", _split_table(data))
+        write_text(self.path / "preprocessing.json", preprocessing.to_json())
+
+    def record_metrics(self, rows: list[Row]) -> None:
+        """Write `metrics.csv`."""
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+        write_text(self.path / "metrics.csv", table.getvalue())
+
+    def metrics(self) -> list[Row]:
+        """The rows of `metrics.csv`; none before the first epoch's end."""
+        path = self.path / "metrics.csv"
+        if not path.exists():
+            return []
+        with open(path, newline="", encoding="utf-8") as file:
+            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+    def finish(self) -> None:
+        """Mark the training as finished."""
+        started = self._read("run.json").get("started")
+        write_json(
+            self.path / "run.json",
+            {"format": FORMAT, "status": "finished", "started": started, "finished": _now()},
+        )
+
+    def _check_continues(self, config: dict[str, Any]) -> None:
+        if self.status == "finished":
+            raise UsageError(
+                f"{self.path} holds a finished run. Evaluate or export it, choose another folder by --out, "
+                "or replace it by --overwrite"
+            )
+        differences = _differences(self.config, config)
+        if differences:
+            raise UsageError(
+                f"{self.path} holds an unfinished run of another configuration ({'; '.join(differences)}). "
+                "Continue it by the command that began it, choose another folder by --out, or replace it by --overwrite"
+            )
+
+    def _text(self, name: str) -> str:
+        try:
+            return (self.path / name).read_text(encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise ModelError(f"the run {self.path} is damaged: {name}: {error.strerror}") from None
+
+    def _read(self, name: str) -> dict[str, Any]:
+        try:
+            value: dict[str, Any] = json.loads(self._text(name))
+        except ValueError as error:
+            raise ModelError(f"the run {self.path} is damaged: {name} is not JSON ({error})") from None
+        return value
+
+
+def is_run(path: Path) -> bool:
+    """Whether a folder holds a run."""
+    return (path / "run.json").is_file()
+
+
+def free_run_folder(parent: Path, name: str, config: dict[str, Any]) -> Path:
+    """The folder for a run that was given none: `name`, or with -002 and so on while others hold it.
+
+    An unfinished run of the same configuration is the one to continue.
+    """
+    number = 1
+    while True:
+        path = parent / (name if number == 1 else f"{name}-{number:03d}")
+        if not path.exists() or (
+            is_run(path) and Run(path).status != "finished" and not _differences(Run(path).config, config)
+        ):
+            return path
+        number += 1
+
+
+def environment() -> dict[str, Any]:
+    """Versions of what a result may depend on."""
+    packages = ("tensorflow", "keras", "numpy", "scikit-learn", "pillow", "ai-edge-litert")
+    versions = {}
+    for package in packages:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "keras-resnet-kit": __version__,
+        "python": platform.python_version(),
+        **versions,
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in sorted(old.keys() | new.keys()):
+        before, now = old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(now, dict):
+            found += _differences(before, now, f"{prefix}{key}.")
+        elif before != now:
+            found.append(f"{prefix}{key} {before!r}, now {now!r}")
+    return found
+
+
+def _epochs_done(run: Run) -> str:
+    done, asked = len(run.metrics()), run.config["recipe"]["epochs"]
+    return f"{done} of {asked} epochs are done"
+
+
+def _split_table(data: ImageData) -> str:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["image", "class", "split"])
+    rows = [
+        (data.names[index], data.class_names[label], name)
+        for name, split in data.splits.items()
+        for index, label in zip(split.indices, split.labels, strict=True)
+    ]
+    writer.writerows([_cell(image), _cell(label), name] for image, label, name in sorted(rows))
+    return table.getvalue()
+
+
+def _cell(text: str) -> str:
+    """Spreadsheets run cells that begin like formulas; a quote makes them text."""
+    return f"'{text}" if text[:1] in "=+-@" else text
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

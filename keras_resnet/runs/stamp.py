@@ -1,0 +1,53 @@
+"""The `Preprocessing` inside every saved model, as the same two small files: JSON and labels.txt.
+
+`.keras` files are zip archives and take them as members. A `.tflite` file takes them as a zip
+archive appended to the flatbuffer, which is how TFLite Metadata carries associated files: runtimes
+do not look past the flatbuffer, and `unzip -p model.tflite labels.txt` works. A SavedModel has
+`assets.extra/` for such files.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from keras_resnet.errors import ModelError
+from keras_resnet.preprocessing import Preprocessing
+
+JSON_NAME = "preprocessing.json"
+LABELS_NAME = "labels.txt"
+EXTRA_ASSETS = "assets.extra"
+
+
+def write_stamp(path: Path, preprocessing: Preprocessing) -> None:
+    """Put a preprocessing into a model file or SavedModel folder that has none yet."""
+    labels = "".join(f"{' '.join(name.splitlines())}\n" for name in preprocessing.class_names)
+    files = {JSON_NAME: preprocessing.to_json(), LABELS_NAME: labels}
+    if path.is_dir():
+        (path / EXTRA_ASSETS).mkdir(exist_ok=True)
+        for name, text in files.items():
+            (path / EXTRA_ASSETS / name).write_text(text, encoding="utf-8")
+        return
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            # A fixed date, so that equal models are equal files.
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, text)
+
+
+def read_stamp(path: Path) -> Preprocessing:
+    """The preprocessing inside a model file or SavedModel folder.
+
+    Raises:
+        ModelError: There is none, or it is damaged.
+    """
+    try:
+        if path.is_dir():
+            return Preprocessing.from_json((path / EXTRA_ASSETS / JSON_NAME).read_bytes())
+        with zipfile.ZipFile(path) as archive:
+            return Preprocessing.from_json(archive.read(JSON_NAME))
+    except (OSError, KeyError, zipfile.BadZipFile):
+        raise ModelError(
+            f"{path} does not say how its input is prepared: it was not written by this package, or is damaged"
+        ) from None

@@ -1,0 +1,108 @@
+"""How a network is trained: one frozen row, validated when it is made."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from keras_resnet.augment.policies import POLICIES
+from keras_resnet.errors import UsageError, listed
+from keras_resnet.models.variants import spec
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A training's every setting but the data.
+
+    The optimiser is SGD with Nesterov momentum; the rate climbs linearly for `warmup_epochs` and
+    falls by a cosine to zero.
+
+    Args:
+        model: A name that `keras_resnet.list_models()` knows.
+        epochs: Times every training image is seen.
+        batch_size: Images a step.
+        learning_rate: The highest.
+        warmup_epochs: May be a fraction.
+        momentum: In [0, 1).
+        weight_decay: Added to the gradient as `weight_decay * weight` and so passed through the
+            momentum, as PyTorch does; kernels only.
+        label_smoothing: In [0, 1).
+        dropout: Before the classifier, in [0, 1).
+        augment: `none`, `shift` or `crop-flip`.
+        seed: Of initial weights, order, augmentation and dropout; 0 … 2^31 - 1.
+
+    Raises:
+        UsageError: A field is out of range; the message names it.
+    """
+
+    model: str = "resnet20"
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    warmup_epochs: float = 1.0
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.0
+    dropout: float = 0.0
+    augment: str = "crop-flip"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", spec(self.model).name)
+        if self.augment not in POLICIES:
+            raise UsageError(f"augment must be one of {listed(POLICIES)}; received {self.augment!r}")
+        for field in ("epochs", "batch_size"):
+            value = getattr(self, field)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UsageError(f"{field} must be a whole number of at least 1; received {value!r}")
+        if not 0 < self.learning_rate < float("inf"):
+            raise UsageError(f"learning_rate must be positive; received {self.learning_rate}")
+        for field in ("warmup_epochs", "weight_decay"):
+            if not 0 <= getattr(self, field) < float("inf"):
+                raise UsageError(f"{field} must be at least 0; received {getattr(self, field)}")
+        for field in ("momentum", "label_smoothing", "dropout"):
+            if not 0 <= getattr(self, field) < 1:
+                raise UsageError(f"{field} must be at least 0 and less than 1; received {getattr(self, field)}")
+        if not 0 <= self.seed < 2**31:
+            raise UsageError(f"seed must lie in 0–{2**31 - 1}; received {self.seed}")
+
+    def but(self, **changes: Any) -> Recipe:
+        """This recipe with some fields changed; None leaves a field alone.
+
+        Raises:
+            UsageError: There is no such field; the message gives the nearest one.
+        """
+        known = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise UsageError(
+                    f"a recipe has no field {name!r}" + (f"; did you mean {near[0]!r}?" if near else f": {listed(known)}")
+                )
+        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+
+# He et al. (2015) for CIFAR: SGD 0.1, momentum 0.9, weight decay 1e-4, batch 128; the cosine is later
+# custom (Loshchilov & Hutter, 2016).
+RECIPES = {
+    "digits": Recipe(model="resnet8", epochs=30, batch_size=64, augment="shift"),
+    "cifar10": Recipe(model="resnet20", epochs=200, batch_size=128),
+    "folder": Recipe(model="resnet20", epochs=30, batch_size=32, learning_rate=0.05, label_smoothing=0.1),
+}
+
+
+def recipe(name: str) -> Recipe:
+    """A recipe by name.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if name not in RECIPES:
+        raise UsageError(f"there is no recipe {name!r}; known are {listed(RECIPES)}")
+    return RECIPES[name]
+
+
+def recipe_for(kind: str) -> Recipe:
+    """The default recipe for a kind of data source: `digits`, `folder` or `tfds`."""
+    return RECIPES["cifar10" if kind == "tfds" else kind]
