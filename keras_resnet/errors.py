@@ -50,9 +50,7 @@ class MissingExtraError(KerasResNetError, ImportError):
     exit_code = 2
 
     def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(
-            f"{purpose} needs the optional dependency '{extra}': pip install 'keras-resnet-kit[{extra}]'"
-        )
+        super().__init__(f"{purpose} needs the optional dependency '{extra}': pip install 'keras-resnet-kit[{extra}]'")
 
 
 def listed(names: object, most: int = 10) -> str:

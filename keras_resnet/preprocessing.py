@@ -46,7 +46,9 @@ class Preprocessing:
             raise UsageError(f"channels must be at least 1; received {self.channels}")
         for field, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels:
-                raise UsageError(f"{field} must hold one number for each of {self.channels} channels; received {values}")
+                raise UsageError(
+                    f"{field} must hold one number for each of {self.channels} channels; received {values}"
+                )
         if min(self.std) <= 0:
             raise UsageError(f"std must be positive; received {self.std}")
         if len(set(self.class_names)) != len(self.class_names) or not self.class_names:

@@ -1,7 +1,7 @@
 """Train on CIFAR-10 from TensorFlow Datasets, downloaded unless --data-dir names a prepared folder.
 
-    python scripts/fit_cifar10.py
-    python scripts/fit_cifar10.py --data-dir PREPARED --model resnet8 --epochs 5 --limit 10000
+python scripts/fit_cifar10.py
+python scripts/fit_cifar10.py --data-dir PREPARED --model resnet8 --epochs 5 --limit 10000
 """
 
 import sys

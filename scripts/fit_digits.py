@@ -1,7 +1,7 @@
 """Train on the 1,797 handwritten digits that ship with scikit-learn.
 
-    python scripts/fit_digits.py
-    python scripts/fit_digits.py --model resnet20 --epochs 20 --out saved_models/my-digits
+python scripts/fit_digits.py
+python scripts/fit_digits.py --model resnet20 --epochs 20 --out saved_models/my-digits
 """
 
 import sys

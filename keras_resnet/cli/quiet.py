@@ -24,7 +24,7 @@ def quiet(silence: bool = True) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name in ("absl", "tensorflow"):
+    for name in ("absl", "tensorflow", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     own_stream = sys.stderr
     own_stream.flush()

@@ -29,13 +29,17 @@ def run_parsed(top: argparse.ArgumentParser, arguments: Sequence[str] | None = N
         except KerasResNetError as error:
             return _fail(error, error.exit_code)
         except KeyboardInterrupt:
-            return _fail("interrupted; what was finished is kept, and the same command continues an unfinished run", 130)
-        except (MemoryError, *_out_of_memory()):
             return _fail(
-                "out of memory: lower --batch-size or --image-size, or use a smaller --model", StorageError.exit_code
+                "interrupted; what was finished is kept, and the same command continues an unfinished run", 130
             )
         except BrokenPipeError:
             return 0
+        except Exception as error:
+            if not _is_out_of_memory(error):
+                raise
+            return _fail(
+                "out of memory: lower --batch-size or --image-size, or use a smaller --model", StorageError.exit_code
+            )
 
 
 def _fail(problem: object, code: int) -> int:
@@ -44,10 +48,11 @@ def _fail(problem: object, code: int) -> int:
     return code
 
 
-def _out_of_memory() -> tuple[type[BaseException], ...]:
-    """TensorFlow's own error, if TensorFlow has been imported at all."""
-    tensorflow = sys.modules.get("tensorflow")
-    return (tensorflow.errors.ResourceExhaustedError,) if tensorflow is not None else ()
+def _is_out_of_memory(error: Exception) -> bool:
+    tensorflow = sys.modules.get("tensorflow")  # its own error is known only if it was imported at all
+    return isinstance(error, MemoryError) or (
+        tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
+    )
 
 
 def script_main(

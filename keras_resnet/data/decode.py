@@ -39,10 +39,10 @@ def decode_image(source: Path | bytes, size: tuple[int, int], channels: int, *, 
     name = name or str(source)
     if channels not in (1, 3):
         raise DataError(f"image files give 1 or 3 channels; {channels} were asked for. Pass arrays instead")
+    content = source if isinstance(source, bytes) else read_file(source, name)
+    if not content:
+        raise DataError(f"cannot read {name}: the file is empty")
     try:
-        content = source if isinstance(source, bytes) else source.read_bytes()
-        if not content:
-            raise DataError(f"cannot read {name}: the file is empty")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow remarks on odd metadata and, at 2^26 pixels, on size
             with Image.open(io.BytesIO(content)) as image:
@@ -59,6 +59,18 @@ def decode_image(source: Path | bytes, size: tuple[int, int], channels: int, *, 
     except Exception as error:  # damaged files raise nearly anything, from SyntaxError to struct.error
         raise DataError(f"cannot read {name}: {error or type(error).__name__}") from None
     return _resized(pixels, size)
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """The content of an image file.
+
+    Raises:
+        DataError: It cannot be read; the message calls it `name`.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {name}: {error.strerror or error}") from None
 
 
 def resize_array(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -62,9 +62,11 @@ def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Fol
     if not root.is_dir():
         raise DataError(f"{root} is a file; expected a folder with one sub-folder of images a class")
     tops = _visible_folders(root)
-    separated = bool(tops) and {top.name.lower() for top in tops} <= SPLIT_FOLDERS.keys() and "train" in {
-        SPLIT_FOLDERS[top.name.lower()] for top in tops
-    }
+    separated = (
+        bool(tops)
+        and {top.name.lower() for top in tops} <= SPLIT_FOLDERS.keys()
+        and "train" in {SPLIT_FOLDERS[top.name.lower()] for top in tops}
+    )
     parts = [(SPLIT_FOLDERS[top.name.lower()], top) for top in tops] if separated else [("", root)]
     class_names = tuple(sorted({folder.name for _, part in parts for folder in _visible_folders(part)}))
     if not class_names:
@@ -94,9 +96,7 @@ def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Fol
         raise DataError(f"{root}: no images ({', '.join(sorted(SUFFIXES))} in any case) in {listed(class_names)}")
     if len(class_names) < fewest_classes:
         raise DataError(f"{root}: one class only, {class_names[0]!r}; telling apart needs two sub-folders or more")
-    given = {
-        split: np.flatnonzero([part == split for part in parts_of]) for split in ("train", "validation", "test")
-    }
+    given = {split: np.flatnonzero([part == split for part in parts_of]) for split in ("train", "validation", "test")}
     return FolderListing(
         paths=tuple(paths),
         names=tuple(file.relative_to(root).as_posix() for file in paths),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,7 +31,10 @@ class DataSource(Protocol):
 class ImageStore(Protocol):
     """Images by index."""
 
-    shape: tuple[int, int, int]
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        ...
 
     def __len__(self) -> int: ...
 
@@ -48,7 +51,7 @@ class ArrayImages:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        return self.array.shape[1:]  # type: ignore[return-value]
+        return self.array.shape[1:]
 
     def __len__(self) -> int:
         return len(self.array)
@@ -105,7 +108,7 @@ class ImageData:
     Args:
         name: What it is called in messages and in a run's name.
         class_names: The names of labels 0, 1, …
-        train, validation, test: The splits; any may be empty but `train` when training.
+        splits: `train`, `validation` and `test`; any may be empty but `train` when training.
         fingerprint: SHA-256 over every image's name, content, label and split.
         names: One name for each image of the store: a relative path, or a split and a number.
         notes: What a user should know of how the data was read.
@@ -114,18 +117,26 @@ class ImageData:
 
     name: str
     class_names: tuple[str, ...]
-    train: Split
-    validation: Split
-    test: Split
+    splits: Mapping[str, Split]
     fingerprint: str
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     source: DataSource | None = None
 
     @property
-    def splits(self) -> dict[str, Split]:
-        """The three splits by name."""
-        return {"train": self.train, "validation": self.validation, "test": self.test}
+    def train(self) -> Split:
+        """The images to train on, and to calibrate INT8 networks with."""
+        return self.splits["train"]
+
+    @property
+    def validation(self) -> Split:
+        """The images that choose the best epoch."""
+        return self.splits["validation"]
+
+    @property
+    def test(self) -> Split:
+        """The images that are looked at once, at the end."""
+        return self.splits["test"]
 
     def relabelled(self, class_names: Sequence[str]) -> ImageData:
         """The same images with labels counted in a model's class order.
@@ -143,7 +154,7 @@ class ImageData:
             )
         order = np.array([list(class_names).index(name) for name in self.class_names])
         moved = {name: replace(split, labels=order[split.labels]) for name, split in self.splits.items()}
-        return replace(self, class_names=tuple(class_names), **moved)
+        return replace(self, class_names=tuple(class_names), splits=moved)
 
 
 def as_uint8_images(images: np.ndarray, size: tuple[int, int] | None = None) -> ArrayImages:

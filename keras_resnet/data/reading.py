@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.data.decode import decode_image
+from keras_resnet.data.decode import decode_image, read_file
 from keras_resnet.data.images import ArrayImages, FileImages, ImageStore, Progress
 from keras_resnet.errors import DataError
 
@@ -37,10 +37,7 @@ def read_files(
     """
 
     def read(position: int) -> tuple[np.ndarray, str]:
-        try:
-            content = paths[position].read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot read {names[position]}: {error.strerror or error}") from None
+        content = read_file(paths[position], names[position])
         return decode_image(content, shape[:2], shape[2], name=names[position]), hashlib.sha256(content).hexdigest()
 
     fits = len(paths) * int(np.prod(shape)) <= memory_for_images()
@@ -104,8 +101,7 @@ def _in_threads(read: Callable[..., Read], items: Iterable[object]) -> Iterator[
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         waiting = [pool.submit(read, item) for item in islice(items, 256)]
         while waiting:
-            for future in waiting:
-                yield future
+            yield from waiting
             waiting = [pool.submit(read, item) for item in islice(items, 256)]
 
 

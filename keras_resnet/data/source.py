@@ -137,7 +137,9 @@ def from_arrays(
     store = as_uint8_images(images)
     labels = np.asarray(labels)
     if labels.shape != (len(store),) or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(f"labels must be {len(store)} whole numbers, one an image; received {labels.dtype}{labels.shape}")
+        raise DataError(
+            f"labels must be {len(store)} whole numbers, one an image; received {labels.dtype}{labels.shape}"
+        )
     class_names = tuple(class_names or (str(label) for label in range(int(labels.max()) + 1)))
     if labels.min() < 0 or labels.max() >= len(class_names):
         raise DataError(
@@ -168,7 +170,9 @@ def _load_digits(source: Source, progress: Progress | None, whole: bool) -> Imag
 def _load_folder(source: Source, progress: Progress | None, whole: bool) -> ImageData:
     listing = list_folder(source.location, fewest_classes=1 if whole else 2)
     side = source.image_size or FOLDER_IMAGE_SIZE
-    splits = divide(listing.labels, listing.class_names, listing.given, seed=source.seed, limit=source.limit, whole=whole)
+    splits = divide(
+        listing.labels, listing.class_names, listing.given, seed=source.seed, limit=source.limit, whole=whole
+    )
     kept = np.sort(np.concatenate(list(splits.values())))
     names = [listing.names[position] for position in kept]
     paths = [listing.paths[position] for position in kept]
@@ -187,7 +191,9 @@ def _load_tfds(source: Source, progress: Progress | None, whole: bool) -> ImageD
     labels = np.concatenate(list(labels_of.values()))
     given = {tfds.SPLIT_NAMES[split]: starts[split] + np.arange(len(part)) for split, part in labels_of.items()}
     class_names = tfds.class_names(builder)
-    splits = divide(labels, class_names, given if len(given) > 1 else {}, seed=source.seed, limit=source.limit, whole=whole)
+    splits = divide(
+        labels, class_names, given if len(given) > 1 else {}, seed=source.seed, limit=source.limit, whole=whole
+    )
     kept = np.sort(np.concatenate(list(splits.values())))
     shape = tfds.image_shape(builder, source.image_size, source.channels)
     names = [f"{split}/{n:06d}" for split, part in labels_of.items() for n in range(len(part))]
@@ -218,7 +224,7 @@ def _assembled(
     return ImageData(
         name=name,
         class_names=class_names,
-        **{split: Split(store, index, kept_labels[index]) for split, index in indices.items()},
+        splits={split: Split(store, index, kept_labels[index]) for split, index in indices.items()},
         fingerprint=reading.fingerprint(names, digests, kept_labels, indices),
         names=tuple(names),
         notes=notes,

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 
-def open_builder(name: str, data_dir: str | os.PathLike[str] | None) -> tuple[tfds.core.DatasetBuilder, tuple[str, ...]]:
+def open_builder(
+    name: str, data_dir: str | os.PathLike[str] | None
+) -> tuple[tfds.core.DatasetBuilder, tuple[str, ...]]:
     """A builder whose data lie prepared on disk, and notes on how it was found.
 
     Args:
@@ -69,7 +71,7 @@ def _prepared_folder(name: str, data_dir: Path) -> tuple[Path, tuple[str, ...]]:
     chosen = (exact or alike or [""])[0]
     if not chosen or len(exact or alike) > 1:
         raise DataError(
-            f"{data_dir} holds {listed(by_name)}, and {wanted!r} is {'more than one' if chosen else 'none'} of them: "
+            f"{data_dir} holds {listed(sorted(by_name))}, and {wanted!r} is {'more than one' if chosen else 'none'} of them: "
             "name the one you mean, as tfds:NAME"
         )
     versions = [path for path in by_name[chosen] if version in ("", path.name)]

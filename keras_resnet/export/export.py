@@ -107,7 +107,11 @@ def export_run(
 def _check_target(path: Path, file_format: str) -> None:
     """Refuse what could only fail after the work, and a path whose content would be lost."""
     if file_format == "saved_model":
-        if path.exists() and not (path / "saved_model.pb").is_file() and not (path.is_dir() and not any(path.iterdir())):
+        if (
+            path.exists()
+            and not (path / "saved_model.pb").is_file()
+            and not (path.is_dir() and not any(path.iterdir()))
+        ):
             raise UsageError(f"{path} holds something else than a SavedModel; choose another path")
         return
     if path.is_dir() or path.suffix != ".tflite":

@@ -52,7 +52,9 @@ def verify(exported: Predictor, reference: Predictor, images: np.ndarray, *, int
     if exported.preprocessing != reference.preprocessing:
         raise ModelError(f"{exported.path} carries another preprocessing than its model")
     broken = (
-        found.agreement < LEAST_AGREEMENT if integer else not found.largest_difference <= FLOAT_TOLERANCE * (spread or 1)
+        found.agreement < LEAST_AGREEMENT
+        if integer
+        else not found.largest_difference <= FLOAT_TOLERANCE * (spread or 1)
     )
     if broken:
         raise ModelError(

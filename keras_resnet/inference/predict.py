@@ -1,4 +1,4 @@
-"""What is on these images?"""
+"""What is on some images: class names and probabilities."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """A run's folder: what was asked for, on what data, what came of it.
 
-    run.json              format, status (unfinished | finished), when
-    config.json           the resolved recipe and data source
-    environment.json      versions and machine
-    data.json, split.csv  fingerprint, classes, which image is in which split
-    preprocessing.json    how pixels become input
-    metrics.csv           one row an epoch
-    checkpoints/          last.safetensors (to go on from), best.safetensors (best validation accuracy)
-    model.keras           the finished model: raw pixels in, logits out
-    plots/, evaluation/, exports/
+run.json              format, status (unfinished | finished), when
+config.json           the resolved recipe and data source
+environment.json      versions and machine
+data.json, split.csv  fingerprint, classes, which image is in which split
+preprocessing.json    how pixels become input
+metrics.csv           one row an epoch
+checkpoints/          last.safetensors (to go on from), best.safetensors (best validation accuracy)
+model.keras           the finished model: raw pixels in, logits out
+plots/, evaluation/, exports/
 """
 
 from __future__ import annotations

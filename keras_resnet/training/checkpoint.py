@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from keras_resnet.errors import ModelError
 from keras_resnet.runs.atomic import write_with
-from keras_resnet.weights.files import assign, by_unique_path, read_tensors, variables_by_path
+from keras_resnet.weights.files import assign, read_tensors, variables_by_path
 
 
 def save_model_variables(model: keras.Model, path: Path) -> None:
@@ -50,8 +50,7 @@ def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, float]:
 
 def _training_variables(model: keras.Model) -> dict[str, keras.Variable]:
     named = {f"model/{name}": variable for name, variable in variables_by_path(model).items()}
-    optimizer = by_unique_path(model.optimizer.variables)
-    return named | {f"optimizer/{name}": variable for name, variable in optimizer.items()}
+    return named | {f"optimizer/{variable.path}": variable for variable in model.optimizer.variables}
 
 
 def _save(variables: dict[str, keras.Variable], path: Path, metadata: dict[str, str]) -> None:

@@ -57,6 +57,7 @@ def plan(
     recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
     if num_classes is not None and num_classes < 1:
         raise UsageError(f"num_classes must be a whole number of at least 1; received {num_classes}")
+    settings: dict[str, Any]
     if isinstance(source, ImageData):
         settings, name = {"arrays": source.fingerprint, "name": source.name}, source.name
         check_input(spec(recipe.model), source.train.images.shape)
@@ -101,8 +102,9 @@ def fit(
     progress = Progress(verbose)
     source = Source(data) if isinstance(data, str) else data
     if isinstance(source, ImageData):
-        return fit_planned(plan(recipe, source.source or source, out, overwrite=overwrite, num_classes=num_classes),
-                           source, progress)
+        return fit_planned(
+            plan(recipe, source.source or source, out, overwrite=overwrite, num_classes=num_classes), source, progress
+        )
     planned = plan(recipe, source, out, overwrite=overwrite, num_classes=num_classes)
     return fit_planned(planned, load_data(source, progress.reading), progress)
 

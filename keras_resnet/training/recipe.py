@@ -68,7 +68,7 @@ class Recipe:
             raise UsageError(f"seed must lie in 0–{2**31 - 1}; received {self.seed}")
 
     def but(self, **changes: Any) -> Recipe:
-        """This recipe with some fields changed; None leaves a field alone.
+        """The recipe with some fields changed; None leaves a field alone.
 
         Raises:
             UsageError: There is no such field; the message gives the nearest one.
@@ -78,7 +78,8 @@ class Recipe:
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 raise UsageError(
-                    f"a recipe has no field {name!r}" + (f"; did you mean {near[0]!r}?" if near else f": {listed(known)}")
+                    f"a recipe has no field {name!r}"
+                    + (f"; did you mean {near[0]!r}?" if near else f": {listed(known)}")
                 )
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -14,19 +14,20 @@ from keras_resnet.errors import ModelError
 
 
 def variables_by_path(model: keras.Model) -> dict[str, keras.Variable]:
-    """Every variable of a model, random state included, by its path (`stage1_block1_conv1/kernel`)."""
-    return by_unique_path(model.variables)
+    """Every variable of a functional model, random state included, by layer and name.
 
-
-def by_unique_path(variables: Iterable[keras.Variable]) -> dict[str, keras.Variable]:
-    """Variables by path; Keras names every layer's random state alike, so later ones get a number."""
+    `stage1_block1_conv1/kernel`; a layer's random state is `head_dropout/seed_generator_state`. (Keras
+    numbers random states through the whole process, so that the same model built twice would have
+    two different names for them.)
+    """
     named: dict[str, keras.Variable] = {}
-    for variable in variables:
-        key, count = variable.path, 1
-        while key in named:
-            count += 1
-            key = f"{variable.path}#{count}"
-        named[key] = variable
+    for layer in model.layers:
+        for variable in layer.variables:
+            is_random_state = variable.name == "seed_generator_state"
+            key = f"{layer.name}/{variable.name}" if is_random_state else variable.path
+            if key in named:
+                raise ModelError(f"{model.name} has two variables called {key}: give its layers different names")
+            named[key] = variable
     return named
 
 
@@ -58,7 +59,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[dict[str, np.ndarray], d
     """
     try:
         with safe_open(path, framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} cannot be read as safetensors: {error}") from None
 

@@ -1,0 +1,52 @@
+"""What the tests share: TensorFlow imported once and quietly, one tiny finished run, real data if present."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.source import Source, load_data
+from keras_resnet.runs.run import Run
+from keras_resnet.training.fit import fit
+from keras_resnet.training.recipe import Recipe
+
+TINY = Recipe(model="resnet8", epochs=3, batch_size=32, learning_rate=0.05, augment="shift")
+TINY_SOURCE = Source("digits", image_size=8, limit=300)
+
+
+@pytest.fixture(scope="session")
+def tiny_data() -> ImageData:
+    return load_data(TINY_SOURCE)
+
+
+@pytest.fixture(scope="session")
+def finished_run(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run on 300 digits of 8×8; tests must not change it."""
+    return fit(TINY, tiny_data, tmp_path_factory.mktemp("runs") / "tiny", verbose=False)
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    """Three classes of twelve 12×10 images that differ by colour."""
+    root = tmp_path / "shapes"
+    random = np.random.default_rng(0)
+    for label, colour in {"blue": (20, 40, 200), "green": (10, 190, 30), "red": (210, 20, 10)}.items():
+        (root / label).mkdir(parents=True)
+        for number in range(12):
+            pixels = np.clip(np.array(colour) + random.integers(-20, 20, (10, 12, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / label / f"{number:02}.png")
+    return root
+
+
+def shared_data(name: str) -> Path:
+    """A folder of the real data that may lie beside the project; the test is skipped where it does not."""
+    root = Path(os.environ.get("KERAS_RESNET_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    path = root / name
+    if not path.exists():
+        pytest.skip(f"the real data {path} are not on this machine")
+    return path

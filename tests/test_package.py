@@ -1,0 +1,55 @@
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import keras_resnet
+
+COMMON = "import sys; heavy = {'tensorflow', 'keras', 'sklearn', 'matplotlib'}\n"
+
+
+def run_python(code: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["demo", "--help"]])
+def test_help_and_version_do_not_import_tensorflow(arguments: list[str]) -> None:
+    # A fresh process: in this one TensorFlow is imported already.
+    found = run_python(
+        COMMON + f"from keras_resnet.cli import main; code = main({arguments!r}); print(code, heavy & set(sys.modules))"
+    )
+
+    assert found.stdout.splitlines()[-1] == "0 set()", found.stderr
+
+
+def test_a_saved_model_loads_in_a_process_that_has_only_imported_the_package(tmp_path: Path) -> None:
+    # A fresh process, because loading must not depend on anything this one has registered.
+    model = keras_resnet.ResNet20(num_classes=3, input_shape=(16, 16, 3), seed=1)
+    model.save(tmp_path / "model.keras")
+
+    found = run_python(
+        "import keras_resnet, keras, numpy\n"
+        f"model = keras.models.load_model({str(tmp_path / 'model.keras')!r})\n"
+        "print(float(model(numpy.ones((1, 16, 16, 3), 'float32'))[0, 0]))"
+    )
+
+    import numpy as np
+
+    assert found.returncode == 0, found.stderr
+    assert float(found.stdout) == pytest.approx(float(model(np.ones((1, 16, 16, 3), "float32"))[0, 0]), abs=1e-6)
+
+
+def test_every_public_name_is_there_and_says_what_it_is() -> None:
+    assert {"ResNet50", "build", "fit", "evaluate", "predict", "export_tflite", "list_models"} <= set(keras_resnet.__all__)
+    for name in keras_resnet.__all__:
+        documented = getattr(keras_resnet, name)
+
+        assert inspect.getdoc(documented), name
+
+
+def test_the_version_is_the_distributions() -> None:
+    from importlib.metadata import version
+
+    assert keras_resnet.__version__ == version("keras-resnet-kit")
