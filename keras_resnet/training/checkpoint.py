@@ -54,5 +54,5 @@ def _training_variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def _save(variables: dict[str, keras.Variable], path: Path, metadata: dict[str, str]) -> None:
-    tensors = {name: np.ascontiguousarray(variable.numpy()) for name, variable in variables.items()}
+    tensors = {name: np.asarray(variable.numpy(), order="C") for name, variable in variables.items()}
     write_with(path, lambda temporary: save_file(tensors, temporary, metadata))

@@ -20,12 +20,21 @@ class CoupledSGD(keras.optimizers.SGD):
         **options: As `keras.optimizers.SGD`, without its `weight_decay`.
     """
 
-    def __init__(self, *args: Any, coupled_weight_decay: float = 0.0, **options: Any) -> None:
-        super().__init__(*args, **options)
+    def __init__(
+        self, *args: Any, coupled_weight_decay: float = 0.0, name: str = "coupled_sgd", **options: Any
+    ) -> None:
+        # A name of its own: Keras would number it through the process, and checkpoints go by it.
+        super().__init__(*args, name=name, **options)
         self.coupled_weight_decay = coupled_weight_decay
+        self._decays: list[bool] = []
 
-    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
-        if self.coupled_weight_decay and variable.name == "kernel":
+    def build(self, variables: list[keras.Variable]) -> None:
+        super().build(variables)
+        # By position, since `update_step` receives the backend's variables, which have other names.
+        self._decays = [variable.name == "kernel" for variable in variables]
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        if self.coupled_weight_decay and self._decays[self._get_variable_index(variable)]:
             gradient = gradient + self.coupled_weight_decay * keras.ops.cast(variable, gradient.dtype)
         super().update_step(gradient, variable, learning_rate)
 

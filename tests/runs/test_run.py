@@ -1,0 +1,118 @@
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_resnet.data.source import from_arrays
+from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.run import Run, free_run_folder
+
+CONFIG: dict[str, Any] = {"recipe": {"epochs": 3, "seed": 0}, "data": {"name": "digits"}}
+
+
+def test_a_run_records_its_configuration_and_environment(tmp_path: Path) -> None:
+    run, continues = Run.start(tmp_path / "run", CONFIG)
+
+    assert not continues
+    assert run.status == "unfinished"
+    assert run.config == CONFIG
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["tensorflow"].startswith("2.")
+    assert {"keras-resnet-kit", "keras", "python", "machine"} <= environment.keys()
+
+
+def test_the_same_configuration_continues_and_another_is_refused_by_the_difference(tmp_path: Path) -> None:
+    Run.start(tmp_path, CONFIG)
+
+    assert Run.start(tmp_path, CONFIG)[1]
+    with pytest.raises(UsageError, match=r"another configuration \(recipe\.epochs 3, now 5\)"):
+        Run.start(tmp_path, {**CONFIG, "recipe": {"epochs": 5, "seed": 0}})
+
+
+def test_a_finished_run_is_kept_unless_it_is_to_be_overwritten(tmp_path: Path) -> None:
+    run, _ = Run.start(tmp_path / "run", CONFIG)
+    run.finish()
+    (run.path / "model.keras").write_text("weeks of work")
+
+    with pytest.raises(UsageError, match=r"finished run.*--overwrite"):
+        Run.start(run.path, CONFIG)
+    assert (run.path / "model.keras").exists()
+
+    again, continues = Run.start(run.path, CONFIG, overwrite=True)
+    assert not continues
+    assert again.status == "unfinished"
+    assert not (run.path / "model.keras").exists()
+
+
+def test_a_folder_with_other_files_is_never_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("")
+
+    for overwrite in (False, True):
+        with pytest.raises(UsageError, match="holds other files and no run"):
+            Run.start(tmp_path, CONFIG, overwrite=overwrite)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_what_is_no_finished_run_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="there is no run folder"):
+        Run.at(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="is not a run folder"):
+        Run.at(tmp_path)
+    run, _ = Run.start(tmp_path / "run", CONFIG)
+    run.record_metrics([{"epoch": 1, "loss": 2.5}])
+    with pytest.raises(UsageError, match="is not finished: 1 of 3 epochs are done"):
+        Run.at(run.path, finished=True)
+
+
+def test_a_damaged_run_is_one_clear_error(tmp_path: Path) -> None:
+    run, _ = Run.start(tmp_path / "run", CONFIG)
+    (run.path / "run.json").write_text("{")
+
+    with pytest.raises(ModelError, match=r"run\.json is not JSON"):
+        Run.at(run.path, finished=True)
+
+
+def test_runs_without_a_folder_are_numbered_and_unfinished_ones_continued(tmp_path: Path) -> None:
+    def folder(config: dict[str, Any] = CONFIG) -> str:
+        return free_run_folder(tmp_path, "resnet8-digits", config).name
+
+    assert folder() == "resnet8-digits"
+    first, _ = Run.start(tmp_path / folder(), CONFIG)
+    assert folder() == "resnet8-digits", "unfinished, the same configuration"
+    assert folder({**CONFIG, "data": {"name": "other"}}) == "resnet8-digits-002"
+    first.finish()
+    assert folder() == "resnet8-digits-002"
+    Run.start(tmp_path / folder(), CONFIG)[0].finish()
+    assert folder() == "resnet8-digits-003"
+
+
+def test_metrics_come_back_as_they_were(tmp_path: Path) -> None:
+    run, _ = Run.start(tmp_path / "run", CONFIG)
+    rows = [{"epoch": 1.0, "loss": 2.25}, {"epoch": 2.0, "loss": 1.125}]
+
+    assert run.metrics() == []
+    run.record_metrics(rows)
+
+    assert run.metrics() == rows
+
+
+def test_the_split_is_written_down_and_no_cell_is_a_formula(tmp_path: Path) -> None:
+    run, _ = Run.start(tmp_path / "run", CONFIG)
+    data = from_arrays(np.zeros((20, 4, 4), np.uint8), np.arange(20) % 2, ["=HYPERLINK(1)", "b"])
+
+    run.record_data(data, Preprocessing((4, 4), 1, (0.0,), (1.0,), data.class_names))
+
+    with open(run.path / "split.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 20
+    assert {row["class"] for row in rows} == {"'=HYPERLINK(1)", "b"}
+    assert [row["split"] for row in rows].count("test") == len(data.test)
+    recorded = json.loads((run.path / "data.json").read_text())
+    assert recorded["fingerprint"] == data.fingerprint
+    assert recorded["images_per_class"]["test"] == [2, 2]
+    assert run.preprocessing.class_names == data.class_names

@@ -1,0 +1,207 @@
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.source import Source, from_arrays, load_data
+from keras_resnet.errors import DataError, DivergedError, ModelError, UsageError
+from keras_resnet.runs.run import Run
+from keras_resnet.runs.stamp import read_stamp
+from keras_resnet.training import callbacks
+from keras_resnet.training.fit import fit
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.weights.files import read_tensors
+from tests.conftest import TINY, TINY_SOURCE
+
+DROPPING = TINY.but(dropout=0.3)
+
+
+def test_a_finished_run_holds_what_its_layout_promises(finished_run: Run) -> None:
+    files = {path.relative_to(finished_run.path).as_posix() for path in finished_run.path.rglob("*") if path.is_file()}
+
+    assert {
+        "run.json",
+        "config.json",
+        "environment.json",
+        "data.json",
+        "split.csv",
+        "preprocessing.json",
+        "metrics.csv",
+        "checkpoints/last.safetensors",
+        "checkpoints/best.safetensors",
+        "model.keras",
+    } <= files
+    assert finished_run.status == "finished"
+    assert finished_run.config["recipe"]["epochs"] == 3
+    assert finished_run.config["data"]["limit"] == 300
+
+
+def test_it_learns(finished_run: Run) -> None:
+    rows = finished_run.metrics()
+
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert [row["step"] for row in rows] == [6, 12, 18]
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert rows[-1]["learning_rate"] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_model_is_a_plain_keras_file_with_the_preprocessing_inside(finished_run: Run) -> None:
+    model = keras.models.load_model(finished_run.model)
+
+    assert read_stamp(finished_run.model) == finished_run.preprocessing
+    assert model.input_shape == (None, 8, 8, 1)
+    assert model.output_shape == (None, 10)
+    mean = np.asarray(model.get_layer("normalization").mean).flatten()
+    assert mean == pytest.approx(finished_run.preprocessing.mean)
+    with zipfile.ZipFile(finished_run.model) as archive:
+        assert not json.loads(archive.read("config.json")).get("compile_config"), "no training state travels along"
+
+
+def test_the_model_has_the_best_weights(finished_run: Run) -> None:
+    tensors, _ = read_tensors(finished_run.best)
+    model = keras.models.load_model(finished_run.model)
+
+    np.testing.assert_array_equal(model.get_layer("stem_conv").kernel, tensors["stem_conv/kernel"])
+
+
+def test_normalisation_is_that_of_the_training_images(finished_run: Run, tiny_data: ImageData) -> None:
+    pixels = tiny_data.train.read(slice(None))
+
+    assert finished_run.preprocessing.mean == (round(pixels.mean()),)
+    assert finished_run.preprocessing.std == (round(pixels.std()),)
+
+
+def test_a_run_stopped_after_any_epoch_and_continued_ends_bit_identical(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fit(DROPPING, tiny_data, tmp_path / "whole", verbose=False)
+    end_of_epoch = callbacks.Checkpoints.on_epoch_end
+
+    def stop_after_each_epoch(self: callbacks.Checkpoints, epoch: int, logs: dict[str, float] | None = None) -> None:
+        end_of_epoch(self, epoch, logs)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(callbacks.Checkpoints, "on_epoch_end", stop_after_each_epoch)
+    for done in (1, 2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            fit(DROPPING, tiny_data, tmp_path / "pieces", verbose=False)
+        assert len(Run.at(tmp_path / "pieces").metrics()) == done
+    monkeypatch.setattr(callbacks.Checkpoints, "on_epoch_end", end_of_epoch)
+    pieces = fit(DROPPING, tiny_data, tmp_path / "pieces", verbose=False)
+
+    assert pieces.status == "finished"
+    for name in ("last", "best"):
+        expected, found = read_tensors(getattr(whole, name)), read_tensors(getattr(pieces, name))
+        assert expected[1] == found[1]
+        assert expected[0].keys() == found[0].keys()
+        for key in expected[0]:
+            np.testing.assert_array_equal(found[0][key], expected[0][key], err_msg=key)
+    keep = ("epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+    assert [[row[key] for key in keep] for row in pieces.metrics()] == [
+        [row[key] for key in keep] for row in whole.metrics()
+    ]
+
+
+def test_an_interrupted_run_is_not_finished_and_a_finished_one_is_not_repeated(
+    finished_run: Run, tiny_data: ImageData
+) -> None:
+    before = finished_run.model.stat().st_mtime_ns
+
+    with pytest.raises(UsageError, match="holds a finished run"):
+        fit(TINY, tiny_data, finished_run.path, verbose=False)
+
+    assert finished_run.model.stat().st_mtime_ns == before
+
+
+def test_data_that_changed_between_two_tries_are_refused(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = TINY.but(batch_size=8, epochs=1)
+    source = Source(f"folder:{image_folder}", image_size=8)
+    monkeypatch.setattr(callbacks.Checkpoints, "on_epoch_end", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        fit(recipe, source, tmp_path / "run", verbose=False)
+    monkeypatch.undo()
+    (image_folder / "red" / "00.png").unlink()
+
+    with pytest.raises(DataError, match="have changed since it began"):
+        fit(recipe, source, tmp_path / "run", verbose=False)
+
+
+def test_a_loss_that_is_no_number_stops_with_the_last_good_epoch_kept(tiny_data: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(DivergedError, match=r"the loss became (nan|inf) in step \d+. Lower --learning-rate"):
+        fit(TINY.but(learning_rate=1e30, epochs=5, warmup_epochs=3.0), tiny_data, tmp_path / "run", verbose=False)
+
+    assert Run.at(tmp_path / "run").status == "unfinished"
+
+
+def test_a_damaged_checkpoint_is_one_clear_error(tiny_data: ImageData, tmp_path: Path) -> None:
+    run, _ = Run.start(tmp_path / "run", fit_config(tiny_data))
+    run.last.parent.mkdir()
+    run.last.write_bytes(b"torn")
+
+    with pytest.raises(ModelError, match=r"last\.safetensors cannot be read"):
+        fit(TINY, tiny_data, run.path, verbose=False)
+
+
+def fit_config(data: ImageData) -> dict[str, object]:
+    from keras_resnet.training.fit import plan
+
+    assert data.source is not None
+    return plan(TINY, data.source, "unused").config
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_classes": 0}, "num_classes must be a whole number of at least 1; received 0"),
+        ({"num_classes": 7}, "do not fit the model: 10 classes in the data, num_classes=7"),
+    ],
+)
+def test_a_number_of_classes_that_does_not_fit_is_refused_before_anything_is_written(
+    options: dict[str, int], message: str, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    with pytest.raises((UsageError, DataError), match=message):
+        fit(TINY, tiny_data, tmp_path / "run", verbose=False, **options)
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_too_small_for_the_network_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"too small for resnet8"):
+        fit(TINY, Source(f"folder:{tmp_path / 'not there'}", image_size=3), tmp_path / "run", verbose=False)
+
+
+def test_arrays_are_trained_on_and_batches_may_exceed_the_data(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    images = (random.integers(0, 60, (60, 8, 6, 3)) + labels[:, None, None, None] * 150).astype(np.uint8)
+    recipe = Recipe(model="resnet8", epochs=1, batch_size=512, augment="none")
+
+    run = fit(recipe, from_arrays(images, labels, ["dark", "light"]), tmp_path / "run", verbose=False)
+
+    assert run.preprocessing.image_size == (8, 6)
+    assert run.metrics()[0]["step"] == 1
+
+
+def test_progress_says_what_is_trained_and_what_is_left(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(TINY.but(batch_size=8, epochs=2), Source(f"folder:{image_folder}", image_size=8), tmp_path / "run")
+
+    shown = capsys.readouterr().err
+    assert "resnet8 on shapes: 3 classes, 25 train, 4 validation, 7 test images of 8×8×3" in " ".join(shown.split())
+    assert "epoch 1/2  loss" in shown
+    assert " left" in shown
+
+
+def test_the_same_seed_trains_the_same_network(finished_run: Run, tmp_path: Path) -> None:
+    again = fit(TINY, load_data(TINY_SOURCE), tmp_path / "again", verbose=False)
+
+    expected, found = read_tensors(finished_run.last)[0], read_tensors(again.last)[0]
+    for key in expected:
+        np.testing.assert_array_equal(found[key], expected[key], err_msg=key)
