@@ -42,7 +42,9 @@ def test_a_saved_model_loads_in_a_process_that_has_only_imported_the_package(tmp
 
 
 def test_every_public_name_is_there_and_says_what_it_is() -> None:
-    assert {"ResNet50", "build", "fit", "evaluate", "predict", "export_tflite", "list_models"} <= set(keras_resnet.__all__)
+    assert {"ResNet50", "build", "fit", "evaluate", "predict", "export_tflite", "list_models"} <= set(
+        keras_resnet.__all__
+    )
     for name in keras_resnet.__all__:
         documented = getattr(keras_resnet, name)
 

@@ -31,9 +31,11 @@ from keras_resnet._version import __version__
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.runs.atomic import write_json, write_text
+from keras_resnet.runs.atomic import storage_errors, write_json, write_text
 
 FORMAT = 1
+# Written before run.json: a folder with nothing else is a run that was killed as it began.
+BEGINNING = {"config.json", "environment.json"}
 Row = dict[str, float]
 
 
@@ -130,7 +132,8 @@ class Run:
         if is_run(path):
             if not overwrite:
                 return run, True
-            shutil.rmtree(path)
+            with storage_errors(path):
+                shutil.rmtree(path)
         write_json(path / "config.json", config)
         write_json(path / "environment.json", environment())
         write_json(path / "run.json", {"format": FORMAT, "status": "unfinished", "started": _now()})
@@ -144,7 +147,7 @@ class Run:
         if is_run(path):
             if not overwrite:
                 cls(path)._check_continues(config)
-        elif path.is_dir() and any(path.iterdir()):
+        elif path.is_dir() and any(item.name not in BEGINNING and item.name[0] != "." for item in path.iterdir()):
             raise UsageError(f"{path} holds other files and no run; choose an empty or new folder by --out")
 
     def record_data(self, data: ImageData, preprocessing: Preprocessing) -> None:

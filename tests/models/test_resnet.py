@@ -70,7 +70,9 @@ def test_weights_are_he_normal_by_fan_out() -> None:
 
 def test_a_strided_convolution_pads_on_all_sides() -> None:
     model = build(BASIC, 3, input_shape=(8, 8, 1), seed=1)
-    convolution = keras.Model(model.get_layer("stage1_block1_out").output, model.get_layer("stage2_block1_conv1").output)
+    convolution = keras.Model(
+        model.get_layer("stage1_block1_out").output, model.get_layer("stage2_block1_conv1").output
+    )
     x = np.random.default_rng(0).normal(size=(1, 8, 8, 8)).astype("float32")
     kernel = model.get_layer("stage2_block1_conv1").kernel.numpy()
 

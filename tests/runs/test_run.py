@@ -58,6 +58,13 @@ def test_a_folder_with_other_files_is_never_touched(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_run_killed_as_it_began_can_begin_again(tmp_path: Path) -> None:
+    run, _ = Run.start(tmp_path / "run", CONFIG)
+    (run.path / "run.json").unlink()
+
+    assert Run.start(run.path, CONFIG)[0].status == "unfinished"
+
+
 def test_what_is_no_finished_run_is_refused_with_the_reason(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there is no run folder"):
         Run.at(tmp_path / "nowhere")

@@ -1,0 +1,226 @@
+"""The commands as a user types them, in this process: exit codes, what is said, and what is left on disk."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_resnet.cli import main
+from keras_resnet.runs.run import Run
+
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """What went to standard error, which must be one line and no traceback."""
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    lines = [line for line in error.splitlines() if line.startswith("keras-resnet: ")]
+    assert len(lines) == 1, error
+    return lines[0]
+
+
+def test_training_evaluating_exporting_and_predicting(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    train = ["train", f"folder:{image_folder}", "--out", str(run), "--model", "resnet8", "--epochs", "2"]
+    train += ["--image-size", "8", "--batch-size", "8", "--learning-rate", "0.05"]
+
+    assert main(train) == 0
+    shown = capsys.readouterr()
+    assert "top-1" in shown.out
+    assert "2 epochs of 3 steps" in " ".join(shown.err.split())
+    assert {"learning_curves.png"} == {path.name for path in (run / "plots").iterdir()}
+
+    assert main(["evaluate", str(run)]) == 0
+    assert "shapes, test split" in capsys.readouterr().out
+
+    for file_format, name in {"tflite-int8": "model_int8.tflite", "saved_model": "saved_model"}.items():
+        assert main(["export", str(run), "--format", file_format]) == 0
+        assert "verified on 4 validation images" in capsys.readouterr().out
+        assert main(["evaluate", str(run), "--artifact", str(run / "exports" / name)]) == 0
+        assert (run / "evaluation" / name / "evaluation.json").exists()
+        capsys.readouterr()
+
+    assert main(["predict", str(run), str(image_folder / "red" / "00.png"), "--top", "2"]) == 0
+    assert "00.png" in capsys.readouterr().out
+
+    assert main(train) == 2
+    assert "holds a finished run" in one_line(capsys)
+
+
+def test_the_demo_goes_the_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "demo"
+
+    assert main(["demo", "--epochs", "1", "--out", str(out)]) == 0
+
+    rows = {row["name"]: row for row in json.loads((out / "comparison.json").read_text())}
+    assert list(rows) == ["Keras", "SavedModel", "TFLite float", "TFLite INT8"]
+    assert rows["SavedModel"]["agreement"] == rows["TFLite float"]["agreement"] == 1
+    assert all(row["images"] == 359 for row in rows.values())
+    shown = capsys.readouterr().out
+    for text in ("TFLite INT8", "agreement with Keras", "median latency", "precision", "recall", "F1"):
+        assert text in shown
+    for path in ("plots/learning_curves.png", "evaluation/confusion_matrix.png", "exports/model_int8.tflite"):
+        assert (out / path).exists()
+
+    assert main(["demo", "--epochs", "1", "--out", str(out)]) == 2
+    assert "--overwrite" in one_line(capsys)
+
+
+def test_a_demo_stopped_after_its_training_goes_on_with_the_exports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["demo", "--epochs", "1", "--out", str(tmp_path / "demo")]
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_resnet.export.export.export_run", interrupted)
+        assert main(command) == 130
+    trained = (tmp_path / "demo" / "model.keras").stat().st_mtime_ns
+    assert "the same command continues" in one_line(capsys)
+
+    assert main(command) == 0
+    assert (tmp_path / "demo" / "model.keras").stat().st_mtime_ns == trained
+    assert (tmp_path / "demo" / "comparison.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "folder:{tmp}/nowhere"], 3, "there is no folder {tmp}/nowhere"),
+        (["train", "folder:{tmp}/empty"], 3, "holds no images"),
+        (["train", "folder:{tmp}/one"], 3, "one class only, 'red'"),
+        (["train", "folder:{tmp}/torn"], 3, "cannot read 1 of 36 images: red/05.png: it is not an image"),
+        (["train", "folder:{tmp}/torn", "--num-classes", "0"], 2, "num_classes must be a whole number of at least 1"),
+        (["train", "folder:{tmp}/good", "--num-classes", "5"], 3, "3 classes in the data, num_classes=5"),
+        (["train", "folder:{tmp}/good", "--image-size", "3"], 2, "too small for resnet20"),
+        (["train", "folder:{tmp}/good", "--model", "resnet51"], 2, "no network called 'resnet51'"),
+        (["train", "folder:{tmp}/good", "--augment", "mirror"], 2, "augment must be one of"),
+        (["train", "folder:{tmp}/good", "--epochs", "0"], 2, "epochs must be"),
+        (["train", "folder:{tmp}/good", "--seed", "-1"], 2, "seed must lie in"),
+        (["train", "folder:{tmp}/good", "--out", "{tmp}/good"], 2, "holds other files and no run"),
+        (["train", "mnist"], 2, "a data source is digits, folder:PATH or tfds:NAME; received 'mnist'"),
+        (["train", "tfds:cifar10", "--data-dir", "{tmp}/empty"], 3, "holds no prepared data set"),
+        (["export", "{tmp}/unfinished", "--format", "tflite-int8"], 2, "is not finished: 0 of 9 epochs"),
+        (["export", "{tmp}/nowhere", "--format", "saved_model"], 2, "there is no run folder"),
+        (["evaluate", "{tmp}/unfinished"], 2, "is not finished"),
+        (["evaluate", "{tmp}/good"], 2, "is not a run folder"),
+        (["evaluate", "{run}", "--artifact", "{tmp}/nowhere.tflite"], 5, "there is no model"),
+        (["evaluate", "{run}", "--data", "folder:{tmp}/good"], 3, "do not fit the model: it knows 10 classes"),
+        (["evaluate", "{run}", "--limit", "3"], 2, "--data-dir and --limit go with --data"),
+        (["predict", "{run}", "{tmp}/torn/red/05.png"], 3, "05.png: it is not an image"),
+        (["predict", "{run}", "{tmp}/nowhere.png"], 3, "nowhere.png: No such file"),
+    ],
+)
+def test_a_mistake_gets_one_line_an_exit_code_and_changes_nothing(
+    arguments: list[str],
+    code: int,
+    message: str,
+    image_folder: Path,
+    finished_run: Run,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "one" / "red").mkdir(parents=True)
+    (tmp_path / "one" / "red" / "1.png").write_bytes((image_folder / "red" / "00.png").read_bytes())
+    for name in ("torn", "good"):
+        for path in image_folder.rglob("*.png"):
+            copy = tmp_path / name / path.relative_to(image_folder)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    (tmp_path / "torn" / "red" / "05.png").write_bytes(b"torn")
+    Run.start(tmp_path / "unfinished", {"recipe": {"epochs": 9}, "data": {}})
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+
+    def filled(text: str) -> str:
+        return text.replace("{tmp}", str(tmp_path)).replace("{run}", str(finished_run.path))
+
+    assert main([filled(argument) for argument in arguments]) == code
+
+    assert filled(message) in one_line(capsys)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_wrong_words_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trian"]) == 2
+    assert main(["train", "digits", "--epochs", "many"]) == 2
+    assert main([]) == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_a_full_disk_is_exit_code_six(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    assert main(["train", "digits", "--limit", "100", "--out", str(tmp_path / "file" / "run")]) == 6
+    assert "cannot write" in one_line(capsys)
+
+
+def test_memory_that_runs_out_is_exit_code_six(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import tensorflow as tf
+
+    def exhausted(*_: object, **__: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    monkeypatch.setattr("keras_resnet.training.fit.train", exhausted)
+
+    assert main(["train", "digits", "--limit", "100", "--out", str(tmp_path / "run")]) == 6
+    assert "out of memory: lower --batch-size" in one_line(capsys)
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments"),
+    [
+        ("fit_digits.py", ["--limit", "100", "--image-size", "8"]),
+        ("fit_folder.py", ["{folder}", "--model", "resnet8", "--image-size", "8", "--batch-size", "8"]),
+    ],
+)
+def test_a_fit_script_trains(
+    script: str, arguments: list[str], image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = [argument.replace("{folder}", str(image_folder)) for argument in arguments]
+    monkeypatch.setattr(sys, "argv", [script, *arguments, "--epochs", "1", "--out", str(tmp_path / "run")])
+
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+
+    assert stopped.value.code == 0
+    assert Run.at(tmp_path / "run").status == "finished"
+
+
+def test_the_cifar_script_reads_a_prepared_folder_and_names_a_missing_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["fit_cifar10.py", "--data-dir", str(tmp_path / "nowhere")])
+
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(SCRIPTS / "fit_cifar10.py"), run_name="__main__")
+
+    assert stopped.value.code == 3
+    assert "there is no folder" in one_line(capsys)
+
+
+def test_without_out_the_run_goes_to_saved_models_and_the_next_beside_it(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = ["train", f"folder:{image_folder}", "--model", "resnet8", "--epochs", "1", "--image-size", "8"]
+
+    assert main(command) == main(command) == 0
+
+    assert [path.name for path in sorted((tmp_path / "saved_models").iterdir())] == [
+        "resnet8-shapes",
+        "resnet8-shapes-002",
+    ]

@@ -1,0 +1,102 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.source import Source, from_arrays, load_data
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.evaluation.comparison import compare
+from keras_resnet.evaluation.evaluate import evaluate, load_run_data
+from keras_resnet.evaluation.report import report_run
+from keras_resnet.inference.predictors import open_predictor
+from keras_resnet.runs.run import Run
+from keras_resnet.training.fit import fit
+from tests.conftest import TINY
+
+
+def test_a_run_is_measured_on_its_own_test_images(finished_run: Run, tiny_data: ImageData) -> None:
+    found = evaluate(finished_run)
+
+    assert found.metrics.images == len(tiny_data.test) == 60
+    logits = open_predictor(finished_run).logits(tiny_data.test.read(slice(None)))
+    assert found.metrics.correct == (logits.argmax(1) == tiny_data.test.labels).sum()
+    np.testing.assert_array_equal(found.logits, logits)
+
+
+def test_a_split_can_be_chosen(finished_run: Run, tiny_data: ImageData) -> None:
+    assert evaluate(finished_run, split="validation").metrics.images == len(tiny_data.validation)
+    assert evaluate(finished_run, split="all").metrics.images == 300
+    with pytest.raises(UsageError, match="split must be"):
+        evaluate(finished_run, split="tests")
+
+
+def test_another_source_is_brought_to_the_models_size_and_used_whole(finished_run: Run) -> None:
+    found = evaluate(finished_run.model, Source("digits", image_size=99, limit=50))
+
+    assert found.metrics.images == 50
+
+
+def test_a_bare_model_needs_its_data_named(finished_run: Run) -> None:
+    with pytest.raises(UsageError, match="a bare model does not know its data"):
+        evaluate(finished_run.model)
+
+
+def test_labels_the_model_does_not_know_are_refused(finished_run: Run, image_folder: Path) -> None:
+    with pytest.raises(DataError, match=r"do not fit the model: it knows 10 classes.*'blue'"):
+        evaluate(finished_run, f"folder:{image_folder}")
+
+
+def test_images_of_another_shape_are_refused(finished_run: Run) -> None:
+    data = from_arrays(np.full((40, 9, 9, 1), 9, np.uint8), np.arange(40) % 2, ["0", "1"])
+
+    with pytest.raises(DataError, match=r"takes images of \(8, 8, 1\), the data are of \(9, 9, 1\)"):
+        evaluate(finished_run, data)
+
+
+def test_data_that_changed_since_the_training_are_refused(image_folder: Path, tmp_path: Path) -> None:
+    source = Source(f"folder:{image_folder}", image_size=8)
+    run = fit(TINY.but(epochs=1, batch_size=8), source, tmp_path / "run", verbose=False)
+    assert load_run_data(run).fingerprint == run.fingerprint
+    (image_folder / "red" / "00.png").unlink()
+
+    with pytest.raises(DataError, match="have changed since it was trained"):
+        evaluate(run)
+
+
+def test_a_run_on_arrays_needs_them_again(tmp_path: Path) -> None:
+    data = from_arrays(np.full((40, 8, 8, 1), 9, np.uint8), np.arange(40) % 2)
+    run = fit(TINY.but(epochs=1, batch_size=8), data, tmp_path / "run", verbose=False)
+
+    assert evaluate(run, data).metrics.images == len(data.test)
+    with pytest.raises(UsageError, match="trained on arrays: pass the data set again"):
+        evaluate(run)
+
+
+def test_a_report_writes_figures_and_pictures(tmp_path: Path) -> None:
+    data = load_data(Source("digits", image_size=8, limit=100))
+    run = fit(TINY.but(epochs=2), data, tmp_path / "run", verbose=False)
+
+    report = report_run(run, data)
+
+    assert [file.relative_to(run.path).as_posix() for file in report.files] == [
+        "evaluation/evaluation.json",
+        "evaluation/confusion_matrix.png",
+        "plots/learning_curves.png",
+    ]
+    written = json.loads(report.files[0].read_text())
+    assert written["correct"] == report.evaluation.metrics.correct
+    assert np.sum(written["confusion"]) == written["images"] == 20
+    assert len(written["classes"]) == 10
+
+
+def test_formats_are_compared_with_the_first_one(finished_run: Run, tiny_data: ImageData) -> None:
+    model = open_predictor(finished_run)
+
+    rows = compare([model, model], tiny_data.test)
+
+    assert [row.agreement for row in rows] == [1, 1]
+    assert rows[0].correct == evaluate(finished_run).metrics.correct
+    assert all(row.latency_ms > 0 for row in rows)
+    assert rows[0].cells()[0] == "Keras"

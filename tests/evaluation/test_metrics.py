@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from keras_resnet.errors import DataError
+from keras_resnet.evaluation.metrics import agreement, classification_metrics
+
+NAMES = ("a", "b", "c")
+# Predicted: a a b c; true: a b b b
+LOGITS = np.array([[3.0, 1.0, 0.0], [2.0, 1.0, 0.0], [0.0, 5.0, 0.0], [0.0, 1.0, 2.0]])
+LABELS = np.array([0, 1, 1, 1])
+
+
+def test_figures_are_those_counted_by_hand() -> None:
+    found = classification_metrics(LOGITS, LABELS, NAMES)
+
+    assert (found.correct, found.images, found.top1) == (2, 4, 0.5)
+    assert found.confusion.tolist() == [[1, 0, 0], [1, 1, 1], [0, 0, 0]]
+    a, b, c = found.classes
+    assert (a.precision, a.recall, a.f1, a.images) == (0.5, 1.0, pytest.approx(2 / 3), 1)
+    assert (b.precision, b.recall, b.f1, b.images) == (1.0, pytest.approx(1 / 3), 0.5, 3)
+    assert (c.precision, c.recall, c.f1, c.images) == (0, 0, 0, 0)
+    shares = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+    assert found.log_loss == pytest.approx(-np.log(shares[np.arange(4), LABELS]).mean())
+    assert found.top5 is None
+
+
+def test_the_interval_is_wilsons() -> None:
+    n, p, z = 4, 0.5, 1.959964
+    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
+
+    assert classification_metrics(LOGITS, LABELS, NAMES).top1_interval == pytest.approx(
+        (centre - half, centre + half), abs=1e-6
+    )
+
+
+def test_top_five_counts_the_first_five() -> None:
+    logits = -np.tile(np.arange(7.0), (7, 1))
+
+    assert classification_metrics(logits, np.arange(7), tuple("abcdefg")).top5 == pytest.approx(5 / 7)
+
+
+def test_agreement_is_the_share_of_equal_choices() -> None:
+    assert agreement(LOGITS, LOGITS[[0, 1, 2, 2]]) == 0.75
+
+
+@pytest.mark.parametrize(
+    ("logits", "labels"),
+    [(LOGITS[:3], LABELS), (LOGITS[:, :2], LABELS), (LOGITS[:0], LABELS[:0]), (LOGITS * np.nan, LABELS)],
+)
+def test_what_cannot_be_compared_is_refused(logits: np.ndarray, labels: np.ndarray) -> None:
+    with pytest.raises(DataError):
+        classification_metrics(logits, labels, NAMES)

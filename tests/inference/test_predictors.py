@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.inference.predictors import KerasPredictor, open_predictor
+from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.run import Run
+from keras_resnet.runs.stamp import write_stamp
+
+
+def test_a_run_its_folder_and_its_keras_file_are_the_same_model(finished_run: Run) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (70, 8, 8, 1)).astype(np.uint8)  # more than a batch
+
+    found = [open_predictor(source).logits(images) for source in (finished_run, finished_run.path, finished_run.model)]
+
+    assert found[0].shape == (70, 10)
+    assert found[0].dtype == np.float32
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_the_size_on_disk_is_the_files(finished_run: Run) -> None:
+    assert open_predictor(finished_run).size_in_bytes == finished_run.model.stat().st_size
+
+
+def test_a_model_in_memory_has_no_size_and_needs_as_many_names_as_outputs() -> None:
+    preprocessing = Preprocessing((8, 8), 1, (0.0,), (1.0,), ("a", "b"))
+    model = build(spec("resnet8"), preprocessing=preprocessing, classifier_activation=None)
+
+    assert KerasPredictor(model, preprocessing).size_in_bytes is None
+    other = Preprocessing((8, 8), 1, (0.0,), (1.0,), ("a", "b", "c"))
+    with pytest.raises(ModelError, match="2 outputs and 3 class names"):
+        KerasPredictor(model, other)
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    preprocessing = Preprocessing((8, 8), 1, (0.0,), (1.0,), ("a", "b"))
+    (tmp_path / "notes.txt").write_text("")
+    for name in ("torn.keras", "torn.tflite"):
+        (tmp_path / name).write_bytes(b"torn")
+        write_stamp(tmp_path / name, preprocessing)
+    (tmp_path / "torn_saved_model").mkdir()
+    (tmp_path / "torn_saved_model" / "saved_model.pb").write_bytes(b"torn")
+    write_stamp(tmp_path / "torn_saved_model", preprocessing)
+    (tmp_path / "foreign.keras").write_bytes(b"anything")
+
+    for name, message in {
+        "missing": "there is no model",
+        "notes.txt": "is no run folder, .keras file, SavedModel folder or .tflite file",
+        "torn.keras": "cannot be read as a Keras model",
+        "torn.tflite": "cannot be read as a TFLite model",
+        "torn_saved_model": "cannot be read as a SavedModel",
+        "foreign.keras": "does not say how its input is prepared",
+    }.items():
+        with pytest.raises(ModelError, match=message):
+            open_predictor(tmp_path / name)
+
+
+def test_an_unfinished_run_has_no_model_yet(tmp_path: Path) -> None:
+    Run.start(tmp_path / "run", {"recipe": {"epochs": 4}, "data": {}})
+
+    with pytest.raises(UsageError, match="not finished: 0 of 4 epochs"):
+        open_predictor(tmp_path / "run")
