@@ -70,8 +70,9 @@ def _prepared_folder(name: str, data_dir: Path) -> tuple[Path, tuple[str, ...]]:
     alike = [key for key in by_name if key.startswith(wanted)]
     chosen = (exact or alike or [""])[0]
     if not chosen or len(exact or alike) > 1:
+        count = "more than one" if chosen else "none"
         raise DataError(
-            f"{data_dir} holds {listed(sorted(by_name))}, and {wanted!r} is {'more than one' if chosen else 'none'} of them: "
+            f"{data_dir} holds {listed(sorted(by_name))}, and {wanted!r} is {count} of them: "
             "name the one you mean, as tfds:NAME"
         )
     versions = [path for path in by_name[chosen] if version in ("", path.name)]
