@@ -87,7 +87,7 @@ class Recipe:
 # He et al. (2015) for CIFAR: SGD 0.1, momentum 0.9, weight decay 1e-4, batch 128; the cosine is later
 # custom (Loshchilov & Hutter, 2016).
 RECIPES = {
-    "digits": Recipe(model="resnet8", epochs=30, batch_size=64, augment="shift"),
+    "digits": Recipe(model="resnet8", epochs=30, batch_size=64, label_smoothing=0.1, augment="shift"),
     "cifar10": Recipe(model="resnet20", epochs=200, batch_size=128),
     "folder": Recipe(model="resnet20", epochs=30, batch_size=32, learning_rate=0.05, label_smoothing=0.1),
 }
