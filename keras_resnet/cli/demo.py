@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -28,10 +29,11 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.show import show_evaluation, table
     from keras_resnet.data.source import Source, load_data
     from keras_resnet.evaluation.comparison import COLUMNS, compare, write_comparison
+    from keras_resnet.evaluation.evaluate import load_run_data
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.export.export import FORMATS, export_run
-    from keras_resnet.runs.run import Run, is_run
-    from keras_resnet.training.fit import fit_planned, plan
+    from keras_resnet.runs.run import Run
+    from keras_resnet.training.fit import configuration, fit_planned, plan
     from keras_resnet.training.progress import Progress
     from keras_resnet.training.recipe import recipe_for
 
@@ -39,13 +41,18 @@ def run(options: argparse.Namespace) -> int:
     recipe = recipe_for("digits").but(epochs=options.epochs, seed=options.seed)
     comparison_file = options.out / "comparison.json"
     progress = Progress()
-    if is_run(options.out) and not comparison_file.exists() and Run(options.out).status == "finished":
-        # Trained, then stopped before the exports: go on from there.
-        finished, data = Run(options.out), load_data(source)
+    if (
+        not options.overwrite
+        and not comparison_file.exists()
+        and _is_trained(options.out, configuration(recipe, source))
+    ):
+        finished = Run(options.out)  # stopped before the exports: go on from there
+        data = load_run_data(finished)
     else:
         planned = plan(recipe, source, options.out, overwrite=options.overwrite)
         data = load_data(source)
-        finished = fit_planned(planned, data, progress)
+        with progress:
+            finished = fit_planned(planned, data, progress)
     report = report_run(finished, data)
     show_evaluation(report.evaluation, report.files)
     predictors = [report.evaluation.predictor]
@@ -59,3 +66,9 @@ def run(options: argparse.Namespace) -> int:
     print("latency: median milliseconds for one image at batch 1 on this machine; TFLite on one thread")
     print(f"everything lies in {finished.path}")
     return 0
+
+
+def _is_trained(path: Path, config: dict[str, Any]) -> bool:
+    from keras_resnet.runs.run import Run, is_run
+
+    return is_run(path) and Run(path).status == "finished" and Run(path).config == config

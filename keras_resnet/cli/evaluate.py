@@ -20,6 +20,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.show import show_evaluation
+    from keras_resnet.data.images import ImageData
     from keras_resnet.data.source import Source
     from keras_resnet.errors import UsageError
     from keras_resnet.evaluation.evaluate import evaluate, load_run_data
@@ -31,20 +32,22 @@ def run(options: argparse.Namespace) -> int:
     if not options.data and (options.data_dir or options.limit):
         raise UsageError("--data-dir and --limit go with --data; without it the run's own data are used")
     finished = Run.at(options.run_folder, finished=True)
-    reading = Progress().reading
-    if not (options.artifact or options.data or options.split):
-        report = report_run(finished, progress=reading)
-        show_evaluation(report.evaluation, report.files)
-        return 0
-    predictor = open_predictor(options.artifact or finished)
-    if options.data:
-        data_dir = str(options.data_dir) if options.data_dir else None
-        source = Source(options.data, data_dir=data_dir, limit=options.limit)
-        evaluation = evaluate(predictor, source, split=options.split, progress=reading)
-    else:
-        evaluation = evaluate(predictor, load_run_data(finished, reading), split=options.split)
+    with Progress() as progress:
+        if not (options.artifact or options.data or options.split):
+            report = report_run(finished, progress=progress.reading)
+            show_evaluation(report.evaluation, report.files)
+            return 0
+        predictor = open_predictor(options.artifact or finished)
+        data: Source | ImageData
+        if options.data:
+            data_dir = str(options.data_dir) if options.data_dir else None
+            data = Source(options.data, data_dir=data_dir, limit=options.limit)
+        else:
+            data = load_run_data(finished, progress.reading)
+        evaluation = evaluate(predictor, data, split=options.split, progress=progress.reading)
     # One folder for each question asked, so that none overwrites another's answer.
-    parts = [options.artifact.name if options.artifact else "", options.data and source.short_name, options.split]
+    asked_of = data.short_name if isinstance(data, Source) else ""
+    parts = [options.artifact.name if options.artifact else "", asked_of, options.split]
     folder = finished.path / "evaluation" / "-".join(part for part in parts if part)
     show_evaluation(evaluation, evaluation.write(folder))
     return 0

@@ -18,12 +18,13 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.export.export import export_run
     from keras_resnet.training.progress import Progress
 
-    exported = export_run(options.run_folder, options.format, options.out, progress=Progress().reading)
+    with Progress() as progress:
+        exported = export_run(options.run_folder, options.format, options.out, progress=progress.reading)
     checked = exported.verification
     size = exported.predictor.size_in_bytes or 0
     print(f"wrote {exported.path} ({size:,} bytes)")
     print(
-        f"verified on {checked.images} validation images: the class agrees with the Keras model on "
+        f"verified on {checked.images} training and validation images: the class agrees with the Keras model on "
         f"{checked.agreement:.2%}; logits differ by at most {checked.largest_difference:.3g} of a range of "
         f"{checked.logit_range:.3g}"
     )

@@ -30,7 +30,9 @@ def run_parsed(top: argparse.ArgumentParser, arguments: Sequence[str] | None = N
             return _fail(error, error.exit_code)
         except KeyboardInterrupt:
             return _fail(
-                "interrupted; what was finished is kept, and the same command continues an unfinished run", 130
+                "interrupted; what was finished is kept, and the same command, without --overwrite, continues an "
+                "unfinished run",
+                130,
             )
         except BrokenPipeError:
             return 0

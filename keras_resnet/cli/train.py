@@ -63,9 +63,9 @@ def run(options: argparse.Namespace) -> int:
     changes = {name.replace("-", "_"): getattr(options, name.replace("-", "_")) for name in RECIPE_OPTIONS}
     recipe = recipe_for(source.kind).but(seed=options.seed, **changes)
     planned = plan(recipe, source, options.out, overwrite=options.overwrite, num_classes=options.num_classes)
-    progress = Progress()
-    data = load_data(source, progress.reading)
-    finished = fit_planned(planned, data, progress)
+    with Progress() as progress:
+        data = load_data(source, progress.reading)
+        finished = fit_planned(planned, data, progress)
     report = report_run(finished, data)
     show_evaluation(report.evaluation, report.files)
     print(f"\nThe model is {finished.model}. Next:")

@@ -56,7 +56,13 @@ def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Fol
     Raises:
         DataError: The folder is missing, holds no images, one class only, or an empty class.
     """
-    root = Path(path).expanduser()
+    try:
+        return _listed(Path(path).expanduser(), fewest_classes)
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
+
+
+def _listed(root: Path, fewest_classes: int) -> FolderListing:
     if not root.exists():
         raise DataError(f"there is no folder {root}")
     if not root.is_dir():
@@ -67,12 +73,23 @@ def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Fol
         and {top.name.lower() for top in tops} <= SPLIT_FOLDERS.keys()
         and "train" in {SPLIT_FOLDERS[top.name.lower()] for top in tops}
     )
+    known = [top.name for top in tops if top.name.lower() in SPLIT_FOLDERS]
+    if not separated and len(known) > 1 and "train" in {SPLIT_FOLDERS[name.lower()] for name in known}:
+        unknown = [top.name for top in tops if top.name not in known]
+        raise DataError(
+            f"{root} holds the splits {listed(known)} beside {listed(unknown)}: move the one or the other out, "
+            "since they cannot be told from classes"
+        )
     parts = [(SPLIT_FOLDERS[top.name.lower()], top) for top in tops] if separated else [("", root)]
     class_names = tuple(sorted({folder.name for _, part in parts for folder in _visible_folders(part)}))
     if not class_names:
         loose = sum(_is_image(file) for file in root.iterdir())
         found = f"it holds {loose} images but no sub-folders" if loose else "it holds no images"
         raise DataError(f"{root}: {found}; expected one sub-folder of images a class")
+
+    for name in class_names:
+        if not name.isprintable():  # among them bytes that are no UTF-8, which no model file could hold
+            raise DataError(f"{root}: the class folder {name!a} has a name that cannot be written; rename it")
 
     paths: list[Path] = []
     labels: list[int] = []
@@ -115,7 +132,7 @@ def _files_below(path: Path) -> list[Path]:
     """Visible files, links followed, sorted; a folder linked into itself is visited once."""
     found: list[Path] = []
     visited: set[Path] = set()
-    for folder, subfolders, files in os.walk(path, followlinks=True):
+    for folder, subfolders, files in os.walk(path, onerror=_refuse, followlinks=True):
         real = Path(folder).resolve()
         if real in visited:
             subfolders.clear()
@@ -124,6 +141,11 @@ def _files_below(path: Path) -> list[Path]:
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         found += [Path(folder, name) for name in files if not name.startswith(".")]
     return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # a class may be missing from one of the given splits
+        raise error
 
 
 def _is_image(path: Path) -> bool:

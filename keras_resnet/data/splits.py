@@ -73,6 +73,8 @@ def stratified_split(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Split positions into train, validation and test, every class in its proportion.
 
+    A class that is very rare beside the others may be missing from the smaller parts.
+
     Args:
         labels: int (n,).
         class_names: For messages.
@@ -84,7 +86,7 @@ def stratified_split(
         Three sorted int64 arrays of positions that together hold each position once.
 
     Raises:
-        DataError: A class has too few images for one in each split.
+        DataError: A class has fewer images than there are splits.
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise UsageError(f"validation and test shares must leave something to train on; received {validation}, {test}")
@@ -93,7 +95,7 @@ def stratified_split(
     scarce = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < needed]
     if scarce:
         raise DataError(
-            f"every class needs at least {needed} images, one for each of training, validation and test; "
+            f"every class needs at least {needed} images to be split into training, validation and test; "
             f"too few in {listed(scarce)}"
         )
     rest, test_part = _part(np.arange(len(labels)), labels, test, len(class_names), seed)
@@ -103,12 +105,21 @@ def stratified_split(
 
 
 def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int) -> np.ndarray:
-    """At most `most` sorted positions, every class in its proportion."""
+    """At most `most` sorted positions, every class in its proportion and at least once."""
     if most >= len(labels):
         return np.arange(len(labels))
-    if most < classes:
-        raise UsageError(f"a limit of {most} images is less than one for each of {classes} classes")
-    return _part(np.arange(len(labels)), labels, most / len(labels), classes, seed)[1]
+    counts = np.bincount(labels, minlength=classes)
+    if most < (counts > 0).sum():
+        raise UsageError(f"a limit of {most} images is less than one for each of {(counts > 0).sum()} classes")
+    quotas = counts * most / len(labels)
+    sizes = np.maximum(np.floor(quotas).astype(np.int64), counts > 0)
+    while sizes.sum() > most:  # rare classes were rounded up: take from those furthest over their quota
+        sizes[np.argmax(np.where(sizes > 1, sizes - quotas, -np.inf))] -= 1
+    while sizes.sum() < most:
+        sizes[np.argmax(np.where(sizes < counts, quotas - sizes, -np.inf))] += 1
+    random = np.random.default_rng(seed)
+    chosen = [random.permutation(np.flatnonzero(labels == label))[:size] for label, size in enumerate(sizes)]
+    return np.sort(np.concatenate(chosen))
 
 
 def _part(

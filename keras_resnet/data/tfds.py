@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,12 @@ def open_builder(
 
     if data_dir is not None:
         folder, notes = _prepared_folder(name, Path(data_dir).expanduser())
-        return tfds.builder_from_directory(folder), notes
+        with _damage_named(folder):
+            builder = tfds.builder_from_directory(folder)
+        wanted = name.partition(":")[0].partition("/")[0]
+        if not builder.name.startswith(wanted):
+            raise DataError(f"{folder} holds {builder.name!r}, not {wanted!r}: name it, as tfds:{builder.name}")
+        return builder, notes
     try:
         builder = tfds.builder(name)
         builder.download_and_prepare()
@@ -172,4 +178,17 @@ def _batches(builder: tfds.core.DatasetBuilder, split: str, key: str) -> Iterato
         # One file after the other: the order must be that of the disk, every time.
         read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
     )
-    return (batch[key] for batch in tfds.as_numpy(dataset.batch(512)))
+    with _damage_named(builder.data_dir):
+        yield from (batch[key] for batch in tfds.as_numpy(dataset.batch(512)))
+
+
+@contextmanager
+def _damage_named(folder: object) -> Iterator[None]:
+    """One clear error for files that are missing or torn, which TensorFlow and protobuf report in many ways."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"the prepared data set {folder} cannot be read: {reason}") from error

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_resnet.data.images import ImageData, Progress
-from keras_resnet.errors import MissingExtraError, UsageError, listed
+from keras_resnet.errors import DataError, MissingExtraError, UsageError, listed
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.export.saved_model import write_saved_model
 from keras_resnet.export.tflite import calibration_images, write_tflite
 from keras_resnet.export.verify import Verification, verify
 from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
+from keras_resnet.runs.atomic import put_in_place, storage_errors
 from keras_resnet.runs.run import Run
 
 FORMATS = {
@@ -34,7 +36,7 @@ class Exported:
     Args:
         path: The file or folder.
         predictor: Opened.
-        verification: How it compares with its model, on validation images.
+        verification: How it compares with its model.
     """
 
     path: Path
@@ -70,8 +72,9 @@ def export_run(
 ) -> Exported:
     """Write a finished run's model in another format and verify it.
 
-    INT8 calibration sees training images only, verification validation images only; the test
-    images stay untouched for evaluation.
+    The file takes its place only once it is verified; a file that fails leaves what was there
+    before. INT8 calibration sees training images only; verification sees validation images, and
+    training images where those are few; the test images stay untouched for evaluation.
 
     Args:
         run: A finished run or its folder.
@@ -86,7 +89,7 @@ def export_run(
         ModelError: The file written is not the model it came from.
         MissingExtraError: A runtime for `.tflite` files is not installed.
     """
-    run = run if isinstance(run, Run) else Run.at(run, finished=True)
+    run = Run.at(run.path if isinstance(run, Run) else run, finished=True)
     if file_format not in FORMATS:
         raise UsageError(f"the format must be one of {listed(FORMATS)}; received {file_format!r}")
     target = Path(path) if path is not None else run.exports / FORMATS[file_format]
@@ -94,14 +97,30 @@ def export_run(
     reference = open_predictor(run)
     assert isinstance(reference, KerasPredictor)
     data = data or load_run_data(run, progress)
-    if file_format == "saved_model":
-        write_saved_model(reference.model, reference.preprocessing, target)
-    else:
-        calibration = calibration_images(data.train) if file_format == "tflite-int8" else None
-        write_tflite(reference.model, reference.preprocessing, target, calibration)
-    images = data.validation.read(np.arange(min(len(data.validation), VERIFICATION_IMAGES)))
-    predictor = open_predictor(target)
-    return Exported(target, predictor, verify(predictor, reference, images, integer=file_format == "tflite-int8"))
+    if data.fingerprint != run.fingerprint:
+        raise DataError(f"{data.name} are not the data that {run.path} was trained on")
+    images = _verification_images(data)
+    with storage_errors(target), tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".unverified-") as folder:
+        unverified = Path(folder) / target.name
+        if file_format == "saved_model":
+            write_saved_model(reference.model, reference.preprocessing, unverified)
+        else:
+            calibration = calibration_images(data.train) if file_format == "tflite-int8" else None
+            write_tflite(reference.model, reference.preprocessing, unverified, calibration)
+        found = verify(open_predictor(unverified), reference, images, integer=file_format == "tflite-int8")
+        put_in_place(unverified, target)
+    return Exported(target, open_predictor(target), found)
+
+
+def _verification_images(data: ImageData) -> np.ndarray:
+    parts = [data.validation.read(slice(0, VERIFICATION_IMAGES))]
+    parts.append(data.train.read(slice(0, VERIFICATION_IMAGES - len(parts[0]))))
+    return np.concatenate(parts)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _check_target(path: Path, file_format: str) -> None:

@@ -172,7 +172,7 @@ def open_predictor(source: str | os.PathLike[str] | Run) -> Predictor:
         MissingExtraError: A `.tflite` file is given and no runtime is installed.
     """
     if isinstance(source, Run):
-        return _open_keras(source.model)
+        return _open_keras(Run.at(source.path, finished=True).model)
     path = Path(source)
     if not path.exists():
         raise ModelError(f"there is no model {path}")

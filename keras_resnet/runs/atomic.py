@@ -70,12 +70,25 @@ def write_folder_with(path: Path, write: Callable[[Path], object]) -> None:
         try:
             write(temporary)
             os.chmod(temporary, 0o777 & ~_umask())
-            if path.exists():
-                shutil.rmtree(path)
-            os.replace(temporary, path)
-            _sync_folder(path.parent)
+            put_in_place(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Move a file or folder to where an old one may be; both lie on the same disk.
+
+    An old folder is moved aside first and removed last: at no time is there neither.
+    """
+    if path.is_dir():
+        with tempfile.TemporaryDirectory(
+            dir=path.parent, prefix=f".{path.name}-old-", ignore_cleanup_errors=True
+        ) as old:
+            os.replace(path, Path(old) / path.name)
+            os.replace(new, path)
+    else:
+        os.replace(new, path)
+    _sync_folder(path.parent)
 
 
 def _sync_folder(path: Path) -> None:

@@ -48,7 +48,10 @@ class Run:
     @property
     def status(self) -> str:
         """`unfinished` or `finished`."""
-        return str(self._read("run.json")["status"])
+        status = self._read("run.json").get("status")
+        if status not in ("unfinished", "finished"):
+            raise ModelError(f"the run {self.path} is damaged: run.json gives its status as {status!r}")
+        return str(status)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ do not look past the flatbuffer, and `unzip -p model.tflite labels.txt` works. A
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 from keras_resnet.errors import ModelError
@@ -47,7 +48,7 @@ def read_stamp(path: Path) -> Preprocessing:
             return Preprocessing.from_json((path / EXTRA_ASSETS / JSON_NAME).read_bytes())
         with zipfile.ZipFile(path) as archive:
             return Preprocessing.from_json(archive.read(JSON_NAME))
-    except (OSError, KeyError, zipfile.BadZipFile):
+    except (OSError, KeyError, EOFError, NotImplementedError, zlib.error, zipfile.BadZipFile):
         raise ModelError(
             f"{path} does not say how its input is prepared: it was not written by this package, or is damaged"
         ) from None

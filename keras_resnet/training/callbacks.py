@@ -39,6 +39,9 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
+        for name in ("loss", "val_loss"):  # the last step's update may have ruined what its loss did not show yet
+            if not math.isfinite(logs[name]):
+                raise diverged(name, logs[name], self.optimizer, self.run)
         self.epochs_done = epoch + 1
         self.rows.append(
             {
@@ -70,7 +73,12 @@ class StopOnNonFinite(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         loss = (logs or {}).get("loss", 0.0)
         if not math.isfinite(loss):
-            raise DivergedError(
-                f"the loss became {loss} in step {int(self.model.optimizer.iterations.numpy())}. Lower --learning-rate "
-                f"(and begin anew by --overwrite); the last good epoch is kept in {self.run.path}"
-            )
+            raise diverged("loss", loss, self.model.optimizer, self.run)
+
+
+def diverged(name: str, value: float, optimizer: keras.optimizers.Optimizer, run: Run) -> DivergedError:
+    """The error of a loss that is no number any more."""
+    return DivergedError(
+        f"the {name.replace('val_', 'validation ')} became {value} in step {int(optimizer.iterations.numpy())}. Lower "
+        f"--learning-rate (and begin anew by --overwrite); what was good before is kept in {run.path}"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from keras_resnet.errors import ModelError
 from keras_resnet.runs.atomic import write_with
@@ -55,4 +55,5 @@ def _training_variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 def _save(variables: dict[str, keras.Variable], path: Path, metadata: dict[str, str]) -> None:
     tensors = {name: np.asarray(variable.numpy(), order="C") for name, variable in variables.items()}
-    write_with(path, lambda temporary: save_file(tensors, temporary, metadata))
+    content = save(tensors, metadata)  # as bytes: safetensors' own writing hides what the disk answered
+    write_with(path, lambda temporary: temporary.write_bytes(content))

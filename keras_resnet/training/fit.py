@@ -57,18 +57,29 @@ def plan(
     recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
     if num_classes is not None and num_classes < 1:
         raise UsageError(f"num_classes must be a whole number of at least 1; received {num_classes}")
-    settings: dict[str, Any]
     if isinstance(source, ImageData):
-        settings, name = {"arrays": source.fingerprint, "name": source.name}, source.name
+        name = source.name
         check_input(spec(recipe.model), source.train.images.shape)
     else:
-        settings, name = source.settings, source.short_name
-        if settings.get("image_size"):
-            check_input(spec(recipe.model), (settings["image_size"], settings["image_size"], 3))
-    config = {"recipe": asdict(recipe), "data": settings, "num_classes": num_classes}
-    path = Path(out) if out is not None else free_run_folder(RUNS, f"{recipe.model}-{name}", config)
+        name, side = source.short_name, source.settings.get("image_size")
+        if side:
+            check_input(spec(recipe.model), (side, side, 3))
+    config = configuration(recipe, source, num_classes)
+    if out is not None:
+        path = Path(out)
+    elif overwrite:
+        path = RUNS / f"{recipe.model}-{name}"
+    else:
+        path = free_run_folder(RUNS, f"{recipe.model}-{name}", config)
     Run.check_free(path, config, overwrite=overwrite)
     return Plan(recipe, path, config, overwrite, num_classes)
+
+
+def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: int | None = None) -> dict[str, Any]:
+    """What a run folder records of what was asked for, and a continued run is compared by."""
+    arrays = isinstance(source, ImageData)
+    settings = {"arrays": source.fingerprint, "name": source.name} if arrays else source.settings  # type: ignore[union-attr]
+    return {"recipe": asdict(recipe), "data": settings, "num_classes": num_classes}
 
 
 def fit(
@@ -99,14 +110,12 @@ def fit(
         DivergedError: The loss became infinite or not a number.
         StorageError: The run folder cannot be written.
     """
-    progress = Progress(verbose)
     source = Source(data) if isinstance(data, str) else data
-    if isinstance(source, ImageData):
-        return fit_planned(
-            plan(recipe, source.source or source, out, overwrite=overwrite, num_classes=num_classes), source, progress
-        )
-    planned = plan(recipe, source, out, overwrite=overwrite, num_classes=num_classes)
-    return fit_planned(planned, load_data(source, progress.reading), progress)
+    origin = (source.source or source) if isinstance(source, ImageData) else source
+    planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes)
+    with Progress(verbose) as progress:
+        images = source if isinstance(source, ImageData) else load_data(source, progress.reading)
+        return fit_planned(planned, images, progress)
 
 
 def fit_planned(plan: Plan, data: ImageData, progress: Progress) -> Run:

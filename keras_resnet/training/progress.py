@@ -40,6 +40,12 @@ class Progress(keras.callbacks.Callback):
         self._first = self._epochs = self._steps = self._batch_size = 0
         self._began = self._epoch_began = 0.0
 
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()  # a bar that is left running keeps the terminal's cursor hidden
+
     def reading(self, done: int, total: int) -> None:
         """Called by the data reader."""
         if self._task is None:
@@ -52,16 +58,19 @@ class Progress(keras.callbacks.Callback):
     def begin(self, recipe: Recipe, data: ImageData, run: Run, first_epoch: int, steps: int) -> None:
         """Say what is about to be trained."""
         for note in data.notes:
-            self.console.print(f"note: {note}", markup=False)
+            self.console.print(f"note: {note}", markup=False, soft_wrap=True)
         height, width, channels = data.train.images.shape
         counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
         self.console.print(
             f"{recipe.model} on {data.name}: {len(data.class_names)} classes, {counts} images "
             f"of {height}×{width}×{channels}",
             markup=False,
+            soft_wrap=True,
         )
         going_on = f", continuing after epoch {first_epoch}" if first_epoch else ""
-        self.console.print(f"{recipe.epochs} epochs of {steps} steps into {run.path}{going_on}", markup=False)
+        self.console.print(
+            f"{recipe.epochs} epochs of {steps} steps into {run.path}{going_on}", markup=False, soft_wrap=True
+        )
         self._first, self._epochs, self._steps = first_epoch, recipe.epochs, steps
         self._batch_size = min(recipe.batch_size, len(data.train))
 

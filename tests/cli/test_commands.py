@@ -40,7 +40,7 @@ def test_training_evaluating_exporting_and_predicting(
 
     for file_format, name in {"tflite-int8": "model_int8.tflite", "saved_model": "saved_model"}.items():
         assert main(["export", str(run), "--format", file_format]) == 0
-        assert "verified on 4 validation images" in capsys.readouterr().out
+        assert "verified on 29 training and validation images" in capsys.readouterr().out
         assert main(["evaluate", str(run), "--artifact", str(run / "exports" / name)]) == 0
         assert (run / "evaluation" / name / "evaluation.json").exists()
         capsys.readouterr()
@@ -83,7 +83,7 @@ def test_a_demo_stopped_after_its_training_goes_on_with_the_exports(
         patch.setattr("keras_resnet.export.export.export_run", interrupted)
         assert main(command) == 130
     trained = (tmp_path / "demo" / "model.keras").stat().st_mtime_ns
-    assert "the same command continues" in one_line(capsys)
+    assert "the same command, without --overwrite, continues" in one_line(capsys)
 
     assert main(command) == 0
     assert (tmp_path / "demo" / "model.keras").stat().st_mtime_ns == trained

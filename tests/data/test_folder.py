@@ -84,3 +84,17 @@ def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
         list_folder(tmp_path / "nowhere")
     with pytest.raises(DataError, match="is a file"):
         list_folder(touch(tmp_path, "a.jpg") / "a.jpg")
+
+
+def test_splits_beside_other_folders_are_refused(tmp_path: Path) -> None:
+    root = touch(tmp_path, "train/cat/a.jpg", "val/cat/b.jpg", "extra/c.jpg")
+
+    with pytest.raises(DataError, match="holds the splits 'train', 'val' beside 'extra'"):
+        list_folder(root)
+
+
+def test_a_class_name_that_is_no_unicode_is_refused_before_the_training(tmp_path: Path) -> None:
+    touch(tmp_path, "dog/a.jpg", "caf\udce9/b.jpg")
+
+    with pytest.raises(DataError, match=r"class folder 'caf\\udce9' has a name that cannot be written"):
+        list_folder(tmp_path)

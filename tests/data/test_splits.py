@@ -78,3 +78,25 @@ def test_data_that_are_wanted_whole_are_all_for_the_test() -> None:
     found = divide(np.array([0, 1]), ("a", "b"), {}, seed=0, whole=True)
 
     assert [part.tolist() for part in found.values()] == [[], [], [0, 1]]
+
+
+@pytest.mark.parametrize(
+    ("counts", "most", "expected"),
+    [
+        ((20, 1), 10, [9, 1]),
+        ((2, 1), 2, [1, 1]),
+        ((2,) * 10, 19, None),
+        ((1, 1, 1), 3, [1, 1, 1]),
+        ((500, 3, 1), 5, [3, 1, 1]),
+    ],
+)
+def test_a_subset_is_as_large_as_asked_and_holds_every_class(
+    counts: tuple[int, ...], most: int, expected: list[int] | None
+) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+
+    found = np.bincount(labels[stratified_subset(labels, most, len(counts), seed=0)], minlength=len(counts))
+
+    assert found.sum() == most
+    assert found.min() >= 1
+    assert expected is None or found.tolist() == expected

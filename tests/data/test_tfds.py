@@ -105,3 +105,16 @@ def test_real_cifar_images_are_read() -> None:
     assert data.class_names[:3] == ("airplane", "automobile", "bird")
     assert [len(split) for split in data.splits.values()] == [180, 20, 200]
     assert data.train.images.shape == (32, 32, 3)
+
+
+def test_a_folder_of_another_data_set_is_not_taken_for_the_one_named(prepared: Path) -> None:
+    with pytest.raises(DataError, match="holds 'tiny_shapes', not 'cifar10'"):
+        load_data(Source("tfds:cifar10", data_dir=str(prepared / "tiny_shapes" / "1.2.0")))
+
+
+def test_a_prepared_folder_with_a_missing_file_is_one_clear_error(tmp_path: Path) -> None:
+    write(tmp_path, "torn_things")
+    next((tmp_path / "torn_things" / "1.2.0").glob("*train*")).unlink()
+
+    with pytest.raises(DataError, match="cannot be read"):
+        load_data(Source("tfds:torn_things", data_dir=str(tmp_path)))

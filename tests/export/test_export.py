@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import MissingExtraError, ModelError, UsageError
+from keras_resnet.data.source import Source, load_data
+from keras_resnet.errors import DataError, MissingExtraError, ModelError, UsageError
 from keras_resnet.evaluation.metrics import agreement
 from keras_resnet.export import export as exporting
 from keras_resnet.export.export import Exported, export_run, export_saved_model, export_tflite
@@ -53,7 +54,7 @@ def test_an_exported_file_opens_alone_and_agrees_with_its_model(
 
 def test_verification_reports_what_it_compared(exported: dict[str, Exported], tiny_data: ImageData) -> None:
     for file_format, result in exported.items():
-        assert result.verification.images == len(tiny_data.validation)
+        assert result.verification.images == len(tiny_data.validation) + len(tiny_data.train) == 240
         assert result.verification.agreement >= (0.9 if file_format == "tflite-int8" else 1)
         assert result.verification.logit_range > 0
 
@@ -203,3 +204,27 @@ def test_without_the_runtime_the_extra_is_named(
 
     with pytest.raises(MissingExtraError, match=r"pip install 'keras-resnet-kit\[edge\]'"):
         exporting.export_run(finished_run, "tflite-int8", tmp_path / "model.tflite")
+
+
+def test_a_file_that_fails_its_verification_leaves_what_was_there(
+    finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ModelError("is not the model it came from")
+
+    (tmp_path / "model.tflite").write_bytes(b"the good old file")
+    monkeypatch.setattr(exporting, "verify", refuse)
+
+    for file_format, name in {"tflite-int8": "model.tflite", "saved_model": "saved_model"}.items():
+        with pytest.raises(ModelError):
+            export_run(finished_run, file_format, tmp_path / name, data=tiny_data)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
+    assert (tmp_path / "model.tflite").read_bytes() == b"the good old file"
+
+
+def test_other_data_than_the_runs_own_do_not_calibrate_it(finished_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="are not the data that"):
+        export_tflite(
+            finished_run, tmp_path / "model.tflite", data=load_data(Source("digits", image_size=8, limit=200))
+        )

@@ -55,3 +55,19 @@ def test_a_file_without_one_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "model.tflite", tmp_path, tmp_path / "missing"):
         with pytest.raises(ModelError, match="does not say how its input is prepared"):
             read_stamp(path)
+
+
+def test_a_damaged_stamp_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.tflite").write_bytes(b"TFL3")
+    write_stamp(tmp_path / "model.tflite", PREPROCESSING)
+    whole = (tmp_path / "model.tflite").read_bytes()
+
+    for position in range(4, len(whole)):
+        torn = bytearray(whole)
+        torn[position] ^= 0xFF
+        (tmp_path / "torn.tflite").write_bytes(torn)
+        try:
+            found = read_stamp(tmp_path / "torn.tflite")
+        except ModelError:
+            continue
+        assert found == PREPROCESSING, "a byte that says nothing"

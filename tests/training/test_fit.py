@@ -8,7 +8,7 @@ import pytest
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.source import Source, from_arrays, load_data
-from keras_resnet.errors import DataError, DivergedError, ModelError, UsageError
+from keras_resnet.errors import DataError, DivergedError, ModelError, StorageError, UsageError
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.training import callbacks
@@ -205,3 +205,42 @@ def test_the_same_seed_trains_the_same_network(finished_run: Run, tmp_path: Path
     expected, found = read_tensors(finished_run.last)[0], read_tensors(again.last)[0]
     for key in expected:
         np.testing.assert_array_equal(found[key], expected[key], err_msg=key)
+
+
+def test_weights_ruined_by_an_epochs_last_step_are_not_kept(tiny_data: ImageData, tmp_path: Path) -> None:
+    # One step an epoch: its loss is still fine when its update ruins the weights.
+    ruinous = TINY.but(learning_rate=1e30, warmup_epochs=0.0, batch_size=1000, epochs=2)
+
+    with pytest.raises(DivergedError, match="Lower --learning-rate"):
+        fit(ruinous, tiny_data, tmp_path / "run", verbose=False)
+
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    assert Run.at(tmp_path / "run").status == "unfinished"
+
+
+def test_overwriting_without_a_folder_replaces_the_default_one(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = Source(f"folder:{image_folder}", image_size=8)
+    first = fit(TINY.but(epochs=1, batch_size=8), source, verbose=False)
+
+    again = fit(TINY.but(epochs=1, batch_size=8), source, overwrite=True, verbose=False)
+
+    assert again.path == first.path == Path("saved_models/resnet8-shapes")
+
+
+def test_a_full_disk_at_a_checkpoint_is_a_storage_error(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    def fail_at_checkpoints(path: Path, content: bytes) -> int:
+        return full(path, content) if path.suffix == ".safetensors" else write_bytes(path, content)
+
+    write_bytes = Path.write_bytes
+    monkeypatch.setattr(Path, "write_bytes", fail_at_checkpoints)
+
+    with pytest.raises(StorageError, match=r"cannot write .*safetensors: No space left"):
+        fit(TINY, tiny_data, tmp_path / "run", verbose=False)
