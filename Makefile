@@ -4,16 +4,13 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint format clean
+.PHONY: demo test lint format clean
 
 demo: .venv/installed
 	$(BIN)/keras-resnet demo $(ARGS)
 
 test: .venv/installed
 	$(BIN)/python -m pytest $(ARGS)
-
-test-slow: .venv/installed
-	$(BIN)/python -m pytest -m slow $(ARGS)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -88,8 +88,10 @@ def _listed(root: Path, fewest_classes: int) -> FolderListing:
         raise DataError(f"{root}: {found}; expected one sub-folder of images a class")
 
     for name in class_names:
-        if not name.isprintable():  # among them bytes that are no UTF-8, which no model file could hold
-            raise DataError(f"{root}: the class folder {name!a} has a name that cannot be written; rename it")
+        try:
+            name.encode()
+        except UnicodeEncodeError:  # bytes that are no UTF-8, which no model file could hold
+            raise DataError(f"{root}: the class folder {name!a} has a name that cannot be written; rename it") from None
 
     paths: list[Path] = []
     labels: list[int] = []

@@ -78,14 +78,19 @@ def write_folder_with(path: Path, write: Callable[[Path], object]) -> None:
 def put_in_place(new: Path, path: Path) -> None:
     """Move a file or folder to where an old one may be; both lie on the same disk.
 
-    An old folder is moved aside first and removed last: at no time is there neither.
+    An old folder is moved aside and removed last; if the new one cannot follow, it comes back.
     """
     if path.is_dir():
-        with tempfile.TemporaryDirectory(
-            dir=path.parent, prefix=f".{path.name}-old-", ignore_cleanup_errors=True
-        ) as old:
-            os.replace(path, Path(old) / path.name)
+        aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-old-"))
+        old = aside / path.name
+        os.replace(path, old)
+        try:
             os.replace(new, path)
+        except BaseException:
+            os.replace(old, path)
+            raise
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
     else:
         os.replace(new, path)
     _sync_folder(path.parent)

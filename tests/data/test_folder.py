@@ -98,3 +98,9 @@ def test_a_class_name_that_is_no_unicode_is_refused_before_the_training(tmp_path
 
     with pytest.raises(DataError, match=r"class folder 'caf\\udce9' has a name that cannot be written"):
         list_folder(tmp_path)
+
+
+def test_joiners_and_wide_spaces_are_fine_in_a_class_name(tmp_path: Path) -> None:
+    names = ("می\u200cخواهم", "赤\u3000犬")
+
+    assert set(list_folder(touch(tmp_path, *(f"{name}/a.jpg" for name in names))).class_names) == set(names)

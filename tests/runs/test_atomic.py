@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from keras_resnet.errors import StorageError
-from keras_resnet.runs.atomic import write_folder_with, write_json, write_text, write_with
+from keras_resnet.runs.atomic import put_in_place, write_folder_with, write_json, write_text, write_with
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
@@ -65,4 +65,15 @@ def test_a_folder_replaces_the_old_one_only_when_it_is_whole(tmp_path: Path) -> 
 
     write_folder_with(path, lambda folder: (folder / "two").write_text("2"))
     assert [file.name for file in path.iterdir()] == ["two"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "saved_model"
+    write_folder_with(path, lambda folder: (folder / "one").write_text("1"))
+
+    with pytest.raises(FileNotFoundError):
+        put_in_place(tmp_path / "never written", path)
+
+    assert [file.name for file in path.iterdir()] == ["one"]
     assert list(tmp_path.iterdir()) == [path]
