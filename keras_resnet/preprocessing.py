@@ -10,9 +10,10 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.errors import ModelError, UsageError, listed
 
-FORMAT = 1
+FORMAT = 2
+RESIZINGS = ("bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,11 @@ class Preprocessing:
         mean: One number a channel, on the 0–255 scale, subtracted from the pixels.
         std: One positive number a channel, on the 0–255 scale, by which the difference is divided.
         class_names: The name of each output, in the order of the logits.
-        resize: How an image of another size is brought to `image_size`; only `"bilinear"`
-            (antialiased, the aspect ratio is not kept).
+        resize: How an image of another size is brought to `image_size`: `"bilinear"` or
+            `"bicubic"`, antialiased.
+        crop_fraction: None squeezes the whole image to `image_size`, whatever its aspect ratio. A
+            number in (0, 1] keeps the aspect ratio: the image is resized until `image_size` is this
+            fraction of it along the shorter side, and its centre is cut out.
 
     Raises:
         UsageError: A field is out of range; the message names it.
@@ -38,6 +42,7 @@ class Preprocessing:
     std: tuple[float, ...]
     class_names: tuple[str, ...]
     resize: str = "bilinear"
+    crop_fraction: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.image_size) != 2 or min(self.image_size) < 1:
@@ -53,8 +58,10 @@ class Preprocessing:
             raise UsageError(f"std must be positive; received {self.std}")
         if len(set(self.class_names)) != len(self.class_names) or not self.class_names:
             raise UsageError(f"class_names must be one or more different names; received {self.class_names}")
-        if self.resize != "bilinear":
-            raise UsageError(f"resize must be 'bilinear'; received {self.resize!r}")
+        if self.resize not in RESIZINGS:
+            raise UsageError(f"resize must be one of {listed(RESIZINGS)}; received {self.resize!r}")
+        if self.crop_fraction is not None and not 0 < self.crop_fraction <= 1:
+            raise UsageError(f"crop_fraction must be None or above 0 and at most 1; received {self.crop_fraction}")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

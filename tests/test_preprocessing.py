@@ -23,6 +23,8 @@ def test_it_comes_back_from_json_as_it_was() -> None:
         ("class_names", ("cat", "cat"), "class_names"),
         ("class_names", (), "class_names"),
         ("resize", "nearest", "resize"),
+        ("crop_fraction", 0.0, "crop_fraction"),
+        ("crop_fraction", 1.5, "crop_fraction"),
     ],
 )
 def test_a_field_out_of_range_is_named(field: str, value: Any, named: str) -> None:
@@ -32,7 +34,7 @@ def test_a_field_out_of_range_is_named(field: str, value: Any, named: str) -> No
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", "not json", json.dumps({"format": 2}), GOOD.to_json().replace('"mean"', '"means"')],
+    ["", "[]", "{}", "not json", json.dumps({"format": 3}), GOOD.to_json().replace('"mean"', '"means"')],
 )
 def test_json_of_another_version_is_refused(text: str) -> None:
     with pytest.raises(ModelError):

@@ -18,16 +18,26 @@ from keras_resnet.errors import DataError
 
 # Checked against the header, before any pixel is decoded.
 MOST_PIXELS = 1 << 28
+FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 
 
-def decode_image(source: Path | bytes, size: tuple[int, int], channels: int, *, name: str | None = None) -> np.ndarray:
+def decode_image(
+    source: Path | bytes,
+    size: tuple[int, int],
+    channels: int,
+    *,
+    resize: str = "bilinear",
+    crop_fraction: float | None = None,
+    name: str | None = None,
+) -> np.ndarray:
     """Decode one image file to the pixels a person sees, brought to a size.
 
     Args:
         source: A file's path, or its content.
         size: Height and width in pixels of the result.
         channels: 1 (grey) or 3 (RGB).
+        resize, crop_fraction: See `Preprocessing`.
         name: What to call the image in an error; default: the path.
 
     Returns:
@@ -58,7 +68,7 @@ def decode_image(source: Path | bytes, size: tuple[int, int], channels: int, *, 
         raise DataError(f"cannot read {name}: {error}") from None
     except Exception as error:  # damaged files raise nearly anything, from SyntaxError to struct.error
         raise DataError(f"cannot read {name}: {error or type(error).__name__}") from None
-    return _resized(pixels, size)
+    return _fitted(pixels, size, resize, crop_fraction)
 
 
 def read_file(path: Path, name: str) -> bytes:
@@ -73,14 +83,17 @@ def read_file(path: Path, name: str) -> bytes:
         raise DataError(f"cannot read {name}: {error.strerror or error}") from None
 
 
-def resize_array(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize_array(
+    images: np.ndarray, size: tuple[int, int], *, resize: str = "bilinear", crop_fraction: float | None = None
+) -> np.ndarray:
     """uint8 (n, height, width, channels) brought to a size the way `decode_image` does it."""
-    if images.shape[1:3] == tuple(size):
+    if images.shape[1:3] == tuple(size) and crop_fraction in (None, 1):
         return np.ascontiguousarray(images)
     resized = np.empty((len(images), *size, images.shape[3]), np.uint8)
     for index, image in enumerate(images):
         for channel in range(images.shape[3]):
-            resized[index, ..., channel] = _resized(Image.fromarray(image[..., channel]), size)[..., 0]
+            plane = Image.fromarray(image[..., channel])
+            resized[index, ..., channel] = _fitted(plane, size, resize, crop_fraction)[..., 0]
     return resized
 
 
@@ -96,9 +109,18 @@ def _flatten(image: Image.Image, mode: str) -> Image.Image:
     return image.convert(mode)
 
 
-def _resized(image: Image.Image, size: tuple[int, int]) -> np.ndarray:
+def _fitted(image: Image.Image, size: tuple[int, int], resize: str, crop_fraction: float | None) -> np.ndarray:
+    """Pixels of the given size: the whole image squeezed, or the centre of one resized in proportion."""
     height, width = size
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BILINEAR)  # antialiased when shrinking
+    whole = (width, height)
+    if crop_fraction is not None:
+        # Sides and offsets are rounded as torchvision and timm round them.
+        scale = max(int(width / crop_fraction) / image.width, int(height / crop_fraction) / image.height)
+        whole = max(width, int(image.width * scale + 1e-9)), max(height, int(image.height * scale + 1e-9))
+    if image.size != whole:
+        image = image.resize(whole, FILTERS[resize])  # antialiased when shrinking
+    if whole != (width, height):
+        left, top = round((whole[0] - width) / 2), round((whole[1] - height) / 2)
+        image = image.crop((left, top, left + width, top + height))
     pixels = np.asarray(image, np.uint8)
     return pixels[..., None] if pixels.ndim == 2 else pixels

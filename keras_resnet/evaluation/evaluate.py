@@ -14,7 +14,7 @@ from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation import plots
 from keras_resnet.evaluation.metrics import Metrics, classification_metrics
 from keras_resnet.inference.predictors import Predictor, open_predictor
-from keras_resnet.runs.atomic import write_json
+from keras_resnet.atomic import write_json
 from keras_resnet.runs.run import Run, is_run
 
 BATCH = 256

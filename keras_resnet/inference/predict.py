@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.special import softmax
@@ -55,14 +56,16 @@ def predict(model: Predictor | Run | str | os.PathLike[str], images: Images) -> 
         ModelError: The model cannot be read.
     """
     predictor = model if isinstance(model, Predictor) else open_predictor(model)
-    size, channels = predictor.preprocessing.image_size, predictor.preprocessing.channels
+    preprocessing = predictor.preprocessing
+    size, channels = preprocessing.image_size, preprocessing.channels
+    fit: dict[str, Any] = {"resize": preprocessing.resize, "crop_fraction": preprocessing.crop_fraction}
     if isinstance(images, np.ndarray):
-        pixels = resize_array(as_uint8_images(images).array, size)
+        pixels = resize_array(as_uint8_images(images).array, size, **fit)
         if pixels.shape[-1] != channels:
             raise DataError(f"the model takes images of {channels} channels; received {pixels.shape[-1]}")
     else:
         if not len(images):
             raise DataError("no images were given")
-        pixels = np.stack([decode_image(Path(path), size, channels) for path in images])
+        pixels = np.stack([decode_image(Path(path), size, channels, **fit) for path in images])
     probabilities = softmax(predictor.logits(pixels), axis=1)
-    return Predictions(predictor.preprocessing.class_names, probabilities)
+    return Predictions(preprocessing.class_names, probabilities)

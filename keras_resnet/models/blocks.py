@@ -1,77 +1,192 @@
-"""Residual blocks and their shortcuts: tensor → tensor functions, chosen by name in a spec.
+"""Residual blocks, their shortcuts and attention: tensor → tensor functions, chosen by name in a spec.
 
-He et al., "Deep Residual Learning for Image Recognition", 2015. A stage's first block may stride;
-bottlenecks stride in their 3×3 convolution ("v1.5"), as torchvision and timm do.
+He et al., "Deep Residual Learning for Image Recognition", 2015, and "Identity Mappings in Deep
+Residual Networks", 2016 (pre-activation). Layers are numbered in the order in which they act.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-import keras
-from keras import layers
-
-from keras_resnet.models.layers import LayerFactory, relu
+from keras_resnet.models.layers import Layers, T
 from keras_resnet.models.spec import ResNetSpec
 
 
-def basic(
-    x: keras.KerasTensor, width: int, stride: int, spec: ResNetSpec, make: LayerFactory, name: str
-) -> keras.KerasTensor:
-    """Two 3×3 convolutions and a shortcut; `width` channels out."""
-    y = make.conv(x, width, 3, stride=stride, name=f"{name}_conv1")
-    y = make.norm(y, name=f"{name}_bn1")
-    y = relu(y, name=f"{name}_relu1")
-    y = make.conv(y, width, 3, name=f"{name}_conv2")
-    y = make.norm(y, last=True, name=f"{name}_bn2")
-    return _join(y, x, width, stride, spec, make, name)
+@dataclass(frozen=True)
+class Place:
+    """Where a block stands in its network.
+
+    Args:
+        name: `stage1_block1`; the prefix of its layers.
+        width: Output channels.
+        stride: By which it divides the resolution.
+        dilation: Of its convolutions but the one that strides.
+        dilation_before: Of the one that strides: what the block before had.
+        drop_path: Chance that the branch is left out of a training sample.
+        dropout: Rate between the convolutions.
+    """
+
+    name: str
+    width: int
+    stride: int = 1
+    dilation: int = 1
+    dilation_before: int = 1
+    drop_path: float = 0.0
+    dropout: float = 0.0
+
+    @property
+    def subsamples(self) -> bool:
+        """Whether it divides the resolution, or would if dilation did not keep it."""
+        return self.stride > 1 or self.dilation_before != self.dilation
 
 
-def bottleneck(
-    x: keras.KerasTensor, width: int, stride: int, spec: ResNetSpec, make: LayerFactory, name: str
-) -> keras.KerasTensor:
-    """1×1 down to a quarter of `width`, 3×3, 1×1 up to `width`, and a shortcut."""
-    y = make.conv(x, width // 4, 1, name=f"{name}_conv1")
-    y = make.norm(y, name=f"{name}_bn1")
-    y = relu(y, name=f"{name}_relu1")
-    y = make.conv(y, width // 4, 3, stride=stride, name=f"{name}_conv2")
-    y = make.norm(y, name=f"{name}_bn2")
-    y = relu(y, name=f"{name}_relu2")
-    y = make.conv(y, width, 1, name=f"{name}_conv3")
-    y = make.norm(y, last=True, name=f"{name}_bn3")
-    return _join(y, x, width, stride, spec, make, name)
+def basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+    """Two 3×3 convolutions and a shortcut."""
+    y = make.conv(x, at.width, 3, **_striding(at, spec), name=f"{at.name}_conv1")
+    y = make.relu(make.norm(y, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
+    y = _subsample(y, at, spec, make)
+    y = _dropout(y, at, make)
+    y = make.conv(y, at.width, 3, dilation=at.dilation, name=f"{at.name}_conv2")
+    y = make.norm(y, last=True, name=f"{at.name}_bn2")
+    return make.relu(_join(y, x, x, at, spec, make), name=f"{at.name}_out")
 
 
-def _join(
-    branch: keras.KerasTensor,
-    x: keras.KerasTensor,
-    width: int,
-    stride: int,
-    spec: ResNetSpec,
-    make: LayerFactory,
-    name: str,
-) -> keras.KerasTensor:
-    if stride != 1 or x.shape[-1] != width:  # elsewhere the shortcut is the identity
-        x = SHORTCUT_FUNCTIONS[spec.shortcut](x, width, stride, make, f"{name}_shortcut")
-    return relu(layers.Add(name=f"{name}_add")([x, branch]), name=f"{name}_out")
+def bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+    """1×1 to the inner width, 3×3, 1×1 to the full width, and a shortcut."""
+    inner = spec.inner_width(at.width)
+    reducing, spatial = _bottleneck_striding(at, spec)
+    y = make.conv(x, inner, 1, **reducing, name=f"{at.name}_conv1")
+    y = make.relu(make.norm(y, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
+    y = make.conv(y, inner, 3, groups=spec.groups, **spatial, name=f"{at.name}_conv2")
+    y = make.relu(make.norm(y, name=f"{at.name}_bn2"), name=f"{at.name}_relu2")
+    y = _subsample(y, at, spec, make)
+    y = _dropout(y, at, make)
+    y = make.conv(y, at.width, 1, name=f"{at.name}_conv3")
+    y = make.norm(y, last=True, name=f"{at.name}_bn3")
+    return make.relu(_join(y, x, x, at, spec, make), name=f"{at.name}_out")
 
 
-def projection(x: keras.KerasTensor, width: int, stride: int, make: LayerFactory, name: str) -> keras.KerasTensor:
-    """Option B: a strided 1×1 convolution and normalisation."""
-    return make.norm(make.conv(x, width, 1, stride=stride, name=f"{name}_conv"), name=f"{name}_bn")
+def preact_basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+    """Normalisation and ReLU, then 3×3, twice; projections read what the first ReLU gives."""
+    active = make.relu(make.norm(x, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
+    y = make.conv(active, at.width, 3, **_striding(at, spec), name=f"{at.name}_conv1")
+    y = make.relu(make.norm(y, name=f"{at.name}_bn2"), name=f"{at.name}_relu2")
+    y = _dropout(y, at, make)
+    y = make.conv(y, at.width, 3, dilation=at.dilation, normalised=False, name=f"{at.name}_conv2")
+    return _join(y, active, x, at, spec, make)
 
 
-def identity_pad(x: keras.KerasTensor, width: int, stride: int, make: LayerFactory, name: str) -> keras.KerasTensor:
+def preact_bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+    """Normalisation and ReLU before each of 1×1, 3×3, 1×1; projections read what the first ReLU gives."""
+    inner = spec.inner_width(at.width)
+    reducing, spatial = _bottleneck_striding(at, spec)
+    active = make.relu(make.norm(x, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
+    y = make.conv(active, inner, 1, **reducing, name=f"{at.name}_conv1")
+    y = make.relu(make.norm(y, name=f"{at.name}_bn2"), name=f"{at.name}_relu2")
+    y = make.conv(y, inner, 3, groups=spec.groups, **spatial, name=f"{at.name}_conv2")
+    y = make.relu(make.norm(y, name=f"{at.name}_bn3"), name=f"{at.name}_relu3")
+    y = _dropout(y, at, make)
+    y = make.conv(y, at.width, 1, normalised=False, name=f"{at.name}_conv3")
+    return _join(y, active, x, at, spec, make)
+
+
+def _striding(at: Place, spec: ResNetSpec) -> dict[str, int]:
+    """Stride and dilation of the convolution that strides; where a blur follows, that strides instead."""
+    return {"stride": 1 if spec.antialias else at.stride, "dilation": at.dilation_before}
+
+
+def _bottleneck_striding(at: Place, spec: ResNetSpec) -> tuple[dict[str, int], dict[str, int]]:
+    """Stride and dilation of a bottleneck's 1×1 and of its 3×3 convolution."""
+    if spec.strided_conv == "1x1":
+        return {"stride": 1 if spec.antialias else at.stride}, {"dilation": at.dilation_before}
+    return {}, _striding(at, spec)
+
+
+def _subsample(y: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+    return make.blur(y, stride=at.stride, name=f"{at.name}_blur") if spec.antialias and at.subsamples else y
+
+
+def _dropout(y: T, at: Place, make: Layers[T]) -> T:
+    return make.dropout(y, at.dropout, name=f"{at.name}_dropout") if at.dropout else y
+
+
+def _join(branch: T, entry: T, x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+    """Weigh the branch's channels and add the shortcut: `x` itself, or a projection of `entry`."""
+    branch = ATTENTION_FUNCTIONS[spec.attention](branch, spec, make, f"{at.name}_{spec.attention}")
+    if at.drop_path:
+        branch = make.drop_path(branch, at.drop_path, name=f"{at.name}_drop_path")
+    if x.shape[-1] != at.width or (at.stride > 1 and spec.strided_block == "first"):
+        x = SHORTCUT_FUNCTIONS[spec.shortcut](entry, at, spec, make, f"{at.name}_shortcut")
+    elif at.stride > 1:
+        x = make.max_pool(x, 1, stride=at.stride, name=f"{at.name}_shortcut_pool")
+    return make.add(branch, x, name=f"{at.name}_add")
+
+
+def projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+    """Option B: a strided 1×1 convolution and, in post-activation blocks, normalisation."""
+    if spec.is_preact:
+        return plain_projection(x, at, spec, make, name)
+    return make.norm(make.conv(x, at.width, 1, stride=at.stride, name=f"{name}_conv"), name=f"{name}_bn")
+
+
+def plain_projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+    """A strided 1×1 convolution alone."""
+    return make.conv(x, at.width, 1, stride=at.stride, normalised=False, name=f"{name}_conv")
+
+
+def avgpool_projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+    """ResNet-D: 2×2 means, so that no pixel is passed over, then an unstrided projection.
+
+    He et al., "Bag of Tricks for Image Classification with Convolutional Neural Networks", 2018.
+    """
+    if at.stride > 1 or at.dilation > 1:
+        x = make.average_pool(x, stride=at.stride, name=f"{name}_pool")
+    x = make.conv(x, at.width, 1, normalised=not spec.is_preact, name=f"{name}_conv")
+    return x if spec.is_preact else make.norm(x, name=f"{name}_bn")
+
+
+def identity_pad(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
     """Option A: every `stride`-th pixel, the missing channels zero on both sides; no parameters."""
-    if stride != 1:
-        x = layers.MaxPooling2D(1, strides=stride, data_format="channels_last", name=f"{name}_subsample")(x)
-    missing = width - x.shape[-1]
-    before = missing // 2
-    return keras.ops.pad(x, ((0, 0), (0, 0), (0, 0), (before, missing - before)))
+    if at.stride > 1:
+        x = make.max_pool(x, 1, stride=at.stride, name=f"{name}_subsample")
+    missing = at.width - int(x.shape[-1] or 0)
+    return make.pad_channels(x, missing // 2, missing - missing // 2, name=f"{name}_pad")
 
 
-BlockFunction = Callable[[keras.KerasTensor, int, int, ResNetSpec, LayerFactory, str], keras.KerasTensor]
-ShortcutFunction = Callable[[keras.KerasTensor, int, int, LayerFactory, str], keras.KerasTensor]
+def no_attention(x: T, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+    """The branch as it is."""
+    return x
 
-BLOCK_FUNCTIONS: dict[str, BlockFunction] = {"basic": basic, "bottleneck": bottleneck}
-SHORTCUT_FUNCTIONS: dict[str, ShortcutFunction] = {"projection": projection, "identity_pad": identity_pad}
+
+def squeeze_excitation(x: T, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+    """Hu et al., "Squeeze-and-Excitation Networks", 2017; squeezed to a multiple of 8, as timm has it."""
+    channels = int(x.shape[-1] or 0)
+    return make.squeeze_excite(x, max(8, int(channels * spec.se_ratio + 4) // 8 * 8), name=name)
+
+
+def efficient_channel_attention(x: T, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+    """Wang et al., "ECA-Net", 2019: a convolution over the channels, wider where there are more."""
+    size = int(abs(math.log2(int(x.shape[-1] or 0)) + 1) / 2)
+    return make.channel_attention(x, max(3, size + 1 - size % 2), name=name)
+
+
+BLOCK_FUNCTIONS: dict[str, Callable[[Any, Place, ResNetSpec, Layers[Any]], Any]] = {
+    "basic": basic,
+    "bottleneck": bottleneck,
+    "preact_basic": preact_basic,
+    "preact_bottleneck": preact_bottleneck,
+}
+SHORTCUT_FUNCTIONS: dict[str, Callable[[Any, Place, ResNetSpec, Layers[Any], str], Any]] = {
+    "projection": projection,
+    "plain_projection": plain_projection,
+    "avgpool_projection": avgpool_projection,
+    "identity_pad": identity_pad,
+}
+ATTENTION_FUNCTIONS: dict[str, Callable[[Any, ResNetSpec, Layers[Any], str], Any]] = {
+    "none": no_attention,
+    "se": squeeze_excitation,
+    "eca": efficient_channel_attention,
+}

@@ -1,22 +1,26 @@
-"""The residual network, top to bottom: pixels, stem, each stage in turn, head."""
+"""From a spec to a functional Keras model."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Literal
-
-import keras
-from keras import layers
+from typing import TYPE_CHECKING, Literal
 
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.models.blocks import BLOCK_FUNCTIONS
-from keras_resnet.models.layers import LayerFactory, relu
+from keras_resnet.models.assembly import classifier, features
+from keras_resnet.models.deep_graphs import deep_recursion
+from keras_resnet.models.layers import KerasLayers
 from keras_resnet.models.spec import ResNetSpec, Shortcut, Stem
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.weights.files import load_weights
+from keras_resnet.weights.loading import load_weights
+from keras_resnet.weights.pretrained import fetch, is_name, pretrained
+
+if TYPE_CHECKING:  # Keras and TensorFlow are imported when first a network is built
+    import keras
 
 Pooling = Literal["avg", "max"]
+POOLINGS = ("avg", "max")
+OUTPUT_STRIDES = (8, 16, 32)
 
 
 def build(
@@ -25,13 +29,17 @@ def build(
     *,
     input_shape: tuple[int | None, int | None, int] | None = None,
     weights: str | os.PathLike[str] | None = None,
+    head: Literal["load", "reset"] = "load",
+    adapt_input: bool = False,
     include_top: bool = True,
     pooling: Pooling | None = None,
     classifier_activation: str | None = "softmax",
     stem: Stem | Literal["auto"] | None = None,
     shortcut: Shortcut | None = None,
+    output_stride: Literal[8, 16, 32] | None = None,
     dropout: float = 0.0,
-    preprocessing: Preprocessing | None = None,
+    stochastic_depth: float = 0.0,
+    preprocessing: Preprocessing | Literal["weights"] | None = None,
     seed: int | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -42,18 +50,32 @@ def build(
         num_classes: Outputs of the classifier, at least 1.
         input_shape: Height, width, channels (channels last). Height and width may be None and at
             least the network's total stride. Default: the published size, RGB.
-        weights: A `.safetensors` or `.weights.h5` file of this same network, or None for random
-            initial weights. Every tensor's name and shape must match.
+        weights: None for random initial weights; a name: `"imagenet"`, `"timm/<tag>"`, `"keras"` (see
+            `keras_resnet.list_weights`); or a file: `.safetensors`, `.weights.h5`, `.keras`, a
+            PyTorch `.pth`, `.pt`, `.th` or `.bin`, or a Keras 2 `.h5`. Every tensor's name, shape and
+            dtype must match, in this package's naming or that of torchvision, timm, Hugging Face
+            transformers, akamaster's CIFAR networks, keras.applications or MLPerf Tiny.
+        head: `"reset"` leaves the classifier at its initial values, whatever the weights hold.
+        adapt_input: Fit the first convolution of RGB weights to another number of input channels:
+            summed for 1, repeated and scaled for others.
         include_top: False leaves out the classifier: the output is the last stage's feature map,
             float (batch, height / stride, width / stride, channels), or what `pooling` makes of it.
         pooling: Without the top: None, `"avg"` or `"max"` over all positions.
         classifier_activation: `"softmax"` as in `keras.applications`, another Keras activation, or
             None for logits.
-        stem: Overrides the spec's: `"imagenet"`, `"cifar"` or `"auto"` (by input size).
-        shortcut: Overrides the spec's: `"projection"` or `"identity_pad"`.
-        dropout: Rate in [0, 1) before the classifier.
-        preprocessing: If given, the model takes raw pixels (0–255, any dtype that casts to float)
+        stem: Overrides the spec's: `"imagenet"`, `"cifar"`, `"deep"`, `"deep_strided"` or `"auto"`
+            (by input size).
+        shortcut: Overrides the spec's: `"projection"`, `"plain_projection"`, `"avgpool_projection"`
+            or `"identity_pad"`.
+        output_stride: 8, 16 or 32: how much the last feature map is smaller than the input; strides
+            beyond become dilations. None strides wherever the spec does.
+        dropout: Rate in [0, 1) before the classifier; in wide residual networks between the
+            convolutions of each block.
+        stochastic_depth: Chance in [0, 1) that the last block's branch is left out of a training
+            sample; in the blocks before, linearly less.
+        preprocessing: If given, the model takes raw RGB pixels (0–255, any dtype that casts to float)
             and normalises them itself; `num_classes` and `input_shape` follow from it.
+            `"weights"`: as the named `weights` were trained, leaving `num_classes` and `input_shape`.
         seed: Makes the initial weights repeat.
         name: The Keras model's name; default: the spec's.
 
@@ -62,69 +84,38 @@ def build(
 
     Raises:
         UsageError: (a ValueError) An argument is out of range or the input is too small.
-        ModelError: (a ValueError) The weights do not fit.
+        ModelError: (a ValueError) The weights cannot be had or do not fit.
     """
+    import keras
+
     spec = replace(spec, stem=stem or spec.stem, shortcut=shortcut or spec.shortcut)
-    if preprocessing is not None:
+    normalisation = _normalisation(spec, weights, preprocessing)
+    if isinstance(preprocessing, Preprocessing):
         input_shape, num_classes = preprocessing.input_shape, len(preprocessing.class_names)
     input_shape = input_shape or (spec.input_size, spec.input_size, 3)
     stem_word = check_input(spec, input_shape)
-    _check_head(num_classes, include_top, pooling, dropout)
-    make = LayerFactory(seed)
+    _check(num_classes, include_top, pooling, head, output_stride, dropout, stochastic_depth)
+    make = KerasLayers(seed, spec.bias, spec.padding)
 
     inputs = x = keras.Input(input_shape, name="image")
-    if preprocessing is not None:
-        variance = [value**2 for value in preprocessing.std]
-        x = layers.Normalization(axis=-1, mean=list(preprocessing.mean), variance=variance, name="normalization")(x)
-    x = STEM_FUNCTIONS[stem_word](x, spec.stem_width, make)
-    for stage, (depth, width) in enumerate(zip(spec.depths, spec.widths, strict=True), start=1):
-        for block in range(1, depth + 1):
-            stride = 2 if block == 1 and stage > 1 else 1
-            x = BLOCK_FUNCTIONS[spec.block](x, width, stride, spec, make, f"stage{stage}_block{block}")
+    if normalisation is not None:
+        x = _normalise(x, normalisation)
+    x = features(
+        x, spec, stem_word, make, output_stride=output_stride, stochastic_depth=stochastic_depth, dropout=dropout
+    )
     if include_top:
-        x = _classifier(x, num_classes, classifier_activation, dropout, make)
+        x = classifier(x, num_classes, dropout if spec.dropout_at == "head" else 0.0, make)
+        if classifier_activation:
+            x = keras.layers.Activation(classifier_activation, dtype="float32", name="head_activation")(x)
     elif pooling is not None:
-        x = POOLINGS[pooling](data_format="channels_last", name="head_pool")(x)
+        x = make.global_pool(x, pooling, name="head_pool")
 
-    model = keras.Model(inputs, x, name=name or spec.name)
+    with deep_recursion():
+        model = keras.Model(inputs, x, name=name or spec.name)
     if weights is not None:
-        load_weights(model, weights)
+        path = fetch(spec.name, str(weights), include_top=include_top) if is_name(weights) else weights
+        load_weights(model, path, head=head, adapt_input=adapt_input)
     return model
-
-
-def imagenet_stem(x: keras.KerasTensor, width: int, make: LayerFactory) -> keras.KerasTensor:
-    """7×7/2 convolution and 3×3/2 max-pooling: a quarter of the resolution."""
-    x = make.conv(x, width, 7, stride=2, name="stem_conv")
-    x = relu(make.norm(x, name="stem_bn"), name="stem_relu")
-    # Zeros stand for −inf here: nothing is below zero after a ReLU.
-    x = layers.ZeroPadding2D(1, data_format="channels_last", name="stem_pool_pad")(x)
-    return layers.MaxPooling2D(3, strides=2, data_format="channels_last", name="stem_pool")(x)
-
-
-def cifar_stem(x: keras.KerasTensor, width: int, make: LayerFactory) -> keras.KerasTensor:
-    """3×3/1 convolution: the full resolution, for small images."""
-    x = make.conv(x, width, 3, name="stem_conv")
-    return relu(make.norm(x, name="stem_bn"), name="stem_relu")
-
-
-STEM_FUNCTIONS = {"imagenet": imagenet_stem, "cifar": cifar_stem}
-POOLINGS = {"avg": layers.GlobalAveragePooling2D, "max": layers.GlobalMaxPooling2D}
-
-
-def _classifier(
-    x: keras.KerasTensor, num_classes: int, activation: str | None, dropout: float, make: LayerFactory
-) -> keras.KerasTensor:
-    x = layers.GlobalAveragePooling2D(data_format="channels_last", name="head_pool")(x)
-    if dropout:
-        x = layers.Dropout(dropout, seed=make.seed_for("head_dropout"), name="head_dropout")(x)
-    # float32 also under a mixed-precision policy: half-precision logits lose accuracy in the loss.
-    x = layers.Dense(
-        num_classes,
-        kernel_initializer=keras.initializers.GlorotUniform(make.seed_for("head_dense")),
-        dtype="float32",
-        name="head_dense",
-    )(x)
-    return layers.Activation(activation, dtype="float32", name="head_activation")(x) if activation else x
 
 
 def check_input(spec: ResNetSpec, input_shape: tuple[int | None, int | None, int]) -> Stem:
@@ -138,7 +129,7 @@ def check_input(spec: ResNetSpec, input_shape: tuple[int | None, int | None, int
     stem = spec.resolve_stem(height, width)
     smallest = spec.smallest_side(stem)
     if any(side is not None and side < smallest for side in (height, width)):
-        remedy = " or use stem='cifar'" if stem == "imagenet" else " or a network with fewer stages"
+        remedy = " or a network with fewer stages" if stem == "cifar" else " or use stem='cifar'"
         raise UsageError(
             f"input_shape={input_shape} is too small for {spec.name} with the {stem} stem, which divides the "
             f"resolution by {smallest}: give images of at least {smallest}×{smallest} pixels{remedy}"
@@ -146,10 +137,48 @@ def check_input(spec: ResNetSpec, input_shape: tuple[int | None, int | None, int
     return stem
 
 
-def _check_head(num_classes: int, include_top: bool, pooling: str | None, dropout: float) -> None:
+def _check(
+    num_classes: int,
+    include_top: bool,
+    pooling: str | None,
+    head: str,
+    output_stride: int | None,
+    dropout: float,
+    stochastic_depth: float,
+) -> None:
     if include_top and (isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1):
         raise UsageError(f"num_classes must be a whole number of at least 1; received {num_classes!r}")
     if pooling is not None and pooling not in POOLINGS:
         raise UsageError(f"pooling must be None or one of {listed(POOLINGS)}; received {pooling!r}")
-    if not 0 <= dropout < 1:
-        raise UsageError(f"dropout must be at least 0 and less than 1; received {dropout}")
+    if head not in ("load", "reset"):
+        raise UsageError(f"head must be 'load' or 'reset'; received {head!r}")
+    if output_stride is not None and output_stride not in OUTPUT_STRIDES:
+        raise UsageError(f"output_stride must be None, 8, 16 or 32; received {output_stride!r}")
+    for field, rate in (("dropout", dropout), ("stochastic_depth", stochastic_depth)):
+        if not 0 <= rate < 1:
+            raise UsageError(f"{field} must be at least 0 and less than 1; received {rate}")
+
+
+def _normalisation(
+    spec: ResNetSpec, weights: str | os.PathLike[str] | None, preprocessing: Preprocessing | str | None
+) -> Preprocessing | None:
+    if isinstance(preprocessing, Preprocessing) or preprocessing is None:
+        return preprocessing
+    if preprocessing != "weights" or weights is None or not is_name(weights):
+        raise UsageError(
+            "preprocessing must be a Preprocessing, None, or 'weights' together with weights that have a name "
+            f"(such as 'imagenet'); received preprocessing={preprocessing!r} and weights={weights!r}"
+        )
+    return pretrained(spec.name, str(weights)).preprocessing
+
+
+def _normalise(x: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
+    if x.shape[-1] != preprocessing.channels:
+        raise UsageError(
+            f"the preprocessing is for {preprocessing.channels} channels; the input has {x.shape[-1]}: normalise "
+            "the images yourself and leave preprocessing out"
+        )
+    import keras
+
+    mean, variance = list(preprocessing.mean), [value**2 for value in preprocessing.std]
+    return keras.layers.Normalization(axis=-1, mean=mean, variance=variance, name="normalization")(x)

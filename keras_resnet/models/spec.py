@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
 
 from keras_resnet.errors import UsageError, listed
 
-Block = Literal["basic", "bottleneck"]
-Stem = Literal["imagenet", "cifar"]
-Shortcut = Literal["projection", "identity_pad"]
-
-BLOCKS = ("basic", "bottleneck")
-STEMS = ("imagenet", "cifar")
-SHORTCUTS = ("projection", "identity_pad")
+Block = Literal["basic", "bottleneck", "preact_basic", "preact_bottleneck"]
+Stem = Literal["imagenet", "cifar", "deep", "deep_strided"]
+Shortcut = Literal["projection", "plain_projection", "avgpool_projection", "identity_pad"]
+Attention = Literal["none", "se", "eca"]
+Bias = Literal["none", "unnormalised", "all"]
+Padding = Literal["symmetric", "same"]
+StridedBlock = Literal["first", "last"]
+StridedConv = Literal["1x1", "3x3"]
+DropoutAt = Literal["head", "block"]
 
 # The 7×7 stride-2 stem with max-pooling divides the resolution by four before the first stage,
 # which leaves nothing to look at in small images.
@@ -26,15 +29,35 @@ class ResNetSpec:
 
     Args:
         name: How users call it; also the Keras model's name.
-        block: `"basic"` (two 3×3 convolutions) or `"bottleneck"` (1×1, 3×3, 1×1).
+        block: `"basic"` (two 3×3 convolutions), `"bottleneck"` (1×1, 3×3, 1×1), or one of them with
+            normalisation and ReLU before each convolution: `"preact_basic"`, `"preact_bottleneck"`.
         depths: Blocks in each stage.
         widths: Output channels of each stage, as many as `depths`.
-        stem: `"imagenet"` (7×7/2, max-pool 3×3/2), `"cifar"` (3×3/1), or `"auto"`: the `cifar` stem
-            when the shorter side of the input is at most 64 pixels.
+        stem: `"imagenet"` (7×7/2, max-pool 3×3/2), `"cifar"` (3×3/1), `"deep"` (three 3×3, the first
+            strided, max-pool; ResNet-C), `"deep_strided"` (the same with a strided 3×3 convolution
+            for the max-pool; ResNet-RS), or `"auto"`: `cifar` when the shorter side of the input is
+            at most 64 pixels, else `imagenet`.
         stem_width: Output channels of the stem.
         shortcut: What stands on the shortcut where the shape changes: `"projection"` (1×1
-            convolution and normalisation; option B of He et al.) or `"identity_pad"` (subsampling
-            and zero channels, no parameters; option A).
+            convolution and normalisation; option B of He et al.), `"plain_projection"` (without the
+            normalisation), `"avgpool_projection"` (average pool, then the projection unstrided;
+            ResNet-D) or `"identity_pad"` (subsampling and zero channels, no parameters; option A).
+            Pre-activation blocks never normalise their projections.
+        bottleneck_ratio: Channels of a bottleneck's 3×3 convolution over those of its output: 0.25,
+            more in wide networks and ResNeXt.
+        groups: Groups of a bottleneck's 3×3 convolution (cardinality).
+        strided_conv: Which convolution of a bottleneck strides: `"3x3"` (v1.5) or `"1x1"` (v1).
+        strided_block: Which block of a stage strides: its `"first"`, or its `"last"` in every stage
+            but the last, as TF-Slim and keras.applications have v2.
+        attention: What weighs the channels of each block's output: `"none"`, `"se"` (squeeze and
+            excitation) or `"eca"` (efficient channel attention).
+        se_ratio: Channels of the squeeze over those of the block; rounded to a multiple of 8.
+        antialias: Blur before subsampling (BlurPool, 3×3 binomial) in stem and branches.
+        bias: Which convolutions have one: `"none"`, those `"unnormalised"`, or `"all"`.
+        padding: Of strided convolutions: `"symmetric"` as the literature has it, or TensorFlow's
+            `"same"` (bottom and right only where sides are even).
+        dropout_at: Where a dropout rate acts: before the classifier (`"head"`) or between a block's
+            convolutions (`"block"`; wide residual networks).
         input_size: Side of the square images it was published for, the default input.
         paper: Where it comes from.
 
@@ -49,28 +72,74 @@ class ResNetSpec:
     stem: Stem | Literal["auto"] = "auto"
     stem_width: int = 64
     shortcut: Shortcut = "projection"
+    bottleneck_ratio: float = 0.25
+    groups: int = 1
+    strided_conv: StridedConv = "3x3"
+    strided_block: StridedBlock = "first"
+    attention: Attention = "none"
+    se_ratio: float = 1 / 16
+    antialias: bool = False
+    bias: Bias = "none"
+    padding: Padding = "symmetric"
+    dropout_at: DropoutAt = "head"
     input_size: int = 224
     paper: str = ""
 
     def __post_init__(self) -> None:
-        _one_of("block", self.block, BLOCKS)
-        _one_of("stem", self.stem, (*STEMS, "auto"))
-        _one_of("shortcut", self.shortcut, SHORTCUTS)
+        for field, words in WORDS.items():
+            _one_of(field, getattr(self, field), words)
         for field in ("depths", "widths"):
             values = getattr(self, field)
-            if not values or any(not isinstance(value, int) or value < 1 for value in values):
-                raise UsageError(f"{field} must be one positive whole number a stage; received {values}")
+            if not isinstance(values, tuple) or not values or any(not _positive(value) for value in values):
+                raise UsageError(
+                    f"{field} must be a tuple of one positive whole number a stage; received {values!r}"
+                )
         if len(self.depths) != len(self.widths):
             raise UsageError(
-                f"depths and widths must have one entry a stage each; received {self.depths} and {self.widths}"
+                f"depths and widths must have one entry a stage each; received depths={self.depths} and "
+                f"widths={self.widths}"
             )
-        if self.block == "bottleneck" and any(width % 4 for width in self.widths):
-            raise UsageError(f"widths must be divisible by 4 for bottleneck blocks; received {self.widths}")
-        if self.stem_width < 1 or self.input_size < 1:
-            raise UsageError(
-                "stem_width and input_size must be positive; "
-                f"received stem_width={self.stem_width}, input_size={self.input_size}"
-            )
+        for field in ("stem_width", "input_size", "groups"):
+            if not _positive(getattr(self, field)):
+                raise UsageError(f"{field} must be a positive whole number; received {getattr(self, field)!r}")
+        if not 0 < self.se_ratio <= 1:
+            raise UsageError(f"se_ratio must be above 0 and at most 1; received {self.se_ratio!r}")
+        self._check_branches()
+
+    def _check_branches(self) -> None:
+        if not self.has_bottlenecks:
+            for field, standard in (("groups", 1), ("bottleneck_ratio", 0.25), ("strided_conv", "3x3")):
+                if getattr(self, field) != standard:
+                    raise UsageError(
+                        f"{field} is for bottleneck blocks; received {getattr(self, field)!r} with block={self.block!r}"
+                    )
+        elif not self.bottleneck_ratio > 0:
+            raise UsageError(f"bottleneck_ratio must be positive; received {self.bottleneck_ratio!r}")
+        for width in self.widths if self.has_bottlenecks else ():
+            inner = width * self.bottleneck_ratio
+            if inner != int(inner) or int(inner) % self.groups:
+                raise UsageError(
+                    f"widths must be divisible so that width × bottleneck_ratio={self.bottleneck_ratio} is a whole "
+                    f"number and a multiple of groups={self.groups}; received {self.widths}"
+                )
+        if self.antialias and self.is_preact:
+            raise UsageError(f"antialias is for post-activation blocks; received it with block={self.block!r}")
+        if self.stem in ("deep", "deep_strided") and self.stem_width % 2:
+            raise UsageError(f"stem_width must be even with the {self.stem} stem; received {self.stem_width}")
+
+    @property
+    def has_bottlenecks(self) -> bool:
+        """Whether blocks are 1×1, 3×3, 1×1."""
+        return self.block.endswith("bottleneck")
+
+    @property
+    def is_preact(self) -> bool:
+        """Whether normalisation and ReLU stand before the convolutions (v2)."""
+        return self.block.startswith("preact")
+
+    def inner_width(self, width: int) -> int:
+        """Channels of the 3×3 convolution in a bottleneck of `width` output channels."""
+        return int(width * self.bottleneck_ratio)
 
     def resolve_stem(self, height: int | None, width: int | None) -> Stem:
         """The stem for an input of this size; an unknown side counts as large."""
@@ -81,7 +150,42 @@ class ResNetSpec:
 
     def smallest_side(self, stem: Stem) -> int:
         """By how much the network divides the resolution: the smallest side that leaves one position."""
-        return (4 if stem == "imagenet" else 1) * 2 ** (len(self.depths) - 1)
+        return (1 if stem == "cifar" else 4) * 2 ** (len(self.depths) - 1)
+
+    def scaled(self, width_multiplier: float) -> ResNetSpec:
+        """The network with all its channels multiplied, rounded to what its blocks can divide.
+
+        Inner widths stay multiples of 8 and of `groups`; nothing falls below the smallest such width.
+
+        Raises:
+            UsageError: The multiplier is not a positive finite number.
+        """
+        if not isinstance(width_multiplier, int | float) or not 0 < width_multiplier < math.inf:
+            raise UsageError(f"width_multiplier must be a positive number; received {width_multiplier!r}")
+        unit = math.lcm(8, self.groups)
+        unit = math.ceil(unit / self.bottleneck_ratio) if self.has_bottlenecks else unit
+        return replace(
+            self,
+            widths=tuple(max(unit, round(width * width_multiplier / unit) * unit) for width in self.widths),
+            stem_width=max(8, round(self.stem_width * width_multiplier / 8) * 8),
+        )
+
+
+WORDS: dict[str, tuple[str, ...]] = {
+    "block": get_args(Block),
+    "stem": (*get_args(Stem), "auto"),
+    "shortcut": get_args(Shortcut),
+    "attention": get_args(Attention),
+    "bias": get_args(Bias),
+    "padding": get_args(Padding),
+    "strided_conv": get_args(StridedConv),
+    "strided_block": get_args(StridedBlock),
+    "dropout_at": get_args(DropoutAt),
+}
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _one_of(field: str, value: str, allowed: tuple[str, ...]) -> None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import keras
-import numpy as np
-from safetensors.numpy import save
-
 from keras_resnet.errors import ModelError
-from keras_resnet.runs.atomic import write_with
 from keras_resnet.weights.files import assign, read_tensors, variables_by_path
+from keras_resnet.weights.saving import write_tensors
 
 
 def save_model_variables(model: keras.Model, path: Path) -> None:
@@ -54,6 +51,4 @@ def _training_variables(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def _save(variables: dict[str, keras.Variable], path: Path, metadata: dict[str, str]) -> None:
-    tensors = {name: np.asarray(variable.numpy(), order="C") for name, variable in variables.items()}
-    content = save(tensors, metadata)  # as bytes: safetensors' own writing hides what the disk answered
-    write_with(path, lambda temporary: temporary.write_bytes(content))
+    write_tensors({name: variable.numpy() for name, variable in variables.items()}, path, metadata)

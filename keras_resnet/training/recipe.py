@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_resnet.augment.policies import POLICIES
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.models.variants import spec
+from keras_resnet.models.lookup import spec
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from keras_resnet.export.tflite import calibration_images, check_integer, repres
 from keras_resnet.export.verify import verify
 from keras_resnet.inference.predictors import KerasPredictor, TFLitePredictor, open_predictor
 from keras_resnet.models.resnet import build
-from keras_resnet.models.variants import spec
+from keras_resnet.models.lookup import spec
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import read_stamp

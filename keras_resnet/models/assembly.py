@@ -1,0 +1,67 @@
+"""The residual network, top to bottom: stem, each stage in turn, head; in any meaning of the words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from keras_resnet.models.blocks import BLOCK_FUNCTIONS, Place
+from keras_resnet.models.layers import Layers, T
+from keras_resnet.models.spec import ResNetSpec, Stem
+from keras_resnet.models.stems import STEM_FUNCTIONS
+
+
+def features(
+    x: T,
+    spec: ResNetSpec,
+    stem: Stem,
+    make: Layers[T],
+    *,
+    output_stride: int | None = None,
+    stochastic_depth: float = 0.0,
+    dropout: float = 0.0,
+) -> T:
+    """Everything before the head: an image to the last stage's feature map."""
+    x = STEM_FUNCTIONS[stem](x, spec, make)
+    block_dropout = dropout if spec.dropout_at == "block" else 0.0
+    for at in places(spec, stem, output_stride, stochastic_depth, block_dropout):
+        x = BLOCK_FUNCTIONS[spec.block](x, at, spec, make)
+    if spec.is_preact:
+        x = make.relu(make.norm(x, name="head_bn"), name="head_relu")
+    return x
+
+
+def classifier(x: T, num_classes: int, dropout: float, make: Layers[T]) -> T:
+    """A feature map to logits."""
+    x = make.global_pool(x, "avg", name="head_pool")
+    if dropout:
+        x = make.dropout(x, dropout, name="head_dropout")
+    return make.dense(x, num_classes, name="head_dense")
+
+
+def places(
+    spec: ResNetSpec, stem: Stem, output_stride: int | None, stochastic_depth: float, dropout: float
+) -> Iterator[Place]:
+    """Where each block stands, in order.
+
+    Beyond `output_stride`, strides become dilations (Yu & Koltun, "Multi-Scale Context Aggregation by
+    Dilated Convolutions", 2015): the next convolutions look as far as they would have, at the higher
+    resolution. The chance of leaving a branch out grows linearly from 0 in the first block to
+    `stochastic_depth` in the last (Huang et al., "Deep Networks with Stochastic Depth", 2016).
+    """
+    reached, dilation = (1 if stem == "cifar" else 4), 1
+    total, number = sum(spec.depths), 0
+    for stage, (depth, width) in enumerate(zip(spec.depths, spec.widths, strict=True), start=1):
+        for block in range(1, depth + 1):
+            stride, before = (2 if _strides(spec, stage, block) else 1), dilation
+            if output_stride is not None and reached * stride > output_stride:
+                stride, dilation = 1, dilation * stride
+            reached *= stride
+            drop_path = stochastic_depth * number / max(1, total - 1)
+            number += 1
+            yield Place(f"stage{stage}_block{block}", width, stride, dilation, before, drop_path, dropout)
+
+
+def _strides(spec: ResNetSpec, stage: int, block: int) -> bool:
+    if spec.strided_block == "first":
+        return block == 1 and stage > 1
+    return block == spec.depths[stage - 1] and stage < len(spec.depths)

@@ -1,0 +1,199 @@
+"""What a network costs: parameters, multiply-accumulates and depth, counted without building it.
+
+`Counter` gives the words of `Layers` another meaning: a tensor is its shape, and a layer adds to the
+sums. So the very code that assembles a network counts it, in milliseconds and without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from keras_resnet.errors import UsageError
+from keras_resnet.models.assembly import classifier, features
+from keras_resnet.models.layers import has_bias
+from keras_resnet.models.spec import Bias, Padding, ResNetSpec
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one image costs a network.
+
+    Args:
+        parameters: Trainable numbers.
+        statistics: Moving means and variances of the batch normalisations, which are not trained.
+        macs: Multiply-accumulates of convolutions, fully connected layers and normalisations (one for
+            each value). Activations, pooling and additions are left out. The literature's tables
+            mean this by "FLOPs", mostly.
+        normalisation_macs: How many of them are the normalisations', which are gone where those are
+            folded into the convolutions.
+        depth: Convolutions and fully connected layers on the way through the branches; shortcuts and
+            attention are left out. The number in the names of the classical networks; wide residual
+            networks are called by two more, since they count their three projections and not the
+            classifier.
+        input_shape: Height, width, channels of the image.
+    """
+
+    parameters: int
+    statistics: int
+    macs: int
+    normalisation_macs: int
+    depth: int
+    input_shape: tuple[int, int, int]
+
+    @property
+    def folded_macs(self) -> int:
+        """Multiply-accumulates once the normalisations are folded into the convolutions."""
+        return self.macs - self.normalisation_macs
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations: a multiplication and an addition for each multiply-accumulate."""
+        return 2 * self.macs
+
+
+def cost(
+    spec: ResNetSpec,
+    num_classes: int = 1000,
+    *,
+    input_shape: tuple[int, int, int] | None = None,
+    include_top: bool = True,
+    output_stride: int | None = None,
+) -> Cost:
+    """Count a network.
+
+    Args:
+        spec: Which network.
+        num_classes: Outputs of the classifier.
+        input_shape: Height, width, channels. Default: the published size, RGB.
+        include_top: Whether the classifier counts.
+        output_stride: As in `build`.
+
+    Returns:
+        Parameters, multiply-accumulates and depth.
+
+    Raises:
+        UsageError: (a ValueError) A side of the input is unknown or not positive.
+    """
+    shape = input_shape or (spec.input_size, spec.input_size, 3)
+    if len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape):
+        raise UsageError(f"input_shape must be three positive whole numbers to count operations; received {shape}")
+    counter = Counter(spec.bias, spec.padding)
+    x = features(Shape((None, *shape)), spec, spec.resolve_stem(*shape[:2]), counter, output_stride=output_stride)
+    if include_top:
+        classifier(x, num_classes, 0.0, counter)
+    return Cost(
+        counter.parameters,
+        counter.statistics,
+        counter.macs + counter.normalisation_macs,
+        counter.normalisation_macs,
+        counter.depth,
+        shape,
+    )
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A tensor of which only the shape is known: batch, height, width, channels, or batch and channels."""
+
+    shape: tuple[int | None, ...]
+
+    def resized(self, size: int, stride: int, margins: int) -> tuple[int, int]:
+        """Height and width after windows of `size` over both sides enlarged by `margins` in all."""
+        height, width = (int(side or 0) for side in self.shape[1:3])
+        return (height + margins - size) // stride + 1, (width + margins - size) // stride + 1
+
+
+class Counter:
+    """The words of `Layers`, counting."""
+
+    def __init__(self, bias: Bias = "none", padding: Padding = "symmetric") -> None:
+        self.bias = bias
+        self.padding = padding
+        self.parameters = self.statistics = self.macs = self.normalisation_macs = self.depth = 0
+
+    def conv(
+        self,
+        x: Shape,
+        filters: int,
+        size: int,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        normalised: bool = True,
+        name: str,
+    ) -> Shape:
+        channels = int(x.shape[-1] or 0)
+        if self.padding == "same":
+            height, width = (-(-int(side or 0) // stride) for side in x.shape[1:3])
+        else:
+            reach = dilation * (size - 1) + 1
+            height, width = x.resized(reach, stride, 2 * dilation * (size // 2))
+        weights = size * size * channels // groups * filters
+        self.parameters += weights + (filters if has_bias(self.bias, normalised) else 0)
+        self.macs += weights * height * width
+        self.depth += "shortcut" not in name
+        return Shape((None, height, width, filters))
+
+    def norm(self, x: Shape, *, last: bool = False, name: str) -> Shape:
+        self.parameters += 2 * int(x.shape[-1] or 0)
+        self.statistics += 2 * int(x.shape[-1] or 0)
+        self.normalisation_macs += math.prod(int(side or 1) for side in x.shape)
+        return x
+
+    def relu(self, x: Shape, *, name: str) -> Shape:
+        return x
+
+    def add(self, branch: Shape, shortcut: Shape, *, name: str) -> Shape:
+        if branch != shortcut:
+            raise ValueError(f"{name}: a branch of shape {branch.shape} cannot be added to {shortcut.shape}")
+        return branch
+
+    def max_pool(self, x: Shape, size: int, *, stride: int, name: str) -> Shape:
+        return Shape((None, *x.resized(size, stride, 2 * (size // 2)), x.shape[-1]))
+
+    def average_pool(self, x: Shape, *, stride: int, name: str) -> Shape:
+        return Shape((None, *(math.ceil(int(side or 0) / stride) for side in x.shape[1:3]), x.shape[-1]))
+
+    def blur(self, x: Shape, *, stride: int, name: str) -> Shape:
+        return Shape((None, *x.resized(3, stride, 2), x.shape[-1]))
+
+    def pad_channels(self, x: Shape, before: int, after: int, *, name: str) -> Shape:
+        return Shape((*x.shape[:-1], int(x.shape[-1] or 0) + before + after))
+
+    def squeeze_excite(self, x: Shape, squeezed: int, *, name: str) -> Shape:
+        channels = int(x.shape[-1] or 0)
+        self.macs += 2 * channels * squeezed
+        self.parameters += 2 * channels * squeezed + squeezed + channels
+        return x
+
+    def channel_attention(self, x: Shape, size: int, *, name: str) -> Shape:
+        self.macs += size * int(x.shape[-1] or 0)
+        self.parameters += size
+        return x
+
+    def drop_path(self, x: Shape, rate: float, *, name: str) -> Shape:
+        return x
+
+    def dropout(self, x: Shape, rate: float, *, name: str) -> Shape:
+        return x
+
+    def global_pool(self, x: Shape, kind: str, *, name: str) -> Shape:
+        return Shape((None, x.shape[-1]))
+
+    def dense(self, x: Shape, units: int, *, name: str) -> Shape:
+        weights = int(x.shape[-1] or 0) * units
+        self.macs += weights
+        self.parameters += weights + units
+        self.depth += 1
+        return Shape((None, units))
+
+
+def trainable_parameters(model: keras.Model) -> int:
+    """How many numbers training changes: all weights but batch normalisation's moving statistics."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)

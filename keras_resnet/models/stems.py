@@ -1,0 +1,73 @@
+"""What stands before the first stage: tensor → tensor functions, chosen by name in a spec.
+
+In a pre-activation network the stem ends without normalisation and ReLU: the first block brings its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from keras_resnet.models.layers import Layers, T
+from keras_resnet.models.spec import ResNetSpec
+
+
+def imagenet_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+    """7×7/2 convolution and 3×3/2 max-pooling: a quarter of the resolution."""
+    x = make.conv(x, spec.stem_width, 7, stride=2, normalised=not spec.is_preact, name="stem_conv")
+    return _pool(_activate(x, spec, make), spec, make)
+
+
+def cifar_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+    """3×3/1 convolution: the full resolution, for small images."""
+    x = make.conv(x, spec.stem_width, 3, normalised=not spec.is_preact, name="stem_conv")
+    return _activate(x, spec, make)
+
+
+def deep_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+    """ResNet-C: three 3×3 convolutions for the 7×7, the first strided, and max-pooling.
+
+    He et al., "Bag of Tricks for Image Classification with Convolutional Neural Networks", 2018.
+    """
+    return _pool(_three_convolutions(x, spec, make), spec, make)
+
+
+def deep_strided_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+    """ResNet-RS: the deep stem with a strided 3×3 convolution for the max-pool.
+
+    Bello et al., "Revisiting ResNets: Improved Training and Scaling Strategies", 2021.
+    """
+    x = _three_convolutions(x, spec, make)
+    x = make.conv(x, spec.stem_width, 3, stride=1 if spec.antialias else 2, name="stem_down_conv")
+    if spec.antialias:
+        x = make.blur(x, stride=2, name="stem_blur")
+    return make.relu(make.norm(x, name="stem_down_bn"), name="stem_down_relu")
+
+
+def _three_convolutions(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+    half = spec.stem_width // 2
+    x = make.conv(x, half, 3, stride=2, name="stem_conv1")
+    x = make.relu(make.norm(x, name="stem_bn1"), name="stem_relu1")
+    x = make.conv(x, half, 3, name="stem_conv2")
+    x = make.relu(make.norm(x, name="stem_bn2"), name="stem_relu2")
+    x = make.conv(x, spec.stem_width, 3, normalised=not spec.is_preact, name="stem_conv3")
+    return _activate(x, spec, make)
+
+
+def _activate(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+    return x if spec.is_preact else make.relu(make.norm(x, name="stem_bn"), name="stem_relu")
+
+
+def _pool(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+    """Its border is zeros: after a ReLU the same as −inf; before one, what TF-Slim's v2 networks have."""
+    if spec.antialias:
+        return make.blur(make.max_pool(x, 3, stride=1, name="stem_pool"), stride=2, name="stem_blur")
+    return make.max_pool(x, 3, stride=2, name="stem_pool")
+
+
+STEM_FUNCTIONS: dict[str, Callable[[Any, ResNetSpec, Layers[Any]], Any]] = {
+    "imagenet": imagenet_stem,
+    "cifar": cifar_stem,
+    "deep": deep_stem,
+    "deep_strided": deep_strided_stem,
+}

@@ -1,0 +1,175 @@
+"""From a weights file into a model: all of it or nothing, whoever named the tensors."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from keras_resnet.errors import ModelError, UsageError, listed
+from keras_resnet.weights.files import Expectations, Tensors, expectations, read_weights, refuse_mismatches, variables_by_path
+from keras_resnet.weights.keras_applications import read_official
+from keras_resnet.weights.naming import KERAS_APPLICATIONS, NAMINGS, Naming
+
+if TYPE_CHECKING:
+    import keras
+
+logger = logging.getLogger(__name__)
+FIRST_CONVOLUTIONS = ("stem_conv/kernel", "stem_conv1/kernel")
+
+
+def load_weights(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    *,
+    head: Literal["load", "reset"] = "load",
+    adapt_input: bool = False,
+) -> None:
+    """Fill a model from a file. Every tensor's name, shape and dtype must match, or nothing changes.
+
+    Args:
+        model: One that `build` made.
+        path: See `build`; the naming is recognised by the names that fit best.
+        head: `"reset"` leaves the classifier as it is, whatever the file holds.
+        adapt_input: Fit the first convolution of RGB weights to another number of input channels.
+
+    Raises:
+        ModelError: The file is missing, damaged, of another kind, or does not fit this model; ten
+            mismatches at most are listed.
+        MissingExtraError: A PyTorch file, and PyTorch is not installed.
+        UsageError: `head` or `adapt_input` with a `.weights.h5` file, whose layers have no names.
+    """
+    path = Path(path)
+    if path.name.endswith(".weights.h5"):
+        _load_keras_weights(model, path, head, adapt_input)
+        return
+    variables = {
+        name: variable
+        for name, variable in variables_by_path(model).items()
+        if not name.endswith("/seed_generator_state")  # where a dropout's random numbers stand
+    }
+    tensors, naming = _in_our_names(read_official(path) or read_weights(path), variables, path)
+    if naming is KERAS_APPLICATIONS:
+        _refuse_other_striding(model, path)
+    tensors = _without_idle_biases(tensors, variables)
+    if head == "reset" or "head_dense/kernel" not in variables:
+        left_out = sorted(name for name in tensors if name.startswith("head_dense/"))
+        tensors = {name: tensor for name, tensor in tensors.items() if name not in left_out}
+        variables = {name: variable for name, variable in variables.items() if not name.startswith("head_dense/")}
+        logger.info("%s: the classifier of the file is left out (%s)", path.name, ", ".join(left_out) or "it has none")
+    if adapt_input:
+        tensors = _with_adapted_input(tensors, variables, path)
+    expected = expectations(variables)
+    try:
+        refuse_mismatches(expected, tensors, f"{path} (read as {naming.title}'s naming)")
+    except ModelError as error:
+        raise ModelError(f"{error}{_remedy(expected, tensors)}") from None
+    for name, variable in variables.items():
+        variable.assign(tensors[name])
+    logger.info("%s: %d tensors loaded, read as %s's naming", path.name, len(variables), naming.title)
+
+
+def _load_keras_weights(model: keras.Model, path: Path, head: str, adapt_input: bool) -> None:
+    if head == "reset" or adapt_input:
+        raise UsageError(
+            f"{path} holds no layer names, so that head='reset' and adapt_input need another kind of file: "
+            "load it whole and save the model by keras_resnet.save_weights(model, 'net.safetensors')"
+        )
+    if not path.is_file():
+        raise ModelError(f"there is no weights file {path}")
+    before = model.get_weights()
+    try:
+        model.load_weights(path)
+    except Exception as error:  # Keras and h5py raise what they like
+        model.set_weights(before)
+        raise ModelError(f"{path} does not fit {model.name}: {error}") from error
+
+
+def _in_our_names(tensors: Tensors, variables: dict[str, keras.Variable], path: Path) -> tuple[Tensors, Naming]:
+    """The tensors under our names, by the naming that knows most of them."""
+    tensors = {
+        name: tensor
+        for name, tensor in _without_wrappers(tensors).items()
+        if not name.endswith(("num_batches_tracked", "/seed_generator_state"))
+    }
+    layers = list(dict.fromkeys(name.split("/")[0] for name in variables))
+    known = {naming.title: len(tensors.keys() & set(naming.names(layers).values())) for naming in NAMINGS}
+    naming = max(NAMINGS, key=lambda naming: known[naming.title])
+    if not known[naming.title]:
+        raise ModelError(
+            f"{path} does not fit, nothing was loaded: no naming recognises its tensors, which are called "
+            f"{listed(tensors, most=4)}; known are those of {listed(known)}"
+        )
+    return naming.to_ours(tensors, layers), naming
+
+
+def _without_wrappers(tensors: Tensors) -> Tensors:
+    """The names as they were before DataParallel, torch.compile or a headless checkpoint changed them."""
+    for prefix in ("module.", "_orig_mod."):
+        if tensors and all(name.startswith(prefix) for name in tensors):
+            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    if any(name.startswith("embedder.embedder.") for name in tensors):  # Hugging Face's model without its head
+        tensors = {f"resnet.{name}": tensor for name, tensor in tensors.items()}
+    return {name.replace("probs/", "predictions/"): tensor for name, tensor in tensors.items()}
+
+
+def _without_idle_biases(tensors: Tensors, variables: dict[str, keras.Variable]) -> Tensors:
+    """Biases that a normalisation subtracts again, moved into its mean: the same function, exactly.
+
+    keras.applications' v1 networks have one in every convolution; ours have none.
+    """
+    if "head_bn/gamma" in variables:  # v2: the normalisation behind a convolution has another number
+        return tensors
+    kept, moved = dict(tensors), 0
+    for name in tensors:
+        layer, _, variable = name.partition("/")
+        mean = f"{layer.replace('conv', 'bn')}/moving_mean"
+        if variable == "bias" and name not in variables and f"{layer}/kernel" in variables and mean in tensors:
+            kept[mean] = kept[mean] - kept.pop(name)
+            moved += 1
+    if moved:
+        logger.info("%d biases of convolutions became part of the moving means behind them", moved)
+    return kept
+
+
+def _with_adapted_input(tensors: Tensors, variables: dict[str, keras.Variable], path: Path) -> Tensors:
+    """timm's rule: RGB kernels summed for one channel, repeated and scaled to the same sum for others."""
+    name = next(name for name in FIRST_CONVOLUTIONS if name in variables)
+    kernel, channels = tensors.get(name), variables[name].shape[2]
+    if kernel is None or kernel.ndim != 4 or kernel.shape[2] == channels:
+        return tensors
+    if kernel.shape[2] != 3:
+        raise ModelError(f"adapt_input starts from RGB weights; {name} in {path} has {kernel.shape[2]} channels")
+    if channels == 1:
+        adapted = kernel.sum(axis=2, keepdims=True)
+    else:
+        adapted = np.tile(kernel, (1, 1, math.ceil(channels / 3), 1))[:, :, :channels] * np.float32(3 / channels)
+    logger.info("%s: %s adapted from 3 to %d input channels", path.name, name, channels)
+    return {**tensors, name: adapted.astype(kernel.dtype)}
+
+
+def _refuse_other_striding(model: keras.Model, path: Path) -> None:
+    """The tensors of v1 and v1.5 are alike: only we know that keras.applications strides in the 1×1."""
+    names = {layer.name for layer in model.layers}
+    if "head_bn" in names or not {"stage2_block1_conv1", "stage2_block1_conv3"} <= names:
+        return
+    if tuple(model.get_layer("stage2_block1_conv1").strides) == (1, 1):
+        raise ModelError(
+            f"{path} holds weights of keras.applications, whose ResNets stride in their 1×1 convolutions (v1); "
+            f"{model.name} strides in the 3×3 and would predict wrongly: use ResNet50V1, ResNet101V1 or ResNet152V1"
+        )
+
+
+def _remedy(expected: Expectations, tensors: Tensors) -> str:
+    """What to change where only the ends of the network differ."""
+    wrong = {name for name, (shape, _) in expected.items() if name not in tensors or tensors[name].shape != shape}
+    wrong |= tensors.keys() - expected.keys()
+    if wrong and all(name.startswith("head_dense/") for name in wrong):
+        return ". Only the classifier differs: head='reset' leaves it at its initial values"
+    if wrong and wrong <= set(FIRST_CONVOLUTIONS):
+        return ". Only the input channels differ: adapt_input=True fits RGB weights to another number"
+    return ""

@@ -1,0 +1,200 @@
+"""Weights that others trained, by name: what there is, how images must be prepared, where the file lies."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from keras_resnet.errors import ModelError, UsageError, listed
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.weights import keras_applications
+
+logger = logging.getLogger(__name__)
+
+# What "imagenet" means where timm has no a1_in1k: the first of these that it has.
+PREFERRED = ("a1_in1k", "ra2_in1k", "bt_in1k", "tf_in1k", "tv2_in1k", "c1_in1k", "miil_in1k", "gluon_in1k")
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """Weights for one network under one name.
+
+    Args:
+        model: The network, as `list_models` has it.
+        name: What `weights=` takes: `"timm/a1_in1k"`, `"keras"`.
+        preprocessing: How images were prepared when it was trained, and the names of its 1,000 classes.
+        url: Where the file lies.
+        license: As its publisher states it.
+        digest: `sha256:` or `md5:` and the digest of the file's content, where it is known.
+    """
+
+    model: str
+    name: str
+    preprocessing: Preprocessing
+    url: str
+    license: str
+    digest: str | None = None
+
+
+def list_weights(model: str) -> list[str]:
+    """Names that `weights=` takes for a network, the one that `"imagenet"` means first.
+
+    Args:
+        model: As `list_models` has it.
+    """
+    return list(_catalogue().get(model.lower(), {}))
+
+
+def pretrained(model: str, weights: str = "imagenet") -> Pretrained:
+    """What is known of weights: preprocessing with class names, address, license.
+
+    Args:
+        model: As `list_models` has it.
+        weights: `"imagenet"`, `"timm/<tag>"` or `"keras"`.
+
+    Raises:
+        UsageError: (a ValueError) There are none of this name for this network; those there are, are
+            listed.
+    """
+    known = _catalogue().get(model.lower(), {})
+    if weights == "imagenet" and known:
+        weights = next(iter(known))
+    # The full name of timm's repository is as good.
+    tag = weights.rsplit(".", 1)[-1] if weights.startswith("timm/") else weights
+    weights = f"timm/{tag.removeprefix('timm/')}" if weights.startswith("timm/") else weights
+    if weights not in known:
+        there = f"there are {listed(known, most=30)}" if known else "there are none for this network"
+        hint = ""
+        if weights == "keras" and f"{model}v1" in _catalogue():
+            hint = f"; keras.applications' are for {model}v1, which strides in the 1×1 convolution"
+        raise UsageError(
+            f"there are no weights {weights!r} for {model}: {there}{hint}. A path needs an ending such as .safetensors"
+        )
+    return known[weights]
+
+
+def is_name(weights: str | os.PathLike[str]) -> bool:
+    """Whether `weights=` got a name; everything else is a path."""
+    return weights in ("imagenet", "keras") or (isinstance(weights, str) and weights.startswith("timm/"))
+
+
+def fetch(model: str, weights: str, *, include_top: bool = True) -> Path:
+    """The file of named weights, downloaded unless it was before.
+
+    Args:
+        model: As `list_models` has it.
+        weights: `"imagenet"`, `"timm/<tag>"` or `"keras"`.
+        include_top: keras.applications has files with and without the classifier.
+
+    Raises:
+        UsageError: There are none of this name.
+        ModelError: The file cannot be had, or is not the one that was published.
+    """
+    found = pretrained(model, weights)
+    url, digest = found.url, found.digest
+    if found.name == "keras":
+        file = keras_applications.FILES[model][0 if include_top else 1]
+        url, digest = file.url, f"md5:{file.md5}"
+    logger.info("%s for %s: %s", found.name, model, url)
+    try:
+        path = _from_keras(url) if found.name == "keras" else _from_hub(url)
+    except Exception as error:  # every layer of the network has exceptions of its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise ModelError(
+            f"cannot fetch the weights {found.name!r} for {model} ({reason}). Fetch {url} by other means and pass its "
+            "path: weights='PATH'; how to prepare images is keras_resnet.pretrained"
+            f"({model!r}, {weights!r}).preprocessing"
+        ) from None
+    verify(path, digest)
+    return path
+
+
+def verify(path: Path, digest: str | None) -> None:
+    """Compare a file with the digest that is known of it.
+
+    Raises:
+        ModelError: They differ; the file is damaged or is not the published one.
+    """
+    if digest is None:
+        return
+    algorithm, _, expected = digest.partition(":")
+    with path.open("rb") as file:
+        received = hashlib.file_digest(file, algorithm).hexdigest()
+    if received != expected:
+        raise ModelError(
+            f"{path} is not the published file: its {algorithm} is {received}, expected {expected}. Delete it and "
+            "fetch it again"
+        )
+
+
+def _from_hub(url: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    owner, repository, *_, file = url.removeprefix("https://huggingface.co/").split("/")
+    return Path(hf_hub_download(f"{owner}/{repository}", file))
+
+
+def _from_keras(url: str) -> Path:
+    import keras
+
+    return Path(keras.utils.get_file(url.rsplit("/", 1)[-1], url, cache_subdir="models"))
+
+
+@cache
+def _catalogue() -> dict[str, dict[str, Pretrained]]:
+    found: dict[str, dict[str, Pretrained]] = {}
+    for row in (*_timm(), *_keras()):
+        found.setdefault(row.model, {})[row.name] = row
+    return found
+
+
+def _timm() -> Iterator[Pretrained]:
+    """timm's weights for ImageNet-1k, as timm 1.0.31 describes them; preferred ones first."""
+    rows = list(csv.DictReader(_read("timm.csv").splitlines()))
+    rank = {tag: place for place, tag in enumerate(PREFERRED)}
+    for row in sorted(rows, key=lambda row: (rank.get(row["tag"], len(rank)), row["tag"])):
+        size = int(row["image_size"])
+        preprocessing = Preprocessing(
+            (size, size),
+            3,
+            tuple(round(255 * float(value), 3) for value in row["mean"].split()),
+            tuple(round(255 * float(value), 3) for value in row["std"].split()),
+            imagenet_classes(),
+            resize=row["interpolation"],
+            crop_fraction=float(row["crop_fraction"]),
+        )
+        url = f"https://huggingface.co/timm/{row['timm_model']}.{row['tag']}/resolve/main/model.safetensors"
+        digest = f"sha256:{row['sha256']}" if row["sha256"] else None
+        yield Pretrained(row["model"], f"timm/{row['tag']}", preprocessing, url, row["license"], digest)
+
+
+def _keras() -> Iterator[Pretrained]:
+    """keras.applications': v1 as Caffe prepared images, means only; v2 scaled to −1…1."""
+    for model, (with_top, _) in keras_applications.FILES.items():
+        v2 = model.endswith("v2")
+        preprocessing = Preprocessing(
+            (224, 224),
+            3,
+            (127.5,) * 3 if v2 else (123.68, 116.779, 103.939),
+            (127.5,) * 3 if v2 else (1.0,) * 3,
+            imagenet_classes(),
+            crop_fraction=0.875,
+        )
+        yield Pretrained(model, "keras", preprocessing, with_top.url, "mit", f"md5:{with_top.md5}")
+
+
+@cache
+def imagenet_classes() -> tuple[str, ...]:
+    """Names of the 1,000 classes of ImageNet-1k, in the order of the logits; torchvision's, which are all different."""
+    return tuple(_read("imagenet_classes.txt").splitlines())
+
+
+def _read(name: str) -> str:
+    return files("keras_resnet.weights").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,71 @@
+"""From a model into a safetensors file, under our names or another library's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from safetensors.numpy import save
+
+from keras_resnet.atomic import write_with
+from keras_resnet.errors import UsageError, listed
+from keras_resnet.weights.files import variables_by_path
+from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION
+
+if TYPE_CHECKING:
+    import keras
+
+SAVED_AS = {"keras_resnet": OURS, "torchvision": TORCHVISION, "huggingface": HUGGING_FACE, "akamaster": AKAMASTER}
+
+
+def save_weights(
+    model: keras.Model,
+    path: str | os.PathLike[str],
+    naming: Literal["keras_resnet", "torchvision", "huggingface", "akamaster"] = "keras_resnet",
+) -> None:
+    """Write a model's weights as a safetensors file.
+
+    Args:
+        model: One that `build` made.
+        path: The file, which is replaced whole or not at all; it must end in `.safetensors`.
+        naming: Whose names and layout: `"keras_resnet"`, which `weights=` reads; `"torchvision"`, for
+            torchvision and timm (which agree); `"huggingface"`, for `transformers.ResNetModel`;
+            `"akamaster"`, for the CIFAR networks. In PyTorch:
+            `module.load_state_dict(safetensors.torch.load_file(path))`.
+
+    Raises:
+        UsageError: The naming or the ending is unknown, or the naming has no word for a layer.
+        StorageError: The file cannot be written.
+    """
+    path = Path(path)
+    if naming not in SAVED_AS:
+        raise UsageError(f"naming must be one of {listed(SAVED_AS)}; received {naming!r}")
+    if path.suffix != ".safetensors":
+        raise UsageError(f"weights are saved as safetensors: the file must end in .safetensors; received {path}")
+    tensors = {
+        name: variable.numpy()
+        for name, variable in variables_by_path(model).items()
+        if not name.endswith("/seed_generator_state")
+    }
+    chosen = SAVED_AS[naming]
+    if chosen is TORCHVISION and any(layer.name.endswith("_shortcut_pool") for layer in model.layers):
+        chosen = TIMM
+    try:
+        renamed = chosen.from_ours(tensors)
+    except KeyError as error:
+        raise UsageError(f"{chosen.title}'s naming has no word for {error} of {model.name}") from None
+    write_tensors(renamed, path, {"format": "pt" if chosen.torch else "keras", "naming": chosen.title})
+
+
+def write_tensors(tensors: Mapping[str, np.ndarray], path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Raises:
+        StorageError: The disk is full or the folder cannot be written; the old file is unharmed.
+    """
+    arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    content = save(arrays, dict(metadata))  # as bytes: safetensors' own writing hides what the disk answered
+    write_with(path, lambda temporary: temporary.write_bytes(content))
