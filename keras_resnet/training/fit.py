@@ -26,7 +26,7 @@ from keras_resnet.training.checkpoint import load_checkpoint
 from keras_resnet.training.optimizer import CoupledSGD, warmup_cosine
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.weights.files import load_weights
+from keras_resnet.weights.loading import load_weights
 
 RUNS = Path("saved_models")
 

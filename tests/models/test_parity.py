@@ -1,0 +1,40 @@
+"""The same logits as PyTorch's networks with the same weights: every family, stride and padding rule."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from keras_resnet.models.resnet import build
+from keras_resnet.models.spec import ResNetSpec
+from tests.golden.cases import CASES, CLASSES, FILE, SIDES
+
+TENSORS = load_file(FILE)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", CASES)
+def test_logits_are_those_of_pytorch(name: str, side: int, tmp_path: Path) -> None:
+    case = CASES[name]
+    prefix = f"{case.weights_of or name}/"
+    weights = {key.removeprefix(prefix): tensor for key, tensor in TENSORS.items() if key.startswith(prefix)}
+    save_file({key: tensor.astype(np.float32) for key, tensor in weights.items()}, tmp_path / "net.safetensors")
+
+    model = build(
+        ResNetSpec("golden", **case.row),
+        CLASSES,
+        input_shape=(side, side, 3),
+        classifier_activation=None,
+        weights=tmp_path / "net.safetensors",
+        **case.options,
+    )
+    logits = model(TENSORS[f"images/{side}"].astype(np.float32) / 127.5 - 1).numpy()
+
+    expected = TENSORS[f"logits/{name}/{side}"]
+    assert np.abs(expected).max() > 0.5, "logits near zero would prove nothing"
+    assert np.abs(logits - expected).max() < 1e-4
+
+
+def test_the_golden_file_is_small() -> None:
+    assert FILE.stat().st_size < 1_000_000
