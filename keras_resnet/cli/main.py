@@ -6,11 +6,12 @@ import argparse
 from collections.abc import Sequence
 
 from keras_resnet._version import __version__
-from keras_resnet.cli import demo, evaluate, export, predict, train
+from keras_resnet.cli import demo, evaluate, export, models, predict, train
 from keras_resnet.cli.running import finish_parser, run_parsed
 
 COMMANDS = {
     "demo": demo,
+    "models": models,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,

@@ -13,7 +13,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from keras_resnet.cli.show import table
+    from keras_resnet.cli.tables import table
     from keras_resnet.errors import UsageError
     from keras_resnet.inference.predict import predict
 

@@ -1,30 +1,14 @@
-"""Figures as tables on a terminal."""
+"""An evaluation on a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
-
+from keras_resnet.cli.tables import table
 from keras_resnet.evaluation.evaluate import Evaluation
 
 MOST_CLASSES = 40
-
-
-def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table; every column but the first is aligned to the right."""
-    shown = Table(title=escape(title) if title else None, title_justify="left", title_style="bold")
-    for number, column in enumerate(columns):
-        shown.add_column(column, justify="right" if number else "left", no_wrap=number > 0)
-    for row in rows:
-        shown.add_row(*(escape(cell) for cell in row))
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file or pipe has no screen to fit
-        console = Console(highlight=False, width=160)
-    console.print(shown)
 
 
 def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:

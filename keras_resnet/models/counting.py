@@ -80,20 +80,38 @@ def cost(
         UsageError: (a ValueError) A side of the input is unknown or not positive.
     """
     shape = input_shape or (spec.input_size, spec.input_size, 3)
-    if len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape):
-        raise UsageError(f"input_shape must be three positive whole numbers to count operations; received {shape}")
-    counter = Counter(spec.bias, spec.padding)
-    x = features(Shape((None, *shape)), spec, spec.resolve_stem(*shape[:2]), counter, output_stride=output_stride)
-    if include_top:
-        classifier(x, num_classes, 0.0, counter)
+    counter = count(spec, num_classes, shape, include_top=include_top, output_stride=output_stride)
+    sizes = {path: math.prod(size) for path, size in counter.weights.items()}
+    statistics = sum(size for path, size in sizes.items() if "/moving_" in path)
     return Cost(
-        counter.parameters,
-        counter.statistics,
+        sum(sizes.values()) - statistics,
+        statistics,
         counter.macs + counter.normalisation_macs,
         counter.normalisation_macs,
         counter.depth,
         shape,
     )
+
+
+def count(
+    spec: ResNetSpec,
+    num_classes: int,
+    input_shape: tuple[int, int, int],
+    *,
+    include_top: bool = True,
+    output_stride: int | None = None,
+) -> Counter:
+    """Assemble a network from shapes; arguments as in `cost`."""
+    if len(input_shape) != 3 or any(not isinstance(side, int) or side < 1 for side in input_shape):
+        raise UsageError(
+            f"input_shape must be three positive whole numbers to count operations; received {input_shape}"
+        )
+    counter = Counter(spec.bias, spec.padding)
+    stem, image = spec.resolve_stem(*input_shape[:2]), Shape((None, *input_shape))
+    x = features(image, spec, stem, counter, output_stride=output_stride)
+    if include_top:
+        classifier(x, num_classes, 0.0, counter)
+    return counter
 
 
 @dataclass(frozen=True)
@@ -109,12 +127,17 @@ class Shape:
 
 
 class Counter:
-    """The words of `Layers`, counting."""
+    """The words of `Layers`, counting.
+
+    `weights` are the shapes of all variables by path, as the built model has them; the other sums are
+    those of `Cost`.
+    """
 
     def __init__(self, bias: Bias = "none", padding: Padding = "symmetric") -> None:
         self.bias = bias
         self.padding = padding
-        self.parameters = self.statistics = self.macs = self.normalisation_macs = self.depth = 0
+        self.weights: dict[str, tuple[int, ...]] = {}
+        self.macs = self.normalisation_macs = self.depth = 0
 
     def conv(
         self,
@@ -134,15 +157,15 @@ class Counter:
         else:
             reach = dilation * (size - 1) + 1
             height, width = x.resized(reach, stride, 2 * dilation * (size // 2))
-        weights = size * size * channels // groups * filters
-        self.parameters += weights + (filters if has_bias(self.bias, normalised) else 0)
-        self.macs += weights * height * width
+        kernel = (size, size, channels // groups, filters)
+        self._weigh(name, kernel=kernel, **({"bias": (filters,)} if has_bias(self.bias, normalised) else {}))
+        self.macs += math.prod(kernel) * height * width
         self.depth += "shortcut" not in name
         return Shape((None, height, width, filters))
 
     def norm(self, x: Shape, *, last: bool = False, name: str) -> Shape:
-        self.parameters += 2 * int(x.shape[-1] or 0)
-        self.statistics += 2 * int(x.shape[-1] or 0)
+        size = (int(x.shape[-1] or 0),)
+        self._weigh(name, gamma=size, beta=size, moving_mean=size, moving_variance=size)
         self.normalisation_macs += math.prod(int(side or 1) for side in x.shape)
         return x
 
@@ -169,12 +192,13 @@ class Counter:
     def squeeze_excite(self, x: Shape, squeezed: int, *, name: str) -> Shape:
         channels = int(x.shape[-1] or 0)
         self.macs += 2 * channels * squeezed
-        self.parameters += 2 * channels * squeezed + squeezed + channels
+        self._weigh(f"{name}_reduce", kernel=(1, 1, channels, squeezed), bias=(squeezed,))
+        self._weigh(f"{name}_expand", kernel=(1, 1, squeezed, channels), bias=(channels,))
         return x
 
     def channel_attention(self, x: Shape, size: int, *, name: str) -> Shape:
         self.macs += size * int(x.shape[-1] or 0)
-        self.parameters += size
+        self._weigh(f"{name}_conv", kernel=(size, 1, 1))
         return x
 
     def drop_path(self, x: Shape, rate: float, *, name: str) -> Shape:
@@ -187,11 +211,14 @@ class Counter:
         return Shape((None, x.shape[-1]))
 
     def dense(self, x: Shape, units: int, *, name: str) -> Shape:
-        weights = int(x.shape[-1] or 0) * units
-        self.macs += weights
-        self.parameters += weights + units
+        channels = int(x.shape[-1] or 0)
+        self.macs += channels * units
+        self._weigh(name, kernel=(channels, units), bias=(units,))
         self.depth += 1
         return Shape((None, units))
+
+    def _weigh(self, layer: str, **shapes: tuple[int, ...]) -> None:
+        self.weights |= {f"{layer}/{variable}": shape for variable, shape in shapes.items()}
 
 
 def trainable_parameters(model: keras.Model) -> int:
