@@ -18,8 +18,9 @@ MODELS = ("resnet110", "resnet200", "resnet1001v2", "resnet1202")
 
 def build_one(name: str) -> None:
     """Build in this process and print what it took."""
-    import keras_resnet
     import numpy as np
+
+    import keras_resnet
 
     keras_resnet.ResNet8(10)  # Keras and TensorFlow are loaded and warm
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()

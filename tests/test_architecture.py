@@ -22,7 +22,7 @@ ALLOWED = {
     "export": {"evaluation", "inference", "runs", "data", "models"},
     "cli": {"training", "evaluation", "export", "inference", "runs", "data", "models", "weights", "augment"},
 }
-FOUNDATION = {"errors", "preprocessing", "_version"}
+FOUNDATION = {"errors", "preprocessing", "atomic", "_version"}
 
 
 def imports(path: Path) -> set[str]:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from keras_resnet.errors import StorageError
 from keras_resnet.atomic import put_in_place, write_folder_with, write_json, write_text, write_with
+from keras_resnet.errors import StorageError
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def run(options: argparse.Namespace) -> int:
     if find_spec("ai_edge_litert") is None or find_spec("matplotlib") is None:
         raise MissingExtraError("the demo", "demo")
 
-    from keras_resnet.cli.show import show_evaluation, table
+    from keras_resnet.cli.show import show_evaluation
+    from keras_resnet.cli.tables import table
     from keras_resnet.data.source import Source, load_data
     from keras_resnet.evaluation.comparison import COLUMNS, compare, write_comparison
     from keras_resnet.evaluation.evaluate import load_run_data

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from keras_resnet.atomic import write_json
 from keras_resnet.data.images import Split
 from keras_resnet.evaluation.evaluate import split_logits
 from keras_resnet.evaluation.latency import median_latency
 from keras_resnet.evaluation.metrics import agreement, classification_metrics
 from keras_resnet.inference.predictors import Predictor
-from keras_resnet.atomic import write_json
 
 COLUMNS = ("format", "top-1", "agreement with Keras", "size on disk", "median latency")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, Progress, Split
 from keras_resnet.data.source import Source, load_data, merge
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation import plots
 from keras_resnet.evaluation.metrics import Metrics, classification_metrics
 from keras_resnet.inference.predictors import Predictor, open_predictor
-from keras_resnet.atomic import write_json
 from keras_resnet.runs.run import Run, is_run
 
 BATCH = 256

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.errors import MissingExtraError
 from keras_resnet.atomic import write_with
+from keras_resnet.errors import MissingExtraError
 from keras_resnet.runs.run import Row
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_resnet.atomic import put_in_place, storage_errors
 from keras_resnet.data.images import ImageData, Progress
 from keras_resnet.errors import DataError, MissingExtraError, UsageError, listed
 from keras_resnet.evaluation.evaluate import load_run_data
@@ -16,7 +17,6 @@ from keras_resnet.export.saved_model import write_saved_model
 from keras_resnet.export.tflite import calibration_images, write_tflite
 from keras_resnet.export.verify import Verification, verify
 from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
-from keras_resnet.atomic import put_in_place, storage_errors
 from keras_resnet.runs.run import Run
 
 FORMATS = {

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import keras
 
-from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.atomic import write_folder_with
+from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.stamp import write_stamp
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_resnet.atomic import write_with
 from keras_resnet.data.images import Split
 from keras_resnet.errors import DataError, ModelError
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.atomic import write_with
 from keras_resnet.runs.stamp import write_stamp
 
 CALIBRATION_IMAGES = 500

@@ -45,7 +45,8 @@ class Place:
 
 def basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Two 3×3 convolutions and a shortcut."""
-    y = make.conv(x, at.width, 3, **_striding(at, spec), name=f"{at.name}_conv1")
+    stride = _branch_stride(at, spec)
+    y = make.conv(x, at.width, 3, stride=stride, dilation=at.dilation_before, name=f"{at.name}_conv1")
     y = make.relu(make.norm(y, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
     y = _subsample(y, at, spec, make)
     y = _dropout(y, at, make)
@@ -56,11 +57,9 @@ def basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
 
 def bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """1×1 to the inner width, 3×3, 1×1 to the full width, and a shortcut."""
-    inner = spec.inner_width(at.width)
-    reducing, spatial = _bottleneck_striding(at, spec)
-    y = make.conv(x, inner, 1, **reducing, name=f"{at.name}_conv1")
+    y = _reduce(x, at, spec, make)
     y = make.relu(make.norm(y, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
-    y = make.conv(y, inner, 3, groups=spec.groups, **spatial, name=f"{at.name}_conv2")
+    y = _look_around(y, at, spec, make)
     y = make.relu(make.norm(y, name=f"{at.name}_bn2"), name=f"{at.name}_relu2")
     y = _subsample(y, at, spec, make)
     y = _dropout(y, at, make)
@@ -72,7 +71,7 @@ def bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
 def preact_basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Normalisation and ReLU, then 3×3, twice; projections read what the first ReLU gives."""
     active = make.relu(make.norm(x, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
-    y = make.conv(active, at.width, 3, **_striding(at, spec), name=f"{at.name}_conv1")
+    y = make.conv(active, at.width, 3, stride=at.stride, dilation=at.dilation_before, name=f"{at.name}_conv1")
     y = make.relu(make.norm(y, name=f"{at.name}_bn2"), name=f"{at.name}_relu2")
     y = _dropout(y, at, make)
     y = make.conv(y, at.width, 3, dilation=at.dilation, normalised=False, name=f"{at.name}_conv2")
@@ -81,28 +80,39 @@ def preact_basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
 
 def preact_bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Normalisation and ReLU before each of 1×1, 3×3, 1×1; projections read what the first ReLU gives."""
-    inner = spec.inner_width(at.width)
-    reducing, spatial = _bottleneck_striding(at, spec)
     active = make.relu(make.norm(x, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
-    y = make.conv(active, inner, 1, **reducing, name=f"{at.name}_conv1")
+    y = _reduce(active, at, spec, make)
     y = make.relu(make.norm(y, name=f"{at.name}_bn2"), name=f"{at.name}_relu2")
-    y = make.conv(y, inner, 3, groups=spec.groups, **spatial, name=f"{at.name}_conv2")
+    y = _look_around(y, at, spec, make)
     y = make.relu(make.norm(y, name=f"{at.name}_bn3"), name=f"{at.name}_relu3")
     y = _dropout(y, at, make)
     y = make.conv(y, at.width, 1, normalised=False, name=f"{at.name}_conv3")
     return _join(y, active, x, at, spec, make)
 
 
-def _striding(at: Place, spec: ResNetSpec) -> dict[str, int]:
-    """Stride and dilation of the convolution that strides; where a blur follows, that strides instead."""
-    return {"stride": 1 if spec.antialias else at.stride, "dilation": at.dilation_before}
+def _reduce(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+    """A bottleneck's 1×1 convolution to its inner width, which strides in v1."""
+    stride = _branch_stride(at, spec) if spec.strided_conv == "1x1" else 1
+    return make.conv(x, spec.inner_width(at.width), 1, stride=stride, name=f"{at.name}_conv1")
 
 
-def _bottleneck_striding(at: Place, spec: ResNetSpec) -> tuple[dict[str, int], dict[str, int]]:
-    """Stride and dilation of a bottleneck's 1×1 and of its 3×3 convolution."""
-    if spec.strided_conv == "1x1":
-        return {"stride": 1 if spec.antialias else at.stride}, {"dilation": at.dilation_before}
-    return {}, _striding(at, spec)
+def _look_around(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+    """A bottleneck's 3×3 convolution, which strides in v1.5."""
+    strides = spec.strided_conv == "3x3"
+    return make.conv(
+        x,
+        spec.inner_width(at.width),
+        3,
+        stride=_branch_stride(at, spec) if strides else 1,
+        dilation=at.dilation_before if strides else at.dilation,
+        groups=spec.groups,
+        name=f"{at.name}_conv2",
+    )
+
+
+def _branch_stride(at: Place, spec: ResNetSpec) -> int:
+    """The stride of the branch's convolution; where a blur follows, that strides instead."""
+    return 1 if spec.antialias else at.stride
 
 
 def _subsample(y: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:

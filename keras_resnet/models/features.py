@@ -38,9 +38,8 @@ def feature_extractor(model: keras.Model, strides: Sequence[int] = (4, 8, 16, 32
     available = _maps(model)
     unknown = [stride for stride in strides if stride not in available]
     if unknown or not strides:
-        raise UsageError(
-            f"strides must be some of {listed(available)} for {model.name}; received {tuple(strides)}"
-        )
+        known = ", ".join(map(str, available))
+        raise UsageError(f"strides must be some of {known} for {model.name}; received {tuple(strides)}")
     outputs = {f"C{int(math.log2(stride))}": available[stride] for stride in strides}
     with deep_recursion():
         return keras.Model(model.input, outputs, name=f"{model.name}_features")

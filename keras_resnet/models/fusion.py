@@ -54,11 +54,10 @@ def fuse_batchnorm(model: keras.Model) -> keras.Model:
     with deep_recursion():
         fused = keras.models.clone_model(model, clone_function=copy, call_function=call)
     for layer in fused.layers:
-        source = model.get_layer(layer.name)
         if layer.name in pairs:
-            layer.set_weights(_folded(source, model.get_layer(pairs[layer.name])))
-        else:
-            layer.set_weights(source.get_weights())
+            layer.set_weights(_folded(model.get_layer(layer.name), model.get_layer(pairs[layer.name])))
+        elif layer.variables:  # Keras may have renamed the inputs, which have none
+            layer.set_weights(model.get_layer(layer.name).get_weights())
     return fused
 
 

@@ -165,9 +165,7 @@ class KerasLayers:
             margins = ((0, 1), (0, 1))
             x = layers.ZeroPadding2D(margins, data_format="channels_last", name=f"{name}_pad")(x)
         padding = "valid" if stride == 1 else "same"
-        return layers.AveragePooling2D(
-            2, strides=stride, padding=padding, data_format="channels_last", name=name
-        )(x)
+        return layers.AveragePooling2D(2, strides=stride, padding=padding, data_format="channels_last", name=name)(x)
 
     def blur(self, x: Any, *, stride: int, name: str) -> Any:
         """[1 2 1]/4 in both directions is the mean of neighbours taken twice: no weights to keep."""

@@ -91,9 +91,7 @@ class ResNetSpec:
         for field in ("depths", "widths"):
             values = getattr(self, field)
             if not isinstance(values, tuple) or not values or any(not _positive(value) for value in values):
-                raise UsageError(
-                    f"{field} must be a tuple of one positive whole number a stage; received {values!r}"
-                )
+                raise UsageError(f"{field} must be a tuple of one positive whole number a stage; received {values!r}")
         if len(self.depths) != len(self.widths):
             raise UsageError(
                 f"depths and widths must have one entry a stage each; received depths={self.depths} and "

@@ -17,8 +17,7 @@ HE_2018 = (
 )
 ZAGORUYKO_2016 = 'Zagoruyko & Komodakis, "Wide Residual Networks", 2016, https://arxiv.org/abs/1605.07146'
 XIE_2016 = (
-    'Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", 2016, '
-    "https://arxiv.org/abs/1611.05431"
+    'Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", 2016, https://arxiv.org/abs/1611.05431'
 )
 HU_2017 = 'Hu et al., "Squeeze-and-Excitation Networks", 2017, https://arxiv.org/abs/1709.01507'
 WANG_2019 = (

@@ -28,10 +28,10 @@ from typing import Any
 import numpy as np
 
 from keras_resnet._version import __version__
+from keras_resnet.atomic import storage_errors, write_json, write_text
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.atomic import storage_errors, write_json, write_text
 
 FORMAT = 1
 # Written before run.json: a folder with nothing else is a run that was killed as it began.

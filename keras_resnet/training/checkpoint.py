@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import keras
+
 from keras_resnet.errors import ModelError
 from keras_resnet.weights.files import assign, read_tensors, variables_by_path
 from keras_resnet.weights.saving import write_tensors

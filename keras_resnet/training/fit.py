@@ -9,15 +9,15 @@ from typing import Any
 
 import keras
 
+from keras_resnet.atomic import write_with
 from keras_resnet.augment.policies import POLICIES
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.pipeline import evaluation_batches, pixel_statistics, steps_per_epoch, training_batches
 from keras_resnet.data.source import Source, load_data
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.models.resnet import build, check_input
 from keras_resnet.models.lookup import spec
+from keras_resnet.models.resnet import build, check_input
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.atomic import write_with
 from keras_resnet.runs.run import Run, free_run_folder
 from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.training import recipe as recipes

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from keras_resnet.errors import ModelError, UsageError, listed
-from keras_resnet.weights.files import Expectations, Tensors, expectations, read_weights, refuse_mismatches, variables_by_path
+from keras_resnet.weights.files import (
+    Expectations,
+    Tensors,
+    expectations,
+    read_weights,
+    refuse_mismatches,
+    variables_by_path,
+)
 from keras_resnet.weights.keras_applications import read_official
 from keras_resnet.weights.naming import KERAS_APPLICATIONS, NAMINGS, Naming
 
@@ -96,7 +103,8 @@ def _in_our_names(tensors: Tensors, variables: dict[str, keras.Variable], path: 
         for name, tensor in _without_wrappers(tensors).items()
         if not name.endswith(("num_batches_tracked", "/seed_generator_state"))
     }
-    layers = list(dict.fromkeys(name.split("/")[0] for name in variables))
+    # Where the model has no head, that of the file must still be known for one.
+    layers = list(dict.fromkeys([*(name.split("/")[0] for name in variables), "head_dense"]))
     known = {naming.title: len(tensors.keys() & set(naming.names(layers).values())) for naming in NAMINGS}
     naming = max(NAMINGS, key=lambda naming: known[naming.title])
     if not known[naming.title]:
@@ -128,7 +136,8 @@ def _without_idle_biases(tensors: Tensors, variables: dict[str, keras.Variable])
     for name in tensors:
         layer, _, variable = name.partition("/")
         mean = f"{layer.replace('conv', 'bn')}/moving_mean"
-        if variable == "bias" and name not in variables and f"{layer}/kernel" in variables and mean in tensors:
+        idle = variable == "bias" and name not in variables and f"{layer}/kernel" in variables and mean in tensors
+        if idle and tensors[name].shape == tensors[mean].shape:
             kept[mean] = kept[mean] - kept.pop(name)
             moved += 1
     if moved:
@@ -137,7 +146,7 @@ def _without_idle_biases(tensors: Tensors, variables: dict[str, keras.Variable])
 
 
 def _with_adapted_input(tensors: Tensors, variables: dict[str, keras.Variable], path: Path) -> Tensors:
-    """timm's rule: RGB kernels summed for one channel, repeated and scaled to the same sum for others."""
+    """Timm's rule: RGB kernels summed for one channel, repeated and scaled to the same sum for others."""
     name = next(name for name in FIRST_CONVOLUTIONS if name in variables)
     kernel, channels = tensors.get(name), variables[name].shape[2]
     if kernel is None or kernel.ndim != 4 or kernel.shape[2] == channels:

@@ -8,7 +8,7 @@ width. Layers here are called `stem_conv`, `stage2_block1_conv1`, `stage2_block1
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np

@@ -156,7 +156,7 @@ def _catalogue() -> dict[str, dict[str, Pretrained]]:
 
 
 def _timm() -> Iterator[Pretrained]:
-    """timm's weights for ImageNet-1k, as timm 1.0.31 describes them; preferred ones first."""
+    """Timm's weights for ImageNet-1k, as timm 1.0.31 describes them; preferred ones first."""
     rows = list(csv.DictReader(_read("timm.csv").splitlines()))
     rank = {tag: place for place, tag in enumerate(PREFERRED)}
     for row in sorted(rows, key=lambda row: (rank.get(row["tag"], len(rank)), row["tag"])):

@@ -14,8 +14,8 @@ from keras_resnet.export.export import Exported, export_run, export_saved_model,
 from keras_resnet.export.tflite import calibration_images, check_integer, representative, write_tflite
 from keras_resnet.export.verify import verify
 from keras_resnet.inference.predictors import KerasPredictor, TFLitePredictor, open_predictor
-from keras_resnet.models.resnet import build
 from keras_resnet.models.lookup import spec
+from keras_resnet.models.resnet import build
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import read_stamp

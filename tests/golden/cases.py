@@ -33,6 +33,7 @@ BOTTLENECK = {"block": "bottleneck", "depths": DEPTHS, "widths": (16, 16, 32, 48
 SMALL_STEM = {"stem": "deep", "stem_width": 16}
 HUGGING_FACE = {**BOTTLENECK, "stem_width": 8}
 CIFAR = {"block": "basic", "depths": (2, 2, 2), "widths": (8, 12, 16), "stem": "cifar", "stem_width": 8}
+PREACT = {**BOTTLENECK, "block": "preact_bottleneck", "stem_width": 8, "widths": (32, 32, 64, 96)}
 
 CASES = {
     "basic": Case(BASIC),
@@ -69,7 +70,9 @@ CASES = {
     "cifar_identity": Case({**CIFAR, "shortcut": "identity_pad"}),
     "cifar_projection": Case(CIFAR),
     "wrn": Case({**CIFAR, "block": "preact_basic", "widths": (12, 16, 24)}),
-    "preact_bottleneck": Case({**BOTTLENECK, "block": "preact_bottleneck", "stem_width": 8, "widths": (32, 32, 64, 96)}),
+    "preact_bottleneck": Case(
+        {**BOTTLENECK, "block": "preact_bottleneck", "stem_width": 8, "widths": (32, 32, 64, 96)}
+    ),
     "preact_bottleneck_stride8": Case(
         {**BOTTLENECK, "block": "preact_bottleneck", "stem_width": 8, "widths": (32, 32, 64, 96)},
         {"output_stride": 8},

@@ -8,7 +8,6 @@ transformers', and, where only scripts exist, akamaster's CIFAR networks and Zag
 written down here. Weights are random, normalisations' statistics too, and rounded to float16.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from torch import nn
 from torch.nn import functional
 
 from tests.golden.cases import CASES, CLASSES, DEPTHS, FILE, SIDES
+from tests.golden.digest import digest
 
 STRIDES = {"stride8": 8, "stride16": 16}
 
@@ -212,29 +212,23 @@ def parity() -> None:
 
 
 TIMM = {"wideresnet50_2": "wide_resnet50_2", "wideresnet101_2": "wide_resnet101_2"}
-TORCHVISION = (
-    "resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d resnext101_32x8d resnext101_64x4d "
-    "wide_resnet50_2 wide_resnet101_2"
-).split()
-ROWS = (
-    "resnet18 resnet26 resnet34 resnet50 resnet101 resnet152 resnet200 resnet50c resnet101c resnet152c resnet18d "
-    "resnet26d resnet34d resnet50d resnet101d resnet152d resnet200d wideresnet50_2 wideresnet101_2 resnext50_32x4d "
-    "resnext101_32x8d resnext101_64x4d seresnet18 seresnet34 seresnet50 seresnet101 seresnet152 seresnet152d "
-    "ecaresnet50d ecaresnet101d resnetblur18 resnetblur50 resnetrs50 resnetrs101 resnetrs152 resnetrs200 resnetrs270 "
-    "resnetrs350 resnetrs420"
-).split()
-
-
-def digest(shapes: dict[str, list[int]]) -> str:
-    """Of the sorted lines `name [shape]`; `tests/weights/test_naming.py` computes the same of ours."""
-    return hashlib.sha256("\n".join(f"{name} {shape}" for name, shape in sorted(shapes.items())).encode()).hexdigest()
+TORCHVISION = """
+resnet18 resnet34 resnet50 resnet101 resnet152 resnext50_32x4d resnext101_32x8d resnext101_64x4d wide_resnet50_2
+wide_resnet101_2
+"""
+ROWS = """
+resnet18 resnet26 resnet34 resnet50 resnet101 resnet152 resnet200 resnet50c resnet101c resnet152c resnet18d resnet26d
+resnet34d resnet50d resnet101d resnet152d resnet200d wideresnet50_2 wideresnet101_2 resnext50_32x4d resnext101_32x8d
+resnext101_64x4d seresnet18 seresnet34 seresnet50 seresnet101 seresnet152 seresnet152d ecaresnet50d ecaresnet101d
+resnetblur18 resnetblur50 resnetrs50 resnetrs101 resnetrs152 resnetrs200 resnetrs270 resnetrs350 resnetrs420
+"""
 
 
 def names() -> None:
     found = {}
-    for row in ROWS:
+    for row in ROWS.split():
         made = {"timm": timm.create_model(TIMM.get(row, row), pretrained=False)}
-        if TIMM.get(row, row) in TORCHVISION:
+        if TIMM.get(row, row) in TORCHVISION.split():
             made["torchvision"] = getattr(torchvision.models, TIMM.get(row, row))()
         digests = {
             digest({key: list(t.shape) for key, t in module.state_dict().items() if t.is_floating_point()})

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -5,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+import keras_resnet
 from keras_resnet.errors import ModelError
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
@@ -187,6 +189,11 @@ def test_a_model_with_preprocessing_takes_raw_pixels() -> None:
         ({"input_shape": (15, 16, 3), "stem": "imagenet"}, "at least 16×16 pixels or use stem='cifar'"),
         ({"stem": "none"}, "stem must be one of"),
         ({"shortcut": "conv"}, "shortcut must be one of"),
+        ({"output_stride": 4}, "output_stride must be None, 8, 16 or 32; received 4"),
+        ({"stochastic_depth": 1.0}, "stochastic_depth must be at least 0 and less than 1"),
+        ({"head": "keep"}, "head must be 'load' or 'reset'; received 'keep'"),
+        ({"preprocessing": "weights"}, "'weights' together with weights that have a name"),
+        ({"preprocessing": "imagenet", "weights": "imagenet"}, "preprocessing must be a Preprocessing"),
     ],
 )
 def test_a_bad_argument_is_named_with_what_was_received(options: dict[str, Any], message: str) -> None:
@@ -210,11 +217,11 @@ def test_it_trains_with_the_string_loss_and_comes_back_from_a_keras_file(tmp_pat
 
 @pytest.mark.parametrize("ending", [".safetensors", ".weights.h5"])
 def test_weights_come_from_a_file(ending: str, tmp_path: Path) -> None:
-    from keras_resnet.training.checkpoint import save_model_variables
+    from keras_resnet.weights.saving import save_weights
 
     model = build(BASIC, 3, input_shape=(8, 8, 3), seed=1)
     path = tmp_path / f"net{ending}"
-    save_model_variables(model, path) if ending == ".safetensors" else model.save_weights(path)
+    save_weights(model, path) if ending == ".safetensors" else model.save_weights(path)
 
     again = build(BASIC, 3, input_shape=(8, 8, 3), seed=2, weights=path)
 
@@ -223,9 +230,95 @@ def test_weights_come_from_a_file(ending: str, tmp_path: Path) -> None:
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
-    from keras_resnet.training.checkpoint import save_model_variables
+    from keras_resnet.weights.saving import save_weights
 
-    save_model_variables(build(BASIC, 4, input_shape=(8, 8, 3)), tmp_path / "four.safetensors")
+    save_weights(build(BASIC, 4, input_shape=(8, 8, 3)), tmp_path / "four.safetensors")
 
     with pytest.raises(ModelError, match=r"head_dense/bias is float32\[4\], expected float32\[3\]"):
         build(BASIC, 3, input_shape=(8, 8, 3), weights=tmp_path / "four.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("block", "row"),
+    [
+        ("basic", {}),
+        ("bottleneck", {}),
+        ("bottleneck", {"strided_conv": "1x1"}),
+        ("preact_basic", {}),
+        ("preact_bottleneck", {}),
+        ("preact_bottleneck", {"strided_block": "last", "bias": "unnormalised"}),
+    ],
+)
+@pytest.mark.parametrize("side", [64, 69])
+def test_a_dilated_network_sees_at_every_second_position_what_the_strided_one_sees(
+    block: Any, row: dict[str, Any], side: int
+) -> None:
+    spec = ResNetSpec("net", block, (2, 2, 2, 2), (16, 32, 48, 64), stem="imagenet", stem_width=8, **row)
+    options: dict[str, Any] = {"include_top": False, "input_shape": (side, side, 3)}
+    strided, eight, sixteen = (build(spec, output_stride=stride, **options, seed=1) for stride in (None, 8, 16))
+    random = np.random.default_rng(0)
+    weights = [random.uniform(0.5, 1.5, w.shape) if w.ndim == 1 else w for w in strided.get_weights()]
+    for model in (strided, eight, sixteen):
+        model.set_weights(weights)
+    x = random.normal(size=(1, side, side, 3)).astype("float32")
+
+    expected = strided(x).numpy()
+
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(eight(x)[:, ::4, ::4], expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(sixteen(x)[:, ::2, ::2], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_stochastic_depth_grows_linearly_and_leaves_out_whole_samples() -> None:
+    deep = ResNetSpec("deep", "basic", (2, 1), (8, 16), stem_width=8)
+    model = build(deep, 3, input_shape=(8, 8, 3), stochastic_depth=0.5, seed=1)
+    rates = [layer.rate for layer in model.layers if layer.name.endswith("_drop_path")]
+    branch = model.get_layer("stage2_block1_drop_path")
+    x = np.ones((4000, 2, 2, 1), "float32")
+
+    y = branch(x, training=True).numpy().reshape(4000, -1)
+
+    assert rates == [0.25, 0.5], "none in the first block"
+    assert (y == y[:, :1]).all(), "a sample is left out whole"
+    assert set(np.unique(y)) == {0.0, 2.0}, "what is kept makes up for what is not"
+    assert (y[:, 0] == 0).mean() == pytest.approx(0.5, abs=0.04)
+    np.testing.assert_array_equal(branch(x, training=False), x)
+
+
+def test_a_network_with_stochastic_depth_comes_back_from_a_keras_file(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"output_stride": 8, "stochastic_depth": 0.2, "dropout": 0.1, "seed": 1}
+    spec = ResNetSpec(
+        "all", "bottleneck", (1, 1), (16, 32), stem="deep", stem_width=8, shortcut="avgpool_projection",
+        attention="eca", antialias=True,
+    )  # fmt: skip
+    model = build(spec, 3, input_shape=(32, 32, 3), **options)
+    x = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype("float32")
+
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+
+    np.testing.assert_array_equal(model(x), again(x))
+
+
+def test_the_dropout_of_a_wide_network_acts_between_the_convolutions_of_its_blocks() -> None:
+    model = keras_resnet.build(keras_resnet.wrn(10, 1), 3, dropout=0.3)
+    names = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    order = [layer.name for layer in model.layers]
+
+    assert names == [f"stage{stage}_block1_dropout" for stage in (1, 2, 3)]
+    assert all(model.get_layer(name).rate == 0.3 for name in names)
+    first, second = (order.index(f"stage1_block1_conv{number}") for number in (1, 2))
+    assert first < order.index("stage1_block1_dropout") < second
+
+
+def test_a_network_deeper_than_pythons_recursion_limit_builds_and_gives_features(tmp_path: Path) -> None:
+    deep = ResNetSpec("deep", "basic", (145,), (2,), stem_width=2)  # 1,015 layers in blocks
+    limit = sys.getrecursionlimit()
+
+    model = build(deep, 3, input_shape=(4, 4, 1), seed=1)
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype("float32")
+
+    assert len(model.layers) > limit
+    assert keras_resnet.feature_extractor(model, strides=(1,))(x)["C0"].shape == (2, 4, 4, 2)
+    np.testing.assert_allclose(keras_resnet.fuse_batchnorm(model)(x), model(x), atol=1e-4)
+    assert sys.getrecursionlimit() == limit, "the limit is Python's again"

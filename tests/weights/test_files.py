@@ -8,7 +8,8 @@ from safetensors.numpy import save_file
 from keras_resnet.errors import ModelError
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
-from keras_resnet.weights.files import assign, load_weights, read_tensors, variables_by_path
+from keras_resnet.weights.files import assign, read_tensors, variables_by_path
+from keras_resnet.weights.loading import load_weights
 
 
 @pytest.fixture
@@ -83,5 +84,5 @@ def test_a_missing_file_is_named(model: keras.Model, name: str, tmp_path: Path) 
 def test_a_file_of_another_kind_is_refused(model: keras.Model, tmp_path: Path) -> None:
     (tmp_path / "weights.pkl").write_bytes(b"")
 
-    with pytest.raises(ModelError, match="read from .safetensors and .weights.h5"):
+    with pytest.raises(ModelError, match="read from '.safetensors', '.pth'"):
         load_weights(model, tmp_path / "weights.pkl")

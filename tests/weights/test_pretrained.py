@@ -1,0 +1,152 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import keras_resnet
+from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.models.lookup import spec
+from keras_resnet.models.resnet import build
+from keras_resnet.weights import pretrained as module
+from keras_resnet.weights.pretrained import fetch, imagenet_classes, list_weights, pretrained, verify
+from keras_resnet.weights.saving import save_weights
+
+DEPTHS = (18, 34, 50, 101, 152, "26d", "50d")
+NETWORKS = [*(f"resnet{depth}" for depth in DEPTHS), "resnext50_32x4d", "resnext101_32x8d"]
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "wideresnet50_2", "wideresnet101_2", "seresnet50"])
+def test_imagenet_names_weights_of_timm(name: str) -> None:
+    found = pretrained(name)
+
+    assert found.model == name
+    assert found.name.startswith("timm/")
+    assert found.url.startswith("https://huggingface.co/timm/")
+    assert found.url.endswith("/resolve/main/model.safetensors")
+
+
+def test_imagenet_is_a1_where_timm_has_it() -> None:
+    for name in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnet50d", "seresnet50"):
+        assert pretrained(name).name == "timm/a1_in1k"
+
+
+def test_the_preprocessing_is_the_one_of_the_training() -> None:
+    timm = pretrained("resnet50", "timm/a1_in1k").preprocessing
+    torchvision = pretrained("resnet50", "timm/tv_in1k").preprocessing
+    caffe = pretrained("resnet50v1", "keras").preprocessing
+    slim = pretrained("resnet50v2", "keras").preprocessing
+
+    assert timm.mean == pytest.approx((123.675, 116.28, 103.53))
+    assert timm.std == pytest.approx((58.395, 57.12, 57.375))
+    assert (timm.resize, timm.crop_fraction, timm.image_size) == ("bicubic", 0.95, (224, 224))
+    assert (torchvision.resize, torchvision.crop_fraction) == ("bilinear", 0.875)
+    assert caffe.mean == (123.68, 116.779, 103.939)  # red first: the kernel is turned
+    assert caffe.std == (1, 1, 1)
+    assert (slim.mean, slim.std) == ((127.5,) * 3, (127.5,) * 3)
+
+
+def test_there_are_a_thousand_different_classes_in_imagenets_order() -> None:
+    classes = imagenet_classes()
+
+    assert len(set(classes)) == 1000
+    assert (classes[0], classes[207], classes[999]) == ("tench", "golden retriever", "toilet tissue")
+
+
+@pytest.mark.parametrize("name", ["timm/a1_in1k", "timm/resnet50.a1_in1k"])
+def test_a_tag_is_known_by_itself_or_with_its_network(name: str) -> None:
+    assert pretrained("resnet50", name).name == "timm/a1_in1k"
+
+
+@pytest.mark.parametrize(
+    ("network", "weights", "message"),
+    [
+        ("resnet50", "timm/a9", r"no weights 'timm/a9' for resnet50: there are 'timm/a1_in1k'"),
+        ("resnet50", "keras", "keras.applications' are for resnet50v1"),
+        ("resnet110", "imagenet", "there are none for this network"),
+    ],
+)
+def test_weights_that_there_are_not_are_answered_with_those_there_are(network: str, weights: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        build(spec(network), weights=weights)
+    assert "timm/tv2_in1k" in list_weights("resnet50")
+
+
+def test_without_a_network_the_file_to_fetch_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(url: str) -> Path:
+        raise ConnectionError("Network is unreachable\nand a long story")
+
+    monkeypatch.setattr(module, "_from_hub", unreachable)
+
+    with pytest.raises(ModelError) as caught:
+        keras_resnet.ResNet18(weights="imagenet", input_shape=(64, 64, 3))
+
+    assert "(Network is unreachable)" in str(caught.value)
+    assert "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors" in str(caught.value)
+    assert "pass its path: weights='PATH'" in str(caught.value)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub whose one file holds a random ResNet-18 in timm's naming."""
+    model = build(spec("resnet18"), seed=1, input_shape=(64, 64, 3), stem="imagenet")
+    save_weights(model, tmp_path / "model.safetensors", "torchvision")
+    asked: list[tuple[str, str]] = []
+
+    def download(repository: str, file: str) -> str:
+        asked.append((repository, file))
+        assert asked == [("timm/resnet18.a1_in1k", "model.safetensors")]
+        return str(tmp_path / "model.safetensors")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    return tmp_path / "model.safetensors"
+
+
+def test_named_weights_come_from_the_hub_with_their_preprocessing(hub: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 96, 96, 3)).astype("float32")
+    model = keras_resnet.ResNet18(weights="imagenet", preprocessing="weights", input_shape=(96, 96, 3))
+
+    plain = keras_resnet.ResNet18(weights=hub, input_shape=(96, 96, 3))
+    normalised = (pixels / 255 - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+
+    np.testing.assert_allclose(model(pixels), plain(normalised.astype("float32")), rtol=1e-3, atol=1e-6)
+
+
+def test_named_weights_and_a_preprocessing_of_ones_own_fine_tune(hub: Path) -> None:
+    published = pretrained("resnet18").preprocessing
+    mine = keras_resnet.Preprocessing((96, 96), 3, published.mean, published.std, ("cat", "dog"))
+
+    model = keras_resnet.ResNet18(weights="imagenet", head="reset", preprocessing=mine)
+
+    assert model.output_shape == (None, 2)
+
+
+def test_named_weights_for_grey_images_cannot_bring_their_normalisation(hub: Path) -> None:
+    options = {"weights": "imagenet", "input_shape": (96, 96, 1), "adapt_input": True}
+
+    with pytest.raises(UsageError, match="preprocessing is for 3 channels; the input has 1"):
+        keras_resnet.ResNet18(preprocessing="weights", **options)
+    assert keras_resnet.ResNet18(**options).input_shape == (None, 96, 96, 1)
+
+
+def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+
+    verify(tmp_path / "file", None)
+    verify(tmp_path / "file", "sha256:" + hashlib.sha256(b"content").hexdigest())
+    with pytest.raises(ModelError, match="is not the published file: its sha256 is .* Delete it and fetch it again"):
+        verify(tmp_path / "file", "sha256:" + hashlib.sha256(b"other").hexdigest())
+
+
+def test_every_row_of_the_catalogue_is_of_a_network_and_has_a_preprocessing() -> None:
+    known = set(keras_resnet.list_models())
+
+    for name in sorted(module._catalogue()):
+        assert name in known
+        for row in list_weights(name):
+            found = pretrained(name, row)
+            assert len(found.preprocessing.class_names) == 1000
+            assert found.license
+            assert found.preprocessing.image_size[0] in range(128, 321)
+    with pytest.raises(UsageError):
+        fetch("resnet20", "imagenet")
