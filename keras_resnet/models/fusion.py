@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def fuse_batchnorm(model: keras.Model) -> keras.Model:
     """A copy of a functional model whose convolutions have their normalisations folded in.
 
-    Folded are batch normalisations that alone read the output of a convolution without activation.
-    Others stay, such as those that stand before the convolutions of pre-activation networks.
+    Folded are batch normalisations that alone read the output of a convolution without activation; a
+    ReLU that alone reads such a normalisation becomes the convolution's activation. Others stay, such as
+    those that stand before the convolutions of pre-activation networks.
 
     Args:
         model: A functional model; it is not changed.
@@ -37,45 +38,60 @@ def fuse_batchnorm(model: keras.Model) -> keras.Model:
 
     if not isinstance(model, keras.src.models.Functional):
         raise UsageError(f"only functional models can be folded; received {type(model).__name__} {model.name!r}")
-    pairs = _pairs(model)
-    if not pairs:
+    chains = _chains(model)
+    if not chains:
         raise UsageError(f"{model.name} has no convolution with a batch normalisation behind it")
-    convolutions = {norm: convolution for convolution, norm in pairs.items()}
+    absorbed = {layer.name for chain in chains.values() for layer in chain}
 
     def copy(layer: Any) -> Any:
         config = layer.get_config()
-        if layer.name in pairs:
+        if layer.name in chains:
             config["use_bias"] = True
+            config["activation"] = "relu" if len(chains[layer.name]) > 1 else None
         return type(layer).from_config(config)
 
     def call(layer: Any, *arguments: Any, **options: Any) -> Any:
-        return arguments[0] if layer.name in convolutions else layer(*arguments, **options)
+        return arguments[0] if layer.name in absorbed else layer(*arguments, **options)
 
     with deep_recursion():
         fused = keras.models.clone_model(model, clone_function=copy, call_function=call)
     for layer in fused.layers:
-        if layer.name in pairs:
-            layer.set_weights(_folded(model.get_layer(layer.name), model.get_layer(pairs[layer.name])))
+        if layer.name in chains:
+            layer.set_weights(_folded(model.get_layer(layer.name), chains[layer.name][0]))
         elif layer.variables:  # Keras may have renamed the inputs, which have none
             layer.set_weights(model.get_layer(layer.name).get_weights())
     return fused
 
 
-def _pairs(model: keras.Model) -> dict[str, str]:
-    """Names of convolutions and of the normalisations that alone read them."""
+def _chains(model: keras.Model) -> dict[str, list[Any]]:
+    """By name of convolution: the normalisation that alone reads it, and the ReLU that alone reads that."""
     import keras
 
     outputs = {id(tensor) for tensor in keras.tree.flatten(model.outputs)}
+
+    def only_reader(layer: Any) -> Any:
+        readers = [node.operation for node in layer._outbound_nodes]
+        return readers[0] if len(readers) == 1 and id(layer.output) not in outputs else None
+
     found = {}
     for layer in model.layers:
-        if not isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D):
+        is_convolution = isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
+        if not is_convolution or layer.activation is not keras.activations.linear:
             continue
-        if layer.activation is not keras.activations.linear or id(layer.output) in outputs:
-            continue
-        readers = [node.operation for node in layer._outbound_nodes]
-        if len(readers) == 1 and isinstance(readers[0], keras.layers.BatchNormalization):
-            found[layer.name] = readers[0].name
+        norm = only_reader(layer)
+        if isinstance(norm, keras.layers.BatchNormalization):
+            relu = only_reader(norm)
+            found[layer.name] = [norm, relu] if _is_relu(relu) else [norm]
     return found
+
+
+def _is_relu(layer: Any) -> bool:
+    """Whether it is max(x, 0), not a clipped or leaky one."""
+    import keras
+
+    if isinstance(layer, keras.layers.ReLU):
+        return layer.max_value is None and not layer.negative_slope and not layer.threshold
+    return isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.relu
 
 
 def _folded(convolution: Any, norm: Any) -> list[np.ndarray]:

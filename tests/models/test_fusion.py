@@ -63,6 +63,21 @@ def test_convolutions_with_biases_and_normalisations_without_scale_fold_too() ->
     assert len(fused.layers) == len(model.layers) - 2
 
 
+@pytest.mark.parametrize("relu", [keras.layers.ReLU(), keras.layers.Activation("relu"), keras.layers.ReLU(6.0)])
+def test_a_plain_relu_behind_becomes_the_convolutions_activation(relu: keras.layers.Layer) -> None:
+    inputs = keras.Input((8, 8, 3))
+    y = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, name="conv", kernel_initializer="ones")(inputs))
+    model = keras.Model(inputs, type(relu).from_config(relu.get_config())(y))
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")
+
+    fused = fuse_batchnorm(model)
+
+    np.testing.assert_allclose(fused(x), model(x), atol=1e-4)
+    clipped = getattr(relu, "max_value", None) is not None
+    assert len(fused.layers) == (3 if clipped else 2)
+    assert fused.get_layer("conv").activation is (keras.activations.linear if clipped else keras.activations.relu)
+
+
 @pytest.mark.parametrize("change", ["activation", "second reader", "is an output"])
 def test_a_convolution_whose_output_is_used_otherwise_is_left_alone(change: str) -> None:
     inputs = keras.Input((8, 8, 3))
