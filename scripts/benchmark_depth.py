@@ -47,11 +47,13 @@ def main() -> None:
     if options.one:
         build_one(options.one)
         return
+    for name in options.models:
+        spec(name)  # an unknown one is said before anything is measured
     measured: dict[str, list[list[float]]] = {name: [] for name in options.models}
     for _ in range(options.rounds):
         for name in options.models:
             command = [sys.executable, __file__, "--one", name]
-            found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             measured[name].append(json.loads(found.splitlines()[-1]))
     rows = []
     for name, runs in measured.items():

@@ -4,7 +4,8 @@ python scripts/benchmark_models.py                              # ResNet-50 and 
 python scripts/benchmark_models.py --networks resnet18 --policies float32 --rounds 15
 
 Contenders take turns, A B C A B C, so that a machine whose speed swings treats them alike; what is
-compared are medians of their times, as ratios to ours (above 1: ours is faster). Kinds: `call` is
+compared are medians of their times, as ratios to ours (above 1: ours is faster). keras.applications has
+v1, whose bottlenecks stride earlier and compute less: it is compared with our v1. Kinds: `call` is
 model(x) as one writes it, `forward` the same compiled by tf.function, `training` a compiled step.
 Beside ours and its folded form: keras.applications; KerasHub, PyTorch eager and PyTorch compiled where
 `keras_hub` and `torch` are installed.
@@ -25,6 +26,8 @@ Step = Callable[[], object]
 BLOCKS = {"resnet18": ("basic", (2, 2, 2, 2)), "resnet50": ("bottleneck", (3, 4, 6, 3))}
 # Whether PyTorch compiles: a plain call is compared with a plain call.
 TORCH_MODES = {"call": (False,), "forward": (False, True), "training": (False, True)}
+# Ours that computes the same; elsewhere the first contender.
+COUNTERPARTS = {"keras.applications": "ours, v1"}
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -36,6 +39,7 @@ def keras_models(network: str) -> dict[str, object]:
 
     found = {"ours": keras_resnet.build(keras_resnet.spec(network))}
     if network == "resnet50":
+        found["ours, v1"] = keras_resnet.ResNet50V1()
         found["keras.applications"] = keras.applications.ResNet50(weights=None)
     if importlib.util.find_spec("keras_hub"):
         import keras_hub
@@ -85,7 +89,6 @@ def keras_steps(model: object, x: np.ndarray, labels: np.ndarray, kind: str) -> 
 def torch_steps(network: str, x: np.ndarray, labels: np.ndarray, training: bool, half: bool, compiled: bool) -> Step:
     """The same in PyTorch."""
     import torch
-
     from torch_resnet import ResNet
 
     torch.manual_seed(0)
@@ -111,7 +114,7 @@ def torch_steps(network: str, x: np.ndarray, labels: np.ndarray, training: bool,
 
 
 def medians(steps: dict[str, Step], rounds: int, seconds: float) -> dict[str, tuple[float, list[float]]]:
-    """Median seconds of each contender, and its ratio to the first in every round; they take turns."""
+    """Median seconds of each contender, and its ratio to our counterpart in every round; they take turns."""
     first = next(iter(steps))
     for step in steps.values():
         step()
@@ -126,7 +129,10 @@ def medians(steps: dict[str, Step], rounds: int, seconds: float) -> dict[str, tu
                 step()
             times[name].append((time.perf_counter() - start) / calls)
     return {
-        name: (statistics.median(taken), [own / ours for own, ours in zip(taken, times[first], strict=True)])
+        name: (
+            statistics.median(taken),
+            [own / ours for own, ours in zip(taken, times[COUNTERPARTS.get(name, first)], strict=True)],
+        )
         for name, taken in times.items()
     }
 
@@ -136,7 +142,10 @@ def run(options: argparse.Namespace) -> int:
 
     import keras_resnet
     from keras_resnet.cli.tables import table
+    from keras_resnet.errors import UsageError
 
+    if options.rounds < 7:
+        raise UsageError(f"--rounds must be at least 7 for a median to mean something; received {options.rounds}")
     with_torch = importlib.util.find_spec("torch") is not None
     random = np.random.default_rng(0)
     for network in options.networks:
@@ -158,7 +167,7 @@ def run(options: argparse.Namespace) -> int:
                 found = medians(steps, options.rounds, options.seconds)
                 rows = [
                     (
-                        name,
+                        f"{name} (against {COUNTERPARTS[name]})" if name in COUNTERPARTS else name,
                         f"{1000 * median:.1f}",
                         f"{statistics.median(ratios):.2f}",
                         f"{min(ratios):.2f} to {max(ratios):.2f}",
@@ -166,7 +175,7 @@ def run(options: argparse.Namespace) -> int:
                     for name, (median, ratios) in found.items()
                 ]
                 title = f"{network}, {policy}, {kind}, batch {batch}, 224×224, {options.rounds} rounds"
-                table(title, ("contender", "median ms", "time over ours", "over the rounds"), rows)
+                table(title, ("contender", "median ms", "time over ours", "least to most"), rows)
                 sys.stdout.flush()
                 del models, steps
                 keras.backend.clear_session()

@@ -14,8 +14,8 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["demo", "--help"]])
-def test_help_and_version_do_not_import_tensorflow(arguments: list[str]) -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["demo", "--help"], ["models"]])
+def test_help_version_and_the_list_of_networks_do_not_import_tensorflow(arguments: list[str]) -> None:
     # A fresh process: in this one TensorFlow is imported already.
     found = run_python(
         COMMON + f"from keras_resnet.cli import main; code = main({arguments!r}); print(code, heavy & set(sys.modules))"

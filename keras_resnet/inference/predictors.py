@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_resnet.deep_graphs import deep_recursion
 from keras_resnet.errors import MissingExtraError, ModelError
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
@@ -196,7 +197,8 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     import keras
 
     try:
-        model: keras.Model = keras.models.load_model(path, compile=False)
+        with deep_recursion():
+            model: keras.Model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises whatever the damage happens to provoke
         raise ModelError(f"{path} cannot be read as a Keras model: {error or type(error).__name__}") from error
     return model

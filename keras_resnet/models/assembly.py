@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from keras_resnet.errors import UsageError
 from keras_resnet.models.blocks import BLOCK_FUNCTIONS, Place
 from keras_resnet.models.layers import Layers, T
 from keras_resnet.models.spec import ResNetSpec, Stem
 from keras_resnet.models.stems import STEM_FUNCTIONS
+
+OUTPUT_STRIDES = (8, 16, 32)
 
 
 def features(
@@ -31,11 +34,17 @@ def features(
 
 
 def classifier(x: T, num_classes: int, dropout: float, make: Layers[T]) -> T:
-    """A feature map to logits."""
+    """A feature map to logits.
+
+    Raises:
+        UsageError: `num_classes` is not a whole number of at least 1.
+    """
+    if isinstance(num_classes, bool) or not hasattr(num_classes, "__index__") or num_classes < 1:
+        raise UsageError(f"num_classes must be a whole number of at least 1; received {num_classes!r}")
     x = make.global_pool(x, "avg", name="head_pool")
     if dropout:
         x = make.dropout(x, dropout, name="head_dropout")
-    return make.dense(x, num_classes, name="head_dense")
+    return make.dense(x, int(num_classes), name="head_dense")
 
 
 def places(
@@ -46,8 +55,14 @@ def places(
     Beyond `output_stride`, strides become dilations (Yu & Koltun, "Multi-Scale Context Aggregation by
     Dilated Convolutions", 2015): the next convolutions look as far as they would have, at the higher
     resolution. The chance of leaving a branch out grows linearly from 0 in the first block to
-    `stochastic_depth` in the last (Huang et al., "Deep Networks with Stochastic Depth", 2016).
+    `stochastic_depth` in the last: Huang et al., "Deep Networks with Stochastic Depth", 2016, where the
+    first block begins a step above 0; here as timm has it.
+
+    Raises:
+        UsageError: The output stride is not one of `OUTPUT_STRIDES`.
     """
+    if output_stride is not None and output_stride not in OUTPUT_STRIDES:
+        raise UsageError(f"output_stride must be None, 8, 16 or 32; received {output_stride!r}")
     reached, dilation = (1 if stem == "cifar" else 4), 1
     total, number = sum(spec.depths), 0
     for stage, (depth, width) in enumerate(zip(spec.depths, spec.widths, strict=True), start=1):

@@ -131,7 +131,7 @@ def _join(branch: T, entry: T, x: T, at: Place, spec: ResNetSpec, make: Layers[T
     if x.shape[-1] != at.width or (at.stride > 1 and spec.strided_block == "first"):
         x = SHORTCUT_FUNCTIONS[spec.shortcut](entry, at, spec, make, f"{at.name}_shortcut")
     elif at.stride > 1:
-        x = make.max_pool(x, 1, stride=at.stride, name=f"{at.name}_shortcut_pool")
+        x = make.max_pool(x, 1, stride=at.stride, name=f"{at.name}_shortcut_subsample")
     return make.add(branch, x, name=f"{at.name}_add")
 
 

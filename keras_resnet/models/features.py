@@ -7,8 +7,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from keras_resnet.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.models.deep_graphs import deep_recursion
 
 if TYPE_CHECKING:
     import keras
@@ -90,7 +90,8 @@ def _maps(model: keras.Model) -> dict[int, Any]:
             stride *= max(_stride(layer) for layer in layers)
             maps[stride] = by_name[f"{block}_out"].output
         else:  # pre-activation: what a block adds up is activated by the next one
-            maps[stride] = by_name[f"{block}_relu1"].output
+            if f"{block}_relu1" in by_name:  # folded away behind the stem of a fused network
+                maps[stride] = by_name[f"{block}_relu1"].output
             stride *= max(_stride(layer) for layer in layers)
     if "head_relu" in by_name:
         maps[stride] = by_name["head_relu"].output

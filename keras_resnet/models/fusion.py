@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_resnet.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError
-from keras_resnet.models.deep_graphs import deep_recursion
 
 if TYPE_CHECKING:
     import keras
@@ -64,19 +64,23 @@ def fuse_batchnorm(model: keras.Model) -> keras.Model:
 
 
 def _chains(model: keras.Model) -> dict[str, list[Any]]:
-    """By name of convolution: the normalisation that alone reads it, and the ReLU that alone reads that."""
+    """By name of convolution: the normalisation that alone reads it, and the ReLU that alone reads that.
+
+    A layer that is called in several places is none of them: it must stay for the others.
+    """
     import keras
 
     outputs = {id(tensor) for tensor in keras.tree.flatten(model.outputs)}
 
     def only_reader(layer: Any) -> Any:
         readers = [node.operation for node in layer._outbound_nodes]
-        return readers[0] if len(readers) == 1 and id(layer.output) not in outputs else None
+        alone = len(readers) == 1 and len(readers[0]._inbound_nodes) == 1 and id(layer.output) not in outputs
+        return readers[0] if alone else None
 
     found = {}
     for layer in model.layers:
         is_convolution = isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
-        if not is_convolution or layer.activation is not keras.activations.linear:
+        if not is_convolution or len(layer._inbound_nodes) != 1 or layer.activation is not keras.activations.linear:
             continue
         norm = only_reader(layer)
         if isinstance(norm, keras.layers.BatchNormalization):

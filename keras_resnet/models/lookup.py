@@ -41,6 +41,8 @@ def spec(name: str, *, width_multiplier: float = 1.0, **changes: Any) -> ResNetS
             near = difflib.get_close_matches(field, [*known, "width_multiplier"], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f": its fields are {listed(known, most=40)}"
             raise UsageError(f"a spec has no field {field!r}{hint}")
+    if not isinstance(name, str):
+        raise UsageError(f"a network's name is a text such as 'resnet50'; received {name!r}")
     found = replace(_named(name), **changes)
     return found if width_multiplier == 1 else found.scaled(width_multiplier)
 
@@ -49,6 +51,7 @@ def _named(name: str) -> ResNetSpec:
     rule = re.fullmatch(r"wrn[-_ ]?(\d+)[-_ ](\d+)", name.lower())
     if rule:
         return wrn(int(rule[1]), int(rule[2]))
+    name = name.lower().replace("v1.5", "")  # what the bare names mean
     spelled = {_plain(known): known for known in VARIANTS}
     if _plain(name) not in spelled:
         near = difflib.get_close_matches(_plain(name), spelled, n=1)

@@ -6,9 +6,9 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from keras_resnet.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.models.assembly import classifier, features
-from keras_resnet.models.deep_graphs import deep_recursion
 from keras_resnet.models.layers import KerasLayers
 from keras_resnet.models.spec import ResNetSpec, Shortcut, Stem
 from keras_resnet.preprocessing import Preprocessing
@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # Keras and TensorFlow are imported when first a network is b
 
 Pooling = Literal["avg", "max"]
 POOLINGS = ("avg", "max")
-OUTPUT_STRIDES = (8, 16, 32)
 
 
 def build(
@@ -67,8 +66,8 @@ def build(
             (by input size).
         shortcut: Overrides the spec's: `"projection"`, `"plain_projection"`, `"avgpool_projection"`
             or `"identity_pad"`.
-        output_stride: 8, 16 or 32: how much the last feature map is smaller than the input; strides
-            beyond become dilations. None strides wherever the spec does.
+        output_stride: 8, 16 or 32: by how much the last feature map is at most smaller than the input;
+            strides beyond become dilations. None strides wherever the spec does.
         dropout: Rate in [0, 1) before the classifier; in wide residual networks between the
             convolutions of each block.
         stochastic_depth: Chance in [0, 1) that the last block's branch is left out of a training
@@ -94,7 +93,7 @@ def build(
         input_shape, num_classes = preprocessing.input_shape, len(preprocessing.class_names)
     input_shape = input_shape or (spec.input_size, spec.input_size, 3)
     stem_word = check_input(spec, input_shape)
-    _check(num_classes, include_top, pooling, head, output_stride, dropout, stochastic_depth)
+    _check(pooling, head, adapt_input, weights, {"dropout": dropout, "stochastic_depth": stochastic_depth})
     make = KerasLayers(seed, spec.bias, spec.padding)
 
     inputs = x = keras.Input(input_shape, name="image")
@@ -113,14 +112,18 @@ def build(
     with deep_recursion():
         model = keras.Model(inputs, x, name=name or spec.name)
     if weights is not None:
-        path = fetch(spec.name, str(weights), include_top=include_top) if is_name(weights) else weights
+        path = weights
+        if is_name(weights):
+            _refuse_changed(spec, str(weights))
+            path = fetch(spec.name, str(weights), include_top=include_top)
         load_weights(model, path, head=head, adapt_input=adapt_input)
     return model
 
 
 def check_input(spec: ResNetSpec, input_shape: tuple[int | None, int | None, int]) -> Stem:
     """Refuse an input the network cannot take, and say which stem it gets."""
-    if len(input_shape) != 3 or not isinstance(input_shape[2], int) or input_shape[2] < 1:
+    triple = isinstance(input_shape, tuple | list) and len(input_shape) == 3
+    if not triple or not isinstance(input_shape[2], int) or input_shape[2] < 1:
         raise UsageError(
             "input_shape must be (height, width, channels), channels last and at least 1, "
             f"height and width whole numbers or None; received {input_shape}"
@@ -137,26 +140,29 @@ def check_input(spec: ResNetSpec, input_shape: tuple[int | None, int | None, int
     return stem
 
 
-def _check(
-    num_classes: int,
-    include_top: bool,
-    pooling: str | None,
-    head: str,
-    output_stride: int | None,
-    dropout: float,
-    stochastic_depth: float,
-) -> None:
-    if include_top and (isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1):
-        raise UsageError(f"num_classes must be a whole number of at least 1; received {num_classes!r}")
+def _check(pooling: str | None, head: str, adapt_input: bool, weights: object, rates: dict[str, float]) -> None:
     if pooling is not None and pooling not in POOLINGS:
         raise UsageError(f"pooling must be None or one of {listed(POOLINGS)}; received {pooling!r}")
     if head not in ("load", "reset"):
         raise UsageError(f"head must be 'load' or 'reset'; received {head!r}")
-    if output_stride is not None and output_stride not in OUTPUT_STRIDES:
-        raise UsageError(f"output_stride must be None, 8, 16 or 32; received {output_stride!r}")
-    for field, rate in (("dropout", dropout), ("stochastic_depth", stochastic_depth)):
+    if weights is None and (head == "reset" or adapt_input):
+        raise UsageError("head='reset' and adapt_input say how weights are loaded: give weights, too")
+    for field, rate in rates.items():
         if not 0 <= rate < 1:
             raise UsageError(f"{field} must be at least 0 and less than 1; received {rate}")
+
+
+def _refuse_changed(spec: ResNetSpec, weights: str) -> None:
+    """Named weights are for the network as its row has it; these changes would fit and predict wrongly."""
+    from keras_resnet.models.builder import VARIANTS  # which needs this module for its rows
+
+    row = VARIANTS[spec.name].spec if spec.name in VARIANTS else spec
+    for field in ("shortcut", "strided_conv", "strided_block", "antialias", "padding"):
+        if getattr(spec, field) != getattr(row, field):
+            raise UsageError(
+                f"the weights {weights!r} are for {spec.name} with {field}={getattr(row, field)!r}; received "
+                f"{field}={getattr(spec, field)!r}, with which they would predict wrongly"
+            )
 
 
 def _normalisation(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Literal, get_args
 
 from keras_resnet.errors import UsageError, listed
@@ -100,8 +102,16 @@ class ResNetSpec:
         for field in ("stem_width", "input_size", "groups"):
             if not _positive(getattr(self, field)):
                 raise UsageError(f"{field} must be a positive whole number; received {getattr(self, field)!r}")
-        if not 0 < self.se_ratio <= 1:
-            raise UsageError(f"se_ratio must be above 0 and at most 1; received {self.se_ratio!r}")
+        for field, most in (("se_ratio", 1), ("bottleneck_ratio", math.inf)):
+            value = getattr(self, field)
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or not 0 < value <= most
+                or value == math.inf
+            ):
+                limit = " and at most 1" if most == 1 else ""
+                raise UsageError(f"{field} must be a number above 0{limit}; received {value!r}")
         self._check_branches()
 
     def _check_branches(self) -> None:
@@ -111,15 +121,19 @@ class ResNetSpec:
                     raise UsageError(
                         f"{field} is for bottleneck blocks; received {getattr(self, field)!r} with block={self.block!r}"
                     )
-        elif not self.bottleneck_ratio > 0:
-            raise UsageError(f"bottleneck_ratio must be positive; received {self.bottleneck_ratio!r}")
         for width in self.widths if self.has_bottlenecks else ():
-            inner = width * self.bottleneck_ratio
-            if inner != int(inner) or int(inner) % self.groups:
+            inner = self.inner_width(width)
+            if not math.isclose(inner, width * self.bottleneck_ratio) or inner % self.groups:
                 raise UsageError(
                     f"widths must be divisible so that width × bottleneck_ratio={self.bottleneck_ratio} is a whole "
                     f"number and a multiple of groups={self.groups}; received {self.widths}"
                 )
+        grows = all(before <= width for before, width in itertools.pairwise((self.stem_width, *self.widths)))
+        if self.shortcut == "identity_pad" and not grows:
+            raise UsageError(
+                "widths must not shrink with identity_pad shortcuts, which add channels and remove none; received "
+                f"stem_width={self.stem_width}, widths={self.widths}"
+            )
         if self.antialias and self.is_preact:
             raise UsageError(f"antialias is for post-activation blocks; received it with block={self.block!r}")
         if self.stem in ("deep", "deep_strided") and self.stem_width % 2:
@@ -137,7 +151,7 @@ class ResNetSpec:
 
     def inner_width(self, width: int) -> int:
         """Channels of the 3×3 convolution in a bottleneck of `width` output channels."""
-        return int(width * self.bottleneck_ratio)
+        return round(width * self.bottleneck_ratio)
 
     def resolve_stem(self, height: int | None, width: int | None) -> Stem:
         """The stem for an input of this size; an unknown side counts as large."""
@@ -161,7 +175,9 @@ class ResNetSpec:
         if not isinstance(width_multiplier, int | float) or not 0 < width_multiplier < math.inf:
             raise UsageError(f"width_multiplier must be a positive number; received {width_multiplier!r}")
         unit = math.lcm(8, self.groups)
-        unit = math.ceil(unit / self.bottleneck_ratio) if self.has_bottlenecks else unit
+        if self.has_bottlenecks:  # the least width whose inner width is a multiple of it
+            ratio = Fraction(self.bottleneck_ratio).limit_denominator(1000)
+            unit = unit * ratio.denominator // math.gcd(unit * ratio.denominator, ratio.numerator)
         return replace(
             self,
             widths=tuple(max(unit, round(width * width_multiplier / unit) * unit) for width in self.widths),

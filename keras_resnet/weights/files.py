@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from keras_resnet.deep_graphs import deep_recursion
 from keras_resnet.errors import MissingExtraError, ModelError, listed
 
 if TYPE_CHECKING:
@@ -94,14 +95,15 @@ def _read_torch(path: Path) -> Tensors:
     odd = [f"{key} is {value.dtype}" for key, value in tensors.items() if value.dtype is torch.bfloat16]
     if odd:
         raise ModelError(f"{path}: NumPy has no bfloat16, convert the file to float32; {listed(odd)}")
-    return {key: value.numpy() for key, value in tensors.items()}
+    return {key: value.detach().numpy() for key, value in tensors.items()}
 
 
 def _read_keras(path: Path) -> Tensors:
     import keras
 
     try:
-        model = keras.models.load_model(path, compile=False)
+        with deep_recursion():
+            model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises nearly anything for a damaged archive
         raise ModelError(f"{path} cannot be read as a .keras file: {error}") from None
     return {name: variable.numpy() for name, variable in variables_by_path(model).items()}
@@ -114,7 +116,11 @@ def _read_h5(path: Path) -> Tensors:
     try:
         with h5py.File(path) as file:
             root = file.get("model_weights", file)
-            for layer in root.attrs["layer_names"]:
+            # Keras cuts a list that is too long for one attribute into layer_names0, layer_names1 …
+            parts = sorted((name for name in root.attrs if name.startswith("layer_names")), key=lambda n: (len(n), n))
+            if not parts:
+                raise KeyError("it has no layer_names")
+            for layer in (layer for part in parts for layer in root.attrs[part]):
                 group = root[_text(layer)]
                 for name in group.attrs["weight_names"]:
                     variable = _text(name).rsplit("/", 1)[-1].removesuffix(":0")

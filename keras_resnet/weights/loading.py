@@ -20,7 +20,7 @@ from keras_resnet.weights.files import (
     variables_by_path,
 )
 from keras_resnet.weights.keras_applications import read_official
-from keras_resnet.weights.naming import KERAS_APPLICATIONS, NAMINGS, Naming
+from keras_resnet.weights.naming import KERAS_APPLICATIONS, TIMM, TORCHVISION, Naming, namings_for
 
 if TYPE_CHECKING:
     import keras
@@ -59,9 +59,15 @@ def load_weights(
         for name, variable in variables_by_path(model).items()
         if not name.endswith("/seed_generator_state")  # where a dropout's random numbers stand
     }
-    tensors, naming = _in_our_names(read_official(path) or read_weights(path), variables, path)
-    if naming is KERAS_APPLICATIONS:
-        _refuse_other_striding(model, path)
+    official = read_official(path)
+    tensors, naming = _in_our_names(official or read_weights(path), variables, namings_for(model), path)
+    _compare_striding(model, naming, path)
+    if naming is KERAS_APPLICATIONS and official is None and "stem_bn/gamma" in variables:
+        logger.warning(
+            "%s is none of the files that keras.applications publishes: its first kernel is taken as it is, in the "
+            "order of channels it was trained with (keras.applications' own v1 weights read blue, green, red)",
+            path,
+        )
     tensors = _without_idle_biases(tensors, variables)
     if head == "reset" or "head_dense/kernel" not in variables:
         left_out = sorted(name for name in tensors if name.startswith("head_dense/"))
@@ -74,7 +80,7 @@ def load_weights(
     try:
         refuse_mismatches(expected, tensors, f"{path} (read as {naming.title}'s naming)")
     except ModelError as error:
-        raise ModelError(f"{error}{_remedy(expected, tensors)}") from None
+        raise ModelError(f"{error}{_remedy(model, expected, tensors)}") from None
     for name, variable in variables.items():
         variable.assign(tensors[name])
     logger.info("%s: %d tensors loaded, read as %s's naming", path.name, len(variables), naming.title)
@@ -90,13 +96,28 @@ def _load_keras_weights(model: keras.Model, path: Path, head: str, adapt_input: 
         raise ModelError(f"there is no weights file {path}")
     before = model.get_weights()
     try:
+        held, needed = _count_arrays(path), len(before)
+        if held != needed:  # Keras itself asks for what the model has and passes over the rest
+            raise ValueError(f"it holds {held} arrays, the model {needed}")
         model.load_weights(path)
     except Exception as error:  # Keras and h5py raise what they like
         model.set_weights(before)
-        raise ModelError(f"{path} does not fit {model.name}: {error}") from error
+        raise ModelError(f"{path} does not fit {model.name}, nothing was loaded: {error}") from error
 
 
-def _in_our_names(tensors: Tensors, variables: dict[str, keras.Variable], path: Path) -> tuple[Tensors, Naming]:
+def _count_arrays(path: Path) -> int:
+    """Weights in a file that Keras 3 wrote, without an optimizer's and without random states."""
+    import h5py
+
+    found: list[str] = []
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+    return sum(not name.startswith("optimizer") and "seed_generator" not in name for name in found)
+
+
+def _in_our_names(
+    tensors: Tensors, variables: dict[str, keras.Variable], namings: tuple[Naming, ...], path: Path
+) -> tuple[Tensors, Naming]:
     """The tensors under our names, by the naming that knows most of them."""
     tensors = {
         name: tensor
@@ -105,8 +126,8 @@ def _in_our_names(tensors: Tensors, variables: dict[str, keras.Variable], path: 
     }
     # Where the model has no head, that of the file must still be known for one.
     layers = list(dict.fromkeys([*(name.split("/")[0] for name in variables), "head_dense"]))
-    known = {naming.title: len(tensors.keys() & set(naming.names(layers).values())) for naming in NAMINGS}
-    naming = max(NAMINGS, key=lambda naming: known[naming.title])
+    known = {naming.title: len(tensors.keys() & set(naming.names(layers).values())) for naming in namings}
+    naming = max(namings, key=lambda naming: known[naming.title])
     if not known[naming.title]:
         raise ModelError(
             f"{path} does not fit, nothing was loaded: no naming recognises its tensors, which are called "
@@ -161,24 +182,41 @@ def _with_adapted_input(tensors: Tensors, variables: dict[str, keras.Variable], 
     return {**tensors, name: adapted.astype(kernel.dtype)}
 
 
-def _refuse_other_striding(model: keras.Model, path: Path) -> None:
-    """The tensors of v1 and v1.5 are alike: only we know that keras.applications strides in the 1×1."""
+def _compare_striding(model: keras.Model, naming: Naming, path: Path) -> None:
+    """The tensors of v1 and v1.5 are alike; how a library's networks stride is known by its naming only."""
     names = {layer.name for layer in model.layers}
     if "head_bn" in names or not {"stage2_block1_conv1", "stage2_block1_conv3"} <= names:
         return
-    if tuple(model.get_layer("stage2_block1_conv1").strides) == (1, 1):
+    in_1x1 = tuple(model.get_layer("stage2_block1_conv1").strides) != (1, 1)
+    if naming is KERAS_APPLICATIONS and not in_1x1:
         raise ModelError(
             f"{path} holds weights of keras.applications, whose ResNets stride in their 1×1 convolutions (v1); "
             f"{model.name} strides in the 3×3 and would predict wrongly: use ResNet50V1, ResNet101V1 or ResNet152V1"
         )
+    if naming in (TORCHVISION, TIMM) and in_1x1:
+        logger.warning(
+            "%s is named as torchvision's and timm's networks, which stride in their 3×3 convolutions; %s strides in "
+            "the 1×1, as Caffe's did",
+            path,
+            model.name,
+        )
 
 
-def _remedy(expected: Expectations, tensors: Tensors) -> str:
+def _remedy(model: keras.Model, expected: Expectations, tensors: Tensors) -> str:
     """What to change where only the ends of the network differ."""
     wrong = {name for name, (shape, _) in expected.items() if name not in tensors or tensors[name].shape != shape}
     wrong |= tensors.keys() - expected.keys()
     if wrong and all(name.startswith("head_dense/") for name in wrong):
         return ". Only the classifier differs: head='reset' leaves it at its initial values"
-    if wrong and wrong <= set(FIRST_CONVOLUTIONS):
+    first = next((name for name in FIRST_CONVOLUTIONS if name in wrong), None)
+    if first is None or first not in expected or first not in tensors or tensors[first].ndim != 4:
+        return ""
+    (ours, _), theirs = expected[first], tensors[first].shape
+    if len(wrong) == 1 and ours[:2] == theirs[:2] and ours[3] == theirs[3]:
         return ". Only the input channels differ: adapt_input=True fits RGB weights to another number"
+    if ours[:2] == (3, 3) and theirs[:2] == (7, 7):
+        return (
+            f". The file's first convolution is 7×7, the model's is 3×3, which inputs of at most 64 pixels get: "
+            f"stem='imagenet' keeps the 7×7 at {model.input_shape[1:3]} too"
+        )
     return ""

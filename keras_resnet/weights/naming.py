@@ -10,10 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_resnet.weights.files import Tensors
+
+if TYPE_CHECKING:
+    import keras
 
 OUR_EPSILON = 1e-5
 BLOCK_LAYER = re.compile(r"stage(\d+)_block(\d+)_(.+)")
@@ -67,9 +71,8 @@ class Naming:
             ours = ours_by_theirs.get(name, name)
             if self.torch and ours.endswith("/kernel") and tensor.ndim in TO_KERAS:
                 tensor = tensor.transpose(TO_KERAS[tensor.ndim])
-            if ours.endswith("/moving_variance") and self.epsilon != OUR_EPSILON:
-                # A normalisation divides by sqrt(variance + epsilon): the sum stays what it was.
-                tensor = (tensor.astype(np.float64) + (self.epsilon - OUR_EPSILON)).astype(tensor.dtype)
+            if ours.endswith("/moving_variance"):
+                tensor = _shifted(tensor, self.epsilon - OUR_EPSILON)
             found[ours] = tensor
         return found
 
@@ -82,9 +85,17 @@ class Naming:
         names = self.names(dict.fromkeys(path.split("/")[0] for path in tensors))
         found = {}
         for ours, tensor in tensors.items():
-            turn = self.torch and ours.endswith("/kernel")
-            found[names[ours]] = np.ascontiguousarray(tensor.transpose(TO_TORCH[tensor.ndim])) if turn else tensor
+            if self.torch and ours.endswith("/kernel"):
+                tensor = np.ascontiguousarray(tensor.transpose(TO_TORCH[tensor.ndim]))
+            if ours.endswith("/moving_variance"):
+                tensor = _shifted(tensor, OUR_EPSILON - self.epsilon)
+            found[names[ours]] = tensor
         return found
+
+
+def _shifted(variance: np.ndarray, epsilon: float) -> np.ndarray:
+    """Another epsilon moved into the variance: a normalisation divides by the root of their sum."""
+    return (variance.astype(np.float64) + epsilon).astype(variance.dtype) if epsilon else variance
 
 
 def _each(name: Callable[[str], str | None]) -> Callable[[list[str]], dict[str, str]]:
@@ -199,5 +210,12 @@ HUGGING_FACE = Naming("Hugging Face transformers", _each(_hugging_face))
 AKAMASTER = Naming("akamaster", _each(_akamaster))
 KERAS_APPLICATIONS = Naming("keras.applications", _keras_applications, torch=False, epsilon=1.001e-5)
 MLPERF_TINY = Naming("MLPerf Tiny", _mlperf_tiny, torch=False, epsilon=1e-3)
-# Where names fit equally, the earlier one is meant.
-NAMINGS = (OURS, TORCHVISION, TIMM, HUGGING_FACE, AKAMASTER, KERAS_APPLICATIONS, MLPERF_TINY)
+
+
+def namings_for(model: keras.Model) -> tuple[Naming, ...]:
+    """The namings that can mean this model; where names fit equally, the earlier one is meant.
+
+    The tensors of ResNet-C and -D have the same shapes, and only their names tell them apart.
+    """
+    pools = any(layer.name.endswith("_shortcut_pool") for layer in model.layers)
+    return (OURS, TIMM if pools else TORCHVISION, HUGGING_FACE, AKAMASTER, KERAS_APPLICATIONS, MLPERF_TINY)

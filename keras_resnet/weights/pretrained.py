@@ -6,6 +6,7 @@ import csv
 import hashlib
 import logging
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -49,7 +50,7 @@ def list_weights(model: str) -> list[str]:
     Args:
         model: As `list_models` has it.
     """
-    return list(_catalogue().get(model.lower(), {}))
+    return list(_catalogue().get(_plain(model), {}))
 
 
 def pretrained(model: str, weights: str = "imagenet") -> Pretrained:
@@ -63,12 +64,13 @@ def pretrained(model: str, weights: str = "imagenet") -> Pretrained:
         UsageError: (a ValueError) There are none of this name for this network; those there are, are
             listed.
     """
-    known = _catalogue().get(model.lower(), {})
+    model = _plain(model)
+    known = _catalogue().get(model, {})
     if weights == "imagenet" and known:
         weights = next(iter(known))
-    # The full name of timm's repository is as good.
-    tag = weights.rsplit(".", 1)[-1] if weights.startswith("timm/") else weights
-    weights = f"timm/{tag.removeprefix('timm/')}" if weights.startswith("timm/") else weights
+    # The full name of timm's repository is as good: timm/resnet50.a1_in1k.
+    full = next((name for name, row in known.items() if row.url.startswith(f"https://huggingface.co/{weights}/")), None)
+    weights = full or weights
     if weights not in known:
         there = f"there are {listed(known, most=30)}" if known else "there are none for this network"
         hint = ""
@@ -100,7 +102,7 @@ def fetch(model: str, weights: str, *, include_top: bool = True) -> Path:
     found = pretrained(model, weights)
     url, digest = found.url, found.digest
     if found.name == "keras":
-        file = keras_applications.FILES[model][0 if include_top else 1]
+        file = keras_applications.FILES[found.model][0 if include_top else 1]
         url, digest = file.url, f"md5:{file.md5}"
     logger.info("%s for %s: %s", found.name, model, url)
     try:
@@ -145,6 +147,12 @@ def _from_keras(url: str) -> Path:
     import keras
 
     return Path(keras.utils.get_file(url.rsplit("/", 1)[-1], url, cache_subdir="models"))
+
+
+def _plain(model: str) -> str:
+    """The name as the catalogue has it, however it is spelled."""
+    letters = re.sub(r"[^a-z0-9]", "", str(model).lower())
+    return next((name for name in _catalogue() if name.replace("_", "") == letters), letters)
 
 
 @cache

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from keras_resnet.atomic import write_with
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.weights.files import variables_by_path
-from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION
+from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION, namings_for
 
 if TYPE_CHECKING:
     import keras
@@ -32,7 +32,8 @@ def save_weights(
         model: One that `build` made.
         path: The file, which is replaced whole or not at all; it must end in `.safetensors`.
         naming: Whose names and layout: `"keras_resnet"`, which `weights=` reads; `"torchvision"`, for
-            torchvision and timm (which agree); `"huggingface"`, for `transformers.ResNetModel`;
+            torchvision and timm (which agree); `"huggingface"`, for
+            `transformers.ResNetForImageClassification`;
             `"akamaster"`, for the CIFAR networks. In PyTorch:
             `module.load_state_dict(safetensors.torch.load_file(path))`.
 
@@ -51,13 +52,25 @@ def save_weights(
         if not name.endswith("/seed_generator_state")
     }
     chosen = SAVED_AS[naming]
-    if chosen is TORCHVISION and any(layer.name.endswith("_shortcut_pool") for layer in model.layers):
-        chosen = TIMM
+    if chosen is TORCHVISION:
+        _refuse_v1(model)
+        chosen = TIMM if TIMM in namings_for(model) else TORCHVISION
     try:
         renamed = chosen.from_ours(tensors)
     except KeyError as error:
         raise UsageError(f"{chosen.title}'s naming has no word for {error} of {model.name}") from None
     write_tensors(renamed, path, {"format": "pt" if chosen.torch else "keras", "naming": chosen.title})
+
+
+def _refuse_v1(model: keras.Model) -> None:
+    """Torchvision would load a v1 network's tensors and stride where they were not trained to."""
+    names = {layer.name for layer in model.layers}
+    bottleneck = {"stage2_block1_conv1", "stage2_block1_conv3", "stem_bn"} <= names
+    if bottleneck and tuple(model.get_layer("stage2_block1_conv1").strides) != (1, 1):
+        raise UsageError(
+            f"torchvision and timm have no v1 networks such as {model.name}, which strides in its 1×1 convolutions: "
+            "naming='huggingface' fits transformers' ResNetConfig(downsample_in_bottleneck=True)"
+        )
 
 
 def write_tensors(tensors: Mapping[str, np.ndarray], path: Path, metadata: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from keras_resnet.cli import main
+from keras_resnet.models.lookup import list_models
 from keras_resnet.runs.run import Run
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -224,3 +225,38 @@ def test_without_out_the_run_goes_to_saved_models_and_the_next_beside_it(
         "resnet8-shapes",
         "resnet8-shapes-002",
     ]
+
+
+def test_the_networks_are_listed_with_what_they_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "resnet50*"]) == 0
+    shown = capsys.readouterr().out
+
+    assert [line.split()[1] for line in shown.splitlines() if line.startswith("│")] == list_models("resnet50*")
+    row = next(line for line in shown.splitlines() if line.startswith("│ resnet50 "))
+    cells = [cell.strip() for cell in row.split("│")[1:-1]]
+    assert cells == [
+        "resnet50", "25,557,032", "4.10 G", "8.20 G", "50", "224×224", "1000", "He et al. 2015, 1512.03385",
+    ]  # fmt: skip
+    assert "1 MAC = 1 multiplication + 1 addition = 2 FLOPs" in shown
+
+
+def test_networks_are_counted_for_other_inputs_and_their_weights_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "resnet18", "--input", "32", "--classes", "10", "--weights"]) == 0
+    shown = capsys.readouterr().out
+
+    assert "11,173,962" in shown
+    assert "timm/a1_in1k" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["vgg*"], "no network matches 'vgg*'"),
+        (["resnet18", "--input", "0"], "--input must be at least 1"),
+        (["resnet50d", "--input", "8"], "--input 8 is too small for resnet50d"),
+        (["resnet18", "--classes", "-1"], "--classes must be at least 1"),
+    ],
+)
+def test_what_cannot_be_listed_is_said(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", *arguments]) == 2
+    assert message in capsys.readouterr().err

@@ -142,3 +142,31 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_number_of_channels_that_files_do_not_have_is_refused() -> None:
     with pytest.raises(DataError, match="1 or 3 channels; 4 were asked for"):
         decode_image(b"", (4, 4), 4)
+
+
+@pytest.mark.parametrize(("size", "fraction"), [((8, 8), 0.875), ((8, 8), 1.0), ((6, 10), 0.75)])
+@pytest.mark.parametrize("resize", ["bilinear", "bicubic"])
+def test_a_crop_keeps_the_aspect_ratio_and_takes_the_centre(
+    size: tuple[int, int], fraction: float, resize: str
+) -> None:
+    image = picture(size=(40, 25))
+    height, width = size
+
+    found = decode_image(encoded(image, "PNG"), size, 3, resize=resize, crop_fraction=fraction)
+
+    scale = max(int(width / fraction) / 40, int(height / fraction) / 25)
+    whole = image.resize((int(40 * scale + 1e-9), int(25 * scale + 1e-9)), getattr(Image.Resampling, resize.upper()))
+    top, left = round((whole.height - height) / 2), round((whole.width - width) / 2)
+    np.testing.assert_array_equal(found, np.asarray(whole)[top : top + height, left : left + width])
+    squeezed = decode_image(encoded(image, "PNG"), size, 3, resize=resize)
+    assert np.abs(squeezed.astype(int) - found).max() > 10
+
+
+def test_arrays_are_cropped_as_files_are() -> None:
+    image = picture(size=(30, 20))
+    options: dict[str, Any] = {"resize": "bicubic", "crop_fraction": 0.9}
+
+    found = resize_array(np.asarray(image)[None], (12, 12), **options)
+
+    np.testing.assert_array_equal(found[0], decode_image(encoded(image, "PNG"), (12, 12), 3, **options))
+    assert resize_array(np.asarray(image)[None], (20, 30), crop_fraction=0.5).shape == (1, 20, 30, 3)

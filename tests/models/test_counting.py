@@ -61,6 +61,13 @@ def test_the_head_counts_only_if_it_is_there() -> None:
     assert with_head.macs - without.macs == 512 * 1000
 
 
+def test_what_build_would_refuse_is_not_counted() -> None:
+    with pytest.raises(UsageError, match="num_classes must be"):
+        cost(spec("resnet18"), 0)
+    with pytest.raises(UsageError, match="output_stride must be"):
+        cost(spec("resnet18"), output_stride=7)
+
+
 @pytest.mark.parametrize("shape", [(None, None, 3), (32, 32), (0, 8, 3)])
 def test_unknown_sizes_cannot_be_counted(shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="three positive whole numbers"):

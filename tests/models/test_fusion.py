@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.errors import UsageError
+from keras_resnet.models.features import feature_extractor
 from keras_resnet.models.fusion import fuse_batchnorm
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
@@ -95,6 +96,30 @@ def test_a_convolution_whose_output_is_used_otherwise_is_left_alone(change: str)
 
     kept = [layer.name for layer in fused.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert kept == ["second_bn"]
+
+
+def test_layers_that_are_called_twice_stay_for_their_other_place() -> None:
+    inputs = keras.Input((8, 8, 4))
+    relu = keras.layers.ReLU()
+    y = relu(keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 1)(inputs)))
+    norm = keras.layers.BatchNormalization(name="twice")
+    z = norm(keras.layers.Conv2D(4, 1)(relu(keras.layers.Add()([y, inputs]))))
+    model = keras.Model(inputs, norm(z))
+    random = np.random.default_rng(2)
+    model.set_weights([random.uniform(-1, 2, weight.shape) ** 2 for weight in model.get_weights()])
+    x = random.normal(size=(2, 8, 8, 4)).astype("float32")
+
+    fused = fuse_batchnorm(model)
+
+    np.testing.assert_allclose(fused(x), model(x), rtol=1e-4, atol=1e-3)
+    kept = [layer.name for layer in fused.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    assert kept == ["twice"]
+
+
+def test_a_fused_wide_network_still_gives_its_features() -> None:
+    fused = fuse_batchnorm(build(ResNetSpec("wide", **CASES["wrn"].row), 3, input_shape=(16, 16, 3)))
+
+    assert feature_extractor(fused, strides=(2, 4))(np.ones((1, 16, 16, 3), "float32"))["C2"].shape == (1, 4, 4, 24)
 
 
 def test_what_cannot_be_folded_is_said() -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 import keras_resnet
@@ -17,7 +19,7 @@ def test_models_are_listed_by_pattern() -> None:
     assert keras_resnet.list_models() == list(VARIANTS)
 
 
-@pytest.mark.parametrize("name", ["ResNet-50", "resnet50", "RESNET_50"])
+@pytest.mark.parametrize("name", ["ResNet-50", "resnet50", "RESNET_50", "ResNet-50 v1.5"])
 def test_a_spec_is_found_however_it_is_spelled(name: str) -> None:
     assert keras_resnet.spec(name).depths == (3, 4, 6, 3)
 
@@ -55,8 +57,9 @@ def test_a_changed_network_is_made_in_a_line() -> None:
         ("resnet50", {"width_multiplier": 0}, "width_multiplier must be a positive number"),
         ("resnet50", {"attention": "se2"}, "attention must be one of"),
         ("wrn-11-2", {}, "6n"),
+        (50, {}, "a network's name is a text"),
     ],
 )
-def test_what_cannot_be_is_named(name: str, changes: dict[str, object], message: str) -> None:
+def test_what_cannot_be_is_named(name: Any, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         keras_resnet.spec(name, **changes)

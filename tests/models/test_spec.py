@@ -32,6 +32,10 @@ GOOD: dict[str, Any] = {"name": "net", "block": "bottleneck", "depths": (1, 1), 
         ("strided_block", "middle"),
         ("dropout_at", "stem"),
         ("se_ratio", 0),
+        ("se_ratio", "x"),
+        ("bottleneck_ratio", "a"),
+        ("bottleneck_ratio", float("inf")),
+        ("bottleneck_ratio", 0.3),
     ],
 )
 def test_a_field_out_of_range_is_named(field: str, value: Any) -> None:
@@ -64,6 +68,8 @@ def test_a_stem_that_is_set_is_kept() -> None:
         ({"block": "basic", "strided_conv": "1x1"}, "strided_conv is for bottleneck blocks"),
         ({"block": "preact_bottleneck", "antialias": True}, "antialias is for post-activation blocks"),
         ({"stem": "deep", "stem_width": 15}, "stem_width must be even"),
+        ({"widths": (32, 16), "shortcut": "identity_pad", "stem_width": 8}, "widths must not shrink with identity_pad"),
+        ({"shortcut": "identity_pad", "stem_width": 64}, "widths must not shrink with identity_pad"),
     ],
 )
 def test_words_that_do_not_go_together_are_refused(row: dict[str, Any], message: str) -> None:
@@ -77,6 +83,7 @@ def test_a_scaled_network_keeps_widths_its_blocks_can_divide() -> None:
 
     assert resnext.scaled(0.6).widths == (128, 320)  # inner widths 64 and 160: multiples of 32
     assert resnext.scaled(0.6).stem_width == 40
+    assert ResNetSpec("odd", "bottleneck", (1,), (20,), bottleneck_ratio=0.3).scaled(4).widths == (80,)
     assert basic.scaled(0.5).widths == (8, 16)
     assert basic.scaled(0.01).widths == (8, 8)
     assert basic.scaled(1.5).stem_width == 24

@@ -1,4 +1,5 @@
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -151,7 +152,7 @@ def test_one_tensor_that_does_not_match_keeps_all_from_loading(
 def test_names_that_nobody_uses_are_refused_with_those_that_are_known(tmp_path: Path) -> None:
     save_file({"encoder.wte": np.zeros(2, "float32")}, tmp_path / "gpt.safetensors")
 
-    with pytest.raises(ModelError, match=r"no naming recognises .*'encoder\.wte'; known are .*'torchvision', 'timm'"):
+    with pytest.raises(ModelError, match=r"no naming recognises .*'encoder\.wte'; known are .*'torchvision', 'Hugging"):
         tiny(weights=tmp_path / "gpt.safetensors")
 
 
@@ -282,6 +283,68 @@ def test_akamasters_files_load_by_their_path(file: str, network: str) -> None:
     assert float(keras.ops.std(model.get_layer("stage3_block2_bn2").gamma)) > 0.01
     with pytest.raises(ModelError, match="is missing"):
         build(spec("resnet44"), 10, weights=path)
+
+
+def test_a_pytorch_file_of_parameters_is_read_as_one_of_tensors(saved: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    state = {name: torch.from_numpy(tensor) for name, tensor in load_file(saved).items()}
+    torch.save({name: torch.nn.Parameter(tensor) for name, tensor in state.items()}, tmp_path / "net.pth")
+
+    np.testing.assert_array_equal(tiny(weights=tmp_path / "net.pth")(X), tiny(weights=saved)(X))
+
+
+@pytest.mark.parametrize(
+    ("held", "wanted"), [("projection", "avgpool_projection"), ("avgpool_projection", "projection")]
+)
+def test_weights_of_resnet_c_and_d_are_not_taken_for_each_other(held: Any, wanted: Any, tmp_path: Path) -> None:
+    row: dict[str, Any] = {"block": "basic", "depths": (1, 1), "widths": (8, 16), "stem": "deep", "stem_width": 8}
+    options: dict[str, Any] = {"num_classes": 2, "input_shape": (32, 32, 3)}
+    save_weights(
+        build(ResNetSpec("held", shortcut=held, **row), **options), tmp_path / "net.safetensors", "torchvision"
+    )
+
+    build(ResNetSpec("same", shortcut=held, **row), **options, weights=tmp_path / "net.safetensors")
+    with pytest.raises(ModelError, match="does not fit, nothing was loaded: .*downsample"):
+        build(ResNetSpec("other", shortcut=wanted, **row), **options, weights=tmp_path / "net.safetensors")
+
+
+def test_weights_named_as_torchvisions_for_a_v1_network_are_loaded_with_a_warning(
+    saved: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    build(replace(TINY, strided_conv="1x1"), 3, input_shape=(8, 8, 3), weights=saved)
+    assert "stride in their 3×3 convolutions; tiny strides in the 1×1" in caplog.text
+
+    caplog.clear()
+    tiny(weights=saved)
+    assert not caplog.text
+
+
+def test_a_small_input_with_weights_of_the_large_stem_gets_the_right_remedy(tmp_path: Path) -> None:
+    row = ResNetSpec("auto", "basic", (1,), (8,), stem_width=8)
+    save_weights(build(row, 2, input_shape=(96, 96, 3)), tmp_path / "net.safetensors", "torchvision")
+
+    with pytest.raises(ModelError, match=r"stem='imagenet' keeps the 7×7 at \(32, 32\) too"):
+        build(row, 2, input_shape=(32, 32, 3), weights=tmp_path / "net.safetensors")
+    build(row, 2, input_shape=(32, 32, 3), stem="imagenet", weights=tmp_path / "net.safetensors")
+
+
+def test_kerass_own_weights_file_of_a_deeper_network_is_refused(tmp_path: Path) -> None:
+    deeper = replace(TINY, depths=(1, 2))
+    build(deeper, 3, input_shape=(8, 8, 3)).save_weights(tmp_path / "deeper.weights.h5")
+
+    with pytest.raises(ModelError, match=r"does not fit tiny, nothing was loaded: it holds \d+ arrays, the model \d+"):
+        tiny(weights=tmp_path / "deeper.weights.h5")
+
+
+def test_a_network_deeper_than_the_recursion_limit_comes_back_from_a_keras_file(tmp_path: Path) -> None:
+    deep = ResNetSpec("deep", "basic", (145,), (2,), stem_width=2)
+    model = build(deep, 3, input_shape=(4, 4, 1), seed=1)
+    model.save(tmp_path / "deep.keras")
+
+    again = build(deep, 3, input_shape=(4, 4, 1), seed=2, weights=tmp_path / "deep.keras")
+
+    for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
 
 
 def test_an_h5_without_keras_structure_is_refused(tmp_path: Path) -> None:

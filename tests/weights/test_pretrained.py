@@ -1,5 +1,6 @@
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -61,6 +62,8 @@ def test_a_tag_is_known_by_itself_or_with_its_network(name: str) -> None:
 @pytest.mark.parametrize(
     ("network", "weights", "message"),
     [
+        ("resnet50", "timm/resnet101.a1_in1k", "no weights 'timm/resnet101.a1_in1k' for resnet50"),
+        ("resnet50", "timm/nonsense.a1_in1k", "no weights 'timm/nonsense.a1_in1k' for resnet50"),
         ("resnet50", "timm/a9", r"no weights 'timm/a9' for resnet50: there are 'timm/a1_in1k'"),
         ("resnet50", "keras", "keras.applications' are for resnet50v1"),
         ("resnet110", "imagenet", "there are none for this network"),
@@ -84,6 +87,36 @@ def test_without_a_network_the_file_to_fetch_is_named(monkeypatch: pytest.Monkey
     assert "(Network is unreachable)" in str(caught.value)
     assert "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors" in str(caught.value)
     assert "pass its path: weights='PATH'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("network", "change"),
+    [
+        ("resnet50", {"strided_conv": "1x1"}),
+        ("resnet50", {"antialias": True}),
+        ("resnet50", {"padding": "same"}),
+        ("resnet50", {"shortcut": "avgpool_projection"}),
+        ("resnet50v2", {"strided_block": "first"}),
+    ],
+)
+def test_a_change_that_named_weights_would_fit_and_mispredict_with_is_refused(
+    network: str, change: dict[str, Any]
+) -> None:
+    with pytest.raises(UsageError, match=f"are for {network} with {next(iter(change))}="):
+        build(spec(network, **change), weights="keras" if network.endswith("v2") else "imagenet")
+
+
+@pytest.mark.parametrize("name", ["ResNet50V1", "ResNet-50-v1", "resnet50v1"])
+def test_a_network_is_found_however_it_is_spelled(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setattr(module, "_from_keras", lambda url: tmp_path / "file")
+
+    assert pretrained(name, "keras").model == "resnet50v1"
+    assert list_weights(name) == ["keras"]
+    with pytest.raises(ModelError, match="is not the published file"):
+        fetch(name, "keras")
+    with pytest.raises(UsageError, match="are for resnet50v1, which strides"):
+        pretrained("ResNet50", "keras")
 
 
 @pytest.fixture

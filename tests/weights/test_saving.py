@@ -1,8 +1,9 @@
+import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from keras_resnet.errors import StorageError, UsageError
 from keras_resnet.models.lookup import spec
@@ -13,6 +14,7 @@ from keras_resnet.weights.saving import save_weights
 from tests.golden.cases import CASES, CLASSES, FILE
 
 GOLDEN = load_file(FILE)
+SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 
 @pytest.mark.parametrize(
@@ -31,8 +33,6 @@ GOLDEN = load_file(FILE)
 def test_a_saved_file_holds_what_pytorchs_network_held(case: str, naming: str, tmp_path: Path) -> None:
     held = {key.removeprefix(f"{case}/"): tensor for key, tensor in GOLDEN.items() if key.startswith(f"{case}/")}
     held = {name: tensor.astype("float32") for name, tensor in held.items()}
-    from safetensors.numpy import save_file
-
     save_file(held, tmp_path / "in.safetensors")
     model = build(
         ResNetSpec("net", **CASES[case].row),
@@ -52,19 +52,32 @@ def test_a_saved_file_holds_what_pytorchs_network_held(case: str, naming: str, t
     assert read_tensors(tmp_path / "out.safetensors")[1]["format"] == "pt"
 
 
-def test_pytorch_loads_what_was_saved_strictly(tmp_path: Path) -> None:
+def test_pytorch_loads_what_was_saved_strictly_and_gives_the_same_logits(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     from safetensors.torch import load_file as load_torch
 
-    save_weights(build(spec("resnet20"), 10), tmp_path / "net.safetensors", "torchvision")
-    state = load_torch(tmp_path / "net.safetensors")
+    model = build(spec("resnet18"), 10, input_shape=(65, 65, 3), classifier_activation=None, seed=1)
+    random = np.random.default_rng(1)
+    model.set_weights([random.uniform(0.5, 1.5, w.shape) if w.ndim == 1 else w for w in model.get_weights()])
+    x = random.normal(size=(2, 65, 65, 3)).astype("float32")
 
-    norm = torch.nn.BatchNorm2d(16)
-    norm.load_state_dict({"weight": state["bn1.weight"], **{
-        name: state[f"bn1.{name}"] for name in ("bias", "running_mean", "running_var")
-    }})  # fmt: skip
-    assert state["conv1.weight"].shape == (16, 3, 3, 3)
-    assert state["fc.weight"].shape == (10, 64)
+    save_weights(model, tmp_path / "net.safetensors", "torchvision")
+    module = runpy.run_path(str(SCRIPTS / "torch_resnet.py"))["ResNet"]("basic", (2, 2, 2, 2), 10).eval()
+    module.load_state_dict(load_torch(tmp_path / "net.safetensors"), strict=True)
+    with torch.no_grad():
+        logits = module(torch.from_numpy(x.transpose(0, 3, 1, 2))).numpy()
+
+    np.testing.assert_allclose(model(x), logits, rtol=1e-4, atol=1e-4 * np.abs(logits).max())
+
+
+def test_a_v1_network_is_not_saved_as_torchvisions_which_would_stride_elsewhere(tmp_path: Path) -> None:
+    row = {"depths": (1, 1), "widths": (16, 32), "block": "bottleneck", "stem": "cifar", "stem_width": 8}
+    model = build(ResNetSpec("one", strided_conv="1x1", **row), 2, input_shape=(8, 8, 3))
+
+    with pytest.raises(UsageError, match="naming='huggingface' fits"):
+        save_weights(model, tmp_path / "net.safetensors", "torchvision")
+    save_weights(model, tmp_path / "net.safetensors", "huggingface")
+    assert "classifier.1.weight" in load_file(tmp_path / "net.safetensors")
 
 
 def test_our_own_naming_comes_back(tmp_path: Path) -> None:
