@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from safetensors.numpy import load_file, save_file
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.source import Source, load_data
@@ -16,9 +17,12 @@ from keras_resnet.export.verify import verify
 from keras_resnet.inference.predictors import KerasPredictor, TFLitePredictor, open_predictor
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
+from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import read_stamp
+from tests.golden.cases import CASES
+from tests.golden.cases import FILE as GOLDEN
 
 pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed")
 
@@ -120,6 +124,34 @@ def test_a_network_with_an_imagenet_stem_becomes_all_integer(tmp_path: Path) -> 
     write_tflite(model, preprocessing, tmp_path / "model.tflite", calibration=images)
 
     assert read_stamp(tmp_path / "model.tflite") == preprocessing
+
+
+FAMILIES = ["bottleneck_stride8", "resnet_d", "se", "eca", "rs", "blur_bottleneck", "resnext", "preact_bottleneck"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_becomes_a_float_and_an_all_integer_file(family: str, tmp_path: Path) -> None:
+    preprocessing = Preprocessing((40, 40), 3, (127.5,) * 3, (127.5,) * 3, tuple("abcdefg"))
+    golden = load_file(GOLDEN)
+    prefix = f"{CASES[family].weights_of or family}/"
+    weights = {key.removeprefix(prefix): array for key, array in golden.items() if key.startswith(prefix)}
+    save_file({key: array.astype("float32") for key, array in weights.items()}, tmp_path / "net.safetensors")
+    model = build(
+        ResNetSpec(family, **CASES[family].row),
+        preprocessing=preprocessing,
+        classifier_activation=None,
+        weights=tmp_path / "net.safetensors",
+        **CASES[family].options,
+    )
+    images = np.concatenate([golden["images/40"], np.random.default_rng(0).integers(0, 256, (14, 40, 40, 3), np.uint8)])
+
+    write_tflite(model, preprocessing, tmp_path / "float.tflite")
+    write_tflite(model, preprocessing, tmp_path / "int8.tflite", calibration=images)
+
+    expected = KerasPredictor(model, preprocessing).logits(images)
+    for name, tolerance in (("float", 1e-4), ("int8", 0.2)):
+        found = TFLitePredictor(tmp_path / f"{name}.tflite", preprocessing).logits(images)
+        assert np.abs(found - expected).max() < tolerance * np.ptp(expected), name
 
 
 def test_calibration_sees_training_images_only(
