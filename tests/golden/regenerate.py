@@ -1,6 +1,6 @@
 """Write the golden files anew from PyTorch's networks. Needs torch, torchvision, timm, transformers; no Keras.
 
-    pip install torch==2.13.0 torchvision timm transformers
+    pip install torch==2.15.0 torchvision==0.29.2 timm==1.0.31 transformers==5.23.0
     python -m tests.golden.regenerate
 
 References are the networks that people use: timm's (whose tensors are named as torchvision's),
