@@ -31,6 +31,7 @@ def run(options: argparse.Namespace) -> int:
         if value is not None and value < 1:
             raise UsageError(f"{option} must be at least 1; received {value}")
     rows = []
+    papers: dict[str, int] = {}
     for name in names:
         network = spec(name)
         side = options.input or network.input_size
@@ -46,26 +47,23 @@ def run(options: argparse.Namespace) -> int:
                 _giga(found.flops),
                 str(found.depth),
                 f"{side}×{side}",
-                str(classes),
-                _short(network.paper),
+                f"[{papers.setdefault(network.paper, len(papers) + 1)}]",
                 *((", ".join(list_weights(name)) or "–",) if options.weights else ()),
             )
         )
-    columns = ["network", "parameters", "MACs", "FLOPs", "depth", "input", "classes", "paper"]
-    table(None, columns + ["weights"] * options.weights, rows, left=("paper", "weights"))
+    columns = ["network", "parameters", "MACs", "FLOPs", "depth", "input", "paper"]
+    table(None, columns + ["weights"] * options.weights, rows, left=("weights",), whole=("network",), compact=True)
+    for paper, number in papers.items():
+        print(f"[{number}] {paper}")
+    counted = f"{options.classes:,}" if options.classes else "10 (networks for 32×32 images) or 1,000"
     print(
-        f"{len(rows)} networks. 1 MAC = 1 multiplication + 1 addition = 2 FLOPs; convolutions, fully connected layers "
-        "and normalisations count.\nDepth: convolutions and fully connected layers, without shortcuts and attention."
+        f"\n{len(rows)} networks, counted with {counted} classes.\n"
+        "1 MAC = 1 multiplication + 1 addition = 2 FLOPs; convolutions, fully connected layers\n"
+        "and normalisations count. Depth: convolutions and fully connected layers, without\n"
+        "shortcuts and attention."
     )
     return 0
 
 
 def _giga(operations: int) -> str:
     return f"{operations / 1e9:.2f} G" if operations >= 1e9 else f"{operations / 1e6:.1f} M"
-
-
-def _short(paper: str) -> str:
-    """Authors and year, and where to read it."""
-    authors, _, rest = paper.partition(', "')
-    year, _, address = rest.rpartition(", ")
-    return f"{authors} {year.rpartition(', ')[2]}, {address.removeprefix('https://arxiv.org/abs/')}"

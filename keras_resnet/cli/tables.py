@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -11,12 +12,35 @@ from rich.table import Table
 UNBOUNDED = 400
 
 
-def table(title: str | None, columns: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[str] = ()) -> None:
-    """Print a table; columns but the first and those named in `left` are aligned to the right."""
-    shown = Table(title=escape(title) if title else None, title_justify="left", title_style="bold")
+def table(
+    title: str | None,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    left: Sequence[str] = (),
+    whole: Sequence[str] = (),
+    compact: bool = False,
+) -> None:
+    """Print a table; numbers, in all columns but the first, are aligned to the right and never cut.
+
+    Args:
+        title: Above it.
+        columns: Their heads.
+        rows: One text a column each.
+        left: Columns of text, aligned to the left and wrapped where the screen is narrow.
+        whole: Columns of text that are not wrapped.
+        compact: Without vertical lines.
+    """
+    shown = Table(
+        title=escape(title) if title else None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD if compact else box.HEAVY_HEAD,
+        padding=(0, 1, 0, 0) if compact else (0, 1),
+    )
     for number, column in enumerate(columns):
-        to_left = number == 0 or column in left
-        shown.add_column(column, justify="left" if to_left else "right", no_wrap=number > 0 and column not in left)
+        text = number == 0 or column in left
+        shown.add_column(column, justify="left" if text else "right", no_wrap=not text or column in whole)
     for row in rows:
         shown.add_row(*(escape(cell) for cell in row))
     console = Console(highlight=False)
