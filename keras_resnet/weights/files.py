@@ -52,7 +52,8 @@ def read_weights(path: str | os.PathLike[str]) -> Tensors:
     """
     path = Path(path)
     if not path.is_file():
-        raise ModelError(f"there is no weights file {path}")
+        named = "" if path.suffix else "; weights that have a name are 'imagenet', 'timm/<tag>' and 'keras'"
+        raise ModelError(f"there is no weights file {path}{named}")
     if path.suffix not in READERS:
         raise ModelError(f"{path}: weights are read from {listed(READERS, most=20)} files")
     return READERS[path.suffix](path)

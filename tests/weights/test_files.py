@@ -86,3 +86,8 @@ def test_a_file_of_another_kind_is_refused(model: keras.Model, tmp_path: Path) -
 
     with pytest.raises(ModelError, match="read from '.safetensors', '.pth'"):
         load_weights(model, tmp_path / "weights.pkl")
+
+
+def test_a_misspelt_name_of_weights_is_answered_with_the_names(model: keras.Model) -> None:
+    with pytest.raises(ModelError, match="no weights file imagnet; weights that have a name are 'imagenet'"):
+        load_weights(model, "imagnet")
