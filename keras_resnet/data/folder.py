@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from keras_resnet.data.decode import SUFFIXES
+from keras_resnet.data.listing import Files, Listing
 from keras_resnet.errors import DataError, listed
 
 SPLIT_FOLDERS = {
@@ -22,28 +22,7 @@ SPLIT_FOLDERS = {
 }
 
 
-@dataclass(frozen=True)
-class FolderListing:
-    """What lies in an image folder, unread.
-
-    Args:
-        paths: Every image file, sorted by class and name.
-        names: Their paths relative to the folder.
-        labels: int64 (n,).
-        class_names: The sub-folders' names, sorted.
-        given: The positions of each split that the folder itself separates; empty without such.
-        notes: What was left out.
-    """
-
-    paths: tuple[Path, ...]
-    names: tuple[str, ...]
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    given: dict[str, np.ndarray]
-    notes: tuple[str, ...]
-
-
-def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> FolderListing:
+def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Listing:
     """Find the images of a folder with one sub-folder a class, however deep below it.
 
     Hidden files and folders are passed over. If the sub-folders are called train, val and test (or
@@ -62,7 +41,7 @@ def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Fol
         raise DataError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
 
 
-def _listed(root: Path, fewest_classes: int) -> FolderListing:
+def _listed(root: Path, fewest_classes: int) -> Listing:
     if not root.exists():
         raise DataError(f"there is no folder {root}")
     if not root.is_dir():
@@ -116,9 +95,10 @@ def _listed(root: Path, fewest_classes: int) -> FolderListing:
     if len(class_names) < fewest_classes:
         raise DataError(f"{root}: one class only, {class_names[0]!r}; telling apart needs two sub-folders or more")
     given = {split: np.flatnonzero([part == split for part in parts_of]) for split in ("train", "validation", "test")}
-    return FolderListing(
-        paths=tuple(paths),
-        names=tuple(file.relative_to(root).as_posix() for file in paths),
+    names = tuple(file.relative_to(root).as_posix() for file in paths)
+    return Listing(
+        contents=Files(tuple(paths), names),
+        names=names,
         labels=np.array(labels, np.int64),
         class_names=class_names,
         given={name: positions for name, positions in given.items() if len(positions)} if separated else {},

@@ -175,7 +175,7 @@ def _load_folder(source: Source, progress: Progress | None, whole: bool) -> Imag
     )
     kept = np.sort(np.concatenate(list(splits.values())))
     names = [listing.names[position] for position in kept]
-    paths = [listing.paths[position] for position in kept]
+    paths = [listing.contents.paths[position] for position in kept]  # type: ignore[attr-defined]
     store, digests = reading.read_files(paths, names, (side, side, source.channels or 3), progress)
     return _assembled(
         source.short_name, store, names, digests, listing.labels, listing.class_names, splits, listing.notes
