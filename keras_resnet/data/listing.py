@@ -50,11 +50,11 @@ class Blob:
     """Encoded images one behind the other, in memory or in a file mapped into it.
 
     Args:
-        bytes: uint8 (total,).
-        offsets: int64 (n + 1,): image i is `bytes[offsets[i]:offsets[i + 1]]`.
+        stream: uint8 (total,).
+        offsets: int64 (n + 1,): image i is `stream[offsets[i]:offsets[i + 1]]`.
     """
 
-    bytes: np.ndarray
+    stream: np.ndarray
     offsets: np.ndarray
 
     @classmethod
@@ -69,7 +69,7 @@ class Blob:
         return len(self.offsets) - 1
 
     def read(self, position: int) -> bytes:
-        return self.bytes[self.offsets[position] : self.offsets[position + 1]].tobytes()
+        return self.stream[self.offsets[position] : self.offsets[position + 1]].tobytes()
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def test_unreadable_images_are_named_and_left_as_they_are(image_folder: Path) ->
 
     message = str(caught.value)
     assert "cannot read 2 of 36 images" in message
-    assert "red/03.png: it is not an image" in message
+    assert "red/03.png: not an image" in message
     assert "blue/07.png: the file is empty" in message
     assert (image_folder / "red" / "03.png").read_bytes() == b"broken"
 
