@@ -12,7 +12,7 @@ from typing import Any
 
 from keras_resnet.errors import ModelError, UsageError, listed
 
-FORMAT = 2
+FORMAT = 3
 RESIZINGS = ("bilinear", "bicubic")
 
 
@@ -31,6 +31,7 @@ class Preprocessing:
         crop_fraction: None squeezes the whole image to `image_size`, whatever its aspect ratio. A
             number in (0, 1] keeps the aspect ratio: the image is resized until `image_size` is this
             fraction of it along the shorter side, and its centre is cut out.
+        background: What an image's transparency is laid over: a CSS colour name or `#rrggbb`.
 
     Raises:
         UsageError: A field is out of range; the message names it.
@@ -43,6 +44,7 @@ class Preprocessing:
     class_names: tuple[str, ...]
     resize: str = "bilinear"
     crop_fraction: float | None = None
+    background: str = "white"
 
     def __post_init__(self) -> None:
         if len(self.image_size) != 2 or min(self.image_size) < 1:
@@ -84,6 +86,8 @@ class Preprocessing:
             found = values.pop("format")
         except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise ModelError(f"the preprocessing stored in this file cannot be read: {error!r}") from None
+        if found == 2:  # before there was another background than white
+            found, values = FORMAT, {**values, "background": "white"}
         expected = {field.name for field in fields(cls)}
         if found != FORMAT or set(values) != expected:
             raise ModelError(

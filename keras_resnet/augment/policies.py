@@ -1,15 +1,62 @@
-"""Named augmentations: what is done to a batch of training images."""
+"""What is done to a batch of training images: steps in a row, then a mixing of images and labels."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import tensorflow as tf
 
-from keras_resnet.augment.crop_flip import pad_crop
+from keras_resnet.augment.automatic import AugMix, AutoAugment, RandAugment, TrivialAugment
+from keras_resnet.augment.colour import ColourJitter, Greyscale
+from keras_resnet.augment.crop import ResizedCrop, flip, pad_crop
+from keras_resnet.augment.erase import Cutout, RandomErasing
+from keras_resnet.augment.mixing import Batch, Mixing
 from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.errors import UsageError, listed
 
-Policy = Callable[[tf.Tensor, SampleRandom], tf.Tensor]
+Step = Callable[[tf.Tensor, SampleRandom], tf.Tensor]
+"""(images, randomness) → images of the same shape and dtype."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """An augmentation of training images.
+
+    Args:
+        steps: Done one after the other to a batch of images, uint8 (batch, height, width, channels).
+        crop: Where each image is cut before the steps; of a JPEG file only that part is decoded.
+        mixing: Of images and labels, last.
+        repeats: How often each drawn image is shown, augmented anew, in a batch that holds as many
+            fewer images (Hoffer et al., 2019; Berman et al., 2019).
+
+    Raises:
+        UsageError: `repeats` is less than 1.
+    """
+
+    steps: tuple[Step, ...] = ()
+    crop: ResizedCrop | None = None
+    mixing: Mixing = Mixing()  # noqa: RUF009 – frozen
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        if self.repeats < 1:
+            raise UsageError(f"repeats must be at least 1; received {self.repeats}")
+
+    def __call__(self, images: tf.Tensor, labels: tf.Tensor, random: SampleRandom) -> Batch:
+        """Augment a batch that has been cut.
+
+        Args:
+            images: uint8 (batch, height, width, channels).
+            labels: float32 (batch, classes).
+            random: The samples' randomness.
+
+        Returns:
+            Images and labels, shaped as they came.
+        """
+        for step in self.steps:
+            images = step(images, random)
+        return self.mixing(images, labels, random)
 
 
 def none(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
@@ -31,4 +78,75 @@ def _margin(images: tf.Tensor) -> int:
     return int(min(images.shape[1:3])) // 8
 
 
-POLICIES: dict[str, Policy] = {"none": none, "shift": shift, "crop-flip": crop_flip}
+CROPS = ("none", "flip", "shift", "crop-flip", "resized-crop", "resized-crop-flip")
+AUTOMATIC = ("none", "randaugment", "trivialaugment", "augmix", "autoaugment-cifar10", "autoaugment-imagenet")
+
+
+def policy(
+    crop: str = "crop-flip",
+    *,
+    automatic: str = "none",
+    magnitude: int = 9,
+    jitter: float = 0.0,
+    hue: float = 0.0,
+    greyscale: float = 0.0,
+    erasing: float = 0.0,
+    cutout: float = 0.0,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+    repeats: int = 1,
+    crop_scale: tuple[float, float] = (0.08, 1.0),
+) -> Policy:
+    """A policy of the usual parts in their usual order, by names and numbers that a recipe can hold.
+
+    Args:
+        crop: `none`; `flip`: half are mirrored; `shift`: by up to an eighth of the side; `crop-flip`:
+            both, as for CIFAR; `resized-crop`: a part of random size and shape; `resized-crop-flip`:
+            that and a mirror, as for ImageNet.
+        automatic: `none`, `randaugment`, `trivialaugment`, `augmix`, `autoaugment-cifar10` or
+            `autoaugment-imagenet`.
+        magnitude: RandAugment's, 0–30.
+        jitter: Strength of the change of brightness, contrast and saturation; 0 is none.
+        hue: Strength of the change of hue, 0–0.5.
+        greyscale, erasing: Probabilities.
+        cutout: Side of the hidden square as a share of the image's; 0 is none.
+        mixup, cutmix: See `Mixing`.
+        repeats: See `Policy`.
+        crop_scale: Of `resized-crop`: least and largest share of the area.
+
+    Raises:
+        UsageError: A name is unknown or a number out of range; the message names it.
+    """
+    if crop not in CROPS:
+        raise UsageError(f"augment must be one of {listed(CROPS)}; received {crop!r}")
+    if automatic not in AUTOMATIC:
+        raise UsageError(f"automatic must be one of {listed(AUTOMATIC)}; received {automatic!r}")
+    for name, share in (("greyscale", greyscale), ("erasing", erasing), ("cutout", cutout)):
+        if not 0 <= share <= 1:
+            raise UsageError(f"{name} must lie in 0–1; received {share}")
+    steps: dict[str, tuple[Step, ...]] = {
+        "flip": (flip,),
+        "shift": (shift,),
+        "crop-flip": (crop_flip,),
+        "resized-crop-flip": (flip,),
+    }
+    chosen: dict[str, Step] = {
+        "randaugment": RandAugment(magnitude=magnitude),
+        "trivialaugment": TrivialAugment(),
+        "augmix": AugMix(),
+        "autoaugment-cifar10": AutoAugment("cifar10"),
+        "autoaugment-imagenet": AutoAugment("imagenet"),
+    }
+    return Policy(
+        steps=(
+            *steps.get(crop, ()),
+            *((chosen[automatic],) if automatic != "none" else ()),
+            *((ColourJitter(jitter, jitter, jitter, hue),) if jitter or hue else ()),
+            *((Greyscale(greyscale),) if greyscale else ()),
+            *((RandomErasing(erasing),) if erasing else ()),
+            *((Cutout(cutout),) if cutout else ()),
+        ),
+        crop=ResizedCrop(crop_scale) if crop.startswith("resized-crop") else None,
+        mixing=Mixing(mixup, cutmix),
+        repeats=repeats,
+    )

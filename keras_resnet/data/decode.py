@@ -240,16 +240,16 @@ def decode_box(
         resized = part.resize(size[::-1], FILTERS[fit.resize])
     else:
         with _opened(content, name) as (image, _):
-            full = image.width
             _reduce(image, ratio)
-            scale = image.width / full
-            corners = (left * scale, top * scale, (left + width) * scale, (top + height) * scale)
-            resized = _flatten(image, fit).resize(size[::-1], FILTERS[fit.resize], box=corners)
+            # Each side on its own: libjpeg rounds a reduced side up.
+            left, right = (x * image.width / header.width for x in (left, left + width))
+            top, bottom = (y * image.height / header.height for y in (top, top + height))
+            resized = _flatten(image, fit).resize(size[::-1], FILTERS[fit.resize], box=(left, top, right, bottom))
     return _pixels(_turned(resized, header.orientation))
 
 
 def read_header(source: Path | bytes, *, name: str | None = None) -> Header:
-    """What an image file says of itself; no pixel is decoded.
+    """What an image file says of itself; no pixel is decoded but a PNG's, whose EXIF may stand behind them.
 
     Raises:
         ImageError: It is no image, or too large.
@@ -312,8 +312,8 @@ def _opened(source: Path | bytes, name: str | None) -> Iterator[tuple[Image.Imag
         raise ImageError(name, "unsupported-pixels", str(error)) from None
     except UnidentifiedImageError:
         raise ImageError(name, *_unidentified(content)) from None
-    except Image.DecompressionBombError as error:
-        raise ImageError(name, "too-large", str(error)) from None
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise ImageError(name, "too-large", str(error) or None) from None
     except Exception as error:  # damaged files raise nearly anything, from SyntaxError to struct.error
         text = str(error) or type(error).__name__
         code = "truncated" if "truncated" in text.lower() or isinstance(error, EOFError) else "damaged"
@@ -339,8 +339,11 @@ def _unidentified(content: bytes) -> tuple[str, str | None]:
 
 
 def _header(image: Image.Image) -> Header:
+    if image.format == "PNG":
+        image.load()  # EXIF may stand behind the pixels, and damage to these must not pass for broken EXIF below
     try:
-        orientation = int(image.getexif().get(0x0112, 1))
+        # Pillow turns a TIFF upright by itself.
+        orientation = 1 if image.format == "TIFF" else int(image.getexif().get(0x0112, 1))
     except Exception:  # EXIF blocks are broken in more ways than images; a broken one turns nothing
         orientation = 1
     return Header(
@@ -392,10 +395,12 @@ def _decode_part(content: bytes, box: tuple[int, int, int, int], channels: int, 
 def _flatten(image: Image.Image, fit: Fit) -> Image.Image:
     """8 bits a channel, no palette, no transparency."""
     if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips at 255
-        values = np.asarray(image).astype(np.float64)
+        values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
-            raise UnsupportedPixels(f"32-bit pixels from {values.min():g} to {values.max():g}; expected 0–65535")
-        image = Image.fromarray(np.rint(values / 257).astype(np.uint8))
+            raise UnsupportedPixels(f"32-bit pixels from {values.min()} to {values.max()}; expected 0–65535")
+        image = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))  # the nearest of 8 bits
+    if image.mode == "LAB":
+        raise UnsupportedPixels("CIELAB pixels, which are not read here; save the image as RGB")
     if image.mode == "F":
         raise UnsupportedPixels("floating-point pixels, whose white is unknown; save the image with 8 or 16 bits")
     if image.has_transparency_data:
@@ -412,10 +417,14 @@ def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:
         # Sides and offsets are rounded as torchvision and timm round them.
         wanted = (int(width / fit.crop_fraction) / image.width, int(height / fit.crop_fraction) / image.height)
         whole = max(width, int(image.width * max(wanted) + 1e-9)), max(height, int(image.height * max(wanted) + 1e-9))
+    left, top = round((whole[0] - width) / 2), round((whole[1] - height) / 2)
+    if whole[0] * whole[1] > 64 * width * height:  # of so long and thin an image only the centre fits into memory
+        across, down = image.width / whole[0], image.height / whole[1]
+        box = (left * across, top * down, (left + width) * across, (top + height) * down)
+        return _pixels(image.resize((width, height), FILTERS[fit.resize], box=box))
     if image.size != whole:
         image = image.resize(whole, FILTERS[fit.resize])  # antialiased when shrinking
     if whole != (width, height):
-        left, top = round((whole[0] - width) / 2), round((whole[1] - height) / 2)
         image = image.crop((left, top, left + width, top + height))
     return _pixels(image)
 

@@ -6,12 +6,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 
-from keras_resnet.data.decode import decode_image, resize_array
+from keras_resnet.data.cache import Pixels
+from keras_resnet.data.decode import Fit, Header, decode, decode_box, resize_array
+from keras_resnet.data.listing import Contents
 from keras_resnet.errors import DataError, listed
 
 Progress = Callable[[int, int], None]
@@ -61,22 +63,64 @@ class ArrayImages:
 
 
 @dataclass(frozen=True)
-class FileImages:
-    """Images decoded from their files each time they are asked for, in threads (Pillow frees the lock)."""
+class EncodedImages:
+    """Images that are decoded when they are asked for, in threads (Pillow frees the lock), or were before.
 
-    paths: tuple[Path, ...]
-    shape: tuple[int, int, int]
+    Args:
+        contents: Their bytes.
+        names: What each is called in errors.
+        headers: What each file says of itself.
+        fit: How they become pixels.
+        pixels: Decoded beforehand, in memory or mapped from files; None: not.
+    """
+
+    contents: Contents
+    names: tuple[str, ...]
+    headers: tuple[Header, ...]
+    fit: Fit
+    pixels: Pixels | None = None
+    failures: list[DataError] = field(default_factory=list, repr=False)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count() or 1), repr=False)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.fit.shape
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Height and width of each image as a person sees it, int32 (n, 2)."""
+        return np.array([header.upright for header in self.headers], np.int32).reshape(-1, 2)
+
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.names)
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        images = list(self.pool.map(self._decode, np.asarray(indices).tolist()))
-        return np.stack(images) if images else np.empty((0, *self.shape), np.uint8)
+        if self.pixels is not None:
+            return self.pixels[indices]
+        return self._decoded(lambda index: decode(self.contents.read(index), self.fit, name=self.names[index]), indices)
 
-    def _decode(self, index: int) -> np.ndarray:
-        return decode_image(self.paths[index], self.shape[:2], self.shape[2])
+    def read_boxes(self, indices: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """A part of each image, int (n, 4) of top, left, height, width, squeezed to the size."""
+        parts = dict(enumerate(zip(np.asarray(indices).tolist(), np.asarray(boxes).tolist(), strict=True)))
+
+        def part(place: int) -> np.ndarray:
+            index, box = parts[place]
+            name = self.names[index]
+            return decode_box(self.contents.read(index), self.headers[index], tuple(box), self.fit, name=name)
+
+        return self._decoded(part, np.arange(len(parts)))
+
+    def refitted(self, fit: Fit) -> EncodedImages:
+        """The same images as other pixels."""
+        return replace(self, fit=fit, pixels=None)
+
+    def _decoded(self, image: Callable[[int], np.ndarray], places: np.ndarray) -> np.ndarray:
+        try:
+            images = list(self.pool.map(image, np.asarray(places).tolist()))
+        except DataError as error:
+            self.failures.append(error)  # tf.data would pass on its text only, in a traceback
+            raise
+        return np.stack(images) if images else np.empty((0, *self.shape), np.uint8)
 
 
 @dataclass(frozen=True)
@@ -100,6 +144,26 @@ class Split:
         """The images at these positions of the split, uint8 (n, height, width, channels)."""
         return self.images.read(self.indices[positions])
 
+    def read_boxes(self, positions: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """Parts of the images at these positions: see `EncodedImages.read_boxes`."""
+        assert isinstance(self.images, EncodedImages)
+        return self.images.read_boxes(self.indices[positions], boxes)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An image that could not be read and was left out, as was asked for.
+
+    Args:
+        name: Its own.
+        code: A key of `keras_resnet.data.decode.REASONS`.
+        detail: In words.
+    """
+
+    name: str
+    code: str
+    detail: str
+
 
 @dataclass(frozen=True)
 class ImageData:
@@ -113,6 +177,9 @@ class ImageData:
         names: One name for each image of the store: a relative path, or a split and a number.
         notes: What a user should know of how the data was read.
         source: From where it can be read again; None for arrays.
+        skipped: Images left out because they cannot be read.
+        content: SHA-256 like `fingerprint`, but over names, contents and labels only: a saved split is
+            checked by it.
     """
 
     name: str
@@ -122,6 +189,13 @@ class ImageData:
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
     source: DataSource | None = None
+    skipped: tuple[Skipped, ...] = ()
+    content: str = ""
+
+    @property
+    def fit(self) -> Fit | None:
+        """How image files became pixels; None for arrays."""
+        return getattr(self.train.images, "fit", None)
 
     @property
     def train(self) -> Split:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import tempfile
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from keras_resnet.atomic import storage_errors
 from keras_resnet.data.decode import read_file
 
 
@@ -23,6 +26,10 @@ class Contents(Protocol):
         Raises:
             ImageError: They cannot be read.
         """
+        ...
+
+    def chosen(self, positions: Sequence[int]) -> Contents:
+        """Some of the images, in this order."""
         ...
 
 
@@ -44,6 +51,9 @@ class Files:
     def read(self, position: int) -> bytes:
         return read_file(self.paths[position], self.names[position])
 
+    def chosen(self, positions: Sequence[int]) -> Files:
+        return Files(tuple(self.paths[p] for p in positions), tuple(self.names[p] for p in positions))
+
 
 @dataclass(frozen=True)
 class Blob:
@@ -51,25 +61,48 @@ class Blob:
 
     Args:
         stream: uint8 (total,).
-        offsets: int64 (n + 1,): image i is `stream[offsets[i]:offsets[i + 1]]`.
+        starts, ends: int64 (n,): image i is `stream[starts[i]:ends[i]]`.
     """
 
     stream: np.ndarray
-    offsets: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
 
     @classmethod
-    def of(cls, contents: Sequence[bytes]) -> Blob:
-        """Images gathered in memory."""
-        lengths = [len(content) for content in contents]
-        return cls(
-            np.frombuffer(b"".join(contents), np.uint8), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-        )
+    def of(cls, contents: Iterable[bytes], folder: Path | None = None) -> Blob:
+        """Gather images.
+
+        Args:
+            contents: Their bytes, in order.
+            folder: Where a temporary file takes them, gone when the process ends; None: memory.
+
+        Raises:
+            StorageError: The disk is full.
+        """
+        lengths = []
+        with storage_errors(folder or Path("memory")):
+            if folder:
+                folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) if folder else io.BytesIO() as file:
+                for content in contents:
+                    file.write(content)
+                    lengths.append(len(content))
+                file.flush()
+                ends = np.cumsum(lengths, dtype=np.int64)
+                if isinstance(file, io.BytesIO):
+                    stream = np.frombuffer(file.getvalue(), np.uint8)
+                else:
+                    stream = np.memmap(file, np.uint8, "r") if lengths else np.empty(0, np.uint8)
+        return cls(stream, np.concatenate([[0], ends[:-1]]).astype(np.int64), ends)
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.ends)
 
     def read(self, position: int) -> bytes:
-        return self.stream[self.offsets[position] : self.offsets[position + 1]].tobytes()
+        return self.stream[self.starts[position] : self.ends[position]].tobytes()
+
+    def chosen(self, positions: Sequence[int]) -> Blob:
+        return Blob(self.stream, self.starts[list(positions)], self.ends[list(positions)])
 
 
 @dataclass(frozen=True)

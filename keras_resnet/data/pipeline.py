@@ -1,8 +1,8 @@
 """From a split to batches, as tf.data.
 
 The order is a permutation by (seed, epoch), and the augmentation a function of (seed, epoch,
-sample), so that the batches from any epoch on are the same whether or not the earlier ones were
-ever read. Nothing has a state that a checkpoint would have to hold.
+sample), so that the batches from any one on are the same whether or not the earlier ones were
+ever read, and however many workers read them. Nothing has a state that a checkpoint would have to hold.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.augment.crop import ResizedCrop, crop_resize
 from keras_resnet.augment.policies import Policy
 from keras_resnet.augment.randomness import SampleRandom
-from keras_resnet.data.images import Split
+from keras_resnet.data.balance import balanced_order
+from keras_resnet.data.images import EncodedImages, Split
+from keras_resnet.errors import UsageError, listed
+
+SAMPLINGS = ("uniform", "balanced")
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
@@ -31,38 +36,98 @@ def training_batches(
     seed: int,
     first_epoch: int = 0,
     epochs: int = 1,
+    first_step: int = 0,
+    worker: tuple[int, int] = (0, 1),
+    sampling: str = "uniform",
+    class_weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches of the epochs `first_epoch` … `epochs` - 1, one after the other.
 
     An epoch has full batches only: a last batch of a few images would disturb batch normalisation,
     and with another permutation every epoch no image is left out for long. A split smaller than
-    `batch_size` makes one batch.
+    `batch_size` makes one batch. A policy that shows each image several times has as many batches,
+    of fewer images.
 
     Args:
         split: What to train on.
         num_classes: Length of the one-hot labels.
-        batch_size: At least 1.
+        batch_size: At least 1; over all workers together.
         policy: The augmentation.
         seed: 0 … 2^31 - 1.
         first_epoch: Where to begin.
         epochs: Where to end.
+        first_step: The batch of the first epoch to begin with; those before it are not read.
+        worker: `(0, 4)` is the first of four workers, each of which gets a quarter of every batch.
+        sampling: `uniform`: every image once an epoch; `balanced`: every class as often, its images
+            again and again or in turn.
+        class_weights: float32 (num_classes,): what a class's images count in the loss.
 
     Returns:
-        A dataset of (images, labels): uint8 (batch, height, width, channels), float32 (batch, num_classes).
+        A dataset of (images, labels): uint8 (batch, height, width, channels), float32 (batch,
+        num_classes); with class weights also float32 (batch,).
+
+    Raises:
+        UsageError: An argument is out of range, or the batch cannot be shared out.
     """
-    count, size, steps = len(split), min(batch_size, len(split)), steps_per_epoch(split, batch_size)
+    count, steps = len(split), steps_per_epoch(split, batch_size)
+    distinct = _distinct(min(batch_size, count * policy.repeats), policy.repeats, worker)
+    size = distinct * policy.repeats // worker[1]
     labels = tf.constant(split.labels)
+    if sampling not in SAMPLINGS:
+        raise UsageError(f"sampling must be one of {listed(SAMPLINGS)}; received {sampling!r}")
 
     def positions(epoch: tf.Tensor) -> tf.data.Dataset:
-        batches = tf.reshape(permutation(count, seed, epoch)[: steps * size], (steps, size))
-        return tf.data.Dataset.from_tensor_slices(batches).map(lambda batch: (epoch, batch))
+        if sampling == "balanced":
+            order = balanced_order(split.labels, num_classes, seed, epoch)
+        else:
+            order = permutation(count, seed, epoch)
+        batches = tf.reshape(order[: steps * distinct], (steps, distinct))
+        skipped = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
+        numbered = tf.data.Dataset.from_tensor_slices((tf.range(steps, dtype=tf.int64), batches))
+        return numbered.skip(skipped).map(lambda step, batch: (epoch, step, batch))
 
-    def batch(epoch: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = _read(split, order, size)
-        return policy(images, SampleRandom(seed, epoch, order)), tf.one_hot(tf.gather(labels, order), num_classes)
+    def batch(epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        # One showing of every image, then the next of every one, so that neighbours, which mix, differ.
+        share = slice(worker[0] * size, (worker[0] + 1) * size)
+        order, copies = (
+            tf.reshape(places, (-1,))[share] for places in tf.meshgrid(order, tf.range(policy.repeats, dtype=tf.int64))
+        )
+        random = SampleRandom(seed, epoch, order, step, copies if policy.repeats > 1 else None)
+        images = _read(split, order, size) if policy.crop is None else _cut(split, order, size, policy.crop, random)
+        own = tf.gather(labels, order)
+        augmented, mixed = policy(images, tf.one_hot(own, num_classes), random)
+        if class_weights is None:
+            return augmented, mixed
+        return augmented, mixed, tf.linalg.matvec(mixed, tf.constant(class_weights, tf.float32))
 
     dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(positions)
     return dataset.map(batch, num_parallel_calls=2, deterministic=True).prefetch(4)
+
+
+def _distinct(size: int, repeats: int, worker: tuple[int, int]) -> int:
+    """How many different images a batch of this size holds."""
+    number, workers = worker
+    if not 0 <= number < workers:
+        raise UsageError(f"worker must be a number and how many there are, as (0, 4); received {worker}")
+    distinct = size // repeats
+    if not distinct or distinct * repeats % workers:
+        raise UsageError(
+            f"a batch of {size} cannot be shared out: it must hold {repeats} showings of each image and be a "
+            f"multiple of {workers} workers"
+        )
+    return distinct
+
+
+def _cut(split: Split, positions: tf.Tensor, size: int, crop: ResizedCrop, random: SampleRandom) -> tf.Tensor:
+    """A random part of each image; image files are decoded for it alone."""
+    store = split.images
+    if isinstance(store, EncodedImages):
+        boxes = crop.boxes(tf.gather(tf.constant(store.sizes[split.indices]), positions), random)
+        images = tf.numpy_function(split.read_boxes, [positions, boxes], tf.uint8, stateful=False)
+        images.set_shape((size, *store.shape))
+        return images
+    sizes = tf.tile(tf.constant([store.shape[:2]]), (size, 1))
+    return crop_resize(_read(split, positions, size), crop.boxes(sizes, random), store.shape[:2])
 
 
 def permutation(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:

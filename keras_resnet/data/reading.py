@@ -1,4 +1,4 @@
-"""Every image read once before training: damage is named, the content fingerprinted, memory used if it is there."""
+"""Every image read once before training: damage is named, the content fingerprinted, pixels kept where they fit."""
 
 from __future__ import annotations
 
@@ -6,78 +6,96 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
-from keras_resnet.data.decode import decode_image, read_file
-from keras_resnet.data.images import ArrayImages, FileImages, ImageStore, Progress
-from keras_resnet.errors import DataError
+from keras_resnet.data.cache import pixel_cache
+from keras_resnet.data.decode import Fit, Header, ImageError, decode, read_header
+from keras_resnet.data.images import EncodedImages, Progress, Skipped
+from keras_resnet.data.listing import Listing
+from keras_resnet.errors import DataError, UsageError, listed
+
+Result = TypeVar("Result")
 
 MOST_NAMED = 5
+MOST_SKIPPED = 0.01
+ON_ERROR = ("fail", "skip")
 
 
-def memory_for_images() -> int:
-    """Bytes that decoded images may take: a quarter of the machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+@dataclass(frozen=True)
+class Read:
+    """What reading some images of a listing gave.
 
-
-def read_files(
-    paths: Sequence[Path], names: Sequence[str], shape: tuple[int, int, int], progress: Progress | None = None
-) -> tuple[ImageStore, list[str]]:
-    """Decode every file once.
-
-    Returns:
-        The images, in memory if they fit there and otherwise to be decoded again batch by batch;
-        and the SHA-256 of each file.
-
-    Raises:
-        DataError: Files cannot be read; up to five are named with the reason.
+    Args:
+        store: Those that can be read.
+        positions: int64 (n,), their positions in the listing.
+        digests: The SHA-256 of each one's bytes.
+        skipped: The others.
     """
 
-    def read(position: int) -> tuple[np.ndarray, str]:
-        content = read_file(paths[position], names[position])
-        return decode_image(content, shape[:2], shape[2], name=names[position]), hashlib.sha256(content).hexdigest()
-
-    fits = len(paths) * int(np.prod(shape)) <= memory_for_images()
-    pixels = np.empty((len(paths), *shape), np.uint8) if fits else None
-    digests = [""] * len(paths)
-    for position, (image, digest) in _named_failures(_in_threads(read, range(len(paths))), len(paths), progress):
-        digests[position] = digest
-        if pixels is not None:
-            pixels[position] = image
-    return (FileImages(tuple(paths), shape) if pixels is None else ArrayImages(pixels)), digests
+    store: EncodedImages
+    positions: np.ndarray
+    digests: list[str]
+    skipped: tuple[Skipped, ...]
 
 
-def read_encoded(
-    encoded: Iterable[bytes],
-    names: Sequence[str],
-    shape: tuple[int, int, int],
+def read_images(
+    listing: Listing,
+    positions: np.ndarray,
+    fit: Fit,
     progress: Progress | None = None,
-) -> tuple[ArrayImages, list[str]]:
-    """Like `read_files` for encoded images that come as bytes and are kept in memory only.
+    *,
+    on_error: str = "fail",
+    cache: str = "auto",
+) -> Read:
+    """Decode images once.
+
+    Args:
+        listing: Of a source.
+        positions: int64, which of its images to read.
+        fit: How they become pixels.
+        progress: Called with the number of images read and to be read.
+        on_error: `fail`, or `skip` to go on without images that cannot be read, up to one in a hundred.
+        cache: Where the pixels are kept: see `load_data`.
 
     Raises:
-        DataError: Images cannot be decoded, or all of them do not fit into memory.
+        DataError: Images cannot be read (up to five are named with the reason), or too many to skip.
     """
-    needed = len(names) * int(np.prod(shape))
-    if needed > memory_for_images():
-        raise DataError(
-            f"{len(names)} images of {shape[0]}×{shape[1]} need {needed / 2**30:.1f} GiB of memory and "
-            f"{memory_for_images() / 2**30:.1f} GiB are granted: use --limit or a smaller --image-size, "
-            "or write the images to a folder and use folder:PATH, which reads them batch by batch"
-        )
+    if on_error not in ON_ERROR:
+        raise UsageError(f"on_error must be one of {listed(ON_ERROR)}; received {on_error!r}")
+    pixels = pixel_cache(cache, len(positions), fit)
+    kept, headers, digests, failures = [], [], [], []
 
-    def read(item: tuple[int, bytes]) -> tuple[np.ndarray, str]:
-        position, content = item
-        return decode_image(content, shape[:2], shape[2], name=names[position]), hashlib.sha256(content).hexdigest()
+    def read(position: int) -> tuple[Header, np.ndarray | None, str]:
+        content = listing.contents.read(position)
+        name, digest = listing.names[position], hashlib.sha256(content).hexdigest()
+        header = read_header(content, name=name)
+        return header, None if pixels.holds(digest) else decode(content, fit, name=name), digest
 
-    pixels = np.empty((len(names), *shape), np.uint8)
-    digests = [""] * len(names)
-    for position, (image, digest) in _named_failures(_in_threads(read, enumerate(encoded)), len(names), progress):
-        pixels[position], digests[position] = image, digest
-    return ArrayImages(pixels), digests
+    for place, future in enumerate(_in_threads(read, positions.tolist())):
+        try:
+            header, image, digest = future.result()
+        except ImageError as error:
+            failures.append(error)
+        else:
+            pixels.add(digest, image)
+            kept.append(int(positions[place]))
+            headers.append(header)
+            digests.append(digest)
+        if progress:
+            progress(place + 1, len(positions))
+    _refuse(failures, len(positions), on_error)
+    names = tuple(listing.names[position] for position in kept)
+    contents = listing.contents.chosen(kept)
+    return Read(
+        store=EncodedImages(contents, names, tuple(headers), fit, pixels.finish(digests)),
+        positions=np.array(kept, np.int64),
+        digests=digests,
+        skipped=tuple(Skipped(error.name, error.code, error.detail) for error in failures),
+    )
 
 
 def fingerprint(names: Sequence[str], digests: Sequence[str], labels: np.ndarray, splits: dict[str, np.ndarray]) -> str:
@@ -92,34 +110,25 @@ def array_digests(images: np.ndarray) -> list[str]:
     return [hashlib.sha256(np.ascontiguousarray(image).tobytes()).hexdigest() for image in images]
 
 
-Read = tuple[np.ndarray, str]
-
-
-def _in_threads(read: Callable[..., Read], items: Iterable[object]) -> Iterator[Future[Read]]:
+def _in_threads(work: Callable[[int], Result], items: Iterable[int]) -> Iterator[Future[Result]]:
     """Futures in the items' order, with no more than a few hundred images held at a time."""
     items = iter(items)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        waiting = [pool.submit(read, item) for item in islice(items, 256)]
+        waiting = [pool.submit(work, item) for item in islice(items, 256)]
         while waiting:
             yield from waiting
-            waiting = [pool.submit(read, item) for item in islice(items, 256)]
+            waiting = [pool.submit(work, item) for item in islice(items, 256)]
 
 
-def _named_failures(
-    futures: Iterable[Future[Read]], total: int, progress: Progress | None
-) -> Iterator[tuple[int, Read]]:
-    """Results with their positions; what could not be read is gathered and raised at the end."""
-    failures: list[str] = []
-    for position, future in enumerate(futures):
-        try:
-            yield position, future.result()
-        except DataError as error:
-            failures.append(str(error).removeprefix("cannot read "))
-        if progress:
-            progress(position + 1, total)
-    if failures:
-        more = f"; and {len(failures) - MOST_NAMED} more" if len(failures) > MOST_NAMED else ""
-        raise DataError(
-            f"cannot read {len(failures)} of {total} images: {'; '.join(failures[:MOST_NAMED])}{more}. "
-            "Repair or remove them; nothing was changed"
-        )
+def _refuse(failures: list[ImageError], total: int, on_error: str) -> None:
+    """Raise what could not be read, unless it may be skipped."""
+    if not failures or (on_error == "skip" and len(failures) <= MOST_SKIPPED * total):
+        return
+    named = "; ".join(f"{error.name}: {error.detail}" for error in failures[:MOST_NAMED])
+    more = f"; and {len(failures) - MOST_NAMED} more" if len(failures) > MOST_NAMED else ""
+    advice = "Repair or remove them (`keras-resnet check` lists all)"
+    if on_error == "skip":
+        advice += f"; no more than {MOST_SKIPPED:.0%} may be skipped"
+    else:
+        advice += f", or go on without them by --on-error skip, up to {MOST_SKIPPED:.0%} of the images"
+    raise DataError(f"cannot read {len(failures)} of {total} images: {named}{more}. {advice}; nothing was changed")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import numpy as np
-from sklearn.model_selection import train_test_split
+from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from keras_resnet.data.partition import ByGroup, ByTime
+from keras_resnet.data.split_plan import SplitPlan
 from keras_resnet.errors import DataError, UsageError, listed
 
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2
+PARTS = ("train", "validation", "test")
 
 
 def divide(
@@ -19,12 +25,15 @@ def divide(
     seed: int,
     limit: int | None = None,
     whole: bool = False,
+    plan: SplitPlan | None = None,
+    groups: np.ndarray | None = None,
+    times: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """The positions of train, validation and test.
 
     What the source itself separates is kept. Where it gives two parts only, the one that is not
     for training is the test (so ImageNet's validation images are used), and validation images are
-    taken from the training part; where it gives none, all is split by class.
+    taken from the training part; where it gives none, all is split by the plan.
 
     Args:
         labels: int (n,).
@@ -33,9 +42,14 @@ def divide(
         seed: Of the split and of the limit's choice.
         limit: Take at most this many images of each given split, or of all.
         whole: Split nothing: what the source does not separate is all for the test.
+        plan: How to split; default: by class.
+        groups: int (n,), for a split by group.
+        times: float (n,), for a split by time.
 
     Raises:
-        DataError: A class has too few images, or the source has no training part.
+        DataError: A class has too few images, the source has no training part, or it lacks the groups
+            or times of the plan or separates them otherwise.
+        UsageError: Folds are wanted of data that are already separated.
     """
 
     def limited(positions: np.ndarray) -> np.ndarray:
@@ -43,24 +57,99 @@ def divide(
             return positions
         return positions[stratified_subset(labels[positions], limit, len(class_names), seed)]
 
-    def split(positions: np.ndarray, **shares: float) -> tuple[np.ndarray, ...]:
-        return tuple(positions[part] for part in stratified_split(labels[positions], class_names, seed, **shares))
-
     if whole:
         parts = {name: limited(positions) for name, positions in (given or {"test": np.arange(len(labels))}).items()}
-        return {name: parts.get(name, np.arange(0)) for name in ("train", "validation", "test")}
+        return {name: parts.get(name, np.arange(0)) for name in PARTS}
+    plan = plan or SplitPlan()
+    method = _method(plan, labels, class_names, groups, times, seed)
     if not given:
-        train, validation, test = split(limited(np.arange(len(labels))))
+        positions = limited(np.arange(len(labels)))
+        if plan.fold is None:
+            return dict(zip(PARTS, method.split(positions, VALIDATION_FRACTION, TEST_FRACTION), strict=True))
+        rest, test = method.fold(positions, *plan.fold)
+        train, validation, _ = method.split(rest, VALIDATION_FRACTION / (1 - TEST_FRACTION), 0.0)
         return {"train": train, "validation": validation, "test": test}
     parts = {name: limited(positions) for name, positions in given.items()}
-    if "train" not in parts:
-        raise DataError(f"the data have no training part, only {listed(parts)}")
+    _check_given(parts, plan, method)
     if len(parts) < 3:
         parts["test"] = parts.get("test", parts.pop("validation", parts["train"][:0]))
         share = 0.0 if len(parts["test"]) else TEST_FRACTION
-        parts["train"], parts["validation"], carved = split(parts["train"], test=share)
+        parts["train"], parts["validation"], carved = method.split(parts["train"], VALIDATION_FRACTION, share)
         parts["test"] = parts["test"] if len(parts["test"]) else carved
-    return {name: parts[name] for name in ("train", "validation", "test")}
+    return {name: parts[name] for name in PARTS}
+
+
+class Method(Protocol):
+    """A way to divide; all positions it returns are sorted."""
+
+    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
+        """Train, validation and test with these shares of the positions; a share of 0 gives an empty part."""
+        ...
+
+    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """What is left to train and validate with, and the test of fold `number`, counted from 1."""
+        ...
+
+    def check_apart(self, train: np.ndarray, others: np.ndarray) -> None:
+        """Raises: DataError, if the method would not have separated these."""
+        ...
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """Every class in its proportion."""
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    seed: int
+
+    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
+        labels = self.labels[positions]
+        parts = stratified_split(labels, self.class_names, self.seed, validation=validation, test=test)
+        return tuple(positions[part] for part in parts)
+
+    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = self.labels[positions]
+        # Beside any test fold, one image each is left to train and to validate: half of three would leave one.
+        _check_counts(labels, self.class_names, 4 if count == 2 else count, f"divided into {count} folds")
+        folds = StratifiedKFold(count, shuffle=True, random_state=self.seed).split(labels, labels)
+        rest, test = list(folds)[number - 1]
+        return positions[rest], positions[test]
+
+    def check_apart(self, train: np.ndarray, others: np.ndarray) -> None:
+        pass
+
+
+def _method(
+    plan: SplitPlan,
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    groups: np.ndarray | None,
+    times: np.ndarray | None,
+    seed: int,
+) -> Method:
+    if plan.method == "class":
+        return ByClass(labels, class_names, seed)
+    known = groups if plan.method == "group" else times
+    if known is None:
+        raise DataError(
+            f"a split by {plan.method} needs the {plan.method} of every image, and these data tell none: "
+            f"give a table with the columns path, label and {plan.method}"
+        )
+    return ByGroup(labels, class_names, seed, known) if plan.method == "group" else ByTime(labels, class_names, known)
+
+
+def _check_given(parts: dict[str, np.ndarray], plan: SplitPlan, method: Method) -> None:
+    if "train" not in parts:
+        raise DataError(f"the data have no training part, only {listed(parts)}")
+    if plan.fold is not None:
+        raise UsageError(
+            f"the data are already separated into {listed(parts)}, and folds would mix these parts: "
+            "leave the fold out, or give the data unseparated"
+        )
+    others = [positions for name, positions in parts.items() if name != "train"]
+    if others:
+        method.check_apart(parts["train"], np.concatenate(others))
 
 
 def stratified_split(
@@ -91,13 +180,7 @@ def stratified_split(
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise UsageError(f"validation and test shares must leave something to train on; received {validation}, {test}")
     needed = 1 + (validation > 0) + (test > 0)
-    counts = np.bincount(labels, minlength=len(class_names))
-    scarce = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < needed]
-    if scarce:
-        raise DataError(
-            f"every class needs at least {needed} images to be split into training, validation and test; "
-            f"too few in {listed(scarce)}"
-        )
+    _check_counts(labels, class_names, needed, "split into training, validation and test")
     rest, test_part = _part(np.arange(len(labels)), labels, test, len(class_names), seed)
     share = validation / (1 - test)
     train, validation_part = _part(rest, labels, share, len(class_names), seed)
@@ -131,3 +214,10 @@ def _part(
     size = min(max(round(share * len(positions)), classes), len(positions) - classes)
     first, second = train_test_split(positions, test_size=size, stratify=labels[positions], random_state=seed)
     return np.sort(first), np.sort(second)
+
+
+def _check_counts(labels: np.ndarray, class_names: tuple[str, ...], needed: int, purpose: str) -> None:
+    counts = np.bincount(labels, minlength=len(class_names))
+    scarce = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < needed]
+    if scarce:
+        raise DataError(f"every class needs at least {needed} images to be {purpose}; too few in {listed(scarce)}")

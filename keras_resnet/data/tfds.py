@@ -159,11 +159,9 @@ def labels(builder: tfds.core.DatasetBuilder, split: str) -> np.ndarray:
     return found
 
 
-def encoded_images(builder: tfds.core.DatasetBuilder, split: str, wanted: set[int]) -> Iterator[bytes]:
-    """The encoded images at the wanted positions of a split, in the order on disk."""
-    key = keys(builder)[0]
-    examples = (example for batch in _batches(builder, split, key) for example in batch)
-    return (bytes(example) for position, example in enumerate(examples) if position in wanted)
+def encoded_images(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[bytes]:
+    """The encoded images of a split, in the order on disk."""
+    return (bytes(example) for batch in _batches(builder, split, keys(builder)[0]) for example in batch)
 
 
 def _batches(builder: tfds.core.DatasetBuilder, split: str, key: str) -> Iterator[np.ndarray]:

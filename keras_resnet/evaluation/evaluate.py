@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -122,10 +122,18 @@ def split_logits(predictor: Predictor, split: Split) -> np.ndarray:
 def _fitting(source: Source | str, predictor: Predictor) -> Source:
     """The source, read at the size the model takes."""
     source = Source(source) if isinstance(source, str) else source
-    height, width = predictor.preprocessing.image_size
+    taken = predictor.preprocessing
+    height, width = taken.image_size
     if height != width:
         raise UsageError(f"sources are read as squares; the model takes {height}×{width}: pass a data set")
-    return Source(**{**vars(source), "image_size": height, "channels": predictor.preprocessing.channels})
+    return replace(
+        source,
+        image_size=height,
+        channels=taken.channels,
+        resize=taken.resize,
+        crop_fraction=taken.crop_fraction,
+        background=taken.background,
+    )
 
 
 def _chosen(images: ImageData, split: str) -> Split:

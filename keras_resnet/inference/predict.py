@@ -66,6 +66,7 @@ def predict(model: Predictor | Run | str | os.PathLike[str], images: Images) -> 
     else:
         if not len(images):
             raise DataError("no images were given")
-        pixels = np.stack([decode_image(Path(path), size, channels, **fit) for path in images])
+        background = preprocessing.background
+        pixels = np.stack([decode_image(Path(path), size, channels, background=background, **fit) for path in images])
     probabilities = softmax(predictor.logits(pixels), axis=1)
     return Predictions(preprocessing.class_names, probabilities)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+import tensorflow as tf
 
 from keras_resnet.atomic import write_with
-from keras_resnet.augment.policies import POLICIES
-from keras_resnet.data.images import DataSource, ImageData
+from keras_resnet.data.balance import class_weights, effective_number_weights
+from keras_resnet.data.images import DataSource, EncodedImages, ImageData
 from keras_resnet.data.pipeline import evaluation_batches, pixel_statistics, steps_per_epoch, training_batches
 from keras_resnet.data.source import Source, load_data
 from keras_resnet.errors import DataError, UsageError
@@ -151,7 +155,11 @@ def preprocessing_for(data: ImageData) -> Preprocessing:
     """Normalisation by the training images' own mean and standard deviation."""
     mean, std = pixel_statistics(data.train)
     height, width, channels = data.train.images.shape
-    return Preprocessing((height, width), channels, (mean,) * channels, (std,) * channels, data.class_names)
+    bare = Preprocessing((height, width), channels, (mean,) * channels, (std,) * channels, data.class_names)
+    fit = data.fit
+    if fit is None:
+        return bare
+    return replace(bare, resize=fit.resize, crop_fraction=fit.crop_fraction, background=fit.background)
 
 
 def train(model: keras.Model, recipe: Recipe, data: ImageData, run: Run, progress: Progress) -> None:
@@ -168,25 +176,50 @@ def train(model: keras.Model, recipe: Recipe, data: ImageData, run: Run, progres
         data.train,
         classes,
         recipe.batch_size,
-        POLICIES[recipe.augment],
+        recipe.policy,
         seed=recipe.seed,
         first_epoch=first,
         epochs=recipe.epochs,
+        sampling=recipe.sampling,
+        class_weights=weights_of_classes(recipe, data),
     )
     if first < recipe.epochs:
-        model.fit(
-            batches,
-            initial_epoch=first,
-            epochs=recipe.epochs,
-            steps_per_epoch=steps,
-            validation_data=evaluation_batches(data.validation, classes, 256),
-            callbacks=[StopOnNonFinite(run), checkpoints, progress],
-            shuffle=False,  # the order is the pipeline's
-            verbose=0,
-        )
+        with data_errors(data):
+            model.fit(
+                batches,
+                initial_epoch=first,
+                epochs=recipe.epochs,
+                steps_per_epoch=steps,
+                validation_data=evaluation_batches(data.validation, classes, 256),
+                callbacks=[StopOnNonFinite(run), checkpoints, progress],
+                shuffle=False,  # the order is the pipeline's
+                verbose=0,
+            )
     load_weights(model, run.best)
     write_with(run.model, lambda temporary: save_model(model, temporary, run.preprocessing))
     run.finish()
+
+
+def weights_of_classes(recipe: Recipe, data: ImageData) -> np.ndarray | None:
+    """What the recipe lets each class count in the loss; None: the same."""
+    if recipe.class_weights == "none":
+        return None
+    labels, classes = data.train.labels, len(data.class_names)
+    if recipe.class_weights == "balanced":
+        return class_weights(labels, classes)
+    return effective_number_weights(labels, classes, beta=0.999)
+
+
+@contextmanager
+def data_errors(data: ImageData) -> Iterator[None]:
+    """An image that can be read no longer in the middle of a training, in its own words instead of tf.data's."""
+    try:
+        yield
+    except tf.errors.OpError:
+        for split in data.splits.values():
+            if isinstance(split.images, EncodedImages) and split.images.failures:
+                raise split.images.failures[0] from None
+        raise
 
 
 def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:

@@ -6,9 +6,12 @@ import difflib
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from keras_resnet.augment.policies import POLICIES
+from keras_resnet.augment.policies import Policy, policy
+from keras_resnet.data.pipeline import SAMPLINGS
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.models.lookup import spec
+
+CLASS_WEIGHTS = ("none", "balanced", "effective")
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,14 @@ class Recipe:
             momentum, as PyTorch does; kernels only.
         label_smoothing: In [0, 1).
         dropout: Before the classifier, in [0, 1).
-        augment: `none`, `shift` or `crop-flip`.
+        augment: Where images are cut and whether mirrored: `none`, `flip`, `shift`, `crop-flip`,
+            `resized-crop`, `resized-crop-flip`.
+        automatic, magnitude, jitter, hue, greyscale, erasing, cutout, mixup, cutmix, repeats: See
+            `keras_resnet.policy`.
+        crop_scale: Least share of an image's area that `resized-crop` takes, in (0, 1].
+        sampling: `uniform`, or `balanced` to show every class as often.
+        class_weights: `none`, `balanced` (Scikit-learn's) or `effective` (Cui et al., 2019): what
+            images of rare classes count more in the loss.
         seed: Of initial weights, order, augmentation and dropout; 0 … 2^31 - 1.
 
     Raises:
@@ -46,13 +56,28 @@ class Recipe:
     label_smoothing: float = 0.0
     dropout: float = 0.0
     augment: str = "crop-flip"
+    automatic: str = "none"
+    magnitude: int = 9
+    jitter: float = 0.0
+    hue: float = 0.0
+    greyscale: float = 0.0
+    erasing: float = 0.0
+    cutout: float = 0.0
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    repeats: int = 1
+    crop_scale: float = 0.08
+    sampling: str = "uniform"
+    class_weights: str = "none"
     seed: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "model", spec(self.model).name)
-        if self.augment not in POLICIES:
-            raise UsageError(f"augment must be one of {listed(POLICIES)}; received {self.augment!r}")
-        for field in ("epochs", "batch_size"):
+        self.policy  # noqa: B018 – it checks its fields
+        for field, known in (("sampling", SAMPLINGS), ("class_weights", CLASS_WEIGHTS)):
+            if getattr(self, field) not in known:
+                raise UsageError(f"{field} must be one of {listed(known)}; received {getattr(self, field)!r}")
+        for field in ("epochs", "batch_size", "repeats"):
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError(f"{field} must be a whole number of at least 1; received {value!r}")
@@ -66,6 +91,24 @@ class Recipe:
                 raise UsageError(f"{field} must be at least 0 and less than 1; received {getattr(self, field)}")
         if not 0 <= self.seed < 2**31:
             raise UsageError(f"seed must lie in 0–{2**31 - 1}; received {self.seed}")
+
+    @property
+    def policy(self) -> Policy:
+        """Its augmentation."""
+        return policy(
+            self.augment,
+            automatic=self.automatic,
+            magnitude=self.magnitude,
+            jitter=self.jitter,
+            hue=self.hue,
+            greyscale=self.greyscale,
+            erasing=self.erasing,
+            cutout=self.cutout,
+            mixup=self.mixup,
+            cutmix=self.cutmix,
+            repeats=self.repeats,
+            crop_scale=(self.crop_scale, 1.0),
+        )
 
     def but(self, **changes: Any) -> Recipe:
         """The recipe with some fields changed; None leaves a field alone.
@@ -105,5 +148,5 @@ def recipe(name: str) -> Recipe:
 
 
 def recipe_for(kind: str) -> Recipe:
-    """The default recipe for a kind of data source: `digits`, `folder` or `tfds`."""
-    return RECIPES["cifar10" if kind == "tfds" else kind]
+    """The default recipe for a kind of data source: `digits`, `folder`, `csv`, `jsonl` or `tfds`."""
+    return RECIPES[{"tfds": "cifar10", "csv": "folder", "jsonl": "folder"}.get(kind, kind)]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.augment.policies import crop_flip, none
+from keras_resnet.augment.policies import policy
 from keras_resnet.data.images import ArrayImages, Split
 from keras_resnet.data.pipeline import (
     evaluation_batches,
@@ -11,6 +11,9 @@ from keras_resnet.data.pipeline import (
     steps_per_epoch,
     training_batches,
 )
+
+
+none, crop_flip = policy("none"), policy("crop-flip")
 
 
 @pytest.fixture

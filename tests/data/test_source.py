@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from keras_resnet.data import reading
-from keras_resnet.data.images import FileImages
+from keras_resnet.data import cache
+from keras_resnet.data.images import EncodedImages
 from keras_resnet.data.source import Source, from_arrays, load_data, merge
 from keras_resnet.errors import DataError, UsageError
 from tests.conftest import shared_data
@@ -76,11 +76,12 @@ def test_images_that_do_not_fit_into_memory_are_read_batch_by_batch(
 ) -> None:
     source = Source(f"folder:{image_folder}", image_size=10)
     in_memory = load_data(source)
-    monkeypatch.setattr(reading, "memory_for_images", lambda: 1000)
+    monkeypatch.setattr(cache, "memory_for_images", lambda: 1000)
 
     on_disk = load_data(source)
 
-    assert isinstance(on_disk.train.images, FileImages)
+    assert isinstance(on_disk.train.images, EncodedImages)
+    assert on_disk.train.images.pixels is None
     assert on_disk.fingerprint == in_memory.fingerprint
     np.testing.assert_array_equal(on_disk.test.read(np.array([5, 0])), in_memory.test.read(np.array([5, 0])))
 
@@ -116,7 +117,7 @@ def test_one_class_is_enough_to_evaluate_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "imagenet"}, "a data source is digits, folder:PATH or tfds:NAME; received 'imagenet'"),
+        ({"name": "imagenet"}, "a data source is digits, .* or a path that exists; received 'imagenet'"),
         ({"name": "folder:"}, "a data source is"),
         ({"name": "digits:8"}, "a data source is"),
         ({"name": "digits", "image_size": 0}, "image_size"),

@@ -20,7 +20,7 @@ from keras_resnet.training.recipe import RECIPES, Recipe, recipe, recipe_for
         ("weight_decay", -1e-4),
         ("label_smoothing", 1.0),
         ("dropout", -0.1),
-        ("augment", "flip"),
+        ("augment", "flop"),
         ("seed", -1),
         ("seed", 2**31),
     ],

@@ -1,0 +1,235 @@
+"""Policies that choose among Pillow's operations: RandAugment, TrivialAugment, AutoAugment, AugMix.
+
+Each image gets operations, amounts and signs of its own. The spaces of operations and magnitudes are
+the papers' as torchvision has settled them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.augment import geometry, tone
+from keras_resnet.augment.dispatch import Operation, each_its_own, identity
+from keras_resnet.augment.policy_tables import AUTOAUGMENT
+from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One operation that a policy may choose.
+
+    Args:
+        apply: What it does.
+        levels: float (bins,), the amount at each magnitude.
+        signed: Whether the amount is negated for half of the images.
+    """
+
+    apply: Operation
+    levels: np.ndarray
+    signed: bool = False
+
+
+Space = dict[str, Choice]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How far the operations of a space go at the highest magnitude."""
+
+    shear: float
+    shift: Callable[[int], float]  # of a side's pixels
+    degrees: float
+    tone: float
+    posterize: int  # bits taken away
+
+
+CLASSIC = Extent(shear=0.3, shift=lambda side: 150 / 331 * side, degrees=30, tone=0.9, posterize=4)
+WIDE = Extent(shear=0.99, shift=lambda side: 32, degrees=135, tone=0.99, posterize=6)
+AUGMIX = Extent(shear=0.3, shift=lambda side: side / 3, degrees=30, tone=0.9, posterize=4)
+
+
+def _around_one(enhance: Operation) -> Operation:
+    return lambda images, amount: enhance(images, 1.0 + amount)
+
+
+def space(extent: Extent, bins: int, height: int, width: int) -> Space:
+    """The fourteen operations of RandAugment (Cubuk et al., 2019, table 6) and AutoAugment's Invert."""
+
+    def up_to(most: float) -> np.ndarray:
+        return np.linspace(0.0, most, bins)
+
+    nothing = np.zeros(bins)
+    enhance: dict[str, Operation] = {
+        "Brightness": tone.brightness,
+        "Color": tone.saturation,
+        "Contrast": tone.contrast,
+        "Sharpness": tone.sharpness,
+    }
+    return {
+        "Identity": Choice(identity, nothing),
+        "ShearX": Choice(geometry.shear_x, up_to(extent.shear), True),
+        "ShearY": Choice(geometry.shear_y, up_to(extent.shear), True),
+        "TranslateX": Choice(geometry.translate_x, up_to(extent.shift(width)), True),
+        "TranslateY": Choice(geometry.translate_y, up_to(extent.shift(height)), True),
+        "Rotate": Choice(geometry.rotate, up_to(extent.degrees), True),
+        **{name: Choice(_around_one(function), up_to(extent.tone), True) for name, function in enhance.items()},
+        "Posterize": Choice(tone.posterize, 8 - np.round(np.arange(bins) / ((bins - 1) / extent.posterize))),
+        "Solarize": Choice(tone.solarize, np.linspace(255.0, 0.0, bins)),
+        "AutoContrast": Choice(tone.autocontrast, nothing),
+        "Equalize": Choice(tone.equalize, nothing),
+        "Invert": Choice(tone.invert, nothing),
+    }
+
+
+RAND_AUGMENT = tuple(name for name in space(CLASSIC, 31, 32, 32) if name != "Invert")
+AUG_MIX = tuple(name for name in RAND_AUGMENT if name != "Identity")
+
+
+def _apply(
+    images: tf.Tensor, choices: list[Choice], choice: tf.Tensor, magnitude: tf.Tensor, random: SampleRandom
+) -> tf.Tensor:
+    """Each image by its own choice at its own magnitude, its sign drawn."""
+    levels = tf.constant(np.stack([one.levels for one in choices]), tf.float32)
+    amounts = tf.gather_nd(levels, tf.stack([choice, magnitude], axis=1))
+    signed = tf.gather(tf.constant([one.signed for one in choices]), choice)
+    amounts = tf.where(signed & random.event("sign", 0.5), -amounts, amounts)
+    return each_its_own(images, [one.apply for one in choices], choice, amounts)
+
+
+def _check_images(images: tf.Tensor) -> None:
+    if images.dtype != tf.uint8:
+        raise UsageError(
+            f"RandAugment, TrivialAugment, AutoAugment and AugMix take uint8 images; received {images.dtype}"
+        )
+
+
+@dataclass(frozen=True)
+class RandAugment:
+    """So many operations in a row, each drawn uniformly from fourteen, all of one magnitude (Cubuk et al., 2019).
+
+    Args:
+        layers: Operations in a row; the paper's N.
+        magnitude: 0–30; the paper's M, with 9 for ResNet-50 on ImageNet. Where others count to 10
+            (timm's `m7`), three times as much.
+
+    Raises:
+        UsageError: An argument is out of range.
+    """
+
+    layers: int = 2
+    magnitude: int = 9
+
+    def __post_init__(self) -> None:
+        if self.layers < 1 or not 0 <= self.magnitude <= 30:
+            raise UsageError(
+                "RandAugment takes layers of at least 1 and a magnitude of 0–30; "
+                f"received {self.layers}, {self.magnitude}"
+            )
+
+    def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
+        """Args and Returns: as `Policy`."""
+        _check_images(images)
+        operations = space(CLASSIC, 31, *images.shape[1:3])
+        choices = [operations[name] for name in RAND_AUGMENT]
+        for layer in range(self.layers):
+            drawn = random.within(f"randaugment {layer}")
+            choice = drawn.integer("operation", 0, len(choices) - 1)
+            images = _apply(images, choices, choice, tf.fill(tf.shape(choice), self.magnitude), drawn)
+        return images
+
+
+@dataclass(frozen=True)
+class TrivialAugment:
+    """One operation of fourteen, of a magnitude drawn uniformly from a wide range (Müller & Hutter, 2021)."""
+
+    def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
+        """Args and Returns: as `Policy`."""
+        _check_images(images)
+        operations = space(WIDE, 31, *images.shape[1:3])
+        choices = [operations[name] for name in RAND_AUGMENT]
+        drawn = random.within("trivialaugment")
+        choice = drawn.integer("operation", 0, len(choices) - 1)
+        return _apply(images, choices, choice, drawn.integer("magnitude", 0, 30), drawn)
+
+
+@dataclass(frozen=True)
+class AutoAugment:
+    """One of 25 learnt pairs of operations, each done with a probability of its own (Cubuk et al., 2018).
+
+    Args:
+        learnt_on: `cifar10` or `imagenet`.
+
+    Raises:
+        UsageError: No policy has this name.
+    """
+
+    learnt_on: str = "imagenet"
+
+    def __post_init__(self) -> None:
+        if self.learnt_on not in AUTOAUGMENT:
+            raise UsageError(
+                f"AutoAugment policies are learnt on {', '.join(AUTOAUGMENT)}; received {self.learnt_on!r}"
+            )
+
+    def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
+        """Args and Returns: as `Policy`."""
+        _check_images(images)
+        operations = space(CLASSIC, 10, *images.shape[1:3])
+        names, choices = list(operations), list(operations.values())
+        policy = random.integer("autoaugment", 0, 24)
+        for place in range(2):
+            drawn = random.within(f"autoaugment {place}")
+            rows = [pair[place] for pair in AUTOAUGMENT[self.learnt_on]]
+            choice = tf.gather(tf.constant([names.index(name) for name, _, _ in rows]), policy)
+            done = drawn.event("done", tf.gather(tf.constant([share for _, share, _ in rows], tf.float32), policy))
+            choice = tf.where(done, choice, names.index("Identity"))
+            images = _apply(images, choices, choice, tf.gather(tf.constant([m for _, _, m in rows]), policy), drawn)
+        return images
+
+
+@dataclass(frozen=True)
+class AugMix:
+    """Each image mixed with three chains of one to three mild operations on it (Hendrycks et al., 2019).
+
+    The weights of the chains are drawn from a flat Dirichlet distribution, that of the original from
+    a flat Beta distribution. (The paper's loss of consistency between views is not part of this.)
+
+    Args:
+        severity: 1–10, the highest magnitude.
+        width: How many chains.
+
+    Raises:
+        UsageError: An argument is out of range.
+    """
+
+    severity: int = 3
+    width: int = 3
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.severity <= 10 or self.width < 1:
+            raise UsageError(
+                f"AugMix takes a severity of 1–10 and a width of at least 1; received {self.severity}, {self.width}"
+            )
+
+    def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
+        """Args and Returns: as `Policy`."""
+        _check_images(images)
+        operations = space(AUGMIX, 10, *images.shape[1:3])
+        choices = [operations[name] for name in AUG_MIX] + [operations["Identity"]]
+        # Exponential variates over their sum are a flat Dirichlet.
+        weights = [-tf.math.log(1.0 - random.uniform(f"augmix weight {chain}")) for chain in range(self.width)]
+        share = random.uniform("augmix share") / tf.add_n(weights)
+        mixed = (1.0 - random.uniform("augmix share"))[:, None, None, None] * tf.cast(images, tf.float32)
+        for chain in range(self.width):
+            result, depth = images, random.integer(f"augmix depth {chain}", 1, 3)
+            for link in range(3):
+                drawn = random.within(f"augmix {chain} {link}")
+                choice = tf.where(link < depth, drawn.integer("operation", 0, len(AUG_MIX) - 1), len(AUG_MIX))
+                result = _apply(result, choices, choice, drawn.integer("magnitude", 0, self.severity - 1), drawn)
+            mixed += (share * weights[chain])[:, None, None, None] * tf.cast(result, tf.float32)
+        return tf.cast(tf.clip_by_value(tf.round(mixed), 0.0, 255.0), tf.uint8)

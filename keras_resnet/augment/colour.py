@@ -1,0 +1,70 @@
+"""Change the colours of each image at random: jitter and loss of colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import tensorflow as tf
+
+from keras_resnet.augment import tone
+from keras_resnet.augment.dispatch import each_its_own
+from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ColourJitter:
+    """Brightness, contrast, saturation and hue, each changed at random and in an order of each image's own.
+
+    Args:
+        brightness, contrast, saturation: The factor is uniform in 1 ± this, not below 0.
+        hue: The colour wheel is turned by up to this part of a whole turn, 0–0.5.
+
+    Raises:
+        UsageError: An argument is out of range.
+    """
+
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.brightness, self.contrast, self.saturation, self.hue) < 0 or self.hue > 0.5:
+            raise UsageError(f"colour jitter takes numbers of at least 0, and a hue of at most 0.5; received {self}")
+
+    def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
+        """Args and Returns: as `Policy`."""
+        drawn = random.within("jitter")
+        operations, amounts = [], []
+        for name in ("brightness", "contrast", "saturation"):
+            strength = getattr(self, name)
+            if strength:
+                operations.append(getattr(tone, name))
+                amounts.append(drawn.uniform(name, max(0.0, 1.0 - strength), 1.0 + strength))
+        if self.hue:
+            operations.append(tone.hue)
+            amounts.append(drawn.uniform("hue", -self.hue, self.hue))
+        if not operations:
+            return images
+        order, drawn_amounts = drawn.permutation("order", len(operations)), tf.stack(amounts, axis=1)
+        for place in range(len(operations)):
+            choice = order[:, place]
+            images = each_its_own(images, operations, choice, tf.gather(drawn_amounts, choice, batch_dims=1))
+        return images
+
+
+@dataclass(frozen=True)
+class Greyscale:
+    """Some images lose their colours; the channels stay.
+
+    Args:
+        probability: In [0, 1].
+    """
+
+    probability: float = 0.1
+
+    def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
+        """Args and Returns: as `Policy`."""
+        chosen = random.event("greyscale", self.probability)[:, None, None, None]
+        return tf.where(chosen, tf.broadcast_to(tone.grey(images), tf.shape(images)), images)

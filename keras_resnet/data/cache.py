@@ -1,0 +1,179 @@
+"""Decoded pixels kept for the next time they are wanted: in memory, or in files that outlast the process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import PIL
+
+from keras_resnet.atomic import storage_errors, write_with
+from keras_resnet.data.decode import Fit
+from keras_resnet.errors import DataError, UsageError, listed
+
+CACHES = ("auto", "memory", "disk", "none")
+DECODER = 1
+"""Counts the changes of `decode` that change pixels: files cached by another are not used."""
+
+
+def memory_for_images() -> int:
+    """Bytes that decoded images may take: a quarter of the machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+
+
+def cache_folder() -> Path:
+    """Where pixels are kept on disk: `$KERAS_RESNET_CACHE`, else keras_resnet in the user's cache folder."""
+    own = os.environ.get("KERAS_RESNET_CACHE")
+    return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "keras_resnet"
+
+
+class Pixels(Protocol):
+    """Decoded images by index."""
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+        """uint8 (len(indices), height, width, channels)."""
+        ...
+
+
+class PixelCache:
+    """Keeps nothing; the base of those that do. Images are added in the order they are read."""
+
+    def holds(self, digest: str) -> bool:
+        """Whether the pixels of the image with this SHA-256 are there already."""
+        return False
+
+    def add(self, digest: str, image: np.ndarray | None) -> None:
+        """Take the pixels of an image; None if they are held."""
+
+    def finish(self, digests: Sequence[str]) -> Pixels | None:
+        """The pixels of the images added, in this order."""
+        return None
+
+
+class MemoryCache(PixelCache):
+    """Pixels in memory."""
+
+    def __init__(self, count: int, fit: Fit) -> None:
+        self.array = np.empty((count, *fit.shape), np.uint8)
+        self.added = 0
+
+    def add(self, digest: str, image: np.ndarray | None) -> None:
+        assert image is not None  # it holds none beforehand
+        self.array[self.added] = image
+        self.added += 1
+
+    def finish(self, digests: Sequence[str]) -> Pixels:
+        return self.array[: self.added]
+
+
+class DiskCache(PixelCache):
+    """Pixels in files, found again by the image's SHA-256.
+
+    Each reading adds one file of pixels and, when that is complete, its index; neither is changed
+    afterwards, so that several processes may use the folder at once.
+
+    Args:
+        folder: Of all caches.
+        fit: How the images become pixels; another fit has files of its own.
+    """
+
+    def __init__(self, folder: Path, fit: Fit) -> None:
+        key = json.dumps([DECODER, PIL.__version__, asdict(fit)])
+        self.folder = folder / f"pixels-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+        self.shape = fit.shape
+        self.segments: list[np.ndarray] = []
+        self.places: dict[str, tuple[int, int]] = {}
+        self.new: list[str] = []
+        with storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for index in sorted(self.folder.glob("*.index")):
+                self._open(index)
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".pixels")
+            self.file = os.fdopen(handle, "wb")
+            self.path = Path(name)
+
+    def _open(self, index: Path) -> None:
+        digests = index.read_text(encoding="ascii").split()
+        pixels = index.with_suffix(".pixels")
+        if not pixels.exists() or pixels.stat().st_size != len(digests) * int(np.prod(self.shape)):
+            return  # its writing was cut off; the images are decoded again
+        self.segments.append(np.memmap(pixels, np.uint8, "r", shape=(len(digests), *self.shape)))
+        self.places.update({digest: (len(self.segments) - 1, row) for row, digest in enumerate(digests)})
+
+    def holds(self, digest: str) -> bool:
+        return digest in self.places
+
+    def add(self, digest: str, image: np.ndarray | None) -> None:
+        """Raises: StorageError: the disk is full."""
+        if image is None or digest in self.places:
+            return
+        with storage_errors(self.path):
+            self.file.write(np.ascontiguousarray(image).tobytes())
+        self.places[digest] = (len(self.segments), len(self.new))
+        self.new.append(digest)
+
+    def finish(self, digests: Sequence[str]) -> Pixels:
+        with storage_errors(self.path):
+            self.file.flush()
+            os.fsync(self.file.fileno())
+            self.file.close()
+            if self.new:
+                index = "\n".join(self.new).encode("ascii")
+                write_with(self.path.with_suffix(".index"), lambda temporary: temporary.write_bytes(index))
+                self.segments.append(np.memmap(self.path, np.uint8, "r", shape=(len(self.new), *self.shape)))
+            else:
+                self.path.unlink()
+        return MappedPixels(self.segments, np.array([self.places[digest] for digest in digests]).reshape(-1, 2))
+
+
+class MappedPixels:
+    """Pixels that lie in several files.
+
+    Args:
+        segments: uint8 (rows, height, width, channels) each.
+        places: int64 (n, 2): the segment and the row of each image.
+    """
+
+    def __init__(self, segments: list[np.ndarray], places: np.ndarray) -> None:
+        self.segments, self.places = segments, places
+
+    def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+        places = self.places[indices]
+        images = np.empty((len(places), *self.segments[0].shape[1:]), np.uint8)
+        for number in np.unique(places[:, 0]):
+            here = places[:, 0] == number
+            images[here] = self.segments[number][places[here, 1]]
+        return images
+
+
+def pixel_cache(cache: str, count: int, fit: Fit) -> PixelCache:
+    """Where the pixels of so many images are kept.
+
+    Args:
+        cache: `memory`; `disk`; `none`: they are decoded batch by batch; `auto`: memory if a quarter
+            of the machine's holds them, otherwise none.
+        count: How many images.
+        fit: How they become pixels.
+
+    Raises:
+        DataError: They do not fit into memory, and that was asked for.
+        UsageError: There is no such cache.
+    """
+    if cache not in CACHES:
+        raise UsageError(f"cache must be one of {listed(CACHES)}; received {cache!r}")
+    needed, granted = count * int(np.prod(fit.shape)), memory_for_images()
+    if cache == "memory" and needed > granted:
+        raise DataError(
+            f"{count} images of {fit.size[0]}×{fit.size[1]} need {needed / 2**30:.1f} GiB of memory and "
+            f"{granted / 2**30:.1f} GiB are granted: use --cache disk or none, --limit or a smaller --image-size"
+        )
+    if cache == "disk":
+        return DiskCache(cache_folder(), fit)
+    return MemoryCache(count, fit) if cache == "memory" or (cache == "auto" and needed <= granted) else PixelCache()

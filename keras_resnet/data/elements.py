@@ -1,0 +1,75 @@
+"""The elements of a `tf.data.Dataset` as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.data.cache import memory_for_images
+from keras_resnet.data.images import as_uint8_images
+from keras_resnet.errors import DataError
+
+
+def gather(dataset: tf.data.Dataset, image_size: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """All images and labels of a dataset.
+
+    Args:
+        dataset: See `from_dataset`.
+        image_size: See `from_dataset`.
+
+    Returns:
+        uint8 (n, height, width, channels), int64 (n,).
+
+    Raises:
+        DataError: See `from_dataset`.
+    """
+    spec = dataset.element_spec
+    if not isinstance(spec, tuple) or len(spec) != 2 or not all(isinstance(part, tf.TensorSpec) for part in spec):
+        raise DataError(f"the dataset must give (image, label) or (images, labels); it gives {spec}")
+    if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise DataError("the dataset never ends: take a part of it, as dataset.take(1000)")
+    images: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    total = 0
+    for image, label in _batches(dataset, spec):
+        size = (image_size, image_size) if image_size else None
+        images.append(as_uint8_images(image, size).array)
+        labels.append(label)
+        total += images[-1].nbytes
+        if total > memory_for_images():
+            raise DataError(
+                f"the dataset's images take more than the {memory_for_images() / 2**30:.1f} GiB of memory that are "
+                "granted: take a part of it, give a smaller image_size, or write the images to a folder"
+            )
+    if not images:
+        raise DataError("the dataset is empty")
+    shapes = sorted({image.shape[1:] for image in images})
+    if len(shapes) > 1:
+        raise DataError(
+            f"the dataset's images have several sizes, such as {shapes[0]} and {shapes[-1]}: give image_size"
+        )
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def _batches(dataset: tf.data.Dataset, spec: tuple[tf.TensorSpec, tf.TensorSpec]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Images with a batch axis and labels as whole numbers."""
+    rank = spec[0].shape.rank
+    if rank not in (3, 4):
+        raise DataError(
+            "the dataset's images must be (height, width, channels), or batches of them; "
+            f"received the shape {spec[0].shape}"
+        )
+    for image, label in dataset.as_numpy_iterator():
+        label = np.asarray(label)[None] if rank == 3 else np.asarray(label)
+        if label.ndim == 2 and label.shape[1] > 1:
+            if not (np.isin(label, (0, 1)).all() and (label.sum(axis=1) == 1).all()):
+                raise DataError("the dataset's labels must be whole numbers or one-hot; these are mixed or smoothed")
+            label = label.argmax(axis=1)
+        label = label.reshape(len(label)) if label.size == len(label) else label
+        if not np.issubdtype(label.dtype, np.integer) or label.ndim != 1:
+            raise DataError(
+                f"the dataset's labels must be whole numbers or one-hot; received {label.dtype}{label.shape}"
+            )
+        yield (image[None] if rank == 3 else image), label.astype(np.int64)

@@ -1,0 +1,202 @@
+"""Splits that keep groups whole, and splits in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_resnet.errors import DataError, listed
+
+
+@dataclass(frozen=True)
+class ByGroup:
+    """No group is on two sides, and every class in its proportion as far as that allows."""
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    seed: int
+    groups: np.ndarray
+
+    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
+        shares = [1 - validation - test, validation, test]
+        parts = self._shared(positions, [share for share in shares if share])
+        check_training(self.labels, self.class_names, parts[0], "are in groups of another part")
+        return (*parts, *[positions[:0]] * shares.count(0))
+
+    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        test = self._shared(positions, [1 / count] * count)[number - 1]
+        rest = np.setdiff1d(positions, test, assume_unique=True)
+        check_training(self.labels, self.class_names, rest, "are in groups of this test fold")
+        return rest, test
+
+    def check_apart(self, train: np.ndarray, others: np.ndarray) -> None:
+        shared = np.intersect1d(self.groups[train], self.groups[others])
+        if len(shared):
+            raise DataError(
+                f"{len(shared)} groups are in the training part that the data give and in another one: "
+                "move each to one side, or split by class"
+            )
+
+    def _shared(self, positions: np.ndarray, shares: list[float]) -> list[np.ndarray]:
+        part_of = share_groups(self.labels[positions], self.groups[positions], shares, self.seed)
+        parts = [positions[part_of == part] for part in range(len(shares))]
+        if not all(map(len, parts)):
+            raise DataError(
+                "a split by group leaves a part without images, since too many classes are in one group only, "
+                "which must train: give images of more groups, or split by class"
+            )
+        return parts
+
+
+@dataclass(frozen=True)
+class ByTime:
+    """The earliest images train, the next validate, the latest test; images of one moment stay together."""
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    times: np.ndarray
+
+    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
+        shares = [1 - validation - test, validation, test]
+        wanted = np.cumsum([share for share in shares if share])[:-1] * len(positions)
+        order = self._ordered(positions)
+        parts = [np.sort(part) for part in np.split(order, cut_in_time(self.times[order], wanted.tolist()))]
+        check_training(self.labels, self.class_names, parts[0], "were taken later than the training images")
+        return (*parts, *[positions[:0]] * shares.count(0))
+
+    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """As scikit-learn's `TimeSeriesSplit`: tests in a row, each known by all that is before it."""
+        order = self._ordered(positions)
+        block = len(order) / (count + 1)
+        # Half a block is cut off first, so that two moments are left before the first test: to train and to validate.
+        cuts = cut_in_time(self.times[order], [block / 2, *(block * (index + 1) for index in range(count))])
+        start, end = [*cuts[1:], len(order)][number - 1 : number + 1]
+        return np.sort(order[:start]), np.sort(order[start:end])
+
+    def check_apart(self, train: np.ndarray, others: np.ndarray) -> None:
+        early = (self.times[others] <= self.times[train].max()).sum()
+        if early:
+            raise DataError(
+                f"{early} images outside the training part that the data give are no later than its last: "
+                "move them, or split by class"
+            )
+
+    def _ordered(self, positions: np.ndarray) -> np.ndarray:
+        return positions[np.argsort(self.times[positions], kind="stable")]
+
+
+def check_training(labels: np.ndarray, class_names: tuple[str, ...], train: np.ndarray, why: str) -> None:
+    """Raises: DataError, if a class has no image at the positions `train`."""
+    counts = np.bincount(labels[train], minlength=len(class_names))
+    missing = [name for name, count in zip(class_names, counts, strict=True) if not count]
+    if missing:
+        raise DataError(
+            f"no image of {listed(missing)} is left to train on: all {why}. Give more images of the class, "
+            "or split by class"
+        )
+
+
+def share_groups(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
+    """Give each group to one part, so that every class comes near its share of every part.
+
+    The groups are placed one by one, those that hold most of their classes first, where the squared
+    distance to the wanted shares, summed over the classes, grows least. The last groups of a class
+    go where it is still missing, to the first part before all.
+
+    (scikit-learn's `StratifiedGroupKFold` knows equal folds only, so that 70:10:20 would need ten
+    groups or more, takes minutes for 100,000 groups, and comes less near on average; its
+    `GroupShuffleSplit` does not look at the classes.)
+
+    Args:
+        labels: int (n,).
+        groups: int (n,).
+        shares: The wanted share of each part, all above 0.
+        seed: Decides between groups that hold as much.
+
+    Returns:
+        int64 (n,): the part of each image.
+
+    Raises:
+        DataError: There are fewer groups than parts.
+    """
+    known, group = np.unique(groups, return_inverse=True)
+    if len(known) < len(shares):
+        raise DataError(
+            f"{len(known)} groups cannot be divided in {len(shares)} parts without cutting a group: "
+            "more groups are needed, or a split by class"
+        )
+    classes = int(labels.max()) + 1
+    pairs, counts = np.unique(group * classes + labels, return_counts=True)
+    owners, members = pairs // classes, pairs % classes
+    fractions = counts / np.bincount(labels)[members]
+    random = np.random.default_rng(seed).permutation(len(known))
+    order = random[np.argsort(-np.bincount(owners, fractions**2)[random], kind="stable")]
+    starts = np.searchsorted(owners, np.arange(len(known) + 1)).tolist()
+    contents = list(zip(members.tolist(), fractions.tolist(), strict=True))
+    parts = np.empty(len(known), np.int64)
+    placing = _Placing(shares, np.bincount(members).tolist())
+    for index in order.tolist():
+        parts[index] = placing.place(contents[starts[index] : starts[index + 1]])
+    return parts[group]
+
+
+class _Placing:
+    """Where the groups placed so far have gone; plain lists, since most groups hold few classes of many.
+
+    Args:
+        shares: As in `share_groups`.
+        waiting: For each class, how many groups hold it and are not placed yet.
+    """
+
+    def __init__(self, shares: Sequence[float], waiting: list[int]) -> None:
+        self.shares = shares
+        self.waiting = waiting
+        self.lacking = [len(shares)] * len(waiting)  # for each class, how many parts have none of it
+        self.held = [[0.0] * len(waiting) for _ in shares]  # for each part, its fraction of each class
+
+    def place(self, content: list[tuple[int, float]]) -> int:
+        """The part for a group that holds these fractions of these classes."""
+        urgent = [label for label, _ in content if self.waiting[label] <= self.lacking[label]]
+        best = min(range(len(self.shares)), key=lambda part: self._cost(part, content, urgent))
+        held = self.held[best]
+        for label, fraction in content:
+            self.waiting[label] -= 1
+            self.lacking[label] -= not held[label]
+            held[label] += fraction
+        return best
+
+    def _cost(self, part: int, content: list[tuple[int, float]], urgent: list[int]) -> tuple[int, int, float]:
+        held, share = self.held[part], self.shares[part]
+        missed = sum(not held[label] for label in urgent)
+        # (held + fraction - share)² - (held - share)², in units of the share: a tenth too much weighs more in a tenth.
+        growth = sum(fraction * (2 * (held[label] - share) + fraction) for label, fraction in content) / share
+        return (-missed if part == 0 else 0, -missed, growth)
+
+
+def cut_in_time(times: np.ndarray, wanted: Sequence[float]) -> list[int]:
+    """Where to cut images in the order of time, so that images of one moment stay together.
+
+    Args:
+        times: (n,), ascending.
+        wanted: Where the cuts should be, ascending, in images.
+
+    Returns:
+        The nearest places where the time changes, each cut at another one.
+
+    Raises:
+        DataError: There are fewer moments than parts.
+    """
+    changes = np.flatnonzero(np.diff(times)) + 1
+    if len(changes) < len(wanted):
+        raise DataError(
+            f"images of {len(changes) + 1} different times cannot be divided in {len(wanted) + 1} parts that follow "
+            "one another: finer times are needed, or a split by class"
+        )
+    cuts: list[int] = []
+    end = len(changes)
+    for index in reversed(range(len(wanted))):  # each leaves one change at least for every cut before it
+        end = index + int(np.argmin(np.abs(changes[index:end] - wanted[index])))
+        cuts.insert(0, int(changes[end]))
+    return cuts

@@ -1,0 +1,169 @@
+"""The rows of a CSV or JSON Lines table as text, and what is wrong with them, line by line."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from keras_resnet.errors import DataError, listed
+
+COLUMNS = ("path", "label", "split", "group", "time")
+NEEDED = COLUMNS[:2]
+CSV_SUFFIXES = (".csv", ".tsv")
+JSON_SUFFIXES = (".jsonl", ".ndjson")
+MOST_NAMED = 5
+
+Row = tuple[int, list[str]]
+"""A line's number, and its cells in the order of `COLUMNS`; empty where there is none."""
+
+
+@dataclass
+class Faults:
+    """What is wrong with a table, gathered so that all of it can be put right in one go."""
+
+    file: Path
+    found: list[tuple[int, str]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def add(self, line: int, text: str) -> None:
+        self.found.append((line, text))
+
+    def raise_any(self) -> None:
+        """Raises: DataError, if there are faults; it names the first five."""
+        if not self.found:
+            return
+        first = [f"line {line}: {text}" for line, text in sorted(self.found)[:MOST_NAMED]]
+        rest = len(self.found) - len(first)
+        more = f"; and {rest} more" if rest else ""
+        raise DataError(f"{self.file} cannot be used: {'; '.join(first)}{more}. Correct the table and try again")
+
+
+def read_rows(file: Path, faults: Faults) -> tuple[list[Row], list[str]]:
+    """All rows of a table, and the columns that are none of `COLUMNS`.
+
+    Rows that cannot be read are left out and added to the faults.
+
+    Raises:
+        DataError: The file is missing, no table by its name, no UTF-8, or lacks a column.
+    """
+    suffix = file.suffix.lower()
+    if suffix not in CSV_SUFFIXES + JSON_SUFFIXES:
+        raise DataError(f"{file} is no table by its name; expected {', '.join(CSV_SUFFIXES + JSON_SUFFIXES)}")
+    others: dict[str, None] = {}
+    rows = (_csv_rows if suffix in CSV_SUFFIXES else _json_rows)(_text(file), faults, others)
+    return list(rows), list(others)
+
+
+def _text(file: Path) -> str:
+    if not file.exists():
+        raise DataError(f"there is no table {file}")
+    if not file.is_file():
+        raise DataError(f"{file} is no file; expected a table, a line an image")
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}") from None
+    try:
+        return content.decode().removeprefix("\ufeff")  # spreadsheets begin UTF-8 with it
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{file}, line {line}: the byte 0x{content[error.start]:02x} is no UTF-8; save the table as UTF-8"
+        ) from None
+
+
+def _csv_rows(text: str, faults: Faults, others: dict[str, None]) -> Iterator[Row]:
+    first = re.split(r"[\r\n]", text, maxsplit=1)[0]
+    if not first.strip():
+        raise DataError(f"{faults.file} is empty or begins with an empty line; expected the header path,label")
+    delimiter = _delimiter(first)
+    header = _header(first, delimiter)
+    _check_header(header, faults.file)
+    others.update(dict.fromkeys(name for name in header if name not in COLUMNS))
+    places = [header.index(name) if name in header else None for name in COLUMNS]
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    ended = 0  # the line on which the last row ended: cells in quotes may hold line ends
+    try:
+        for cells in reader:
+            line, ended = ended + 1, reader.line_num
+            if line > 1 and len(cells) == len(header):
+                yield line, ["" if place is None else cells[place] for place in places]
+            elif line > 1 and cells:
+                faults.add(line, f"{len(cells)} cells; the header has {len(header)}")
+    except csv.Error as error:
+        faults.add(ended + 1, f"this is no CSV: {error}; a quotation mark may be left open here")
+
+
+def _delimiter(first: str) -> str:
+    """That with which the header names what is needed; else the one it has most of, for the message."""
+    for delimiter in ",;\t":
+        if set(NEEDED) <= set(_header(first, delimiter)):
+            return delimiter
+    return max(",;\t", key=first.count)
+
+
+def _header(first: str, delimiter: str) -> list[str]:
+    return [name.strip() for name in next(csv.reader([first], delimiter=delimiter))]
+
+
+def _check_header(header: list[str], file: Path) -> None:
+    for name in NEEDED:
+        if name not in header:
+            raise DataError(
+                f"{file}, line 1: {_missing(name, header)}. The first line names the columns, as path,label or "
+                f"{','.join(COLUMNS)}, divided by commas, semicolons or tabs"
+            )
+    twice = [name for name in COLUMNS if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{file}, line 1: the column {listed(twice)} is there more than once; rename or remove one")
+
+
+def _missing(name: str, names: Iterable[str]) -> str:
+    by_lower = {other.lower(): other for other in names}
+    near = difflib.get_close_matches(name, by_lower, n=1)
+    hint = f"; rename {by_lower[near[0]]!r} if it is that" if near else ""
+    return f"there is no {name!r}, only {listed(by_lower.values())}{hint}"
+
+
+def _json_rows(text: str, faults: Faults, others: dict[str, None]) -> Iterator[Row]:
+    for line, content in enumerate(text.split("\n"), 1):  # not splitlines: texts in JSON may hold U+2028
+        if not content.strip():
+            continue
+        try:
+            value = json.loads(content)
+        except (ValueError, RecursionError) as error:
+            faults.add(line, f"this is no JSON: {getattr(error, 'msg', error)}; expected one object a line")
+            continue
+        if not isinstance(value, dict):
+            faults.add(line, f'expected an object, as {{"path": "a.jpg", "label": "cat"}}; received {content[:40]!r}')
+            continue
+        others.update(dict.fromkeys(name for name in value if name not in COLUMNS))
+        missing = [name for name in NEEDED if name not in value]
+        wrong = [name for name in COLUMNS if not _is_plain(value.get(name))]
+        for name in missing:
+            faults.add(line, _missing(name, value))
+        for name in wrong:
+            faults.add(line, f"the {name} must be a text or a number; received {json.dumps(value[name])[:40]}")
+        if not missing and not wrong:
+            yield line, [_as_text(value.get(name)) for name in COLUMNS]
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return abs(value) < float("inf")  # JSON has neither infinity nor NaN; Python reads both
+    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
+
+
+def _as_text(value: str | float | None) -> str:
+    """A cell as CSV would have it; 2.0 is 2, since programs write whole numbers either way."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value)
