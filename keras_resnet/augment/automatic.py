@@ -25,13 +25,22 @@ class Choice:
 
     Args:
         apply: What it does.
-        levels: float (bins,), the amount at each magnitude.
-        signed: Whether the amount is negated for half of the images.
+        levels: float (bins,), how far the amount is from `start` at each magnitude.
+        start: The amount that changes nothing.
+        signed: Whether half of the images get an amount below `start`.
     """
 
     apply: Operation
     levels: np.ndarray
+    start: float = 0.0
     signed: bool = False
+
+    @property
+    def amounts(self) -> np.ndarray:
+        """float32 (2, bins): above `start` and, if signed, below it."""
+        return np.array(
+            [self.start + self.levels, self.start + (-self.levels if self.signed else self.levels)], np.float32
+        )
 
 
 Space = dict[str, Choice]
@@ -53,10 +62,6 @@ WIDE = Extent(shear=0.99, shift=lambda side: 32, degrees=135, tone=0.99, posteri
 AUGMIX = Extent(shear=0.3, shift=lambda side: side / 3, degrees=30, tone=0.9, posterize=4)
 
 
-def _around_one(enhance: Operation) -> Operation:
-    return lambda images, amount: enhance(images, 1.0 + amount)
-
-
 def space(extent: Extent, bins: int, height: int, width: int) -> Space:
     """The fourteen operations of RandAugment (Cubuk et al., 2019, table 6) and AutoAugment's Invert."""
 
@@ -64,20 +69,17 @@ def space(extent: Extent, bins: int, height: int, width: int) -> Space:
         return np.linspace(0.0, most, bins)
 
     nothing = np.zeros(bins)
-    enhance: dict[str, Operation] = {
-        "Brightness": tone.brightness,
-        "Color": tone.saturation,
-        "Contrast": tone.contrast,
-        "Sharpness": tone.sharpness,
-    }
     return {
         "Identity": Choice(identity, nothing),
-        "ShearX": Choice(geometry.shear_x, up_to(extent.shear), True),
-        "ShearY": Choice(geometry.shear_y, up_to(extent.shear), True),
-        "TranslateX": Choice(geometry.translate_x, up_to(extent.shift(width)), True),
-        "TranslateY": Choice(geometry.translate_y, up_to(extent.shift(height)), True),
-        "Rotate": Choice(geometry.rotate, up_to(extent.degrees), True),
-        **{name: Choice(_around_one(function), up_to(extent.tone), True) for name, function in enhance.items()},
+        "ShearX": Choice(geometry.shear_x, up_to(extent.shear), signed=True),
+        "ShearY": Choice(geometry.shear_y, up_to(extent.shear), signed=True),
+        "TranslateX": Choice(geometry.translate_x, up_to(extent.shift(width)), signed=True),
+        "TranslateY": Choice(geometry.translate_y, up_to(extent.shift(height)), signed=True),
+        "Rotate": Choice(geometry.rotate, up_to(extent.degrees), signed=True),
+        "Brightness": Choice(tone.brightness, up_to(extent.tone), 1.0, signed=True),
+        "Color": Choice(tone.saturation, up_to(extent.tone), 1.0, signed=True),
+        "Contrast": Choice(tone.contrast, up_to(extent.tone), 1.0, signed=True),
+        "Sharpness": Choice(tone.sharpness, up_to(extent.tone), 1.0, signed=True),
         "Posterize": Choice(tone.posterize, 8 - np.round(np.arange(bins) / ((bins - 1) / extent.posterize))),
         "Solarize": Choice(tone.solarize, np.linspace(255.0, 0.0, bins)),
         "AutoContrast": Choice(tone.autocontrast, nothing),
@@ -94,10 +96,9 @@ def _apply(
     images: tf.Tensor, choices: list[Choice], choice: tf.Tensor, magnitude: tf.Tensor, random: SampleRandom
 ) -> tf.Tensor:
     """Each image by its own choice at its own magnitude, its sign drawn."""
-    levels = tf.constant(np.stack([one.levels for one in choices]), tf.float32)
-    amounts = tf.gather_nd(levels, tf.stack([choice, magnitude], axis=1))
-    signed = tf.gather(tf.constant([one.signed for one in choices]), choice)
-    amounts = tf.where(signed & random.event("sign", 0.5), -amounts, amounts)
+    table = tf.constant(np.stack([one.amounts for one in choices]))
+    sign = tf.cast(random.event("sign", 0.5), tf.int32)
+    amounts = tf.gather_nd(table, tf.stack([choice, sign, magnitude], axis=1))
     return each_its_own(images, [one.apply for one in choices], choice, amounts)
 
 

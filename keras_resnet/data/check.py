@@ -163,13 +163,12 @@ def check(
 
 
 def _splits(listing: Listing, seed: int) -> tuple[Mapping[str, np.ndarray], list[Finding]]:
-    """The splits of a training, or why there are none."""
-    if listing.given:
-        return listing.given, []
+    """The splits to look across: the source's own or those of a training; and why there can be no training."""
     try:
-        return divide(listing.labels, listing.class_names, {}, seed=seed), []
+        made = divide(listing.labels, listing.class_names, listing.given, seed=seed)
     except DataError as error:
-        return {}, [Finding("cannot-split", "error", "cannot be split for a training", f"{error}.")]
+        return listing.given, [Finding("cannot-split", "error", "cannot be split for a training", f"{error}.")]
+    return listing.given or made, []
 
 
 def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, ...], seed: int) -> list[Finding]:
@@ -186,7 +185,9 @@ def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, 
     found += findings.repeated("near", near, listing.labels, split_names)
     if len(firsts) > duplicates.MOST_COMPARED:
         title = "too many images to compare each with every other"
-        advice = f"Near duplicates were looked for among {duplicates.MOST_COMPARED:,} of {len(firsts):,}, drawn by seed."
+        advice = (
+            f"Near duplicates were looked for among {duplicates.MOST_COMPARED:,} of {len(firsts):,}, drawn by seed."
+        )
         found.append(Finding("not-all-compared", "note", title, advice))
     return found
 

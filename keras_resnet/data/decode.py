@@ -242,9 +242,9 @@ def decode_box(
         with _opened(content, name) as (image, _):
             _reduce(image, ratio)
             # Each side on its own: libjpeg rounds a reduced side up.
-            left, right = (x * image.width / header.width for x in (left, left + width))
-            top, bottom = (y * image.height / header.height for y in (top, top + height))
-            resized = _flatten(image, fit).resize(size[::-1], FILTERS[fit.resize], box=(left, top, right, bottom))
+            x0, x1 = (x * image.width / header.width for x in (left, left + width))
+            y0, y1 = (y * image.height / header.height for y in (top, top + height))
+            resized = _flatten(image, fit).resize(size[::-1], FILTERS[fit.resize], box=(x0, y0, x1, y1))
     return _pixels(_turned(resized, header.orientation))
 
 
@@ -399,8 +399,8 @@ def _flatten(image: Image.Image, fit: Fit) -> Image.Image:
         if values.min() < 0 or values.max() > 65535:
             raise UnsupportedPixels(f"32-bit pixels from {values.min()} to {values.max()}; expected 0–65535")
         image = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))  # the nearest of 8 bits
-    if image.mode == "LAB":
-        raise UnsupportedPixels("CIELAB pixels, which are not read here; save the image as RGB")
+    if image.mode == "LAB":  # Pillow knows no way from it to grey
+        image = image.convert("RGB")
     if image.mode == "F":
         raise UnsupportedPixels("floating-point pixels, whose white is unknown; save the image with 8 or 16 bits")
     if image.has_transparency_data:

@@ -97,10 +97,11 @@ def _colours(thumbnails: np.ndarray) -> np.ndarray:
 
 def _same_colours(colours: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     parts = max(1, len(first) * colours.shape[1] // BLOCK)
-    pairs = zip(np.array_split(first, parts), np.array_split(second, parts), strict=True)
-    return np.concatenate([np.abs(colours[i] - colours[j]).mean(axis=1, dtype=np.float32) for i, j in pairs]) < (
-        OTHER_COLOURS
-    )
+    differences = [
+        np.abs(colours[i] - colours[j]).mean(axis=1, dtype=np.float32)
+        for i, j in zip(np.array_split(first, parts), np.array_split(second, parts), strict=True)
+    ]
+    return np.concatenate(differences) < OTHER_COLOURS
 
 
 def _halved(thumbnails: np.ndarray) -> np.ndarray:

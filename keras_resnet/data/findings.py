@@ -28,7 +28,11 @@ ODDITIES = {
         "stretch the values to 0–65535 first.",
     ),
     "blank": ("warning", "nothing to see", "All pixels are alike, or nearly: remove the images or find out why."),
-    "tiny": ("warning", f"shorter side under {TINY} pixels", "Make sure that these are no thumbnails saved by mistake."),
+    "tiny": (
+        "warning",
+        f"shorter side under {TINY} pixels",
+        "Make sure that these are no thumbnails saved by mistake.",
+    ),
     "extreme-aspect": (
         "warning",
         f"more than {EXTREME_ASPECT} times as long as wide",

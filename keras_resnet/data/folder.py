@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -20,23 +21,27 @@ SPLIT_FOLDERS = {
     "test": "test",
     "testing": "test",
 }
+# What a Mac packs into archives and a Synology drive keeps beside its images: copies and thumbnails, no data.
+SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 
 
 def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Listing:
     """Find the images of a folder with one sub-folder a class, however deep below it.
 
-    Hidden files and folders are passed over. If the sub-folders are called train, val and test (or
-    such), their own sub-folders are the classes and the separation is kept.
+    Hidden files and folders, and what Macs and network drives add, are passed over. If the
+    sub-folders are called train, val and test (or such), their own sub-folders are the classes and
+    the separation is kept.
 
     Args:
         path: The folder.
         fewest_classes: How many classes there must be.
 
     Raises:
-        DataError: The folder is missing, holds no images, one class only, or an empty class.
+        DataError: The folder is missing, holds no images, one class only, an empty class, or two
+            whose names cannot be told apart.
     """
     try:
-        return _listed(Path(path).expanduser(), fewest_classes)
+        return _listed(Path(os.path.expanduser(path)), fewest_classes)
     except OSError as error:
         raise DataError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
 
@@ -71,6 +76,11 @@ def _listed(root: Path, fewest_classes: int) -> Listing:
             name.encode()
         except UnicodeEncodeError:  # bytes that are no UTF-8, which no model file could hold
             raise DataError(f"{root}: the class folder {name!a} has a name that cannot be written; rename it") from None
+    written: dict[str, str] = {}
+    for name in class_names:  # é is one character on most systems and e with an accent on old Macs
+        alike = written.setdefault(unicodedata.normalize("NFC", name), name)
+        if alike != name:
+            raise DataError(f"{root}: the class folders {alike!a} and {name!a} are written alike; give both one name")
 
     paths: list[Path] = []
     labels: list[int] = []
@@ -107,27 +117,31 @@ def _listed(root: Path, fewest_classes: int) -> Listing:
 
 
 def _visible_folders(path: Path) -> list[Path]:
-    return sorted(item for item in path.iterdir() if item.is_dir() and not item.name.startswith("."))
+    return sorted(item for item in path.iterdir() if item.is_dir() and _is_data(item.name))
 
 
 def _files_below(path: Path) -> list[Path]:
-    """Visible files, links followed, sorted; a folder linked into itself is visited once."""
+    """Visible files, links followed, sorted; a folder is visited once, and none of those that hold this one."""
     found: list[Path] = []
-    visited: set[Path] = set()
+    visited = {parent.resolve() for parent in path.parents} | set(path.resolve().parents)
     for folder, subfolders, files in os.walk(path, onerror=_refuse, followlinks=True):
         real = Path(folder).resolve()
         if real in visited:
             subfolders.clear()
             continue
         visited.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        found += [Path(folder, name) for name in files if not name.startswith(".")]
+        subfolders[:] = sorted(filter(_is_data, subfolders))
+        found += [Path(folder, name) for name in files if _is_data(name)]
     return sorted(found)
 
 
 def _refuse(error: OSError) -> None:
     if not isinstance(error, FileNotFoundError):  # a class may be missing from one of the given splits
         raise error
+
+
+def _is_data(name: str) -> bool:
+    return not name.startswith(".") and name not in SYSTEM_FOLDERS
 
 
 def _is_image(path: Path) -> bool:

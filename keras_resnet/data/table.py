@@ -62,7 +62,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> List
     class_names = _in_order(set(labels))
     if len(class_names) < fewest_classes:
         raise DataError(f"{file}: one class only, {class_names[0]!r}; telling apart needs two or more")
-    names = tuple(Path(path).as_posix() for path in paths)
+    names = tuple(path.replace(os.sep, "/") for path in paths)
     return Listing(
         contents=Files(tuple(map(Path, places)), names),
         names=names,

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 from scipy.stats import chisquare, kstest
 
 from keras_resnet.augment.randomness import SampleRandom
@@ -56,3 +57,44 @@ def test_the_numbers_are_those_they_have_always_been() -> None:
     found = random(seed=3, epoch=5, samples=tf.constant([0, 1, 2, 1_000_000])).bits("flip")
 
     assert found.numpy().tolist() == [1589644629, 4083266235, 2941896886, 1879271808]
+
+
+def test_a_second_showing_of_a_sample_has_numbers_of_its_own() -> None:
+    samples = tf.constant([3, 3, 4, 4])
+    random = SampleRandom(1, tf.constant(0), samples, copies=tf.constant([0, 1, 0, 1]))
+
+    assert len(set(random.bits("x").numpy().tolist())) == 4
+
+
+def test_scopes_of_the_same_draw_are_independent() -> None:
+    random = SampleRandom(1, tf.constant(0), tf.range(10_000))
+
+    one, other = random.within("a").uniform("x").numpy(), random.within("b").uniform("x").numpy()
+
+    assert abs(np.corrcoef(one, other)[0, 1]) < 0.03
+    np.testing.assert_array_equal(one, random.within("a").uniform("x"))
+
+
+def test_what_is_drawn_once_depends_on_the_step_and_not_on_the_samples() -> None:
+    def once(step: int, first: int) -> float:
+        return float(
+            SampleRandom(1, tf.constant(0), tf.range(first, first + 4), tf.constant(step)).once.uniform("x")[0]
+        )
+
+    assert once(3, 0) == once(3, 100)
+    assert once(3, 0) != once(4, 0)
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.4, 1.0, 3.0])
+def test_beta_variates_have_their_distribution(alpha: float) -> None:
+    found = SampleRandom(2, tf.constant(0), tf.range(5000)).beta("x", alpha).numpy()
+
+    assert stats.kstest(found, stats.beta(alpha, alpha).cdf).pvalue > 0.01
+
+
+def test_every_order_of_three_is_as_likely() -> None:
+    orders = SampleRandom(2, tf.constant(0), tf.range(12_000)).permutation("x", 3).numpy()
+
+    counts = np.unique(orders, axis=0, return_counts=True)[1]
+    assert len(counts) == 6
+    assert counts.min() > 1800

@@ -9,6 +9,10 @@ import pytest
 
 from keras_resnet.data import decode
 from keras_resnet.data.decode import REASONS, Fit, ImageError, decode_box, decode_image, read_header
+from keras_resnet.data.folder import list_folder
+from keras_resnet.data.source import Source, load_data
+from keras_resnet.errors import DataError
+from tests.zoo.folders import FOLDERS, SHUT, Folder
 from tests.zoo.images import RGB, ZOO, Specimen, jpeg, png, png_of, smooth
 
 FILE_SYSTEM = {"missing", "not-a-file", "unreadable"}
@@ -122,6 +126,12 @@ def test_a_lack_of_memory_is_no_damage_to_the_image(monkeypatch: pytest.MonkeyPa
         decode_image(png_of(RGB, 2), (4, 4), 3)
 
 
+def test_cielab_becomes_grey_too() -> None:
+    content = next(specimen.content for specimen in ZOO if specimen.name == "TIFF CIELAB")
+
+    assert decode_image(content, (1, 3), 1).ravel().tolist() == pytest.approx([255, 0, 76], abs=4)
+
+
 def run_alone(code: str) -> float:
     """Run in a process of its own; how many MiB its peak memory grew after the `before = peak()` in the code."""
     head = "import resource\npeak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
@@ -177,3 +187,60 @@ def test_a_part_of_an_image_with_uneven_sides_is_decoded_small() -> None:
     found = decode_box(content, read_header(content), (0, 0, 1600, 901), Fit((16, 9), 3))
 
     assert np.abs(found.astype(int) - smooth(16, 9)).max() <= 4
+
+
+def run_folder(folder: Folder, tmp_path: Path) -> None:
+    """List and read a folder and compare with what is expected of it."""
+    root = folder.build(tmp_path) or tmp_path
+    if folder.refused is not None:
+        for attempt in (lambda: list_folder(root), lambda: load_data(Source(f"folder:{root}", image_size=8))):
+            with pytest.raises(DataError) as caught:
+                attempt()
+            assert folder.refused in str(caught.value)
+        return
+
+    listing = list_folder(root, fewest_classes=1 if folder.whole else 2)
+    counts = np.bincount(listing.labels, minlength=len(listing.class_names)).tolist()
+    assert dict(zip(listing.class_names, counts, strict=True)) == folder.classes
+    assert list(listing.class_names) == list(folder.classes or {})
+    assert {name: len(positions) for name, positions in listing.given.items()} == (folder.splits or {})
+    assert [folder.notes] == list(listing.notes) if folder.notes else not listing.notes
+    source = Source(f"folder:{root}", image_size=8)
+    if folder.unread is not None:
+        with pytest.raises(DataError) as caught:
+            load_data(source, whole=folder.whole)
+        assert folder.unread in str(caught.value)
+    else:
+        data = load_data(source, whole=folder.whole)
+        assert sum(len(part) for part in data.splits.values()) == len(listing)
+        assert data.class_names == listing.class_names
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name.replace(" ", "-"))
+def test_an_odd_folder_gives_its_classes_or_says_what_is_wrong(folder: Folder, tmp_path: Path) -> None:
+    run_folder(folder, tmp_path)
+
+
+@by_root
+@pytest.mark.parametrize("folder", SHUT, ids=lambda folder: folder.name.replace(" ", "-"))
+def test_a_folder_that_may_not_be_read_is_named(folder: Folder, tmp_path: Path) -> None:
+    try:
+        run_folder(folder, tmp_path)
+    finally:
+        for path in (tmp_path / "cat", tmp_path / "data"):
+            if path.exists():
+                path.chmod(0o755)
+
+
+def test_there_are_many_odd_folders() -> None:
+    assert len({folder.name for folder in FOLDERS}) == len(FOLDERS) >= 40
+
+
+def test_a_folder_named_like_the_home_of_nobody_is_only_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "~nobody-of-that-name").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(DataError, match="it holds no images"):
+        list_folder("~nobody-of-that-name")

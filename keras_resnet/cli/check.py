@@ -1,0 +1,72 @@
+"""Look through a pile of labelled images for what would spoil a training; nothing in it is changed.
+
+Finds images that cannot be read, odd ones, copies (the same file, or the same picture saved again)
+under other labels or in other splits, classes that are too small, and labels that may be wrong. Writes
+check.json and check.html, a page that needs no network. Exits with 0 if a training could begin,
+whatever else was found, and with 3 if not: images cannot be read, or cannot be split.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from keras_resnet.data.check import Report
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "source", metavar="SOURCE", help="digits, folder:PATH, csv:PATH, jsonl:PATH, tfds:NAME or a path that exists"
+    )
+    command.add_argument("--data-dir", type=Path, help="for tfds: a prepared folder, read with no network")
+    command.add_argument("--seed", type=int, default=0, help="of the splits and of every choice (default: 0)")
+    command.add_argument("--out", type=Path, metavar="DIR", help="default: saved_models/check-<data>")
+
+
+def run(options: argparse.Namespace) -> int:
+    from keras_resnet.atomic import write_json, write_text
+    from keras_resnet.data.check import check
+    from keras_resnet.data.check_page import page
+    from keras_resnet.data.source import Source, list_source
+    from keras_resnet.errors import DataError, UsageError
+
+    data_dir = str(options.data_dir) if options.data_dir else None
+    source = Source(options.source, data_dir=data_dir, seed=options.seed)
+    out = options.out or Path("saved_models") / f"check-{source.short_name}"
+    holder = Path(source.location if source.kind == "folder" else source.data_dir or "").resolve()
+    if (source.kind == "folder" or source.data_dir) and out.resolve().is_relative_to(holder):
+        raise UsageError(f"{out} lies in the data, which are left as they are: give --out a folder elsewhere")
+    listing = list_source(source)
+    with _bar() as bar:
+        task = bar.add_task("reading images", total=len(listing))
+        report = check(listing, seed=options.seed, progress=lambda done, _: bar.update(task, completed=done))
+    write_json(out / "check.json", {"source": source.name, **report.to_dict()})
+    write_text(out / "check.html", page(report, listing, source.short_name))
+    _show(report, source.short_name)
+    for name in ("check.json", "check.html"):
+        print(f"wrote {out / name}")
+    return 0 if report.trainable else DataError.exit_code
+
+
+def _show(report: Report, name: str) -> None:
+    from keras_resnet.cli.tables import table
+    from keras_resnet.data.check_page import summary
+
+    rows = [(f.severity, f"{f.images:,}" if f.images else "–", f.title, f.code) for f in report.findings]
+    if rows:
+        table(name, ("severity", "images", "what", "code"), rows, left=("what", "code"), compact=True)
+    print(summary(report))
+    print(report.verdict)
+
+
+def _bar() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
