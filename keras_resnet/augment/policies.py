@@ -95,7 +95,7 @@ def policy(
     mixup: float = 0.0,
     cutmix: float = 0.0,
     repeats: int = 1,
-    crop_scale: tuple[float, float] = (0.08, 1.0),
+    crop_scale: float = 0.08,
 ) -> Policy:
     """A policy of the usual parts in their usual order, by names and numbers that a recipe can hold.
 
@@ -112,7 +112,7 @@ def policy(
         cutout: Side of the hidden square as a share of the image's; 0 is none.
         mixup, cutmix: See `Mixing`.
         repeats: See `Policy`.
-        crop_scale: Of `resized-crop`: least and largest share of the area.
+        crop_scale: Least share of an image's area that `resized-crop` takes, in (0, 1].
 
     Raises:
         UsageError: A name is unknown or a number out of range; the message names it.
@@ -146,7 +146,7 @@ def policy(
             *((RandomErasing(erasing),) if erasing else ()),
             *((Cutout(cutout),) if cutout else ()),
         ),
-        crop=ResizedCrop(crop_scale) if crop.startswith("resized-crop") else None,
+        crop=ResizedCrop((crop_scale, 1.0)) if crop.startswith("resized-crop") else None,
         mixing=Mixing(mixup, cutmix),
         repeats=repeats,
     )

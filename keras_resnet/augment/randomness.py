@@ -34,8 +34,8 @@ class SampleRandom:
         epoch: Scalar integer tensor.
         samples: Integer tensor (batch,), each sample's index in the data set.
         step: Scalar integer tensor, the batch's number in its epoch; decides what is drawn once a batch.
-        copies: Integer tensor (batch,), which showing of its sample in the epoch each one is (repeated
-            augmentation); None where a sample is shown once.
+        copies: Integer tensor (batch,), by which the showings of a sample in one epoch differ (repeated
+            augmentation, balanced sampling); None where every sample is shown once.
         scope: Put before the name of every draw.
     """
 

@@ -55,10 +55,13 @@ def run(options: argparse.Namespace) -> int:
 def _show(report: Report, name: str) -> None:
     from keras_resnet.cli.tables import table
     from keras_resnet.data.check_page import summary
+    from keras_resnet.data.findings import printable
 
     rows = [(f.severity, f"{f.images:,}" if f.images else "–", f.title, f.code) for f in report.findings]
     if rows:
-        table(name, ("severity", "images", "what", "code"), rows, left=("what", "code"), compact=True)
+        table(name, ("severity", "images", "what", "code"), rows, left=("what", "code"), whole=("code",), compact=True)
+    for note in report.notes:
+        print(f"note: {printable(note)}")
     print(summary(report))
     print(report.verdict)
 

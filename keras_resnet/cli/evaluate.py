@@ -12,10 +12,14 @@ from pathlib import Path
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a finished run")
     command.add_argument("--artifact", type=Path, metavar="FILE", help="a .keras, SavedModel or .tflite made from it")
-    command.add_argument("--data", metavar="SOURCE", help="digits, tfds:NAME or folder:PATH instead of the run's own")
+    command.add_argument(
+        "--data", metavar="SOURCE", help="a SOURCE, as `train` takes it, instead of the run's own data"
+    )
     command.add_argument("--data-dir", type=Path, help="for tfds: a prepared folder, read with no network")
     command.add_argument("--limit", type=int, metavar="N", help="with --data: use at most N images, by class")
     command.add_argument("--split", choices=("train", "validation", "test", "all"), help="default: test")
+    command.add_argument("--tta", choices=("none", "flip", "ten-crop"), default="none",
+                         help="average the predictions over views of each image (default: none)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -33,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--data-dir and --limit go with --data; without it the run's own data are used")
     finished = Run.at(options.run_folder, finished=True)
     with Progress() as progress:
-        if not (options.artifact or options.data or options.split):
+        if not (options.artifact or options.data or options.split) and options.tta == "none":
             report = report_run(finished, progress=progress.reading)
             show_evaluation(report.evaluation, report.files)
             return 0
@@ -44,10 +48,11 @@ def run(options: argparse.Namespace) -> int:
             data = Source(options.data, data_dir=data_dir, limit=options.limit)
         else:
             data = load_run_data(finished, progress.reading)
-        evaluation = evaluate(predictor, data, split=options.split, progress=progress.reading)
+        evaluation = evaluate(predictor, data, split=options.split, views=options.tta, progress=progress.reading)
     # One folder for each question asked, so that none overwrites another's answer.
     asked_of = data.short_name if isinstance(data, Source) else ""
-    parts = [options.artifact.name if options.artifact else "", asked_of, options.split]
+    tta = options.tta if options.tta != "none" else ""
+    parts = [options.artifact.name if options.artifact else "", asked_of, options.split, tta]
     folder = finished.path / "evaluation" / "-".join(part for part in parts if part)
     show_evaluation(evaluation, evaluation.write(folder))
     return 0

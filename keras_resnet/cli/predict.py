@@ -10,6 +10,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", metavar="MODEL", type=Path, help="run folder, .keras, SavedModel or .tflite")
     command.add_argument("images", metavar="IMAGE", type=Path, nargs="+", help="image files of any size")
     command.add_argument("--top", type=int, default=3, help="classes to show for each image (default: 3)")
+    command.add_argument("--tta", choices=("none", "flip", "ten-crop"), default="none",
+                         help="average over views of each image (default: none)")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -19,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.top < 1:
         raise UsageError(f"--top must be at least 1; received {options.top}")
-    found = predict(options.model, options.images)
+    found = predict(options.model, options.images, views=options.tta)
     rows = [
         (str(path), *(f"{name} {share:.1%}" for name, share in found.top(row, options.top)))
         for row, path in enumerate(options.images)

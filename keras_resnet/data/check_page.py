@@ -32,8 +32,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; } h3 { 
 .fine { border-left-color: #2e7d32; }
 .finding p { margin: .2rem 0 .6rem; } .code { color: #666; font: .85rem monospace; }
 .pictures { display: flex; flex-wrap: wrap; gap: .5rem; }
-.group { display: flex; flex-wrap: wrap; gap: .3rem; border: 1px solid #e4e4e4; padding: .3rem; }
-figure { margin: 0; width: 7.2rem; font-size: .75rem; line-height: 1.25; overflow-wrap: anywhere; }
+.group { display: flex; flex-wrap: wrap; border: 1px solid #e4e4e4; padding: .15rem; }
+figure { margin: .15rem; width: 7.2rem; font-size: .75rem; line-height: 1.25; overflow-wrap: anywhere; }
 figure img, .missing { display: block; margin: 0 0 .2rem; max-width: 96px; }
 .missing { width: 96px; height: 64px; background: #eee; color: #666; text-align: center; line-height: 64px; }
 table { border-collapse: collapse; } td, th { padding: .1rem .8rem .1rem 0; text-align: left; font-weight: normal; }

@@ -28,7 +28,7 @@ MOST_PIXELS = 1 << 27
 MOST_BYTES = 1 << 29
 """Of an image file, checked before it is read."""
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 # Nothing else: Pillow would hand an .eps to Ghostscript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF")
 JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind it, as phones write

@@ -19,6 +19,8 @@ BLOCKING = frozenset({*REASONS, "one-class", "cannot-split"})
 FEW = 10
 IMBALANCED, UNEVEN = 10, 3
 MOST_DOUBTED = 100
+TRUSTED = 0.95
+"""A model that agrees with fewer of the labels is often wrong where it contradicts one."""
 
 ODDITIES = {
     "dark-16-bit": (
@@ -219,7 +221,8 @@ def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -
         advice += f" The first {MOST_DOUBTED} of {len(doubts.positions):,} are listed."
     seen = zip(positions[doubts.positions], doubts.suggested, doubts.probability, strict=True)
     subjects = [(int(p), f"looks like {class_names[label]} ({sure:.0%})") for p, label, sure in seen]
-    return Finding("suspicious-label", "warning", "labels that may be wrong", advice, _singles(subjects[:MOST_DOUBTED]))
+    severity = "warning" if doubts.accuracy >= TRUSTED else "note"
+    return Finding("suspicious-label", severity, "labels that may be wrong", advice, _singles(subjects[:MOST_DOUBTED]))
 
 
 def printable(text: str) -> str:
@@ -230,14 +233,8 @@ def printable(text: str) -> str:
 def as_json(finding: Finding, describe: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     """A finding for a JSON file; `describe` says what an image is called, by position."""
     groups = [[{**describe[s.position], "remark": printable(s.remark)} for s in group] for group in finding.groups]
-    return {
-        "code": finding.code,
-        "severity": finding.severity,
-        "title": finding.title,
-        "advice": finding.advice,
-        "images": finding.images,
-        "groups": groups,
-    }
+    texts = {name: printable(getattr(finding, name)) for name in ("code", "severity", "title", "advice")}
+    return {**texts, "images": finding.images, "groups": groups}
 
 
 def _singles(subjects: Iterable[tuple[int, str]]) -> tuple[tuple[Subject, ...], ...]:

@@ -178,6 +178,7 @@ class ImageData:
         notes: What a user should know of how the data was read.
         source: From where it can be read again; None for arrays.
         skipped: Images left out because they cannot be read.
+        unused: The names of images that the source has and no split.
         content: SHA-256 like `fingerprint`, but over names, contents and labels only: a saved split is
             checked by it.
     """
@@ -190,6 +191,7 @@ class ImageData:
     notes: tuple[str, ...] = ()
     source: DataSource | None = None
     skipped: tuple[Skipped, ...] = ()
+    unused: tuple[str, ...] = ()
     content: str = ""
 
     @property
@@ -229,6 +231,39 @@ class ImageData:
         order = np.array([list(class_names).index(name) for name in self.class_names])
         moved = {name: replace(split, labels=order[split.labels]) for name, split in self.splits.items()}
         return replace(self, class_names=tuple(class_names), splits=moved)
+
+
+def at_size(store: ImageStore, size: tuple[int, int]) -> ImageStore:
+    """The same images at another size: files are decoded to it, arrays enlarged or shrunk.
+
+    Args:
+        store: The images.
+        size: Height and width.
+    """
+    if store.shape[:2] == tuple(size):
+        return store
+    if isinstance(store, EncodedImages):
+        fit = store.fit
+        return store.refitted(replace(fit, size=size, crop_fraction=None if fit.crop_fraction is None else 1.0))
+    return ResizedImages(store, size)
+
+
+@dataclass(frozen=True)
+class ResizedImages:
+    """Images of another store, brought to a size whenever they are read."""
+
+    store: ImageStore
+    size: tuple[int, int]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (*self.size, self.store.shape[2])
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        return resize_array(self.store.read(indices), self.size)
 
 
 def as_uint8_images(images: np.ndarray, size: tuple[int, int] | None = None) -> ArrayImages:

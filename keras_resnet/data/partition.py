@@ -70,8 +70,8 @@ class ByTime:
         """As scikit-learn's `TimeSeriesSplit`: tests in a row, each known by all that is before it."""
         order = self._ordered(positions)
         block = len(order) / (count + 1)
-        # Half a block is cut off first, so that two moments are left before the first test: to train and to validate.
-        cuts = cut_in_time(self.times[order], [block / 2, *(block * (index + 1) for index in range(count))])
+        # The cut at 0 is not used: it keeps two moments before the first test, one to train and one to validate.
+        cuts = cut_in_time(self.times[order], [0.0, *(block * (index + 1) for index in range(count))])
         start, end = [*cuts[1:], len(order)][number - 1 : number + 1]
         return np.sort(order[:start]), np.sort(order[start:end])
 

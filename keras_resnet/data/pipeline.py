@@ -73,6 +73,7 @@ def training_batches(
     distinct = _distinct(min(batch_size, count * policy.repeats), policy.repeats, worker)
     size = distinct * policy.repeats // worker[1]
     labels = tf.constant(split.labels)
+    shown_again = policy.repeats > 1 or sampling == "balanced"
     if sampling not in SAMPLINGS:
         raise UsageError(f"sampling must be one of {listed(SAMPLINGS)}; received {sampling!r}")
 
@@ -89,10 +90,9 @@ def training_batches(
     def batch(epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, ...]:
         # One showing of every image, then the next of every one, so that neighbours, which mix, differ.
         share = slice(worker[0] * size, (worker[0] + 1) * size)
-        order, copies = (
-            tf.reshape(places, (-1,))[share] for places in tf.meshgrid(order, tf.range(policy.repeats, dtype=tf.int64))
-        )
-        random = SampleRandom(seed, epoch, order, step, copies if policy.repeats > 1 else None)
+        order = tf.tile(order, (policy.repeats,))[share]
+        copies = step * distinct * policy.repeats + tf.range(share.start, share.stop, dtype=tf.int64)
+        random = SampleRandom(seed, epoch, order, step, copies if shown_again else None)
         images = _read(split, order, size) if policy.crop is None else _cut(split, order, size, policy.crop, random)
         own = tf.gather(labels, order)
         augmented, mixed = policy(images, tf.one_hot(own, num_classes), random)

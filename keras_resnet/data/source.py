@@ -18,7 +18,7 @@ from keras_resnet.data.decode import Fit, check_background
 from keras_resnet.data.folder import list_folder
 from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, Progress, Skipped, Split, as_uint8_images
 from keras_resnet.data.listing import Blob, Listing
-from keras_resnet.data.split_file import content_fingerprint, read_split
+from keras_resnet.data.split_file import content_fingerprint, read_split, write_split
 from keras_resnet.data.split_plan import SplitPlan
 from keras_resnet.data.splits import divide
 from keras_resnet.data.table import list_table
@@ -101,7 +101,7 @@ class Source:
         # Absolute, so that a run's config still means the same from another working folder.
         for field in ("data_dir", "split_file"):
             if getattr(self, field) is not None:
-                object.__setattr__(self, field, os.path.abspath(Path(getattr(self, field)).expanduser()))
+                object.__setattr__(self, field, _absolute(getattr(self, field)))
 
     @property
     def plan(self) -> SplitPlan:
@@ -163,7 +163,30 @@ def load_data(
     if source.split_file and not source.limit and not read.skipped:
         read_split(Path(source.split_file)).check(data.content)
     notes = listing.notes + (_remark(read.skipped, len(wanted)) if read.skipped else ())
-    return replace(data, source=source, notes=notes, skipped=read.skipped)
+    rest = np.setdiff1d(np.arange(len(listing)), wanted)
+    unused = tuple(listing.names[position] for position in rest)
+    return replace(data, source=source, notes=notes, skipped=read.skipped, unused=unused)
+
+
+def save_split(data: ImageData, path: str | os.PathLike[str]) -> None:
+    """Save which image is in which split, to be used again by `Source(…, split_file=path)`.
+
+    Args:
+        data: The data set.
+        path: The file, `.json`.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    source = data.source if isinstance(data.source, Source) else None
+    write_split(
+        path,
+        names=[*data.names, *(one.name for one in data.skipped), *data.unused],
+        splits={name: split.indices for name, split in data.splits.items()},
+        fingerprint=data.content,
+        method=str(source.plan) if source else "by class",
+        seed=source.seed if source else 0,
+    )
 
 
 def list_source(source: Source | str) -> Listing:
@@ -259,12 +282,17 @@ def from_dataset(
 def _named(name: str) -> str:
     """The full name of a source: a path that exists says of what kind it is, and paths are absolute."""
     kind, _, location = name.partition(":")
-    if kind not in KINDS and os.path.exists(Path(name).expanduser()):
+    if kind not in KINDS and os.path.exists(os.path.expanduser(name)):
         suffix = Path(name).suffix.lower()
         kind, location = {".csv": "csv", ".jsonl": "jsonl"}.get(suffix, "folder"), name
     if kind in PATHS and location:
-        return f"{kind}:{os.path.abspath(Path(location).expanduser())}"
+        return f"{kind}:{_absolute(location)}"
     return name
+
+
+def _absolute(path: str) -> str:
+    # Unlike Path.expanduser it leaves ~ alone where it knows no such user.
+    return os.path.abspath(os.path.expanduser(path))
 
 
 def _listed(source: Source, *, fewest_classes: int, spool: bool) -> tuple[Listing, tuple[int, int, int]]:

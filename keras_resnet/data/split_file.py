@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.atomic import write_json
+from keras_resnet.data.split_plan import PARTS
 from keras_resnet.errors import DataError, listed
 
 FORMAT = 1
-PARTS = ("train", "validation", "test")
 UNUSED = "unused"
 
 
@@ -101,7 +101,7 @@ def write_split(
     parts = {part: sorted(names[position] for position in splits[part]) for part in PARTS}
     used = {name for part in parts.values() for name in part}
     write_json(
-        Path(path).expanduser(),
+        Path(os.path.expanduser(path)),
         {
             "format": FORMAT,
             "method": method,
@@ -118,7 +118,7 @@ def read_split(path: str | os.PathLike[str]) -> SavedSplit:
     Raises:
         DataError: It is missing, no such file, of another format, or has an image in it twice.
     """
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     value = _json(file)
     found = value.get("format") if isinstance(value, dict) else None
     if found != FORMAT:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from keras_resnet.errors import UsageError
 
+PARTS = ("train", "validation", "test")
 METHODS = ("class", "group", "time")
 
 

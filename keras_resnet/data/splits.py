@@ -9,12 +9,11 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from keras_resnet.data.partition import ByGroup, ByTime
-from keras_resnet.data.split_plan import SplitPlan
+from keras_resnet.data.split_plan import PARTS, SplitPlan
 from keras_resnet.errors import DataError, UsageError, listed
 
 VALIDATION_FRACTION = 0.1
 TEST_FRACTION = 0.2
-PARTS = ("train", "validation", "test")
 
 
 def divide(

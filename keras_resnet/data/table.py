@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import unicodedata
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from keras_resnet.data.folder import SPLIT_FOLDERS
 from keras_resnet.data.listing import Files, Listing
+from keras_resnet.data.split_plan import PARTS
 from keras_resnet.data.table_rows import COLUMNS, Faults, read_rows
 from keras_resnet.errors import DataError, listed
 
@@ -41,7 +43,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> List
         DataError: The table is missing, unreadable or empty, has one class only, or rows that cannot
             be used: the first five are named.
     """
-    file = Path(path).expanduser()
+    file = Path(os.path.expanduser(path))
     faults = Faults(file)
     rows, others = read_rows(file, faults)
     if not rows and not faults:
@@ -95,10 +97,17 @@ def _can_be_a_path(path: str) -> bool:
 
 
 def _check_labels(faults: Faults, lines: list[int], labels: list[str]) -> None:
-    bad = {label for label in set(labels) if not _can_be_a_label(label)}
+    written: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    for label in sorted(set(labels)):  # é is one character in most programs and e with an accent on old Macs
+        alike = written.setdefault(unicodedata.normalize("NFC", label), label)
+        if alike != label:
+            wrong[label] = f"the label {label!a} is written as {alike!a} is; give both one name"
+        elif not _can_be_a_label(label):
+            wrong[label] = f"the label {label!a} cannot be written in a line" if label else "the label is empty"
     for line, label in zip(lines, labels, strict=True):
-        if label in bad:
-            faults.add(line, f"the label {label!a} cannot be written in a line" if label else "the label is empty")
+        if label in wrong:
+            faults.add(line, wrong[label])
 
 
 def _can_be_a_label(label: str) -> bool:
@@ -125,7 +134,7 @@ def _given(faults: Faults, lines: list[int], cells: list[str]) -> dict[str, np.n
     for index in np.flatnonzero(splits == ""):
         if cells[index]:
             faults.add(lines[index], f"there is no split {cells[index]!r}; expected train, validation or test")
-    found = {split: np.flatnonzero(splits == split) for split in ("train", "validation", "test")}
+    found = {split: np.flatnonzero(splits == split) for split in PARTS}
     return {split: positions for split, positions in found.items() if len(positions)}
 
 

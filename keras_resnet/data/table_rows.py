@@ -63,11 +63,11 @@ def read_rows(file: Path, faults: Faults) -> tuple[list[Row], list[str]]:
 
 
 def _text(file: Path) -> str:
-    if not file.exists():
-        raise DataError(f"there is no table {file}")
-    if not file.is_file():
-        raise DataError(f"{file} is no file; expected a table, a line an image")
     try:
+        if not file.exists():
+            raise DataError(f"there is no table {file}")
+        if not file.is_file():
+            raise DataError(f"{file} is no file; expected a table, a line an image")
         content = file.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None

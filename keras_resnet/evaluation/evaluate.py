@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.atomic import write_json
-from keras_resnet.data.images import ImageData, Progress, Split
+from keras_resnet.data.images import ImageData, Progress, Split, at_size
 from keras_resnet.data.source import Source, load_data, merge
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation import plots
 from keras_resnet.evaluation.metrics import Metrics, classification_metrics
 from keras_resnet.inference.predictors import Predictor, open_predictor
+from keras_resnet.inference.views import check_views, view_logits, view_size
 from keras_resnet.runs.run import Run, is_run
 
 BATCH = 256
@@ -56,6 +57,7 @@ def evaluate(
     data: ImageData | Source | str | None = None,
     *,
     split: str | None = None,
+    views: str = "none",
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a model.
@@ -65,6 +67,8 @@ def evaluate(
         data: A data set, or the source of one. Default for a run: the data it was trained on.
         split: `train`, `validation`, `test` or `all`. Default: `test`, which of a source named here
             is all of it, unless the source itself separates a test split.
+        views: Test-time augmentation: `none`; `flip`: the mean prediction for the image and its
+            mirror image; `ten-crop`: for corners and centre, mirrored too, of an image 8/7 as large.
         progress: Called while images are read.
 
     Raises:
@@ -84,7 +88,8 @@ def evaluate(
     split = split or ("test" if len(images.test) else "all")
     chosen = merge(images) if split == "all" else _chosen(images, split)
     name = images.name if split == "all" else f"{images.name}, {split} split"
-    logits = split_logits(predictor, chosen)
+    name += "" if check_views(views) == "none" else f", {views} views"
+    logits = split_logits(predictor, chosen, views)
     metrics = classification_metrics(logits, chosen.labels, predictor.preprocessing.class_names)
     return Evaluation(metrics, logits, chosen.labels, predictor, name)
 
@@ -108,15 +113,22 @@ def load_run_data(run: Run, progress: Progress | None = None) -> ImageData:
     return data
 
 
-def split_logits(predictor: Predictor, split: Split) -> np.ndarray:
-    """The logits of all images of a split, float32 (n, number of classes)."""
+def split_logits(predictor: Predictor, split: Split, views: str = "none") -> np.ndarray:
+    """The logits of all images of a split, float32 (n, number of classes).
+
+    Args:
+        predictor: The model.
+        split: Its images are of the model's size.
+        views: As `evaluate`; of several, the logarithm of the mean probability.
+    """
     expected, found = predictor.preprocessing.input_shape, split.images.shape
     if expected != found:
         raise DataError(f"the model takes images of {expected}, the data are of {found} (height, width, channels)")
     starts = range(0, len(split), BATCH)
     if not starts:
         raise DataError("there are no images to evaluate on in this split")
-    return np.concatenate([predictor.logits(split.read(slice(start, start + BATCH))) for start in starts])
+    larger = replace(split, images=at_size(split.images, view_size(expected[:2], views)))
+    return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), views) for start in starts])
 
 
 def _fitting(source: Source | str, predictor: Predictor) -> Source:

@@ -15,6 +15,7 @@ from keras_resnet.data.decode import decode_image, resize_array
 from keras_resnet.data.images import as_uint8_images
 from keras_resnet.errors import DataError
 from keras_resnet.inference.predictors import Predictor, open_predictor
+from keras_resnet.inference.views import view_logits, view_size
 from keras_resnet.runs.run import Run
 
 Images = np.ndarray | Sequence[str | os.PathLike[str]]
@@ -43,13 +44,14 @@ class Predictions:
         return [(self.class_names[index], float(self.probabilities[row, index])) for index in order]
 
 
-def predict(model: Predictor | Run | str | os.PathLike[str], images: Images) -> Predictions:
+def predict(model: Predictor | Run | str | os.PathLike[str], images: Images, *, views: str = "none") -> Predictions:
     """Classify images.
 
     Args:
         model: A run, a model file, or a `Predictor`.
         images: Paths of image files of any size, or an array (n, height, width[, channels]) of
             pixels in 0–255.
+        views: Test-time augmentation: `none`, `flip` or `ten-crop`, as `evaluate` has it.
 
     Raises:
         DataError: An image cannot be read, or arrays have the wrong number of channels.
@@ -57,8 +59,14 @@ def predict(model: Predictor | Run | str | os.PathLike[str], images: Images) -> 
     """
     predictor = model if isinstance(model, Predictor) else open_predictor(model)
     preprocessing = predictor.preprocessing
-    size, channels = preprocessing.image_size, preprocessing.channels
-    fit: dict[str, Any] = {"resize": preprocessing.resize, "crop_fraction": preprocessing.crop_fraction}
+    size, channels, crop = (
+        view_size(preprocessing.image_size, views),
+        preprocessing.channels,
+        preprocessing.crop_fraction,
+    )
+    if size != preprocessing.image_size and crop is not None:
+        crop = 1.0  # the views are the crops
+    fit: dict[str, Any] = {"resize": preprocessing.resize, "crop_fraction": crop}
     if isinstance(images, np.ndarray):
         pixels = resize_array(as_uint8_images(images).array, size, **fit)
         if pixels.shape[-1] != channels:
@@ -68,5 +76,5 @@ def predict(model: Predictor | Run | str | os.PathLike[str], images: Images) -> 
             raise DataError("no images were given")
         background = preprocessing.background
         pixels = np.stack([decode_image(Path(path), size, channels, background=background, **fit) for path in images])
-    probabilities = softmax(predictor.logits(pixels), axis=1)
+    probabilities = softmax(view_logits(predictor, pixels, views), axis=1)
     return Predictions(preprocessing.class_names, probabilities)

@@ -3,7 +3,9 @@
 run.json              format, status (unfinished | finished), when
 config.json           the resolved recipe and data source
 environment.json      versions and machine
-data.json, split.csv  fingerprint, classes, which image is in which split
+data.json             fingerprint, classes
+split.csv, split.json which image is in which split, for people and for --split-file
+skipped.csv           images that could not be read and were left out, if any
 preprocessing.json    how pixels become input
 metrics.csv           one row an epoch
 checkpoints/          last.safetensors (to go on from), best.safetensors (best validation accuracy)
@@ -30,6 +32,7 @@ import numpy as np
 from keras_resnet._version import __version__
 from keras_resnet.atomic import storage_errors, write_json, write_text
 from keras_resnet.data.images import ImageData
+from keras_resnet.data.source import save_split
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
 
@@ -169,6 +172,9 @@ class Run:
             },
         )
         write_text(self.path / "split.csv", _split_table(data))
+        save_split(data, self.path / "split.json")
+        if data.skipped:
+            write_text(self.path / "skipped.csv", _skipped_table(data))
         write_text(self.path / "preprocessing.json", preprocessing.to_json())
 
     def record_metrics(self, rows: list[Row]) -> None:
@@ -287,6 +293,14 @@ def _split_table(data: ImageData) -> str:
         for index, label in zip(split.indices, split.labels, strict=True)
     ]
     writer.writerows([_cell(image), _cell(label), name] for image, label, name in sorted(rows))
+    return table.getvalue()
+
+
+def _skipped_table(data: ImageData) -> str:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["image", "reason", "detail"])
+    writer.writerows([_cell(one.name), one.code, _cell(one.detail)] for one in data.skipped)
     return table.getvalue()
 
 

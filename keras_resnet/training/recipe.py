@@ -34,9 +34,8 @@ class Recipe:
         dropout: Before the classifier, in [0, 1).
         augment: Where images are cut and whether mirrored: `none`, `flip`, `shift`, `crop-flip`,
             `resized-crop`, `resized-crop-flip`.
-        automatic, magnitude, jitter, hue, greyscale, erasing, cutout, mixup, cutmix, repeats: See
-            `keras_resnet.policy`.
-        crop_scale: Least share of an image's area that `resized-crop` takes, in (0, 1].
+        automatic, magnitude, jitter, hue, greyscale, erasing, cutout, mixup, cutmix, repeats, crop_scale:
+            See `keras_resnet.policy`.
         sampling: `uniform`, or `balanced` to show every class as often.
         class_weights: `none`, `balanced` (Scikit-learn's) or `effective` (Cui et al., 2019): what
             images of rare classes count more in the loss.
@@ -107,7 +106,7 @@ class Recipe:
             mixup=self.mixup,
             cutmix=self.cutmix,
             repeats=self.repeats,
-            crop_scale=(self.crop_scale, 1.0),
+            crop_scale=self.crop_scale,
         )
 
     def but(self, **changes: Any) -> Recipe:

@@ -65,7 +65,7 @@ def test_each_part_of_a_policy_changes_something(name: str) -> None:
 
 def test_only_resized_crops_cut_before_the_steps() -> None:
     assert [name for name in CROPS if policy(name).crop] == ["resized-crop", "resized-crop-flip"]
-    assert policy("resized-crop", crop_scale=(0.3, 1.0)).crop.scale == (0.3, 1.0)
+    assert policy("resized-crop", crop_scale=0.3).crop.scale == (0.3, 1.0)
 
 
 @pytest.mark.parametrize(

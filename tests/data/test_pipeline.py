@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,9 +13,10 @@ from keras_resnet.data.pipeline import (
     steps_per_epoch,
     training_batches,
 )
-
+from keras_resnet.errors import UsageError
 
 none, crop_flip = policy("none"), policy("crop-flip")
+EVERYTHING = policy("crop-flip", automatic="randaugment", erasing=0.5, mixup=0.2, cutmix=1.0)
 
 
 @pytest.fixture
@@ -62,6 +65,120 @@ def test_the_batches_from_an_epoch_on_do_not_depend_on_the_epochs_before(split: 
     for (images, labels), (again, labels_again) in zip(whole[6:], later, strict=True):
         np.testing.assert_array_equal(images, again)
         np.testing.assert_array_equal(labels, labels_again)
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(0, 1), (1, 0), (2, 2)])
+def test_the_batches_from_any_one_on_do_not_depend_on_those_before(split: Split, epoch: int, step: int) -> None:
+    whole = list(training_batches(split, 4, 16, EVERYTHING, seed=5, epochs=4))
+
+    later = list(training_batches(split, 4, 16, EVERYTHING, seed=5, first_epoch=epoch, first_step=step, epochs=4))
+
+    assert len(later) == 12 - 3 * epoch - step
+    for (images, labels), (again, labels_again) in zip(whole[3 * epoch + step :], later, strict=True):
+        np.testing.assert_array_equal(images, again)
+        np.testing.assert_array_equal(labels, labels_again)
+
+
+def test_batches_that_are_skipped_are_not_read(split: Split) -> None:
+    asked: list[int] = []
+
+    class Counting(ArrayImages):
+        def read(self, indices: np.ndarray) -> np.ndarray:
+            asked.extend(indices.tolist())
+            return super().read(indices)
+
+    counted = Split(Counting(split.images.array), split.indices, split.labels)
+    seen = flat(training_batches(counted, 4, 16, none, seed=5, first_step=2))
+
+    assert sorted(asked) == sorted(seen)
+    assert len(seen) == 16
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_workers_share_every_batch_out_between_them(split: Split, workers: int) -> None:
+    whole = list(training_batches(split, 4, 16, EVERYTHING, seed=3, epochs=2))
+
+    shares = [
+        list(training_batches(split, 4, 16, EVERYTHING, seed=3, epochs=2, worker=(n, workers))) for n in range(workers)
+    ]
+
+    for number, (images, labels) in enumerate(whole):
+        np.testing.assert_array_equal(np.concatenate([share[number][0] for share in shares]), images)
+        np.testing.assert_array_equal(np.concatenate([share[number][1] for share in shares]), labels)
+
+
+def test_the_same_seed_gives_the_same_batches_however_many_threads_map_them(split: Split) -> None:
+    batches = training_batches(split, 4, 16, EVERYTHING, seed=3, epochs=3)
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+
+    for (images, labels), (again, labels_again) in zip(batches, batches.with_options(options), strict=True):
+        np.testing.assert_array_equal(images, again)
+        np.testing.assert_array_equal(labels, labels_again)
+
+
+def test_repeats_show_fewer_images_several_times_each_augmented_anew(split: Split) -> None:
+    ramp = (
+        np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1) + 4 * np.arange(100, dtype=np.uint8)[:, None, None, None] % 64
+    )
+    ramped = Split(ArrayImages(ramp), split.indices, split.labels)
+    shown = policy("shift", repeats=4)
+
+    batches = list(training_batches(ramped, 4, 16, shown, seed=1))
+
+    assert len(batches) == 3, "as many as without"
+    for images, labels in batches:
+        np.testing.assert_array_equal(labels[:4], labels[4:8])
+        assert len({image.tobytes() for image in images.numpy()}) > 8, "of 4 images"
+    first = flat(training_batches(split, 4, 16, policy("none", repeats=4), seed=1))[:16]
+    assert first[:4] * 4 == first
+    assert len(set(first)) == 4
+
+
+def test_balanced_sampling_shows_every_class_as_often_and_a_repeated_image_augmented_anew() -> None:
+    labels = np.array([0] * 90 + [1] * 6)
+    ramp = np.broadcast_to(np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1), (96, 8, 8, 1))
+    images = Split(ArrayImages(ramp + labels.astype(np.uint8)[:, None, None, None] * 100), np.arange(96), labels)
+
+    seen = list(training_batches(images, 2, 32, policy("shift"), seed=1, sampling="balanced"))
+
+    shown = np.concatenate([label.numpy() for _, label in seen])
+    assert shown.sum(axis=0).tolist() == [48, 48]
+    rare = {image.tobytes() for batch, label in seen for image in batch.numpy()[label.numpy()[:, 1] == 1]}
+    assert len(rare) > 6, "six images, eight times each: nine shifts are possible"
+
+
+def test_class_weights_follow_the_mixed_labels(split: Split) -> None:
+    weights = np.array([1, 2, 3, 4], np.float32)
+
+    for _, labels, counted in training_batches(split, 4, 16, policy("none", mixup=0.4), seed=1, class_weights=weights):
+        np.testing.assert_allclose(counted, labels.numpy() @ weights, rtol=1e-6)
+        assert len(set(counted.numpy().tolist())) > 4
+
+
+def test_arrays_are_cut_and_enlarged_inside_the_pipeline() -> None:
+    ramp = np.broadcast_to(np.arange(32, dtype=np.uint8)[None, None, :, None] * 8, (64, 32, 32, 1))
+    images = Split(ArrayImages(ramp), np.arange(64), np.zeros(64, np.int64))
+
+    found = next(iter(training_batches(images, 2, 64, policy("resized-crop", crop_scale=0.2), seed=1)))[0].numpy()
+
+    spans = found[:, 16, -1, 0].astype(int) - found[:, 16, 0, 0]
+    assert (spans > 0).all(), "not mirrored"
+    assert spans.min() < 130
+    assert spans.max() > 200
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"worker": (2, 2)}, "worker must be"),
+        ({"worker": (0, 3)}, "a multiple of 3 workers"),
+        ({"sampling": "random"}, "sampling must be one of"),
+    ],
+)
+def test_what_cannot_be_is_refused(split: Split, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        training_batches(split, 4, 16, none, seed=1, **options)
 
 
 def test_a_split_smaller_than_a_batch_makes_one_batch(split: Split) -> None:

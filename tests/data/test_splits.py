@@ -2,7 +2,7 @@ import time
 
 import numpy as np
 import pytest
-from sklearn.model_selection import StratifiedGroupKFold, TimeSeriesSplit
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, TimeSeriesSplit
 
 from keras_resnet.data.partition import share_groups
 from keras_resnet.data.split_plan import SplitPlan, parse_fold
@@ -142,6 +142,14 @@ def test_each_image_is_in_the_test_of_one_fold() -> None:
         assert np.bincount(LABELS[fold["validation"]]).tolist() == [10, 5, 1]
 
 
+def test_folds_are_those_of_scikit_learn() -> None:
+    theirs = StratifiedKFold(5, shuffle=True, random_state=3).split(LABELS, LABELS)
+
+    for number, (_, test) in enumerate(theirs, 1):
+        ours = divide(LABELS, NAMES, {}, seed=3, plan=SplitPlan(fold=(number, 5)))["test"]
+        assert ours.tolist() == test.tolist()
+
+
 def test_the_seed_decides_the_folds() -> None:
     first, again, other = (
         divide(LABELS, NAMES, {}, seed=seed, plan=SplitPlan(fold=(1, 4)))["test"].tolist() for seed in (1, 1, 2)
@@ -177,6 +185,7 @@ def test_no_group_is_on_two_sides_and_the_classes_keep_their_proportions() -> No
 
     assert together(found) == list(range(6000))
     assert crossing(found, groups) == 0
+    assert all(part.tolist() == sorted(part) for part in found.values())
     for part, share in (("train", 0.7), ("validation", 0.1), ("test", 0.2)):
         assert np.bincount(labels[found[part]]) / np.bincount(labels) == pytest.approx(np.full(4, share), abs=0.03)
 
@@ -219,6 +228,8 @@ def test_three_groups_are_enough_whatever_their_sizes(seed: int) -> None:
     found = divide(labels, ("a", "b"), {}, seed=seed, plan=SplitPlan("group"), groups=groups)
 
     assert [len(part) for part in found.values()] == [40, 6, 30]
+    thirds = divide(labels[:60], ("a", "b"), {}, seed=seed, plan=SplitPlan("group"), groups=np.repeat([1, 2, 3], 20))
+    assert [len(part) for part in thirds.values()] == [20, 20, 20]
 
 
 def test_a_class_of_one_group_trains() -> None:
@@ -235,6 +246,17 @@ def test_a_class_of_one_group_trains() -> None:
 
 def _group_test(labels: np.ndarray, groups: np.ndarray, number: int) -> list[int]:
     return np.flatnonzero(share_groups(labels, groups, [1 / 3] * 3, 0) == number - 1).tolist()
+
+
+def test_a_class_of_one_group_trains_even_if_the_group_is_wanted_elsewhere() -> None:
+    # The second group holds all of c, and x, of which there is no other image for validation and test but the third's.
+    contents = ["xyyzz", "xc", "x", "w", "w", "w"]
+    labels = np.array(["cwxyz".index(name) for name in "".join(contents)])
+    groups = np.repeat(np.arange(6), list(map(len, contents)))
+
+    found = divide(labels, tuple("cwxyz"), {}, seed=0, plan=SplitPlan("group"), groups=groups)
+
+    assert {5, 6} <= set(found["train"].tolist())
 
 
 def test_groups_that_cannot_be_shared_out_are_refused() -> None:
@@ -344,6 +366,8 @@ def test_given_parts_that_the_plan_would_not_have_made_are_refused() -> None:
     with pytest.raises(DataError, match="1 groups are in the training part"):
         divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("group"), groups=np.arange(200) // 10)
     divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=ascending)
+    with pytest.raises(DataError, match="1 images outside"):
+        divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=np.maximum(ascending, 165))
     with pytest.raises(DataError, match="35 images outside the training part .* no later than its last"):
         divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=-ascending)
     with pytest.raises(UsageError, match="already separated into 'train', 'test', and folds would mix"):

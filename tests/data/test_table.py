@@ -178,6 +178,7 @@ def test_names_that_are_no_unicode_come_through_json(tmp_path: Path) -> None:
             "path,label,time\na,x,31.05.2024\nb,y,nan\n",
             "line 2: the time '31.05.2024' is no moment.*line 3: the time 'nan'",
         ),
+        ("path,label\na,é\nb,e\u0301\n", r"line 2: the label '\\xe9' is written as 'e\\u0301' is; give both one name"),
         ("path,label\na,x\nb,x\n", "one class only, 'x'"),
     ],
 )
@@ -240,6 +241,8 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
     for path, message in (
         (tmp_path / "nowhere.csv", "there is no table .*nowhere.csv"),
+        (tmp_path / ("long" * 1000 + ".csv"), "cannot read .*: File name too long"),
+        ("~no-such-user/images.csv", "there is no table ~no-such-user/images.csv"),
         (tmp_path / "folder.csv", "folder.csv is no file"),
         (written(tmp_path, "", "images.xlsx"), "is no table by its name; expected .csv, .tsv, .jsonl, .ndjson"),
     ):

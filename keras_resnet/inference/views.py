@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import log_softmax, logsumexp
 
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.inference.predictors import Predictor
 
 VIEWS = ("none", "flip", "ten-crop")
+CROP_SHARE = 0.875  # of a side, as 224 of 256
 
 
 def check_views(views: str) -> str:
@@ -38,3 +41,25 @@ def views_of(images: np.ndarray, views: str, size: tuple[int, int]) -> list[np.n
         corners = [(0, 0), (0, right), (below, 0), (below, right), (round(below / 2), round(right / 2))]
         crops = [images[:, top : top + size[0], left : left + size[1]] for top, left in corners]
     return crops + [crop[:, :, ::-1] for crop in crops] * (views != "none")
+
+
+def view_size(size: tuple[int, int], views: str) -> tuple[int, int]:
+    """Height and width that images must have for the views of a network that takes `size`."""
+    if check_views(views) != "ten-crop":
+        return size
+    return round(size[0] / CROP_SHARE), round(size[1] / CROP_SHARE)
+
+
+def view_logits(predictor: Predictor, images: np.ndarray, views: str) -> np.ndarray:
+    """A model's logits, of several views the logarithm of the mean probability: float32 (batch, classes).
+
+    Args:
+        predictor: The model.
+        images: uint8 (batch, *view_size, channels).
+        views: See `views_of`.
+    """
+    seen = views_of(images, views, predictor.preprocessing.image_size)
+    if len(seen) == 1:
+        return predictor.logits(images)
+    logs = np.stack([log_softmax(predictor.logits(np.ascontiguousarray(view)), axis=1) for view in seen])
+    return (logsumexp(logs, axis=0) - np.log(len(seen))).astype(np.float32)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from keras_resnet.augment.views import views_of
+from keras_resnet.inference.views import views_of
 from keras_resnet.errors import UsageError
 
 IMAGES = np.arange(2 * 6 * 7 * 1).reshape(2, 6, 7, 1)

@@ -1,0 +1,88 @@
+"""A picture of the images a network will really be trained on: people find a pipeline's errors by looking."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.atomic import write_with
+from keras_resnet.augment.policies import Policy
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.pipeline import training_batches
+from keras_resnet.errors import DataError, MissingExtraError, UsageError
+
+MOST_IMAGES = 256
+
+
+def show_batch(
+    data: ImageData, policy: Policy, path: str | os.PathLike[str], *, count: int = 32, seed: int = 0, epoch: int = 0
+) -> Path:
+    """Draw a training batch as the network gets it: augmented, mixed, with its labels.
+
+    Args:
+        data: Its training images are shown.
+        policy: The augmentation; `keras_resnet.policy` makes one, `Recipe.policy` is a recipe's.
+        path: The PNG file to write.
+        count: How many images, 1–256; a batch of fewer training images shows those.
+        seed: Of the training.
+        epoch: The first batch of which epoch.
+
+    Returns:
+        The path.
+
+    Raises:
+        DataError: There are no training images.
+        MissingExtraError: matplotlib is not installed.
+        UsageError: `count` is out of range.
+    """
+    if not 1 <= count <= MOST_IMAGES:
+        raise UsageError(f"count must lie in 1–{MOST_IMAGES}; received {count}")
+    if not len(data.train):
+        raise DataError(f"{data.name} has no training images to show")
+    classes = len(data.class_names)
+    whole = count // policy.repeats * policy.repeats or policy.repeats
+    batches = training_batches(data.train, classes, whole, policy, seed=seed, first_epoch=epoch, epochs=epoch + 1)
+    images, labels = next(batches.take(1).as_numpy_iterator())
+    titles = [label_text(label, data.class_names) for label in labels]
+    path = Path(path)
+    _draw(images, titles, f"{data.name}: {len(images)} training images as the network gets them", path)
+    return path
+
+
+def label_text(label: np.ndarray, class_names: tuple[str, ...]) -> str:
+    """A label in words; the shares of a mixed one, the largest first, as `cat 70 % + dog 30 %`.
+
+    Args:
+        label: float32 (classes,).
+        class_names: Of the classes.
+    """
+    order = [int(index) for index in np.argsort(-label, kind="stable") if label[index] >= 0.005]
+    if len(order) == 1:
+        return _short(class_names[order[0]])
+    return "\n+ ".join(f"{_short(class_names[index], 12)} {label[index]:.0%}" for index in order)
+
+
+def _draw(images: np.ndarray, titles: list[str], heading: str, path: Path) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise MissingExtraError("drawing pictures", "plots") from None
+    columns = min(8, len(images))
+    rows = math.ceil(len(images) / columns)
+    lines = max(title.count("\n") + 1 for title in titles)
+    figure = Figure(figsize=(1.5 * columns, (1.5 + 0.16 * lines) * rows + 0.5), dpi=110, layout="constrained")
+    figure.suptitle(heading.replace("$", r"\$"), fontsize=11)
+    for axes, image, title in zip(figure.subplots(rows, columns, squeeze=False).flat, images, titles, strict=False):
+        axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
+        axes.set_title(title, fontsize=8)
+    for axes in figure.axes:
+        axes.axis("off")
+    write_with(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))
+
+
+def _short(name: str, most: int = 20) -> str:
+    # "$" would begin a formula
+    return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", r"\$")

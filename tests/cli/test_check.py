@@ -1,0 +1,91 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from keras_resnet.cli import main
+from tests.data.test_check import pile
+
+
+def test_a_good_folder_gives_zero_and_both_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root, out = pile(tmp_path / "pile"), tmp_path / "out"
+    (root / "cat" / "notes.txt").write_text("no image")
+
+    assert main(["check", str(root), "--out", str(out)]) == 0
+
+    shown = capsys.readouterr().out
+    assert "note: 1 files that are no images by their extension were passed over" in shown
+    assert "24 images of 2 classes, 24 readable: 0 errors, 0 warnings" in shown
+    assert f"wrote {out / 'check.html'}" in shown
+    written = json.loads((out / "check.json").read_text("utf-8"))
+    assert written["source"] == f"folder:{root}"
+    assert written["trainable"] is True
+    assert (out / "check.html").read_text("utf-8").startswith("<!doctype html>")
+
+
+def test_an_unreadable_image_gives_three_and_the_report_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, out = pile(tmp_path / "pile"), tmp_path / "out"
+    (root / "cat" / "caf\udce9\n.png").write_bytes(b"")
+
+    assert main(["check", str(root), "--out", str(out)]) == 3
+
+    assert "empty" in capsys.readouterr().out
+    (finding,) = [f for f in json.loads((out / "check.json").read_bytes())["findings"] if f["code"] == "empty"]
+    assert finding["groups"][0][0]["image"] == "cat/caf\\udce9\n.png"
+    assert (out / "check.html").exists()
+
+
+def test_the_default_folder_is_named_after_the_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    pile(tmp_path / "my pets")
+
+    main(["check", "folder:my pets"])
+
+    assert {path.name for path in (tmp_path / "saved_models" / "check-my-pets").iterdir()} == {
+        "check.json",
+        "check.html",
+    }
+
+
+def test_nothing_is_written_into_the_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = pile(tmp_path / "pile")
+    before = sorted(root.rglob("*"))
+    monkeypatch.chdir(root)
+
+    assert main(["check", "folder:."]) == 2
+
+    assert "give --out a folder elsewhere" in capsys.readouterr().err
+    assert sorted(root.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "message"),
+    [("folder:nowhere", 3, "there is no folder"), ("cats", 2, "a data source is digits")],
+)
+def test_a_source_that_is_none_gives_one_line(
+    source: str, code: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", source, "--out", str(tmp_path / "out")]) == code
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_folder_is_checked_without_tensorflow(tmp_path: Path) -> None:
+    root = pile(tmp_path / "pile")
+    program = (
+        "import sys; from keras_resnet.cli import main; "
+        f"code = main(['check', {str(root)!r}, '--out', {str(tmp_path / 'out')!r}]); "
+        "print(code, sorted({'tensorflow', 'keras'} & sys.modules.keys()))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "0 []"

@@ -1,0 +1,125 @@
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_resnet.data import cache, images, reading
+from keras_resnet.data.cache import DiskCache, pixel_cache
+from keras_resnet.data.decode import Fit
+from keras_resnet.data.images import EncodedImages, ImageData
+from keras_resnet.data.source import Source, load_data, merge
+from keras_resnet.errors import DataError, UsageError
+
+FIT = Fit((3, 4), 3)
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("KERAS_RESNET_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def numbered(*numbers: int) -> dict[str, np.ndarray]:
+    return {hashlib.sha256(bytes([n])).hexdigest(): np.full(FIT.shape, n, np.uint8) for n in numbers}
+
+
+def filled(folder: Path, pixels: dict[str, np.ndarray]) -> np.ndarray:
+    disk = DiskCache(folder, FIT)
+    for digest, image in pixels.items():
+        disk.add(digest, None if disk.holds(digest) else image)
+    return disk.finish(list(pixels))[np.arange(len(pixels))]
+
+
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the images that are decoded from now on."""
+    names: list[str] = []
+    for module in (reading, images):
+        original = module.decode
+
+        def counting(content: bytes, fit: Fit, *, name: str, original: object = original) -> np.ndarray:
+            names.append(name)
+            return original(content, fit, name=name)  # type: ignore[operator]
+
+        monkeypatch.setattr(module, "decode", counting)
+    return names
+
+
+def pixels_of(data: ImageData) -> np.ndarray:
+    return merge(data).read(slice(None))
+
+
+@pytest.mark.parametrize("where", ["memory", "disk", "none"])
+def test_the_pixels_are_the_same_wherever_they_are_kept(
+    image_folder: Path, kept: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source(f"folder:{image_folder}", image_size=10)
+    expected = load_data(source)
+
+    data = load_data(source, cache=where)
+    names = decoded(monkeypatch)
+
+    np.testing.assert_array_equal(pixels_of(data), pixels_of(expected))
+    assert data.fingerprint == expected.fingerprint
+    assert len(names) == (36 if where == "none" else 0)
+
+
+def test_what_is_on_disk_is_not_decoded_again(image_folder: Path, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source(f"folder:{image_folder}", image_size=10)
+    before = pixels_of(load_data(source, cache="disk"))
+    (image_folder / "red" / "00.png").write_bytes((image_folder / "blue" / "00.png").read_bytes())
+    names = decoded(monkeypatch)
+
+    after = load_data(source, cache="disk")
+
+    assert names == [], "the changed file has the content of one that is known"
+    assert (pixels_of(after) != before).any()
+    load_data(Source(f"folder:{image_folder}", image_size=11), cache="disk")
+    assert len(set(names)) in (35, 36), "another size is another decoding; of the two alike one may do for both"
+
+
+def test_new_images_are_added_and_the_old_ones_kept(tmp_path: Path) -> None:
+    filled(tmp_path, numbered(1, 2))
+
+    both = filled(tmp_path, numbered(2, 3, 1))
+
+    assert both[:, 0, 0, 0].tolist() == [2, 3, 1]
+    assert len(list(tmp_path.rglob("*.index"))) == 2
+    filled(tmp_path, numbered(1, 2, 3))
+    assert len(list(tmp_path.rglob("*.pixels"))) == 2, "nothing new, no new file"
+
+
+def test_a_file_that_was_cut_off_is_not_used(tmp_path: Path) -> None:
+    filled(tmp_path, numbered(1, 2))
+    file = next(tmp_path.rglob("*.pixels"))
+    file.write_bytes(file.read_bytes()[:-1])
+
+    assert not DiskCache(tmp_path, FIT).holds(next(iter(numbered(1))))
+    assert filled(tmp_path, numbered(1, 2))[:, 0, 0, 0].tolist() == [1, 2]
+
+
+def test_images_that_do_not_fit_are_refused_for_memory_and_decoded_when_wanted_for_auto(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cache, "memory_for_images", lambda: 100)
+
+    with pytest.raises(DataError, match="3 images of 3×4 need 0.0 GiB .* use --cache disk or none"):
+        pixel_cache("memory", 3, FIT)
+    assert pixel_cache("auto", 3, FIT).finish([]) is None
+    assert pixel_cache("auto", 2, FIT).finish([]) is not None
+    with pytest.raises(UsageError, match="cache must be one of .* received 'ram'"):
+        pixel_cache("ram", 1, FIT)
+
+
+def test_crops_come_from_the_files_even_if_pixels_are_kept(image_folder: Path) -> None:
+    data = load_data(Source(f"folder:{image_folder}", image_size=6))
+    store = data.train.images
+    assert isinstance(store, EncodedImages)
+    assert store.sizes.tolist() == [[10, 12]] * 36
+
+    whole = load_data(Source(f"folder:{image_folder}", image_size=10)).train.images.refitted(Fit((10, 12), 3))
+    parts = store.refitted(Fit((4, 5), 3)).read_boxes(np.array([3, 30]), np.array([[2, 1, 4, 5], [6, 7, 4, 5]]))
+
+    full = whole.read(np.array([3, 30]))
+    np.testing.assert_array_equal(parts[0], full[0, 2:6, 1:6])
+    np.testing.assert_array_equal(parts[1], full[1, 6:10, 7:12])

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_resnet.augment.policies import policy
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.mosaic import label_text, show_batch
+from keras_resnet.errors import UsageError
+
+
+def test_a_label_is_its_class_and_a_mixed_one_its_classes_with_their_shares() -> None:
+    names = ("cat", "dog", "cow")
+
+    assert label_text(np.array([0, 1, 0]), names) == "dog"
+    assert label_text(np.array([0.3, 0, 0.7]), names) == "cow 70%\n+ cat 30%"
+    assert label_text(np.array([0.999, 0.001, 0]), names) == "cat"
+    assert label_text(np.array([1.0, 0]), ("a$b" * 10, "x")) == r"a\$ba\$ba\$ba\$ba\$ba\$ba…"
+
+
+def test_the_picture_shows_the_augmented_batch(tiny_data: ImageData, tmp_path: Path) -> None:
+    plain = show_batch(tiny_data, policy("none"), tmp_path / "plain.png", count=12)
+    again = show_batch(tiny_data, policy("none"), tmp_path / "again.png", count=12)
+    mixed = show_batch(tiny_data, policy("shift", mixup=0.4), tmp_path / "deep" / "mixed.png", count=12)
+
+    assert plain.read_bytes() == again.read_bytes()
+    assert plain.read_bytes() != mixed.read_bytes()
+    with Image.open(mixed) as picture:
+        assert picture.width > 800
+        assert picture.height > 300
+
+
+def test_a_count_out_of_range_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="count must lie in 1–256; received 0"):
+        show_batch(tiny_data, policy("none"), tmp_path / "x.png", count=0)
