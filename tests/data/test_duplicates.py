@@ -103,6 +103,16 @@ def test_pictures_that_share_much_are_still_two() -> None:
     assert near_groups(np.concatenate([SCENES, thumbnail(blended)[None]])) == []
 
 
+def test_pictures_that_share_much_are_two_even_where_all_others_share_nothing() -> None:
+    noise = np.random.default_rng(0).integers(0, 80, (61, 16, 16, 3)).repeat(2, 1).repeat(2, 2)
+    noise += np.indices((32, 32)).sum(0)[None, ..., None] * 2  # so that colours are alike in all of them
+    copied, mixed = noise[0] * 0.7 + noise[60] * 0.3, noise[1] * 0.57 + noise[60] * 0.43  # distances 0.07 and 0.20
+
+    found = near_groups(np.stack([*noise[:60], copied, mixed]).astype(np.uint8))
+
+    assert [group.tolist() for group in found] == [[0, 60]]
+
+
 def test_blocks_of_the_comparison_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     copies = np.stack([thumbnail(scene(seed), quality=60) for seed in (0, 59)])
     monkeypatch.setattr(duplicates, "BLOCK", 7 * 62)
