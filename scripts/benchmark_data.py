@@ -3,8 +3,8 @@
 python scripts/benchmark_data.py                        # 32×32: crop-flip, RandAugment, MixUp; JPEG to 224×224
 python scripts/benchmark_data.py --tasks jpeg --cores 1 --rounds 15 --photos FOLDER
 
-Contenders take turns, A B C A B C, in one process for each number of cores; each turn first empties
-what was prefetched and then times so many batches. What is compared are medians over the turns, as
+Contenders take turns, A B C A B C, in one process for each number of cores; each turn reads afresh, times
+some batches, and stops what it had begun to read ahead. What is compared are medians over the turns, as
 ratios of our images per second to theirs (above 1: ours is faster). Ours is the whole training
 pipeline, shuffling included; the others map over images that lie in memory in order:
 keras.layers and KerasCV on batches, `tf.image` image by image, and Pillow as torchvision uses it, in one
@@ -127,7 +127,7 @@ def small_contenders(task: str, pool: object, cores: int) -> dict[str, Turn]:
     ours = {"crop-flip": policy("crop-flip"), "randaugment": policy("none", automatic="randaugment"),
             "mixup": policy("none", mixup=0.2)}[task]  # fmt: skip
     split = Split(ArrayImages(images), np.arange(len(images)), labels)
-    found = {"ours": turns(training_batches(split, 10, BATCH, ours, seed=0, epochs=100_000), 8)}
+    found = {"ours": turns(training_batches(split, 10, BATCH, ours, seed=0, epochs=100_000))}
     batches = tf.data.Dataset.from_tensor_slices((images, np.eye(10, dtype=np.float32)[labels])).repeat().batch(BATCH)
 
     def mapped(layers: list[object], keys: bool = False) -> Turn:
@@ -137,7 +137,7 @@ def small_contenders(task: str, pool: object, cores: int) -> dict[str, Turn]:
                 value = layer(value, training=True)  # type: ignore[operator]
             return value
 
-        return turns(batches.map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2), 2)
+        return turns(batches.map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2))
 
     if task == "crop-flip":
 
@@ -146,7 +146,7 @@ def small_contenders(task: str, pool: object, cores: int) -> dict[str, Turn]:
             return tf.image.random_flip_left_right(x), y
 
         single = batches.unbatch().map(one, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH).prefetch(2)
-        found["tf.image, image by image"] = turns(single, 4)
+        found["tf.image, image by image"] = turns(single)
         eighth = {"fill_mode": "constant", "interpolation": "nearest"}
         for name, layers in (("keras.layers", keras.layers), ("KerasCV", keras_cv.layers)):
             found[name] = mapped([layers.RandomTranslation(0.125, 0.125, **eighth), layers.RandomFlip("horizontal")])
@@ -200,24 +200,26 @@ def jpeg_contenders(contents: list[bytes], pool: object, cores: int) -> dict[str
         return lambda: sum(1 for _ in threads.map(work, many))
 
     return {
-        "ours": turns(crops, 4),
+        "ours": turns(crops),
         "ours, whole image squeezed": alone(lambda content: decode(content, fit)),
         "libjpeg-turbo alone": alone(lambda content: Image.open(io.BytesIO(content)).load()),
-        "tf.image, image by image": turns(encoded.map(one, num_parallel_calls=parallel).batch(24).prefetch(2), 2),
-        "KerasCV": turns(resized.prefetch(2), 2),
+        "tf.image, image by image": turns(encoded.map(one, num_parallel_calls=parallel).batch(24).prefetch(2)),
+        "KerasCV": turns(resized.prefetch(2)),
         "Pillow": pooled(pool, "jpeg", many, cores),
     }
 
 
-def turns(batches: object, buffered: int, count: int = 8) -> Turn:
-    """Empty the buffer, then take some batches; only the latter are timed (see `measured`)."""
-    iterator: Iterator[object] = iter(batches)  # type: ignore[call-overload]
+def turns(batches: object, count: int = 8) -> Turn:
+    """Read afresh, time some batches after the first two, and stop what is read ahead."""
 
     def turn() -> int:
-        for _ in range(buffered + 2):
-            next(iterator)
+        iterator: Iterator[object] = iter(batches)  # type: ignore[call-overload]
+        next(iterator), next(iterator)
         turn.started = time.perf_counter()  # type: ignore[attr-defined]
-        return sum(_length(next(iterator)) for _ in range(count))
+        done = sum(_length(next(iterator)) for _ in range(count))
+        turn.ended = time.perf_counter()  # type: ignore[attr-defined]
+        del iterator  # or it would go on reading during the others' turns
+        return done
 
     return turn
 
@@ -240,7 +242,7 @@ def measured(contenders: dict[str, Turn], rounds: int) -> dict[str, list[float]]
         for name, turn in contenders.items():
             began = time.perf_counter()
             count = turn()
-            seconds = time.perf_counter() - getattr(turn, "started", began)
+            seconds = getattr(turn, "ended", time.perf_counter()) - getattr(turn, "started", began)
             if number:
                 rates[name].append(count / seconds)
         print(f"round {number} of {rounds}", file=sys.stderr)

@@ -47,12 +47,18 @@ def shear_y(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
 
 def translate_x(images: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
     """Move left by whole pixels, the fraction dropped: float32 (batch,)."""
-    return warp(images, ((1.0, 0.0, _towards_zero(pixels)), (0.0, 1.0, 0.0)))
+    width = images.shape[2]
+    columns = tf.cast(pixels, tf.int32)[:, None] + tf.range(width)  # the cast drops the fraction
+    inside = tf.cast((columns >= 0) & (columns < width), images.dtype)[:, None, :, None]
+    return tf.gather(images, tf.clip_by_value(columns, 0, width - 1), axis=2, batch_dims=1) * inside
 
 
 def translate_y(images: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
     """Move up by whole pixels, the fraction dropped: float32 (batch,)."""
-    return warp(images, ((1.0, 0.0, 0.0), (0.0, 1.0, _towards_zero(pixels))))
+    height = images.shape[1]
+    rows = tf.cast(pixels, tf.int32)[:, None] + tf.range(height)
+    inside = tf.cast((rows >= 0) & (rows < height), images.dtype)[:, :, None, None]
+    return tf.gather(images, tf.clip_by_value(rows, 0, height - 1), axis=1, batch_dims=1) * inside
 
 
 def rotate(images: tf.Tensor, degrees: tf.Tensor) -> tf.Tensor:
@@ -62,7 +68,3 @@ def rotate(images: tf.Tensor, degrees: tf.Tensor) -> tf.Tensor:
     cos, sin = tf.cos(angle), tf.sin(angle)
     x, y = width / 2, height / 2
     return warp(images, ((cos, sin, x - cos * x - sin * y), (-sin, cos, y + sin * x - cos * y)))
-
-
-def _towards_zero(amount: tf.Tensor) -> tf.Tensor:
-    return tf.cast(tf.cast(amount, tf.int32), tf.float32)

@@ -32,9 +32,9 @@ def grey(images: tf.Tensor) -> tf.Tensor:
         return images
     if images.dtype.is_floating:
         return tf.tensordot(images, tf.constant([0.299, 0.587, 0.114], images.dtype), 1)[..., None]
-    wide = tf.cast(images, tf.int32)
-    weighted = wide[..., 0] * 19595 + wide[..., 1] * 38470 + wide[..., 2] * 7471 + 0x8000
-    return tf.cast(tf.bitwise.right_shift(weighted, 16), images.dtype)[..., None]
+    # Pillow's whole numbers out of 65,536: the sums stay below 2^24, where float32 is exact.
+    weighted = tf.tensordot(tf.cast(images, tf.float32), tf.constant([[19595.0], [38470.0], [7471.0]]), 1)
+    return tf.cast((weighted + 32768.0) * (1 / 65536), images.dtype)
 
 
 def brightness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
@@ -77,7 +77,12 @@ def invert(images: tf.Tensor, amount: tf.Tensor | None = None) -> tf.Tensor:
 def solarize(images: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
     """Inverts pixels of at least the threshold, 0–255: float32 (batch,)."""
     limit = threshold[:, None, None, None]
-    return tf.where(tf.cast(images, tf.float32) >= limit, 255 - images, images)
+    if images.dtype.is_floating:
+        return tf.where(images >= limit, 255 - images, images)
+    # Bytes are compared as bytes: above the byte below the limit, and all if there is none below.
+    below = tf.cast(tf.clip_by_value(tf.math.ceil(limit) - 1.0, 0.0, 255.0), tf.uint8)
+    inverted = (images > below) | (limit <= 0.0)
+    return tf.bitwise.bitwise_xor(images, tf.cast(inverted, tf.uint8) * 255)
 
 
 def posterize(images: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
@@ -95,8 +100,7 @@ def autocontrast(images: tf.Tensor, amount: tf.Tensor | None = None) -> tf.Tenso
     offset = tf.where(high > low, -low * scale, 0.0)
     if images.dtype.is_floating:
         return images * tf.cast(scale, images.dtype) + tf.cast(offset, images.dtype)
-    levels = tf.range(256, dtype=tf.float64)[None, :, None] * scale[:, 0] + offset[:, 0]
-    return _look_up(tf.clip_by_value(levels, 0.0, 255.0), images)
+    return tf.cast(tf.clip_by_value(tf.cast(images, tf.float64) * scale + offset, 0.0, 255.0), images.dtype)
 
 
 def equalize(images: tf.Tensor, amount: tf.Tensor | None = None) -> tf.Tensor:
@@ -109,7 +113,7 @@ def equalize(images: tf.Tensor, amount: tf.Tensor | None = None) -> tf.Tensor:
         maxlength=batch * channels * 256,
     )
     counts = tf.reshape(counts, (batch * channels, 256))
-    last = 255 - tf.argmax(tf.reverse(counts > 0, [1]), axis=1, output_type=tf.int32)
+    last = tf.reshape(tf.cast(tf.reduce_max(images, axis=(1, 2)), tf.int32), (-1,))  # the last that is not empty
     pixels = math.prod(images.shape[1:3])
     step = (pixels - tf.gather(counts, last, batch_dims=1)) // 255
     below = tf.cumsum(counts, axis=1, exclusive=True)
