@@ -12,6 +12,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_resnet.cli.augmentation import AUGMENTATION, add_options_of, changes_of
+from keras_resnet.cli.sources import SOURCE_HELP, add_source_options, source_of
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -19,37 +22,55 @@ if TYPE_CHECKING:
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "source", metavar="SOURCE", help="digits, folder:PATH, csv:PATH, jsonl:PATH, tfds:NAME or a path that exists"
-    )
-    command.add_argument("--data-dir", type=Path, help="for tfds: a prepared folder, read with no network")
+    command.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     command.add_argument("--seed", type=int, default=0, help="of the splits and of every choice (default: 0)")
     command.add_argument("--out", type=Path, metavar="DIR", help="default: saved_models/check-<data>")
+    command.add_argument("--show-batch", action="store_true",
+                         help="also draw a training batch as the network gets it: batch.png")  # fmt: skip
+    add_options_of(command, "augmentation, for --show-batch", AUGMENTATION)
+    add_source_options(command)
 
 
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.atomic import write_json, write_text
     from keras_resnet.data.check import check
     from keras_resnet.data.check_page import page
-    from keras_resnet.data.source import Source, list_source
+    from keras_resnet.data.source import divided, list_source
+    from keras_resnet.data.split_plan import SplitPlan
     from keras_resnet.errors import DataError, UsageError
 
-    data_dir = str(options.data_dir) if options.data_dir else None
-    source = Source(options.source, data_dir=data_dir, seed=options.seed)
+    source = source_of(options)
     out = options.out or Path("saved_models") / f"check-{source.short_name}"
     holder = Path(source.location if source.kind == "folder" else source.data_dir or "").resolve()
     if (source.kind == "folder" or source.data_dir) and out.resolve().is_relative_to(holder):
         raise UsageError(f"{out} lies in the data, which are left as they are: give --out a folder elsewhere")
     listing = list_source(source)
+    # What divides as training would; without a plan of its own the check divides and reports what cannot be.
+    planned = source.split_file or source.plan != SplitPlan()
+    splits = divided(source, listing) if planned else None
     with _bar() as bar:
         task = bar.add_task("reading images", total=len(listing))
-        report = check(listing, seed=options.seed, progress=lambda done, _: bar.update(task, completed=done))
+        report = check(
+            listing, splits=splits, seed=options.seed, progress=lambda done, _: bar.update(task, completed=done)
+        )
     write_json(out / "check.json", {"source": source.name, **report.to_dict()})
     write_text(out / "check.html", page(report, listing, source.short_name))
     _show(report, source.short_name)
     for name in ("check.json", "check.html"):
         print(f"wrote {out / name}")
+    if options.show_batch:
+        print(f"wrote {_show_batch(options, out / 'batch.png')}")
     return 0 if report.trainable else DataError.exit_code
+
+
+def _show_batch(options: argparse.Namespace, path: Path) -> Path:
+    from keras_resnet.data.mosaic import show_batch
+    from keras_resnet.data.source import load_data
+    from keras_resnet.training.recipe import recipe_for
+
+    source = source_of(options)
+    recipe = recipe_for(source.kind).but(seed=options.seed, **changes_of(options, AUGMENTATION))
+    return show_batch(load_data(source, cache="none"), recipe.policy, path, seed=options.seed)
 
 
 def _show(report: Report, name: str) -> None:

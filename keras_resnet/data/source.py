@@ -151,7 +151,7 @@ def load_data(
     """
     source = Source(source) if isinstance(source, str) else source
     listing, shape = _listed(source, fewest_classes=1 if whole else 2, spool=cache == "disk")
-    splits = _divided(source, listing, whole)
+    splits = divided(source, listing, whole)
     fit = Fit(shape[:2], shape[2], source.resize, source.crop_fraction, source.background)
     wanted = np.sort(np.concatenate(list(splits.values())))
     read = reading.read_images(listing, wanted, fit, progress, on_error=source.on_error, cache=cache)
@@ -351,7 +351,12 @@ def _tfds(source: Source, spool: bool) -> tuple[Listing, tuple[int, int, int]]:
     )
 
 
-def _divided(source: Source, listing: Listing, whole: bool) -> dict[str, np.ndarray]:
+def divided(source: Source, listing: Listing, whole: bool = False) -> dict[str, np.ndarray]:
+    """The positions of train, validation and test among the images of a source's listing.
+
+    Raises:
+        DataError: As `load_data`.
+    """
     if source.split_file and not whole:
         saved = read_split(Path(source.split_file)).positions(listing.names)
         listing = replace(listing, given=saved)

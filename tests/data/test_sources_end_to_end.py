@@ -1,0 +1,227 @@
+"""Every kind of source through the whole of `load_data`: splits, skipping, saved splits, fits."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_resnet.data.images import EncodedImages, ImageData
+from keras_resnet.data.source import Source, list_source, load_data, save_split
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.evaluation.evaluate import evaluate
+from keras_resnet.inference.predict import predict
+from keras_resnet.runs.run import Run
+from keras_resnet.training.fit import fit, preprocessing_for
+from tests.conftest import TINY
+
+
+def names_in(data: ImageData, split: str) -> set[str]:
+    return {data.names[index] for index in data.splits[split].indices}
+
+
+@pytest.fixture
+def table(image_folder: Path) -> Path:
+    """The images of the folder as a table: groups of three, the number as the time."""
+    path = image_folder / "labels.csv"
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "group", "time"])
+        for image in sorted(image_folder.rglob("*.png")):
+            number = int(image.stem)
+            row = [image.relative_to(image_folder).as_posix(), image.parent.name]
+            writer.writerow([*row, f"{image.parent.name}-{number // 3}", 3 * number + len(row[1]) % 3])
+    return path
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_a_table_gives_the_images_of_its_folder(table: Path, image_folder: Path, kind: str) -> None:
+    if kind == "jsonl":
+        rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+        table = table.with_suffix(".jsonl")
+        table.write_text("".join(json.dumps({"path": r["path"], "label": r["label"]}) + "\n" for r in rows))
+
+    data = load_data(Source(str(table), image_size=8))
+
+    assert data.source == Source(f"{kind}:{table}", image_size=8)
+    assert data.name == "labels"
+    folder = load_data(Source(str(image_folder), image_size=8))
+    assert data.class_names == folder.class_names
+    assert sorted(data.names) == sorted(folder.names)
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 25, "validation": 4, "test": 7}
+
+
+def test_no_group_is_on_two_sides(table: Path) -> None:
+    data = load_data(Source(f"csv:{table}", split="group", image_size=8))
+
+    def groups(split: str) -> set[str]:
+        return {f"{name.split('/')[0]}-{int(name[-6:-4]) // 3}" for name in names_in(data, split)}
+
+    assert not groups("train") & groups("test")
+    assert not groups("train") & groups("validation")
+    assert all(len(names_in(data, split)) for split in data.splits)
+
+
+def test_the_latest_images_are_the_test(table: Path) -> None:
+    data = load_data(Source(f"csv:{table}", split="time", image_size=8))
+
+    latest = {split: max(int(name[-6:-4]) for name in names_in(data, split)) for split in data.splits}
+    assert latest["train"] <= latest["validation"] <= latest["test"] == 11
+
+
+def test_the_test_parts_of_all_folds_are_all_images(image_folder: Path) -> None:
+    folds = [load_data(Source(f"folder:{image_folder}", fold=(k, 3), image_size=8)) for k in (1, 2, 3)]
+
+    tests = [names_in(data, "test") for data in folds]
+    assert sum(map(len, tests)) == len(set.union(*tests)) == 36
+
+
+def test_a_saved_split_is_used_again_and_refused_when_the_images_have_changed(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    source = Source(f"folder:{image_folder}", seed=5, image_size=8)
+    first = load_data(source)
+    save_split(first, tmp_path / "split.json")
+    again = Source(f"folder:{image_folder}", image_size=8, split_file=str(tmp_path / "split.json"))
+
+    data = load_data(again)
+
+    assert {s: names_in(data, s) for s in data.splits} == {s: names_in(first, s) for s in data.splits}
+    assert names_in(load_data(Source(f"folder:{image_folder}", image_size=8)), "test") != names_in(data, "test")
+    Image.new("RGB", (9, 9)).save(image_folder / "red" / "00.png")
+    with pytest.raises(DataError, match="content or the labels of images have changed"):
+        load_data(again)
+    (image_folder / "red" / "99.png").write_bytes((image_folder / "red" / "01.png").read_bytes())
+    with pytest.raises(DataError, match="1 are new: 'red/99.png'"):
+        load_data(again)
+
+
+def test_a_split_of_a_limited_part_is_used_again_too(image_folder: Path, tmp_path: Path) -> None:
+    first = load_data(Source(f"folder:{image_folder}", limit=18, image_size=8))
+    save_split(first, tmp_path / "split.json")
+
+    data = load_data(Source(f"folder:{image_folder}", image_size=8, split_file=str(tmp_path / "split.json")))
+
+    assert len(first.unused) == 18
+    assert names_in(data, "train") == names_in(first, "train")
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Two classes of sixty images."""
+    for label, colour in {"dark": 20, "light": 220}.items():
+        (tmp_path / "many" / label).mkdir(parents=True)
+        for number in range(60):
+            Image.new("L", (8, 8), colour + number % 20).save(tmp_path / "many" / label / f"{number:02}.png")
+    return tmp_path / "many"
+
+
+def test_up_to_one_in_a_hundred_images_is_skipped_and_recorded(many: Path, tmp_path: Path) -> None:
+    (many / "dark" / "07.png").write_bytes(b"torn")
+    source = Source(f"folder:{many}", image_size=8, channels=1, on_error="skip")
+    before = sorted(path.stat().st_mtime_ns for path in many.rglob("*"))
+
+    data = load_data(source)
+
+    assert [(one.name, one.code) for one in data.skipped] == [("dark/07.png", "not-an-image")]
+    assert sum(len(split) for split in data.splits.values()) == 119
+    assert "dark/07.png" not in data.names
+    assert "skipped 1 of 120 images that cannot be read, first dark/07.png: not an image" in data.notes[0]
+    run = fit(TINY.but(epochs=1), data, tmp_path / "run", verbose=False)
+    assert (run.path / "skipped.csv").read_text().splitlines()[1].startswith("dark/07.png,not-an-image,")
+    split_file = str(run.path / "split.json")
+    again = load_data(Source(f"folder:{many}", image_size=8, channels=1, on_error="skip", split_file=split_file))
+    assert names_in(again, "train") == names_in(data, "train")
+    assert sorted(path.stat().st_mtime_ns for path in many.rglob("*")) == before
+
+    (many / "light" / "09.png").write_bytes(b"")
+    with pytest.raises(DataError, match="cannot read 2 of 120 images: .*no more than 1% may be skipped"):
+        load_data(source)
+
+
+def test_how_images_become_pixels_travels_into_the_model_and_back(tmp_path: Path) -> None:
+    """Training, evaluation of a folder, and prediction see the same pixels."""
+    for label in ("a", "b"):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for number in range(12):
+            pixels = np.random.default_rng(number).integers(0, 256, (20, 30, 4)).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "data" / label / f"{number}{label}.png")
+    source = Source(f"folder:{tmp_path / 'data'}", image_size=8, crop_fraction=0.8, resize="bicubic", background="red")
+    data = load_data(source)
+
+    preprocessing = preprocessing_for(data)
+    run = fit(TINY.but(epochs=1), data, tmp_path / "run", verbose=False)
+
+    assert (preprocessing.resize, preprocessing.crop_fraction, preprocessing.background) == ("bicubic", 0.8, "red")
+    assert run.preprocessing == preprocessing
+    found = evaluate(run, f"folder:{tmp_path / 'data'}", split="all")
+    paths = sorted((tmp_path / "data").rglob("*.png"), key=lambda path: path.relative_to(tmp_path / "data").as_posix())
+    listing = list_source(source)
+    assert [path.relative_to(tmp_path / "data").as_posix() for path in paths] == sorted(listing.names)
+    predicted = predict(run, [tmp_path / "data" / name for name in listing.names])
+    logits = found.logits - found.logits.max(axis=1, keepdims=True)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(predicted.probabilities, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("views", ["flip", "ten-crop"])
+def test_views_are_averaged_alike_in_evaluation_and_prediction(
+    finished_run: Run, tiny_data: ImageData, views: str
+) -> None:
+    plain = evaluate(finished_run, tiny_data)
+    found = evaluate(finished_run, tiny_data, views=views)
+
+    images = tiny_data.test.read(slice(None))
+    assert found.data_name.endswith(f"{views} views")
+    assert np.abs(found.logits - plain.logits).max() > 0.01
+    np.testing.assert_allclose(np.exp(found.logits).sum(axis=1), 1, rtol=1e-5)
+    if views == "flip":
+        both = [predict(finished_run, x).probabilities for x in (images, images[:, :, ::-1])]
+        np.testing.assert_allclose(np.exp(found.logits), np.mean(both, axis=0), atol=1e-5)
+    assert predict(finished_run, images, views=views).probabilities.shape == found.logits.shape
+
+
+def test_files_are_decoded_larger_for_ten_crops(image_folder: Path) -> None:
+    from keras_resnet.data.images import at_size
+
+    store = load_data(Source(f"folder:{image_folder}", image_size=8)).test.images
+    assert isinstance(store, EncodedImages)
+
+    larger = at_size(store, (9, 9))
+
+    assert larger.read(np.array([0])).shape == (1, 9, 9, 3)
+    assert at_size(store, (8, 8)) is store
+
+
+def test_an_image_that_vanishes_during_training_is_named(many: Path, tmp_path: Path) -> None:
+    data = load_data(Source(f"folder:{many}", image_size=8, channels=1), cache="none")
+    (many / "dark" / "11.png").unlink()
+    (many / "light" / "12.png").unlink()
+
+    with pytest.raises(DataError, match=r"cannot read (dark/11|light/12).png: .*No such file"):
+        fit(TINY.but(epochs=2), data, tmp_path / "run", verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"split": "random"}, "a split is made by"),
+        ({"fold": (6, 5)}, "a fold is one of"),
+        ({"on_error": "ignore"}, "on_error must be fail or skip"),
+        ({"background": "nocolour"}, "background must be a colour"),
+        ({"crop_fraction": 1.5}, "crop_fraction"),
+        ({"resize": "nearest"}, "resize must be one of"),
+        ({"split_file": "x.json", "fold": (1, 2)}, "leave split and fold out"),
+    ],
+)
+def test_fields_out_of_range_are_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Source("digits", **options)
+
+
+def test_a_source_is_made_again_of_its_settings(table: Path) -> None:
+    source = Source(str(table), split="group", fold=(2, 5), background="#102030", crop_fraction=0.9)
+
+    assert Source(**json.loads(json.dumps(source.settings))) == source
