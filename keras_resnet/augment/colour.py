@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from keras_resnet.augment import tone
-from keras_resnet.augment.dispatch import each_its_own
+from keras_resnet.augment.dispatch import each_its_own, identity
 from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.errors import UsageError
 
@@ -66,5 +66,9 @@ class Greyscale:
 
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
         """Args and Returns: as `Policy`."""
-        chosen = random.event("greyscale", self.probability)[:, None, None, None]
-        return tf.where(chosen, tf.broadcast_to(tone.grey(images), tf.shape(images)), images)
+        chosen = tf.cast(random.event("greyscale", self.probability), tf.int32)
+        return each_its_own(images, (identity, _without_colours), chosen, tf.zeros(tf.shape(chosen)))
+
+
+def _without_colours(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
+    return tf.repeat(tone.grey(images), images.shape[-1], axis=-1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from keras_resnet.augment.dispatch import each_its_own, identity
 from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.errors import UsageError
 
@@ -61,7 +62,8 @@ def mirror(images: tf.Tensor) -> tf.Tensor:
 
 def flip(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
     """Mirror half of the images left and right."""
-    return tf.where(random.event("flip", 0.5)[:, None, None, None], mirror(images), images)
+    chosen = tf.cast(random.event("flip", 0.5), tf.int32)
+    return each_its_own(images, (identity, lambda part, _: mirror(part)), chosen, tf.zeros(tf.shape(chosen)))
 
 
 @dataclass(frozen=True)

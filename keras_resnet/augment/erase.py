@@ -52,7 +52,7 @@ class RandomErasing:
         top = tf.floor(drawn.uniform("top") * (height - part_height + 1))
         left = tf.floor(drawn.uniform("left") * (width - part_width + 1))
         erased = drawn.event("erased", self.probability) & tf.reduce_any(fits, axis=1)
-        inside = rectangle(top, left, part_height, part_width, height, width) & erased[:, None, None, None]
+        inside = rectangle(top, left, part_height * tf.cast(erased, tf.float32), part_width, images.shape[1:])
         return tf.where(inside, _noise(images, drawn), images)
 
 
@@ -83,19 +83,22 @@ class Cutout:
         top = tf.cast(drawn.integer("row", 0, height - 1) - side // 2, tf.float32)
         left = tf.cast(drawn.integer("column", 0, width - 1) - side // 2, tf.float32)
         sides = tf.fill(tf.shape(top), float(side))
-        inside = rectangle(top, left, sides, sides, height, width)
+        inside = rectangle(top, left, sides, sides, images.shape[1:])
         mean = tf.reduce_mean(tf.cast(images, tf.float32), axis=(1, 2), keepdims=True)
-        return tf.where(inside, tf.cast(tf.round(mean), images.dtype), images)
+        filled = tf.broadcast_to(tf.cast(tf.round(mean), images.dtype), tf.shape(images))
+        return tf.where(inside, filled, images)
 
 
 def rectangle(
-    top: tf.Tensor, left: tf.Tensor, part_height: tf.Tensor, part_width: tf.Tensor, height: int, width: int
+    top: tf.Tensor, left: tf.Tensor, part_height: tf.Tensor, part_width: tf.Tensor, shape: tuple[int, int, int]
 ) -> tf.Tensor:
-    """Which pixels lie in each sample's rectangle: bool (batch, height, width, 1); corners are float32 (batch,)."""
-    rows, columns = tf.range(float(height))[None], tf.range(float(width))[None]
+    """Which values lie in each sample's rectangle: bool (batch, *shape); the corners are float32 (batch,)."""
+    # Channels are written out: TensorFlow is slow to broadcast the last axis.
+    height, width, channels = shape
+    rows, columns = tf.range(float(height))[None], tf.repeat(tf.range(float(width)), channels)[None]
     down = (rows >= top[:, None]) & (rows < (top + part_height)[:, None])
     across = (columns >= left[:, None]) & (columns < (left + part_width)[:, None])
-    return (down[:, :, None] & across[:, None, :])[..., None]
+    return tf.reshape(down[:, :, None] & across[:, None, :], (-1, *shape))
 
 
 def _noise(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:

@@ -86,7 +86,7 @@ def cutmix(images: tf.Tensor, labels: tf.Tensor, random: SampleRandom, alpha: fl
     tall, wide = tf.floor(side * height), tf.floor(side * width)
     top = tf.floor(random.uniform("cutmix row") * height) - tf.floor(tall / 2)
     left = tf.floor(random.uniform("cutmix column") * width) - tf.floor(wide / 2)
-    inside = rectangle(top, left, tall, wide, height, width)
+    inside = rectangle(top, left, tall, wide, images.shape[1:])
     share = 1.0 - tf.reduce_mean(tf.cast(inside, tf.float32), axis=(1, 2, 3))
     return tf.where(inside, partners(images), images), _mixed_labels(labels, share)
 

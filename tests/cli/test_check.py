@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from keras_resnet.cli import main
+from keras_resnet.data.source import Source, load_data
 from tests.data.test_check import pile
 
 
@@ -89,3 +90,34 @@ def test_a_folder_is_checked_without_tensorflow(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
     assert done.stdout.splitlines()[-1] == "0 []"
+
+
+def test_a_training_batch_is_drawn_as_the_options_augment_it(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def drawn(name: str, *options: str) -> bytes:
+        out = tmp_path / name
+        assert main(["check", str(image_folder), "--out", str(out), "--show-batch", "--image-size", "8", *options]) == 0
+        assert f"wrote {out / 'batch.png'}" in capsys.readouterr().out
+        return (out / "batch.png").read_bytes()
+
+    plain = drawn("plain", "--augment", "none")
+
+    assert plain == drawn("again", "--augment", "none")
+    assert plain != drawn("mixed", "--augment", "resized-crop-flip", "--automatic", "trivialaugment", "--cutmix", "1")
+
+
+def test_copies_are_told_by_the_split_that_training_would_make(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = image_folder / "labels.csv"
+    lines = [f"{c}/{n:02}.png,{c},{c}{n // 3}" for c in ("red", "green", "blue") for n in range(12)]
+    table.write_text("\n".join(["path,label,group", *lines]))
+    splits = load_data(Source(str(table), split="group", image_size=8)).splits
+    trained, tested = (lines[splits[part].indices[0]].split(",")[0] for part in ("train", "test"))
+    (image_folder / trained).write_bytes((image_folder / tested).read_bytes())
+
+    main(["check", str(table), "--split", "group", "--out", str(tmp_path / "out")])
+
+    codes = {finding["code"] for finding in json.loads((tmp_path / "out" / "check.json").read_text())["findings"]}
+    assert any(code.startswith("duplicate") and "across-splits" in code for code in codes), codes

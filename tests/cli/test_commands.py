@@ -56,6 +56,37 @@ def test_training_evaluating_exporting_and_predicting(
     assert "holds a finished run" in one_line(capsys)
 
 
+def test_a_table_is_trained_on_with_everything_that_can_be_asked_for(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, run = image_folder / "labels.csv", tmp_path / "run"
+    lines = [f"{colour}/{number:02}.png,{colour}" for colour in ("red", "green", "blue") for number in range(12)]
+    table.write_text("\n".join(["path,label", *lines]))
+    options = (
+        "--image-size 8 --batch-size 8 --epochs 1 --model resnet8 --augment resized-crop-flip --crop-scale 0.3 "
+        "--automatic randaugment --magnitude 5 --jitter 0.2 --hue 0.05 --greyscale 0.1 --erasing 0.2 --cutout 0.25 "
+        "--mixup 0.2 --cutmix 1 --repeats 2 --sampling balanced --class-weights effective --crop-fraction 0.9 "
+        "--resize bicubic --background black --on-error skip --fold 2/3 --cache none"
+    )
+
+    assert main(["train", str(table), "--out", str(run), *options.split()]) == 0
+
+    config = Run(run).config
+    assert config["data"]["name"] == f"csv:{table}"
+    assert config["data"]["fold"] == [2, 3]
+    assert config["recipe"]["automatic"] == "randaugment"
+    assert config["recipe"]["class_weights"] == "effective"
+    assert Run(run).preprocessing.background == "black"
+    for views in ("flip", "ten-crop"):
+        assert main(["evaluate", str(run), "--tta", views]) == 0
+        assert f"{views} views" in capsys.readouterr().out
+        assert (run / "evaluation" / views / "evaluation.json").exists()
+    assert main(["predict", str(run), str(image_folder / "red" / "00.png"), "--tta", "ten-crop"]) == 0
+    again = ["train", str(table), "--out", str(tmp_path / "again"), "--split-file", str(run / "split.json")]
+    assert main([*again, "--image-size", "8", "--epochs", "1", "--model", "resnet8", "--batch-size", "8"]) == 0
+    assert (tmp_path / "again" / "split.csv").read_text() == (run / "split.csv").read_text()
+
+
 def test_the_demo_goes_the_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "demo"
 
