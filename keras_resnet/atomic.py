@@ -40,7 +40,7 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
             write(temporary)
             with open(temporary, "rb") as file:
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
+            os.chmod(temporary, 0o666 & ~current_umask())
             os.replace(temporary, path)
             _sync_folder(path.parent)
         finally:
@@ -69,7 +69,7 @@ def write_folder_with(path: Path, write: Callable[[Path], object]) -> None:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
         try:
             write(temporary)
-            os.chmod(temporary, 0o777 & ~_umask())
+            os.chmod(temporary, 0o777 & ~current_umask())
             put_in_place(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -104,7 +104,8 @@ def _sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _umask() -> int:
+def current_umask() -> int:
+    """What this process takes away from new files' permissions."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.atomic import write_json, write_text
     from keras_resnet.data.check import check
     from keras_resnet.data.check_page import page
+    from keras_resnet.data.reading import MOST_SKIPPED
     from keras_resnet.data.source import divided, list_source
     from keras_resnet.data.split_plan import SplitPlan
     from keras_resnet.errors import DataError, UsageError
@@ -46,12 +47,17 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{out} lies in the data, which are left as they are: give --out a folder elsewhere")
     listing = list_source(source)
     # What divides as training would; without a plan of its own the check divides and reports what cannot be.
-    planned = source.split_file or source.plan != SplitPlan()
+    tolerated = MOST_SKIPPED if source.on_error == "skip" else 0.0
+    planned = source.split_file or source.limit or source.plan != SplitPlan()
     splits = divided(source, listing) if planned else None
     with _bar() as bar:
         task = bar.add_task("reading images", total=len(listing))
         report = check(
-            listing, splits=splits, seed=options.seed, progress=lambda done, _: bar.update(task, completed=done)
+            listing,
+            splits=splits,
+            seed=options.seed,
+            tolerated=tolerated,
+            progress=lambda done, _: bar.update(task, completed=done),
         )
     write_json(out / "check.json", {"source": source.name, **report.to_dict()})
     write_text(out / "check.html", page(report, listing, source.short_name))

@@ -6,7 +6,13 @@ Figures go to the run's `evaluation/` folder and onto the screen.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from keras_resnet.data.source import Source
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -50,9 +56,15 @@ def run(options: argparse.Namespace) -> int:
             data = load_run_data(finished, progress.reading)
         evaluation = evaluate(predictor, data, split=options.split, views=options.tta, progress=progress.reading)
     # One folder for each question asked, so that none overwrites another's answer.
-    asked_of = data.short_name if isinstance(data, Source) else ""
+    asked_of = f"{data.short_name}-{_key(data)}" if isinstance(data, Source) else ""
     tta = options.tta if options.tta != "none" else ""
     parts = [options.artifact.name if options.artifact else "", asked_of, options.split, tta]
     folder = finished.path / "evaluation" / "-".join(part for part in parts if part)
     show_evaluation(evaluation, evaluation.write(folder))
     return 0
+
+
+def _key(source: Source) -> str:
+    """Tells sources of one name apart that lie elsewhere or are limited otherwise."""
+    settings = json.dumps(source.settings, sort_keys=True)
+    return hashlib.sha256(settings.encode("utf-8", "surrogateescape")).hexdigest()[:6]

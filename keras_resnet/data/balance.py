@@ -24,7 +24,7 @@ def class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
     Raises:
         DataError: A class has no image.
     """
-    counts = _counts(labels, num_classes)
+    counts = images_of_classes(labels, num_classes)
     return (len(labels) / (num_classes * counts)).astype(np.float32)
 
 
@@ -45,7 +45,7 @@ def effective_number_weights(labels: np.ndarray, num_classes: int, beta: float) 
     """
     if not 0 <= beta < 1:
         raise UsageError(f"beta must lie in [0, 1); received {beta}")
-    counts = _counts(labels, num_classes)
+    counts = images_of_classes(labels, num_classes)
     # 1 - beta^n by logarithms: beta^n is next to 1 where few images meet a beta next to 1.
     weights = 1 / -np.expm1(counts * np.log(beta)) if beta else np.ones(num_classes)
     return (weights * (len(labels) / (weights * counts).sum())).astype(np.float32)
@@ -72,7 +72,7 @@ def balanced_order(labels: np.ndarray, num_classes: int, seed: int, epoch: tf.Te
     Raises:
         DataError: A class has no image.
     """
-    counts = _counts(labels, num_classes)
+    counts = images_of_classes(labels, num_classes)
     count, firsts = len(labels), np.cumsum(counts) - counts
 
     def shuffled(items: int, draw: str) -> tf.Tensor:
@@ -90,8 +90,12 @@ def balanced_order(labels: np.ndarray, num_classes: int, seed: int, epoch: tf.Te
     return tf.ensure_shape(order, (count,))
 
 
-def _counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """int64 (num_classes,): the images of each class."""
+def images_of_classes(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """How many images each class has, none of them without any: int64 (num_classes,).
+
+    Raises:
+        DataError: A class has no image.
+    """
     if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
         raise DataError(
             f"labels must lie in 0–{num_classes - 1} for {num_classes} classes; "

@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import PIL
 
-from keras_resnet.atomic import storage_errors, write_with
+from keras_resnet.atomic import current_umask, storage_errors, write_with
 from keras_resnet.data.decode import Fit
 from keras_resnet.errors import DataError, UsageError, listed
 
@@ -56,6 +56,9 @@ class PixelCache:
         """The pixels of the images added, in this order."""
         return None
 
+    def discard(self) -> None:
+        """Give up what was added."""
+
 
 class MemoryCache(PixelCache):
     """Pixels in memory."""
@@ -93,18 +96,21 @@ class DiskCache(PixelCache):
         self.new: list[str] = []
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            for index in sorted(self.folder.glob("*.index")):
+            for index in sorted(self.folder.glob("[!.]*.index")):  # one with a dot is being written
                 self._open(index)
             handle, name = tempfile.mkstemp(dir=self.folder, suffix=".pixels")
             self.file = os.fdopen(handle, "wb")
             self.path = Path(name)
 
     def _open(self, index: Path) -> None:
-        digests = index.read_text(encoding="ascii").split()
         pixels = index.with_suffix(".pixels")
-        if not pixels.exists() or pixels.stat().st_size != len(digests) * int(np.prod(self.shape)):
-            return  # its writing was cut off; the images are decoded again
-        self.segments.append(np.memmap(pixels, np.uint8, "r", shape=(len(digests), *self.shape)))
+        try:
+            digests = index.read_text(encoding="ascii").split()
+            if pixels.stat().st_size != len(digests) * int(np.prod(self.shape)):
+                return  # its writing was cut off; the images are decoded again
+            self.segments.append(np.memmap(pixels, np.uint8, "r", shape=(len(digests), *self.shape)))
+        except (OSError, UnicodeDecodeError):
+            return  # another user's, or damaged: likewise
         self.places.update({digest: (len(self.segments) - 1, row) for row, digest in enumerate(digests)})
 
     def holds(self, digest: str) -> bool:
@@ -125,12 +131,17 @@ class DiskCache(PixelCache):
             os.fsync(self.file.fileno())
             self.file.close()
             if self.new:
+                os.chmod(self.path, 0o666 & ~current_umask())  # others who share the folder may read it
                 index = "\n".join(self.new).encode("ascii")
                 write_with(self.path.with_suffix(".index"), lambda temporary: temporary.write_bytes(index))
                 self.segments.append(np.memmap(self.path, np.uint8, "r", shape=(len(self.new), *self.shape)))
             else:
                 self.path.unlink()
         return MappedPixels(self.segments, np.array([self.places[digest] for digest in digests]).reshape(-1, 2))
+
+    def discard(self) -> None:
+        self.file.close()
+        self.path.unlink(missing_ok=True)
 
 
 class MappedPixels:

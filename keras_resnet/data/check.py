@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.data import duplicates, findings
+from keras_resnet.data.decode import REASONS
 from keras_resnet.data.findings import BLOCKING, SEVERITIES, Finding, printable
 from keras_resnet.data.images import Progress
 from keras_resnet.data.inspection import Inspection, Look, inspect_images
@@ -42,6 +43,7 @@ class Report:
         formats, modes: How many files there are of each; modes are Pillow's words.
         findings: The worst first.
         notes: The listing's.
+        tolerated: The share of unreadable images with which a training would begin.
     """
 
     names: tuple[str, ...]
@@ -54,11 +56,15 @@ class Report:
     modes: Mapping[str, int]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
+    tolerated: float = 0.0
 
     @property
     def trainable(self) -> bool:
         """Whether a training would begin."""
-        return not any(finding.code in BLOCKING for finding in self.findings)
+        unreadable = int((~self.readable).sum())
+        if unreadable > self.tolerated * len(self.names):
+            return False
+        return not any(finding.code in BLOCKING - REASONS.keys() for finding in self.findings)
 
     @property
     def counts(self) -> np.ndarray:
@@ -121,6 +127,7 @@ def check(
     *,
     splits: Mapping[str, np.ndarray] | None = None,
     seed: int = 0,
+    tolerated: float = 0.0,
     progress: Progress | None = None,
 ) -> Report:
     """Look at every image of a listing once.
@@ -130,6 +137,7 @@ def check(
         splits: The positions of each split, to report copies across them. None: those that the source
             separates, otherwise those that training would make; if these cannot be made, it is reported.
         seed: Of those splits, and of every choice among too many images.
+        tolerated: The share of unreadable images that a training is told to skip.
         progress: Called with the number of images read and to be read.
     """
     found: list[Finding] = []
@@ -159,6 +167,7 @@ def check(
         modes=dict(Counter(look.header.mode for look in inspection.looks.values()).most_common()),
         findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
         notes=listing.notes,
+        tolerated=tolerated,
     )
 
 

@@ -32,10 +32,11 @@ def gather(dataset: tf.data.Dataset, image_size: int | None) -> tuple[np.ndarray
         raise DataError("the dataset never ends: take a part of it, as dataset.take(1000)")
     images: list[np.ndarray] = []
     labels: list[np.ndarray] = []
-    total = 0
+    total, brightest = 0, 0.0
     for image, label in _batches(dataset, spec):
         size = (image_size, image_size) if image_size else None
-        images.append(as_uint8_images(image, size).array)
+        images.append(as_uint8_images(image, size, refuse_dark=False).array)
+        brightest = max(brightest, float(image.max()))
         labels.append(label)
         total += images[-1].nbytes
         if total > memory_for_images():
@@ -45,6 +46,8 @@ def gather(dataset: tf.data.Dataset, image_size: int | None) -> tuple[np.ndarray
             )
     if not images:
         raise DataError("the dataset is empty")
+    if spec[0].dtype.is_floating and brightest <= 1:
+        raise DataError("pixels must be on the 0–255 scale; these are all at most 1: multiply them by 255")
     shapes = sorted({image.shape[1:] for image in images})
     if len(shapes) > 1:
         raise DataError(

@@ -266,12 +266,15 @@ class ResizedImages:
         return resize_array(self.store.read(indices), self.size)
 
 
-def as_uint8_images(images: np.ndarray, size: tuple[int, int] | None = None) -> ArrayImages:
+def as_uint8_images(
+    images: np.ndarray, size: tuple[int, int] | None = None, *, refuse_dark: bool = True
+) -> ArrayImages:
     """Arrays of pixels as an image store.
 
     Args:
         images: (n, height, width) or (n, height, width, channels), numbers in 0–255.
         size: Height and width to bring them to; None keeps theirs.
+        refuse_dark: Refuse floats of at most 1 everywhere, which are on another scale in all likelihood.
 
     Raises:
         DataError: Another shape, or values that are no pixels on the 0–255 scale.
@@ -286,7 +289,7 @@ def as_uint8_images(images: np.ndarray, size: tuple[int, int] | None = None) -> 
             raise DataError(f"images must be finite numbers; received {images.dtype}")
         if images.min() < 0 or images.max() > 255:
             raise DataError(f"pixels must lie in 0–255; received {images.min():g} to {images.max():g}")
-        if images.max() <= 1 and np.issubdtype(images.dtype, np.floating):
+        if refuse_dark and images.max() <= 1 and np.issubdtype(images.dtype, np.floating):
             raise DataError("pixels must be on the 0–255 scale; these are all at most 1: multiply them by 255")
         images = np.rint(images).astype(np.uint8)
     return ArrayImages(resize_array(images, size or images.shape[1:3]))

@@ -15,7 +15,7 @@ import tensorflow as tf
 from keras_resnet.augment.crop import ResizedCrop, crop_resize
 from keras_resnet.augment.policies import Policy
 from keras_resnet.augment.randomness import SampleRandom
-from keras_resnet.data.balance import balanced_order
+from keras_resnet.data.balance import balanced_order, images_of_classes
 from keras_resnet.data.images import EncodedImages, Split
 from keras_resnet.errors import UsageError, listed
 
@@ -76,6 +76,8 @@ def training_batches(
     shown_again = policy.repeats > 1 or sampling == "balanced"
     if sampling not in SAMPLINGS:
         raise UsageError(f"sampling must be one of {listed(SAMPLINGS)}; received {sampling!r}")
+    if sampling == "balanced":
+        images_of_classes(split.labels, num_classes)  # here, since tf.data would wrap the error in its own
 
     def positions(epoch: tf.Tensor) -> tf.data.Dataset:
         if sampling == "balanced":

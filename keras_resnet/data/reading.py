@@ -75,23 +75,28 @@ def read_images(
         header = read_header(content, name=name)
         return header, None if pixels.holds(digest) else decode(content, fit, name=name), digest
 
-    for place, future in enumerate(_in_threads(read, positions.tolist())):
-        try:
-            header, image, digest = future.result()
-        except ImageError as error:
-            failures.append(error)
-        else:
-            pixels.add(digest, image)
-            kept.append(int(positions[place]))
-            headers.append(header)
-            digests.append(digest)
-        if progress:
-            progress(place + 1, len(positions))
+    try:
+        for place, future in enumerate(_in_threads(read, positions.tolist())):
+            try:
+                header, image, digest = future.result()
+            except ImageError as error:
+                failures.append(error)
+            else:
+                pixels.add(digest, image)
+                kept.append(int(positions[place]))
+                headers.append(header)
+                digests.append(digest)
+            if progress:
+                progress(place + 1, len(positions))
+    except BaseException:
+        pixels.discard()
+        raise
+    kept_pixels = pixels.finish(digests)  # also for the next try, if some are refused now
     _refuse(failures, len(positions), on_error)
     names = tuple(listing.names[position] for position in kept)
     contents = listing.contents.chosen(kept)
     return Read(
-        store=EncodedImages(contents, names, tuple(headers), fit, pixels.finish(digests)),
+        store=EncodedImages(contents, names, tuple(headers), fit, kept_pixels),
         positions=np.array(kept, np.int64),
         digests=digests,
         skipped=tuple(Skipped(error.name, error.code, error.detail) for error in failures),

@@ -84,6 +84,8 @@ class Source:
             raise UsageError(f"channels must be 1 or 3; received {self.channels}")
         if self.limit is not None and self.limit < 1:
             raise UsageError(f"limit must be at least 1; received {self.limit}")
+        if not 0 <= self.seed < 2**31:
+            raise UsageError(f"seed must lie in 0–{2**31 - 1}; received {self.seed}")
         if self.data_dir is not None and self.kind != "tfds":
             raise UsageError(f"data_dir is for tfds:NAME sources; received it with {self.name!r}")
         if self.resize not in RESIZINGS:
@@ -160,7 +162,7 @@ def load_data(
     data = _assembled(
         source.short_name, read.store, read.store.names, read.digests, listing.labels, listing.class_names, splits
     )
-    if source.split_file and not source.limit and not read.skipped:
+    if source.split_file and not (whole or source.limit or read.skipped):
         read_split(Path(source.split_file)).check(data.content)
     notes = listing.notes + (_remark(read.skipped, len(wanted)) if read.skipped else ())
     rest = np.setdiff1d(np.arange(len(listing)), wanted)
@@ -284,7 +286,10 @@ def _named(name: str) -> str:
     kind, _, location = name.partition(":")
     if kind not in KINDS and os.path.exists(os.path.expanduser(name)):
         suffix = Path(name).suffix.lower()
-        kind, location = {".csv": "csv", ".jsonl": "jsonl"}.get(suffix, "folder"), name
+        kind, location = (
+            {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(suffix, "folder"),
+            name,
+        )
     if kind in PATHS and location:
         return f"{kind}:{_absolute(location)}"
     return name

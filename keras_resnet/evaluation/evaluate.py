@@ -83,9 +83,10 @@ def evaluate(
         run = model if isinstance(model, Run) else Run.at(model, finished=True)
         data = load_run_data(run, progress)
     predictor = model if isinstance(model, Predictor) else open_predictor(model)
+    undivided = not isinstance(data, ImageData)
     images = data if isinstance(data, ImageData) else load_data(_fitting(data, predictor), progress, whole=True)
     images = images.relabelled(predictor.preprocessing.class_names)
-    split = split or ("test" if len(images.test) else "all")
+    split = split or ("all" if undivided and not len(images.test) else "test")
     chosen = merge(images) if split == "all" else _chosen(images, split)
     name = images.name if split == "all" else f"{images.name}, {split} split"
     name += "" if check_views(views) == "none" else f", {views} views"

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.atomic import write_with
-from keras_resnet.data.balance import class_weights, effective_number_weights
+from keras_resnet.data.balance import class_weights, effective_number_weights, images_of_classes
 from keras_resnet.data.images import DataSource, EncodedImages, ImageData
 from keras_resnet.data.pipeline import evaluation_batches, pixel_statistics, steps_per_epoch, training_batches
 from keras_resnet.data.source import Source, load_data
@@ -132,6 +132,8 @@ def fit_planned(plan: Plan, data: ImageData, progress: Progress) -> Run:
     if not len(data.train) or not len(data.validation):
         raise DataError(f"{data.name} lacks training or validation images")
     recipe, preprocessing = plan.recipe, preprocessing_for(data)
+    if recipe.sampling == "balanced" or recipe.class_weights != "none":
+        images_of_classes(data.train.labels, len(data.class_names))  # refuse before an old run is replaced
     model = build(
         spec(recipe.model),
         preprocessing=preprocessing,

@@ -80,6 +80,8 @@ class Recipe:
             value = getattr(self, field)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError(f"{field} must be a whole number of at least 1; received {value!r}")
+        if self.repeats > self.batch_size:
+            raise UsageError(f"repeats must be at most the batch size; received {self.repeats} of {self.batch_size}")
         if not 0 < self.learning_rate < float("inf"):
             raise UsageError(f"learning_rate must be positive; received {self.learning_rate}")
         for field in ("warmup_epochs", "weight_decay"):

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from keras_resnet.cli import main
 from keras_resnet.data.source import Source, load_data
@@ -121,3 +122,17 @@ def test_copies_are_told_by_the_split_that_training_would_make(
 
     codes = {finding["code"] for finding in json.loads((tmp_path / "out" / "check.json").read_text())["findings"]}
     assert any(code.startswith("duplicate") and "across-splits" in code for code in codes), codes
+
+
+def test_images_that_training_would_skip_do_not_keep_it_from_beginning(tmp_path: Path) -> None:
+    root = tmp_path / "pile"
+    for label in ("cat", "dog"):
+        (root / label).mkdir(parents=True)
+        for number in range(60):
+            Image.new("L", (20, 20), number).save(root / label / f"{number}.png")
+    (root / "cat" / "7.png").write_bytes(b"torn")
+
+    assert main(["check", str(root), "--out", str(tmp_path / "out")]) == 3
+    assert main(["check", str(root), "--out", str(tmp_path / "out"), "--on-error", "skip"]) == 0
+    (root / "cat" / "8.png").write_bytes(b"torn")
+    assert main(["check", str(root), "--out", str(tmp_path / "out"), "--on-error", "skip"]) == 3

@@ -123,3 +123,35 @@ def test_crops_come_from_the_files_even_if_pixels_are_kept(image_folder: Path) -
     full = whole.read(np.array([3, 30]))
     np.testing.assert_array_equal(parts[0], full[0, 2:6, 1:6])
     np.testing.assert_array_equal(parts[1], full[1, 6:10, 7:12])
+
+
+def test_reading_that_fails_leaves_no_file_without_an_index(image_folder: Path, kept: Path) -> None:
+    (image_folder / "red" / "05.png").write_bytes(b"torn")
+    source = Source(f"folder:{image_folder}", image_size=10)
+
+    with pytest.raises(DataError, match="cannot read 1 of 36"):
+        load_data(source, cache="disk")
+
+    files = [path for path in kept.rglob("*") if path.is_file()]
+    assert sorted(path.suffix for path in files) == [".index", ".pixels"], "the others' pixels, for the next try"
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in files), "others may read both"
+
+
+def test_interrupted_reading_leaves_nothing(image_folder: Path, kept: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_data(Source(f"folder:{image_folder}", image_size=10), interrupt, cache="disk")
+
+    assert not [path for path in kept.rglob("*") if path.is_file()]
+
+
+def test_an_index_that_is_being_written_or_damaged_is_passed_over(tmp_path: Path) -> None:
+    filled(tmp_path, numbered(1))
+    folder = next(tmp_path.rglob("*.index")).parent
+    (folder / ".half.index").write_bytes(b"")
+    (folder / "odd.index").write_bytes(b"\xff\xfe")
+    (folder / "alone.index").write_text("abc")
+
+    assert DiskCache(tmp_path, FIT).holds(next(iter(numbered(1))))

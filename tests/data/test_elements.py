@@ -67,6 +67,13 @@ def test_what_is_no_data_set_is_refused(wrong: tf.data.Dataset, message: str) ->
         from_dataset(wrong)
 
 
+def test_a_black_image_among_floats_is_an_image() -> None:
+    floats = IMAGES.astype(np.float32)
+    floats[3] = 0
+
+    assert merge(from_dataset(dataset(floats))).read(slice(3, 4)).max() == 0
+
+
 def test_more_than_memory_is_granted_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(elements, "memory_for_images", lambda: 500)
 

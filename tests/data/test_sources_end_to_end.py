@@ -2,13 +2,14 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data.images import EncodedImages, ImageData
+from keras_resnet.data.images import EncodedImages, ImageData, Split
 from keras_resnet.data.source import Source, list_source, load_data, save_split
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
@@ -207,6 +208,7 @@ def test_an_image_that_vanishes_during_training_is_named(many: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"seed": -1}, "seed must lie in 0–"),
         ({"split": "random"}, "a split is made by"),
         ({"fold": (6, 5)}, "a fold is one of"),
         ({"on_error": "ignore"}, "on_error must be fail or skip"),
@@ -225,3 +227,42 @@ def test_a_source_is_made_again_of_its_settings(table: Path) -> None:
     source = Source(str(table), split="group", fold=(2, 5), background="#102030", crop_fraction=0.9)
 
     assert Source(**json.loads(json.dumps(source.settings))) == source
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".tsv", "csv"), (".ndjson", "jsonl")])
+def test_a_table_is_known_by_any_of_its_suffixes(tmp_path: Path, suffix: str, kind: str) -> None:
+    path = tmp_path / f"labels{suffix}"
+    path.touch()
+
+    assert Source(str(path)).name == f"{kind}:{path}"
+
+
+def test_a_split_file_is_not_compared_where_it_divides_nothing(image_folder: Path, tmp_path: Path) -> None:
+    save_split(load_data(Source(f"folder:{image_folder}", limit=18, image_size=8)), tmp_path / "split.json")
+    source = Source(f"folder:{image_folder}", image_size=8, split_file=str(tmp_path / "split.json"))
+
+    assert len(load_data(source, whole=True).test) == 36
+
+
+@pytest.mark.parametrize("options", [{"sampling": "balanced"}, {"class_weights": "balanced"}])
+def test_a_class_that_cannot_be_balanced_is_named_before_an_old_run_is_replaced(
+    tmp_path: Path, tiny_data: ImageData, options: dict[str, str]
+) -> None:
+    train = tiny_data.train
+    without = Split(train.images, train.indices[train.labels != 3], train.labels[train.labels != 3])
+    data = replace(tiny_data, splits={**tiny_data.splits, "train": without}, source=None)
+    old = tmp_path / "run" / "run.json"
+    old.parent.mkdir()
+    old.write_text('{"format": 1, "status": "finished"}')
+
+    with pytest.raises(DataError, match="the labels '3' have none"):
+        fit(TINY.but(**options), data, tmp_path / "run", overwrite=True, verbose=False)
+    assert old.exists()
+
+
+def test_an_empty_test_split_is_not_replaced_by_the_training_images(finished_run: Run, tiny_data: ImageData) -> None:
+    empty = replace(tiny_data.test, indices=tiny_data.test.indices[:0], labels=tiny_data.test.labels[:0])
+    data = replace(tiny_data, splits={**tiny_data.splits, "test": empty})
+
+    with pytest.raises(DataError, match="no images to evaluate on in this split"):
+        evaluate(finished_run, data)
