@@ -102,7 +102,7 @@ from .preprocessing import Preprocessing as Preprocessing
 from .runs.run import Run as Run
 from .training.fit import fit as fit
 from .training.recipe import Recipe as Recipe
-from .training.recipe import recipe as recipe
+from .training.recipes import recipe as recipe
 from .weights.pretrained import Pretrained as Pretrained
 from .weights.pretrained import list_weights as list_weights
 from .weights.pretrained import pretrained as pretrained

@@ -14,6 +14,7 @@ from keras_resnet.augment.erase import Cutout, RandomErasing
 from keras_resnet.augment.mixing import Batch, Mixing
 from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.words import AUTOMATIC, CROPS
 
 Step = Callable[[tf.Tensor, SampleRandom], tf.Tensor]
 """(images, randomness) → images of the same shape and dtype."""
@@ -76,10 +77,6 @@ def crop_flip(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
 
 def _margin(images: tf.Tensor) -> int:
     return int(min(images.shape[1:3])) // 8
-
-
-CROPS = ("none", "flip", "shift", "crop-flip", "resized-crop", "resized-crop-flip")
-AUTOMATIC = ("none", "randaugment", "trivialaugment", "augmix", "autoaugment-cifar10", "autoaugment-imagenet")
 
 
 def policy(

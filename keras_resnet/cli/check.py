@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 def _show_batch(options: argparse.Namespace, path: Path) -> Path:
     from keras_resnet.data.mosaic import show_batch
     from keras_resnet.data.source import load_data
-    from keras_resnet.training.recipe import recipe_for
+    from keras_resnet.training.recipes import recipe_for
 
     source = source_of(options)
     recipe = recipe_for(source.kind).but(seed=options.seed, **changes_of(options, AUGMENTATION))

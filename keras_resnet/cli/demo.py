@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.runs.run import Run
     from keras_resnet.training.fit import configuration, fit_planned, plan
     from keras_resnet.training.progress import Progress
-    from keras_resnet.training.recipe import recipe_for
+    from keras_resnet.training.recipes import recipe_for
 
     source = Source("digits", seed=options.seed)
     recipe = recipe_for("digits").but(epochs=options.epochs, seed=options.seed)

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.training.fit import fit_planned, plan
     from keras_resnet.training.progress import Progress
-    from keras_resnet.training.recipe import recipe_for
+    from keras_resnet.training.recipes import recipe_for
 
     source = source_of(options)
     recipe = recipe_for(source.kind).but(seed=options.seed, **changes_of(options, RECIPE_OPTIONS, AUGMENTATION))

@@ -18,8 +18,7 @@ from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.data.balance import balanced_order, images_of_classes
 from keras_resnet.data.images import EncodedImages, Split
 from keras_resnet.errors import UsageError, listed
-
-SAMPLINGS = ("uniform", "balanced")
+from keras_resnet.words import SAMPLINGS
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:

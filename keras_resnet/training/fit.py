@@ -24,12 +24,12 @@ from keras_resnet.models.resnet import build, check_input
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, free_run_folder
 from keras_resnet.runs.stamp import write_stamp
-from keras_resnet.training import recipe as recipes
 from keras_resnet.training.callbacks import Checkpoints, StopOnNonFinite
 from keras_resnet.training.checkpoint import load_checkpoint
 from keras_resnet.training.optimizer import CoupledSGD, warmup_cosine
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recipes import recipe as recipe_named
 from keras_resnet.weights.loading import load_weights
 
 RUNS = Path("saved_models")
@@ -58,7 +58,7 @@ def plan(
 
     Args and Raises: as `fit`.
     """
-    recipe = recipes.recipe(recipe) if isinstance(recipe, str) else recipe
+    recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
     if num_classes is not None and num_classes < 1:
         raise UsageError(f"num_classes must be a whole number of at least 1; received {num_classes}")
     if isinstance(source, ImageData):

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_resnet.augment.policies import AUTOMATIC, CROPS, policy
+from keras_resnet.augment.policies import policy
 from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.errors import UsageError
+from keras_resnet.words import AUTOMATIC, CROPS
 
 EVERYTHING = {
     "automatic": "randaugment", "jitter": 0.4, "hue": 0.1, "greyscale": 0.1, "erasing": 0.5, "cutout": 0.25,

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 
 from keras_resnet.errors import UsageError
-from keras_resnet.training.recipe import RECIPES, Recipe, recipe, recipe_for
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recipes import RECIPES, recipe, recipe_for
 
 
 @pytest.mark.parametrize(

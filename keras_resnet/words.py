@@ -1,0 +1,12 @@
+"""Words that settings may be, for those who must know them without importing TensorFlow."""
+
+from __future__ import annotations
+
+CROPS = ("none", "flip", "shift", "crop-flip", "resized-crop", "resized-crop-flip")
+"""Where images are cut and whether mirrored: `keras_resnet.policy`'s `crop`, a recipe's `augment`."""
+
+AUTOMATIC = ("none", "randaugment", "trivialaugment", "augmix", "autoaugment-cifar10", "autoaugment-imagenet")
+"""Automatic augmentations."""
+
+SAMPLINGS = ("uniform", "balanced")
+"""How training images are drawn."""
