@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -38,11 +39,10 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
         temporary = Path(name)
         try:
             write(temporary)
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
+            _sync(temporary)
             os.chmod(temporary, 0o666 & ~current_umask())
             os.replace(temporary, path)
-            _sync_folder(path.parent)
+            _sync(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -69,7 +69,10 @@ def write_folder_with(path: Path, write: Callable[[Path], object]) -> None:
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
         try:
             write(temporary)
+            for written in [path for path in temporary.rglob("*") if path.is_file()]:
+                _sync(written)
             os.chmod(temporary, 0o777 & ~current_umask())
+            _sync(temporary)
             put_in_place(temporary, path)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -93,10 +96,22 @@ def put_in_place(new: Path, path: Path) -> None:
             shutil.rmtree(aside, ignore_errors=True)
     else:
         os.replace(new, path)
-    _sync_folder(path.parent)
+    _sync(path.parent)
 
 
-def _sync_folder(path: Path) -> None:
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder that is this process's alone."""
+    # As `tempfile` names what is asked for above: a point, a stem, eight letters and digits, an ending.
+    for path in folder.glob(".*") if folder.is_dir() else ():
+        if re.fullmatch(r"\..+-[a-z0-9_]{8}(\.\w+)?", path.name):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or folder onto the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

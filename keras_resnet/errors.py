@@ -44,6 +44,12 @@ class StorageError(KerasResNetError, OSError):
     exit_code = 6
 
 
+class StoppedError(KerasResNetError):
+    """Training was asked to stop and has; the same call goes on where it stopped."""
+
+    exit_code = 75
+
+
 class MissingExtraError(KerasResNetError, ImportError):
     """An optional dependency is not installed."""
 

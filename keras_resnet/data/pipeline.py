@@ -8,6 +8,7 @@ ever read, and however many workers read them. Nothing has a state that a checkp
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -35,7 +36,8 @@ def training_batches(
     seed: int,
     first_epoch: int = 0,
     epochs: int = 1,
-    first_step: int = 0,
+    steps: Sequence[int] | None = None,
+    parts: int = 1,
     worker: tuple[int, int] = (0, 1),
     sampling: str = "uniform",
     class_weights: np.ndarray | None = None,
@@ -55,7 +57,8 @@ def training_batches(
         seed: 0 … 2^31 - 1.
         first_epoch: Where to begin.
         epochs: Where to end.
-        first_step: The batch of the first epoch to begin with; those before it are not read.
+        steps: Which batches of each epoch, by number; the others are not read. None: all.
+        parts: Give each batch as so many smaller ones (for gradient accumulation); they must be of one size.
         worker: `(0, 4)` is the first of four workers, each of which gets a quarter of every batch.
         sampling: `uniform`: every image once an epoch; `balanced`: every class as often, its images
             again and again or in turn.
@@ -68,7 +71,7 @@ def training_batches(
     Raises:
         UsageError: An argument is out of range, or the batch cannot be shared out.
     """
-    count, steps = len(split), steps_per_epoch(split, batch_size)
+    count, all_steps = len(split), steps_per_epoch(split, batch_size)
     distinct = _distinct(min(batch_size, count * policy.repeats), policy.repeats, worker)
     size = distinct * policy.repeats // worker[1]
     labels = tf.constant(split.labels)
@@ -83,10 +86,10 @@ def training_batches(
             order = balanced_order(split.labels, num_classes, seed, epoch)
         else:
             order = permutation(count, seed, epoch)
-        batches = tf.reshape(order[: steps * distinct], (steps, distinct))
-        skipped = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
-        numbered = tf.data.Dataset.from_tensor_slices((tf.range(steps, dtype=tf.int64), batches))
-        return numbered.skip(skipped).map(lambda step, batch: (epoch, step, batch))
+        batches = tf.reshape(order[: all_steps * distinct], (all_steps, distinct))
+        chosen = tf.constant(range(all_steps) if steps is None else steps, tf.int64)
+        numbered = tf.data.Dataset.from_tensor_slices((chosen, tf.gather(batches, chosen)))
+        return numbered.map(lambda step, batch: (epoch, step, batch))
 
     def batch(epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, ...]:
         # One showing of every image, then the next of every one, so that neighbours, which mix, differ.
@@ -102,7 +105,17 @@ def training_batches(
         return augmented, mixed, tf.linalg.matvec(mixed, tf.constant(class_weights, tf.float32))
 
     dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(positions)
-    return dataset.map(batch, num_parallel_calls=2, deterministic=True).prefetch(4)
+    dataset = dataset.map(batch, num_parallel_calls=2, deterministic=True)
+    if parts > 1:
+        if size % parts:
+            raise UsageError(f"a batch of {size} images cannot be computed in {parts} equal parts")
+        dataset = dataset.rebatch(size // parts)
+    return dataset.prefetch(4)
+
+
+def batch_images(split: Split, batch_size: int, repeats: int) -> int:
+    """How many images a batch of `training_batches` really has."""
+    return _distinct(min(batch_size, len(split) * repeats), repeats, (0, 1)) * repeats
 
 
 def _distinct(size: int, repeats: int, worker: tuple[int, int]) -> int:

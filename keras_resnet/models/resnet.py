@@ -73,7 +73,7 @@ def build(
         stochastic_depth: Chance in [0, 1) that the last block's branch is left out of a training
             sample; in the blocks before, linearly less.
         preprocessing: If given, the model takes raw RGB pixels (0–255, any dtype that casts to float)
-            and normalises them itself; `num_classes` and `input_shape` follow from it.
+            and normalises them itself; `num_classes` follows from it, and `input_shape` where none is given.
             `"weights"`: as the named `weights` were trained, leaving `num_classes` and `input_shape`.
         seed: Makes the initial weights repeat.
         name: The Keras model's name; default: the spec's.
@@ -90,7 +90,7 @@ def build(
     spec = replace(spec, stem=stem or spec.stem, shortcut=shortcut or spec.shortcut)
     normalisation = _normalisation(spec, weights, preprocessing)
     if isinstance(preprocessing, Preprocessing):
-        input_shape, num_classes = preprocessing.input_shape, len(preprocessing.class_names)
+        input_shape, num_classes = input_shape or preprocessing.input_shape, len(preprocessing.class_names)
     input_shape = input_shape or (spec.input_size, spec.input_size, 3)
     stem_word = check_input(spec, input_shape)
     _check(pooling, head, adapt_input, weights, {"dropout": dropout, "stochastic_depth": stochastic_depth})

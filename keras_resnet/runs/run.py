@@ -8,7 +8,9 @@ split.csv, split.json which image is in which split, for people and for --split-
 skipped.csv           images that could not be read and were left out, if any
 preprocessing.json    how pixels become input
 metrics.csv           one row an epoch
-checkpoints/          last.safetensors (to go on from), best.safetensors (best validation accuracy)
+metrics.jsonl         a row every ten updates, and every epoch
+events.jsonl          what was out of the ordinary: continued, stopped, gone back, out of memory
+checkpoints/          to go on from (the last few), and the weights with the best validation accuracy
 model.keras           the finished model: raw pixels in, logits out
 plots/, evaluation/, exports/
 """
@@ -35,6 +37,8 @@ from keras_resnet.data.images import ImageData
 from keras_resnet.data.source import save_split
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.lock import NAME as LOCK
+from keras_resnet.runs.record import Record
 
 FORMAT = 1
 # Written before run.json: a folder with nothing else is a run that was killed as it began.
@@ -77,14 +81,19 @@ class Run:
         return (self.path / "preprocessing.json").is_file()
 
     @property
-    def last(self) -> Path:
-        """The checkpoint to go on from."""
-        return self.path / "checkpoints" / "last.safetensors"
+    def checkpoints(self) -> Path:
+        """What to go on from, and the best weights."""
+        return self.path / "checkpoints"
 
     @property
-    def best(self) -> Path:
-        """The weights with the best validation accuracy."""
-        return self.path / "checkpoints" / "best.safetensors"
+    def log(self) -> Record:
+        """`metrics.jsonl`."""
+        return Record(self.path / "metrics.jsonl")
+
+    @property
+    def events(self) -> Record:
+        """`events.jsonl`."""
+        return Record(self.path / "events.jsonl")
 
     @property
     def model(self) -> Path:
@@ -139,7 +148,10 @@ class Run:
             if not overwrite:
                 return run, True
             with storage_errors(path):
-                shutil.rmtree(path)
+                # run.json last: what is left after a kill is still a run. The lock may be this process's own.
+                for item in sorted(path.iterdir(), key=lambda item: item.name == "run.json"):
+                    if item.name != LOCK:
+                        shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
         write_json(path / "config.json", config)
         write_json(path / "environment.json", environment())
         write_json(path / "run.json", {"format": FORMAT, "status": "unfinished", "started": _now()})
@@ -178,7 +190,10 @@ class Run:
         write_text(self.path / "preprocessing.json", preprocessing.to_json())
 
     def record_metrics(self, rows: list[Row]) -> None:
-        """Write `metrics.csv`."""
+        """Write `metrics.csv`; without rows there is none."""
+        if not rows:
+            (self.path / "metrics.csv").unlink(missing_ok=True)
+            return
         table = io.StringIO()
         writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
         writer.writeheader()

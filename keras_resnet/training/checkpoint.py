@@ -1,55 +1,154 @@
-"""All that a training must remember to go on: one safetensors file, written whole or not at all."""
+"""Checkpoints that are there whole or not at all, are known to be undamaged when they are read, and have predecessors.
+
+checkpoints/
+  000012/                tensors.safetensors, state.json, SHA256SUMS (as sha256sum --check reads it)
+  best-0007.safetensors  the weights that were best in epoch 7
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-import keras
+import numpy as np
 
+from keras_resnet.atomic import write_folder_with
 from keras_resnet.errors import ModelError
-from keras_resnet.weights.files import assign, read_tensors, variables_by_path
-from keras_resnet.weights.saving import write_tensors
+from keras_resnet.training.state import State
+from keras_resnet.weights.files import Tensors, read_tensors
+from keras_resnet.weights.saving import tensor_bytes, write_tensors
+
+TENSORS, STATE, SUMS = "tensors.safetensors", "state.json", "SHA256SUMS"
 
 
-def save_model_variables(model: keras.Model, path: Path) -> None:
-    """Write the model's variables."""
-    _save(variables_by_path(model), path, {})
+@dataclass(frozen=True)
+class Checkpoint:
+    """One that was read and found undamaged."""
+
+    state: State
+    tensors: Tensors
 
 
-def save_checkpoint(model: keras.Model, path: Path, *, epoch: int, best_accuracy: float) -> None:
-    """Write the variables of a model and its optimizer, and how far the training is.
+@dataclass(frozen=True)
+class CheckpointStore:
+    """The checkpoints of a run.
 
     Args:
-        model: Compiled and trained.
-        path: The file.
-        epoch: Epochs that are complete.
-        best_accuracy: The highest validation accuracy so far.
+        folder: Where they are.
+        keep: How many are kept, at least 1.
     """
-    _save(_training_variables(model), path, {"epoch": str(epoch), "best_accuracy": repr(best_accuracy)})
+
+    folder: Path
+    keep: int = 3
+
+    def save(self, tensors: Mapping[str, np.ndarray], state: State) -> None:
+        """Write the next checkpoint and remove those that are too many.
+
+        A kill at any moment, or a full disk, leaves the ones before as they were.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        files = {
+            TENSORS: tensor_bytes(tensors, {}),
+            STATE: json.dumps(state.to_json(), indent=1).encode(),
+        }
+        files[SUMS] = _sums(files).encode()
+
+        def write(folder: Path) -> None:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+
+        there = self._folders()
+        number = int(there[-1].name) + 1 if there else 1
+        write_folder_with(self.folder / f"{number:06d}", write)
+        for old in self._folders()[: -self.keep]:
+            aside = self.folder / f".{old.name}-removing"  # or a kill would leave half of one
+            os.replace(old, aside)
+            shutil.rmtree(aside, ignore_errors=True)
+        self._forget_bests()
+
+    def save_best(self, tensors: Mapping[str, np.ndarray], epoch: int) -> tuple[str, str]:
+        """Write weights that are the best so far. Returns the file's name and SHA-256, for the state."""
+        name = f"best-{epoch:04d}.safetensors"
+        write_tensors(tensors, self.folder / name, {})
+        return name, _digest((self.folder / name).read_bytes())
+
+    def load(self, damaged: Callable[[str], None]) -> Checkpoint | None:
+        """The newest checkpoint that is whole, with the best weights it speaks of; None where there is none at all.
+
+        Args:
+            damaged: Told of each newer one that is not.
+
+        Raises:
+            ModelError: There are checkpoints, and none is whole.
+        """
+        folders = self._folders()
+        for folder in reversed(folders):
+            try:
+                return self._read(folder)
+            except ModelError as error:
+                damaged(f"the checkpoint {folder} is damaged: {error}")
+        if folders:
+            raise ModelError(
+                f"none of the {len(folders)} checkpoints in {self.folder} is undamaged, so that the run cannot go on. "
+                "Restore them from a copy, or begin anew by --overwrite"
+            )
+        return None
+
+    def read_best(self, state: State) -> Tensors:
+        """The best weights.
+
+        Raises:
+            ModelError: They are missing or damaged.
+        """
+        self._check_best(state)
+        return read_tensors(self.folder / state.best)[0]
+
+    def _read(self, folder: Path) -> Checkpoint:
+        try:
+            files = {name: (folder / name).read_bytes() for name in (TENSORS, STATE)}
+            if (folder / SUMS).read_bytes() != _sums(files).encode():
+                raise ModelError("its files are not those that were written")
+            state = State.from_json(json.loads(files[STATE]))
+        except OSError as error:
+            raise ModelError(f"{error.strerror}: {error.filename}") from None
+        if state.best:
+            self._check_best(state)
+        return Checkpoint(state, read_tensors(folder / TENSORS)[0])
+
+    def _check_best(self, state: State) -> None:
+        path = self.folder / state.best
+        if not path.is_file() or _digest(path.read_bytes()) != state.best_digest:
+            raise ModelError(f"the best weights, {path}, are missing or damaged")
+
+    def _folders(self) -> list[Path]:
+        if not self.folder.is_dir():
+            return []
+        return sorted(path for path in self.folder.iterdir() if re.fullmatch(r"\d{6,}", path.name))
+
+    def _forget_bests(self) -> None:
+        """Remove best weights that no checkpoint speaks of."""
+        named = set()
+        for folder in self._folders():
+            try:
+                named.add(json.loads((folder / STATE).read_bytes())["best"])
+            except (OSError, ValueError, KeyError, TypeError):
+                return  # a damaged one may name any
+        for path in self.folder.glob("best-*.safetensors"):
+            if path.name not in named:
+                path.unlink(missing_ok=True)
 
 
-def load_checkpoint(model: keras.Model, path: Path) -> tuple[int, float]:
-    """Fill a compiled model and its built optimizer from a checkpoint.
-
-    Returns:
-        The number of complete epochs, and the best validation accuracy so far.
-
-    Raises:
-        ModelError: The file is damaged or does not fit.
-    """
-    tensors, metadata = read_tensors(path)
-    try:
-        epoch, best_accuracy = int(metadata["epoch"]), float(metadata["best_accuracy"])
-    except (KeyError, ValueError):
-        raise ModelError(f"{path} is not a checkpoint: it does not say how far the training was") from None
-    assign(_training_variables(model), tensors, str(path))
-    return epoch, best_accuracy
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
-def _training_variables(model: keras.Model) -> dict[str, keras.Variable]:
-    named = {f"model/{name}": variable for name, variable in variables_by_path(model).items()}
-    return named | {f"optimizer/{variable.path}": variable for variable in model.optimizer.variables}
-
-
-def _save(variables: dict[str, keras.Variable], path: Path, metadata: dict[str, str]) -> None:
-    write_tensors({name: variable.numpy() for name, variable in variables.items()}, path, metadata)
+def _sums(files: Mapping[str, bytes]) -> str:
+    return "".join(f"{_digest(content)}  {name}\n" for name, content in sorted(files.items()) if name != SUMS)

@@ -2,44 +2,45 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from keras_resnet.atomic import write_with
-from keras_resnet.data.balance import class_weights, effective_number_weights, images_of_classes
-from keras_resnet.data.images import DataSource, EncodedImages, ImageData
-from keras_resnet.data.pipeline import evaluation_batches, pixel_statistics, steps_per_epoch, training_batches
+from keras_resnet.atomic import remove_leftovers, write_with
+from keras_resnet.data.balance import images_of_classes
+from keras_resnet.data.images import DataSource, ImageData
+from keras_resnet.data.pipeline import pixel_statistics
 from keras_resnet.data.source import Source, load_data
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.models.lookup import spec
-from keras_resnet.models.resnet import build, check_input
+from keras_resnet.models.resnet import check_input
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import Run, free_run_folder
 from keras_resnet.runs.stamp import write_stamp
-from keras_resnet.training.callbacks import Checkpoints, StopOnNonFinite
-from keras_resnet.training.checkpoint import load_checkpoint
-from keras_resnet.training.optimizer import CoupledSGD, warmup_cosine
+from keras_resnet.training.compiling import Trainee, network_for, preprocessing_of
+from keras_resnet.training.interruption import Interruption
+from keras_resnet.training.loop import Training
 from keras_resnet.training.progress import Progress
-from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recipe import SETTINGS, Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
-from keras_resnet.weights.loading import load_weights
+from keras_resnet.training.session import Saving, Session
+from keras_resnet.weights.files import assign, variables_by_path
 
 RUNS = Path("saved_models")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A training that can begin: its recipe, its folder, and the configuration the folder records."""
+    """A training that can begin: its recipe and source, its folder, and the configuration the folder records."""
 
     recipe: Recipe
+    source: DataSource | ImageData
     path: Path
     config: dict[str, Any]
     overwrite: bool
@@ -65,6 +66,7 @@ def plan(
         name = source.name
         check_input(spec(recipe.model), source.train.images.shape)
     else:
+        source = source_for(recipe, source)
         name, side = source.short_name, source.settings.get("image_size")
         if side:
             check_input(spec(recipe.model), (side, side, 3))
@@ -76,14 +78,26 @@ def plan(
     else:
         path = free_run_folder(RUNS, f"{recipe.model}-{name}", config)
     Run.check_free(path, config, overwrite=overwrite)
-    return Plan(recipe, path, config, overwrite, num_classes)
+    return Plan(recipe, source, path, config, overwrite, num_classes)
+
+
+def source_for(recipe: Recipe, source: DataSource) -> DataSource:
+    """The source with the recipe's image size and crop where it names none of its own."""
+    if not isinstance(source, Source):
+        return source
+    size, crop = source.image_size or recipe.image_size or None, source.crop_fraction or recipe.crop_fraction or None
+    return replace(source, image_size=size, crop_fraction=crop)
 
 
 def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: int | None = None) -> dict[str, Any]:
     """What a run folder records of what was asked for, and a continued run is compared by."""
     arrays = isinstance(source, ImageData)
     settings = {"arrays": source.fingerprint, "name": source.name} if arrays else source.settings  # type: ignore[union-attr]
-    return {"recipe": asdict(recipe), "data": settings, "num_classes": num_classes}
+    chosen = {
+        name: value for name, value in asdict(recipe).items() if SETTINGS[name].metadata["group"] != "description"
+    }
+    config: dict[str, Any] = {"recipe": chosen, "data": settings, "num_classes": num_classes}
+    return dict(json.loads(json.dumps(config)))  # as it will be read: lists for tuples
 
 
 def fit(
@@ -93,9 +107,14 @@ def fit(
     *,
     overwrite: bool = False,
     num_classes: int | None = None,
+    saving: Saving | None = None,
     verbose: bool = True,
 ) -> Run:
-    """Train by a recipe. The same call on an unfinished run continues it after its last complete epoch.
+    """Train by a recipe. The same call on an unfinished run continues it and ends with the same bits.
+
+    SIGTERM and the first Ctrl-C write a checkpoint and stop. After a loss that is no number or jumps
+    far up, the training goes back to its last checkpoint, leaves the batch out and halves the rate, up
+    to three times; out of memory, it computes batches in parts.
 
     Args:
         recipe: A `Recipe`, or the name of one.
@@ -103,26 +122,30 @@ def fit(
         out: The run folder. Default: `saved_models/<model>-<data>`, numbered while others hold it.
         overwrite: Replace a run that `out` holds.
         num_classes: What the number of classes in the data must be; None takes it from the data.
+        saving: When checkpoints are written; default: every epoch and every ten minutes.
         verbose: Show progress on standard error.
 
     Returns:
         The finished run.
 
     Raises:
-        UsageError: A setting is out of range, or `out` holds a finished or different run.
+        UsageError: A setting is out of range, `out` holds a finished or different run, or another
+            process trains into it.
         DataError: The data cannot be read, or are not those the run began with.
-        DivergedError: The loss became infinite or not a number.
-        StorageError: The run folder cannot be written.
+        DivergedError: The loss became infinite, not a number, or jumped, and did so again.
+        ModelError: Every checkpoint is damaged, or the recipe's weights do not fit.
+        StorageError: The run folder cannot be written, or memory does not suffice.
+        StoppedError: It was asked to stop and has; call again to go on.
     """
     source = Source(data) if isinstance(data, str) else data
     origin = (source.source or source) if isinstance(source, ImageData) else source
     planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes)
     with Progress(verbose) as progress:
-        images = source if isinstance(source, ImageData) else load_data(source, progress.reading)
-        return fit_planned(planned, images, progress)
+        images = source if isinstance(source, ImageData) else load_data(planned.source, progress.reading)  # type: ignore[arg-type]
+        return fit_planned(planned, images, progress, saving)
 
 
-def fit_planned(plan: Plan, data: ImageData, progress: Progress) -> Run:
+def fit_planned(plan: Plan, data: ImageData, progress: Progress, saving: Saving | None = None) -> Run:
     """Carry out a plan on the data it was made for. Raises: as `fit`."""
     if plan.num_classes not in (None, len(data.class_names)):
         raise DataError(
@@ -131,16 +154,26 @@ def fit_planned(plan: Plan, data: ImageData, progress: Progress) -> Run:
         )
     if not len(data.train) or not len(data.validation):
         raise DataError(f"{data.name} lacks training or validation images")
-    recipe, preprocessing = plan.recipe, preprocessing_for(data)
+    recipe = plan.recipe
     if recipe.sampling == "balanced" or recipe.class_weights != "none":
         images_of_classes(data.train.labels, len(data.class_names))  # refuse before an old run is replaced
-    model = build(
-        spec(recipe.model),
-        preprocessing=preprocessing,
-        classifier_activation=None,
-        dropout=recipe.dropout,
-        seed=recipe.seed,
-    )
+    preprocessing = preprocessing_of(recipe, preprocessing_for(data))
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_op_determinism()  # or a continued run would not end with the same bits
+    with Interruption(progress.note) as interruption:
+        trainee = Trainee(recipe, preprocessing)
+        with locked(plan.path):
+            remove_leftovers(plan.path)
+            remove_leftovers(Run(plan.path).checkpoints)
+            run = begin(plan, data, preprocessing)
+            session = Session(trainee, recipe, run, progress, saving or Saving())
+            Training(session, data, interruption).run_to_end()
+            finish(session, preprocessing)
+    return run
+
+
+def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
+    """The run's folder with what it trains on, new or as it was."""
     run, continues = Run.start(plan.path, plan.config, overwrite=plan.overwrite)
     if not continues or not run.has_data:
         run.record_data(data, preprocessing)
@@ -149,8 +182,16 @@ def fit_planned(plan: Plan, data: ImageData, progress: Progress) -> Run:
             f"the data of {run.path} have changed since it began: their fingerprint is {data.fingerprint[:12]}, "
             f"was {run.fingerprint[:12]}. Restore them, or begin anew by --overwrite"
         )
-    train(model, recipe, data, run, progress)
     return run
+
+
+def finish(session: Session, preprocessing: Preprocessing) -> None:
+    """Save the best weights as the run's model and mark the run as finished."""
+    # Without weights to load first: they are replaced.
+    network = network_for(session.recipe.but(weights=""), preprocessing)
+    assign(variables_by_path(network), session.store.read_best(session.state), session.state.best)
+    write_with(session.run.model, lambda temporary: save_model(network, temporary, preprocessing))
+    session.run.finish()
 
 
 def preprocessing_for(data: ImageData) -> Preprocessing:
@@ -162,81 +203,6 @@ def preprocessing_for(data: ImageData) -> Preprocessing:
     if fit is None:
         return bare
     return replace(bare, resize=fit.resize, crop_fraction=fit.crop_fraction, background=fit.background)
-
-
-def train(model: keras.Model, recipe: Recipe, data: ImageData, run: Run, progress: Progress) -> None:
-    """Train into a run folder from its last checkpoint on, and leave the best weights in the model."""
-    steps = steps_per_epoch(data.train, recipe.batch_size)
-    compile_for(model, recipe, steps)
-    checkpoints = Checkpoints(run, model.optimizer)
-    if run.last.exists():
-        checkpoints.restore(model, *load_checkpoint(model, run.last))
-    first = checkpoints.epochs_done
-    progress.begin(recipe, data, run, first, steps)
-    classes = len(data.class_names)
-    batches = training_batches(
-        data.train,
-        classes,
-        recipe.batch_size,
-        recipe.policy,
-        seed=recipe.seed,
-        first_epoch=first,
-        epochs=recipe.epochs,
-        sampling=recipe.sampling,
-        class_weights=weights_of_classes(recipe, data),
-    )
-    if first < recipe.epochs:
-        with data_errors(data):
-            model.fit(
-                batches,
-                initial_epoch=first,
-                epochs=recipe.epochs,
-                steps_per_epoch=steps,
-                validation_data=evaluation_batches(data.validation, classes, 256),
-                callbacks=[StopOnNonFinite(run), checkpoints, progress],
-                shuffle=False,  # the order is the pipeline's
-                verbose=0,
-            )
-    load_weights(model, run.best)
-    write_with(run.model, lambda temporary: save_model(model, temporary, run.preprocessing))
-    run.finish()
-
-
-def weights_of_classes(recipe: Recipe, data: ImageData) -> np.ndarray | None:
-    """What the recipe lets each class count in the loss; None: the same."""
-    if recipe.class_weights == "none":
-        return None
-    labels, classes = data.train.labels, len(data.class_names)
-    if recipe.class_weights == "balanced":
-        return class_weights(labels, classes)
-    return effective_number_weights(labels, classes, beta=0.999)
-
-
-@contextmanager
-def data_errors(data: ImageData) -> Iterator[None]:
-    """An image that can be read no longer in the middle of a training, in its own words instead of tf.data's."""
-    try:
-        yield
-    except tf.errors.OpError:
-        for split in data.splits.values():
-            if isinstance(split.images, EncodedImages) and split.images.failures:
-                raise split.images.failures[0] from None
-        raise
-
-
-def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
-    """Give a model the recipe's optimizer, loss and metric."""
-    schedule = warmup_cosine(recipe.learning_rate, recipe.epochs * steps, round(recipe.warmup_epochs * steps))
-    optimizer = CoupledSGD(
-        schedule, momentum=recipe.momentum, nesterov=recipe.momentum > 0, coupled_weight_decay=recipe.weight_decay
-    )
-    optimizer.build(model.trainable_variables)
-    model.compile(
-        optimizer,
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=False,  # on a CPU it costs seconds of compiling and gains nothing at these sizes
-    )
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str], preprocessing: Preprocessing) -> None:

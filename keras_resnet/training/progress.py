@@ -5,18 +5,18 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import keras
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
 from keras_resnet.data.images import ImageData
-from keras_resnet.runs.run import Run
+from keras_resnet.runs.run import Row, Run
 from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.state import State
+from keras_resnet.training.stretch import total_epochs
 
 
-class Progress(keras.callbacks.Callback):
+class Progress:
     """Shows reading and training on standard error.
 
     Args:
@@ -24,7 +24,6 @@ class Progress(keras.callbacks.Callback):
     """
 
     def __init__(self, verbose: bool = True) -> None:
-        super().__init__()
         self.console = Console(stderr=True, quiet=not verbose, highlight=False)
         self._bars = Bars(
             TextColumn("{task.description}"),
@@ -37,8 +36,8 @@ class Progress(keras.callbacks.Callback):
             disable=not verbose or not self.console.is_terminal,
         )
         self._task: Any = None
-        self._first = self._epochs = self._steps = self._batch_size = 0
-        self._began = self._epoch_began = 0.0
+        self._epochs = self._steps = self._batch = self._done = 0
+        self._began = 0.0
 
     def __enter__(self) -> Progress:
         return self
@@ -55,56 +54,47 @@ class Progress(keras.callbacks.Callback):
         if done == total:
             self._stop()
 
-    def begin(self, recipe: Recipe, data: ImageData, run: Run, first_epoch: int, steps: int) -> None:
-        """Say what is about to be trained."""
+    def note(self, text: str) -> None:
+        """Something out of the ordinary, on a line of its own."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def begin(self, recipe: Recipe, data: ImageData, run: Run, state: State, steps: int, batch: int) -> None:
+        """Say what is about to be trained, from where a training stands."""
         for note in data.notes:
-            self.console.print(f"note: {note}", markup=False, soft_wrap=True)
+            self.note(f"note: {note}")
         height, width, channels = data.train.images.shape
         counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
-        self.console.print(
+        self.note(
             f"{recipe.model} on {data.name}: {len(data.class_names)} classes, {counts} images "
-            f"of {height}×{width}×{channels}",
-            markup=False,
-            soft_wrap=True,
+            f"of {height}×{width}×{channels}"
         )
-        going_on = f", continuing after epoch {first_epoch}" if first_epoch else ""
-        self.console.print(
-            f"{recipe.epochs} epochs of {steps} steps into {run.path}{going_on}", markup=False, soft_wrap=True
-        )
-        self._first, self._epochs, self._steps = first_epoch, recipe.epochs, steps
-        self._batch_size = min(recipe.batch_size, len(data.train))
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._began = time.perf_counter()
+        self._epochs, self._steps, self._batch = total_epochs(recipe), steps, batch
+        place = f" batch {state.step} of epoch {state.epoch + 1}" if state.step else f" epoch {state.epoch}"
+        going_on = f", continuing after{place}" if state.updates else ""
+        self.note(f"{self._epochs} epochs of {steps} steps into {run.path}{going_on}")
+        self._done, self._began = state.epoch * steps + state.step, time.perf_counter()
         self._bars.start()
-        total = (self._epochs - self._first) * self._steps
-        self._task = self._bars.add_task("training", total=total, note="")
+        self._task = self._bars.add_task("training", total=self._epochs * steps, completed=self._done, note="")
 
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch_began = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = logs or {}
-        rate = (batch + 1) * self._batch_size / (time.perf_counter() - self._epoch_began)
-        note = f"loss {logs.get('loss', np.nan):.3f}  accuracy {logs.get('accuracy', np.nan):.3f}  {rate:.0f} images/s"
-        self._bars.update(self._task, advance=1, note=note)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = logs or {}
-        now = time.perf_counter()
-        done = epoch + 1 - self._first
-        left = (now - self._began) / done * (self._epochs - epoch - 1)
-        self.console.print(
-            f"epoch {epoch + 1:>{len(str(self._epochs))}}/{self._epochs}  loss {logs['loss']:.4f}  "
-            f"accuracy {logs['accuracy']:.4f}  validation loss {logs['val_loss']:.4f}  "
-            f"accuracy {logs['val_accuracy']:.4f}  rate {float(self.model.optimizer.learning_rate.numpy()):.4f}  "
-            f"{now - self._epoch_began:.1f} s  {_clock(left)} left",
-            markup=False,
-            soft_wrap=True,
+    def updated(self, state: State, learning_rate: float) -> None:
+        """After every update."""
+        note = (
+            f"loss {state.logs['loss']:.3f}  accuracy {state.logs['accuracy']:.3f}  rate {learning_rate:.4g}  "
+            f"{state.step * self._batch / max(state.seconds, 1e-9):.0f} images/s"
         )
+        self._bars.update(self._task, completed=state.epoch * self._steps + state.step, note=note)
 
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        self._stop()
+    def epoch_ended(self, row: Row) -> None:
+        """A line an epoch, which stays."""
+        epoch = int(row["epoch"])
+        spent = time.perf_counter() - self._began
+        left = spent / max(epoch * self._steps - self._done, 1) * (self._epochs - epoch) * self._steps
+        self.note(
+            f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  loss {row['loss']:.4f}  "
+            f"accuracy {row['accuracy']:.4f}  validation loss {row['val_loss']:.4f}  "
+            f"accuracy {row['val_accuracy']:.4f}  rate {row['learning_rate']:.4f}  "
+            f"{row['seconds']:.1f} s  {_clock(left)} left"
+        )
 
     def _stop(self) -> None:
         self._bars.stop()

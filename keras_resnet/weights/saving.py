@@ -79,6 +79,11 @@ def write_tensors(tensors: Mapping[str, np.ndarray], path: Path, metadata: Mappi
     Raises:
         StorageError: The disk is full or the folder cannot be written; the old file is unharmed.
     """
-    arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    content = save(arrays, dict(metadata))  # as bytes: safetensors' own writing hides what the disk answered
+    # As bytes: safetensors' own writing hides what the disk answered.
+    content = tensor_bytes(tensors, metadata)
     write_with(path, lambda temporary: temporary.write_bytes(content))
+
+
+def tensor_bytes(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    """The content of a safetensors file."""
+    return save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, dict(metadata))

@@ -67,16 +67,30 @@ def test_the_batches_from_an_epoch_on_do_not_depend_on_the_epochs_before(split: 
         np.testing.assert_array_equal(labels, labels_again)
 
 
-@pytest.mark.parametrize(("epoch", "step"), [(0, 1), (1, 0), (2, 2)])
-def test_the_batches_from_any_one_on_do_not_depend_on_those_before(split: Split, epoch: int, step: int) -> None:
+@pytest.mark.parametrize(("epoch", "steps"), [(0, (1, 2)), (1, (0, 2)), (2, (2,)), (3, ())])
+def test_a_batch_does_not_depend_on_those_before_it(split: Split, epoch: int, steps: tuple[int, ...]) -> None:
     whole = list(training_batches(split, 4, 16, EVERYTHING, seed=5, epochs=4))
 
-    later = list(training_batches(split, 4, 16, EVERYTHING, seed=5, first_epoch=epoch, first_step=step, epochs=4))
+    some = list(training_batches(split, 4, 16, EVERYTHING, seed=5, first_epoch=epoch, steps=steps, epochs=epoch + 1))
 
-    assert len(later) == 12 - 3 * epoch - step
-    for (images, labels), (again, labels_again) in zip(whole[3 * epoch + step :], later, strict=True):
-        np.testing.assert_array_equal(images, again)
-        np.testing.assert_array_equal(labels, labels_again)
+    assert len(some) == len(steps)
+    for step, (images, labels) in zip(steps, some, strict=True):
+        np.testing.assert_array_equal(images, whole[3 * epoch + step][0])
+        np.testing.assert_array_equal(labels, whole[3 * epoch + step][1])
+
+
+def test_a_batch_in_parts_has_the_same_images_in_the_same_order(split: Split) -> None:
+    whole = list(training_batches(split, 4, 16, EVERYTHING, seed=5, epochs=2))
+
+    parts = list(training_batches(split, 4, 16, EVERYTHING, seed=5, epochs=2, parts=4))
+
+    assert {len(images) for images, _ in parts} == {4}
+    for number, (images, labels) in enumerate(whole):
+        four = parts[4 * number : 4 * number + 4]
+        np.testing.assert_array_equal(np.concatenate([part[0] for part in four]), images)
+        np.testing.assert_array_equal(np.concatenate([part[1] for part in four]), labels)
+    with pytest.raises(UsageError, match="16 images cannot be computed in 3 equal parts"):
+        training_batches(split, 4, 16, none, seed=5, parts=3)
 
 
 def test_batches_that_are_skipped_are_not_read(split: Split) -> None:
@@ -88,7 +102,7 @@ def test_batches_that_are_skipped_are_not_read(split: Split) -> None:
             return super().read(indices)
 
     counted = Split(Counting(split.images.array), split.indices, split.labels)
-    seen = flat(training_batches(counted, 4, 16, none, seed=5, first_step=2))
+    seen = flat(training_batches(counted, 4, 16, none, seed=5, steps=[2]))
 
     assert sorted(asked) == sorted(seen)
     assert len(seen) == 16

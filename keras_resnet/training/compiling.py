@@ -1,0 +1,163 @@
+"""A network as its recipe trains it: built, frozen where it must be, with optimizer, loss and metric."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from keras_resnet.models.lookup import spec
+from keras_resnet.models.resnet import build, check_input
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.training.losses import loss
+from keras_resnet.training.optimizers import load_optimizer_state, optimizer, optimizer_state
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.schedules import schedule
+from keras_resnet.weights.pretrained import is_name
+
+
+def network_for(recipe: Recipe, preprocessing: Preprocessing, *, any_size: bool = False) -> keras.Model:
+    """The network of a recipe: raw pixels in, logits out, float32.
+
+    Args:
+        recipe: Names network, weights and regularisation.
+        preprocessing: Of the data.
+        any_size: Take images of any size; its weights are those of the network of one size.
+    """
+    own = spec(recipe.model)
+    shape = preprocessing.input_shape
+    return build(
+        replace(own, stem=check_input(own, shape)),  # the stem that the real size asks for
+        preprocessing=preprocessing,
+        input_shape=(None, None, shape[2]) if any_size else None,
+        weights=recipe.weights or None,
+        head="reset" if recipe.weights else "load",
+        adapt_input=bool(recipe.weights) and shape[2] != 3,
+        classifier_activation=None,
+        dropout=recipe.dropout,
+        stochastic_depth=recipe.stochastic_depth,
+        seed=recipe.seed,
+    )
+
+
+class Trainee:
+    """A network that can be compiled for each phase of its recipe.
+
+    Args:
+        recipe: The training's.
+        preprocessing: Of the data.
+    """
+
+    def __init__(self, recipe: Recipe, preprocessing: Preprocessing) -> None:
+        self.recipe = recipe
+        self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes))
+        self.model = self.network
+        self._compiled: tuple[bool, int] | None = None
+        self._size = 0
+
+    def compile(self, *, head: bool, parts: int, size: int, steps: int) -> None:
+        """Make it ready for `fit`, with a new optimizer, which remembers nothing, where the phase or the parts changed.
+
+        Args:
+            head: Whether only the classifier learns.
+            parts: Micro-batches to an update.
+            size: Side of the training images; 0: as evaluation has them.
+            steps: Updates in an epoch.
+        """
+        if self._compiled == (head, parts):
+            if size != self._size:
+                # TensorFlow would make one function for all sizes, whose bits differ from those of one for this size.
+                self.model.make_train_function(force=True)
+                self._size = size
+            return
+        self._compiled, self._size = (head, parts), size
+        self.accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+        freeze_for(self.network, head=head, batchnorm=self.recipe.freeze_batchnorm)
+        own = _head_optimizer(self.recipe, parts) if head else _optimizer(self.recipe, steps, parts)
+        own.build(self.network.trainable_variables)
+        self.optimizer = own
+        self.model.compile(
+            own,
+            loss(self.recipe.loss, self.recipe.label_smoothing),
+            metrics=[self.accuracy],
+            jit_compile=self.recipe.jit,
+        )
+        self.loss = next(metric for metric in self.model.metrics if metric.name == "loss")
+
+    @property
+    def sums(self) -> list[keras.Variable]:
+        """Over the epoch so far: loss, images, right answers, images."""
+        return [self.loss.total, self.loss.count, self.accuracy.total, self.accuracy.count]
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next update."""
+        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+
+    @property
+    def gradient_norms(self) -> dict[str, float]:
+        """Of the last update, by group of layers."""
+        norms = keras.ops.convert_to_numpy(self.optimizer.gradient_norms)
+        return {name: float(norm) for name, norm in zip(self.optimizer.groups, norms, strict=True)}
+
+    def lower_rate(self, factor: float) -> None:
+        """Multiply the recipe's rates by a factor from now on."""
+        self.optimizer.rate_factor.assign(factor)
+
+    def optimizer_tensors(self) -> dict[str, np.ndarray]:
+        """What the optimizer remembers."""
+        return {name: one.numpy() for name, one in optimizer_state(self.optimizer).items()}
+
+    def restore_optimizer(self, tensors: dict[str, np.ndarray], source: str) -> None:
+        """Take what `optimizer_tensors` gave. Raises ModelError if it does not fit."""
+        load_optimizer_state(self.optimizer, tensors, source)
+
+
+def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool) -> None:
+    """Decide which layers learn: all, all but batch normalisation, or the classifier alone."""
+    for layer in network.layers:
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        # A normalisation that does not learn uses the statistics it has.
+        layer.trainable = layer.name.startswith("head_dense") if head else not (batchnorm and is_norm)
+
+
+def _optimizer(recipe: Recipe, steps: int, parts: int) -> keras.optimizers.Optimizer:
+    rates = schedule(
+        recipe.schedule,
+        recipe.learning_rate,
+        recipe.epochs * steps,
+        warmup_steps=round(recipe.warmup_epochs * steps),
+        warmup_from=recipe.warmup_from,
+        milestones=[round(epoch * steps) for epoch in recipe.milestones],
+        every=round(recipe.decay_every * steps),
+        factor=recipe.decay_factor,
+        floor=recipe.final_rate * recipe.learning_rate,
+    )
+    return optimizer(
+        recipe.optimizer,
+        rates,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov and recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+        layer_decay=recipe.layer_decay,
+        clip=recipe.clip,
+        clip_at=recipe.clip_at,
+        accumulate=parts,
+    )
+
+
+def _head_optimizer(recipe: Recipe, parts: int) -> keras.optimizers.Optimizer:
+    return optimizer("adam", schedule("constant", recipe.head_rate, 1), accumulate=parts)
+
+
+def preprocessing_of(recipe: Recipe, own: Preprocessing) -> Preprocessing:
+    """The normalisation that a recipe's weights were trained with, where it is known; else the data's own."""
+    if not recipe.weights or not is_name(recipe.weights):
+        return own
+    from keras_resnet.weights.pretrained import pretrained
+
+    known = pretrained(recipe.model, recipe.weights).preprocessing
+    if own.channels != len(known.mean):
+        return own
+    return replace(own, mean=known.mean, std=known.std)

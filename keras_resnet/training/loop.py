@@ -1,0 +1,296 @@
+"""Train into a run folder from wherever it stands, so that it ends as if it had never stopped."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_resnet.data.balance import class_weights, effective_number_weights
+from keras_resnet.data.images import EncodedImages, ImageData, ImageStore, Split, at_size
+from keras_resnet.data.pipeline import batch_images, evaluation_batches, permutation, steps_per_epoch, training_batches
+from keras_resnet.errors import StoppedError, StorageError
+from keras_resnet.runs.run import Run
+from keras_resnet.training.interruption import Interruption
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.session import Session
+from keras_resnet.training.setbacks import RATE_FACTOR, TRIES, WINDOW, Setback, diagnosis, what_is_wrong
+from keras_resnet.training.state import State
+from keras_resnet.training.stretch import Stretch, next_stretch, total_epochs
+
+LOG_EVERY = 10
+"""Updates to a row of `metrics.jsonl`."""
+EVALUATION_BATCH = 256
+
+
+class Training:
+    """Carries a session to the recipe's end, whatever comes in between.
+
+    Args:
+        session: The network and where it stands.
+        data: What it is trained on.
+        interruption: Whether it shall stop.
+    """
+
+    def __init__(self, session: Session, data: ImageData, interruption: Interruption) -> None:
+        self.session, self.data, self.interruption = session, data, interruption
+        self.recipe, self.run, self.progress = session.recipe, session.run, session.progress
+        self.classes = len(data.class_names)
+        self.steps = steps_per_epoch(data.train, self.recipe.batch_size)
+        self.batch = batch_images(data.train, self.recipe.batch_size, self.recipe.policy.repeats)
+        self.validation = evaluation_batches(data.validation, self.classes, EVALUATION_BATCH)
+        self.weights = weights_of_classes(self.recipe, data)
+
+    def run_to_end(self) -> None:
+        """Train all that is left.
+
+        Raises:
+            StoppedError: It was asked to; there is a checkpoint.
+            DivergedError: It went wrong again and again.
+            StorageError: A checkpoint cannot be written, or memory does not suffice for the smallest batch.
+        """
+        self.session.open()
+        self.progress.begin(self.recipe, self.data, self.run, self.session.state, self.steps, self.batch)
+        while self.session.state.epoch < total_epochs(self.recipe):
+            try:
+                self._train(next_stretch(self.recipe, self.session.state, self.steps))
+            except Setback as setback:
+                self._go_back(setback)
+            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+                self._use_less_memory(error)
+
+    def _train(self, stretch: Stretch) -> None:
+        self.session.ready(head=stretch.head, size=stretch.size, steps=self.steps)
+        if not stretch.steps:  # every batch was done; the end of the epoch was not
+            self.session.restore_metrics()  # whose sums must not be left over for the next epoch
+            self.end_epoch()
+            return
+        parts = self.session.state.parts
+        images = self.data.train.images
+        if stretch.size:
+            images = at_size(images, (stretch.size, stretch.size))
+        batches = training_batches(
+            Split(images, self.data.train.indices, self.data.train.labels),
+            self.classes,
+            self.recipe.batch_size,
+            self.recipe.policy,
+            seed=self.recipe.seed,
+            first_epoch=stretch.first,
+            epochs=stretch.end,
+            steps=stretch.steps,
+            parts=parts,
+            sampling=self.recipe.sampling,
+            class_weights=self.weights,
+        )
+        with data_errors(images, self.data.validation.images):
+            self.session.trainee.model.fit(
+                batches,
+                initial_epoch=stretch.first,
+                epochs=stretch.end,
+                steps_per_epoch=len(stretch.steps) * parts,
+                callbacks=[Epochs(self, stretch)],
+                shuffle=False,  # the order is the pipeline's
+                verbose=0,
+            )
+
+    def end_epoch(self) -> None:
+        """Validate, record, write a checkpoint."""
+        session, state = self.session, self.session.state
+        state.step = self.steps
+        training_seconds, began, stop = state.seconds, time.perf_counter(), StopWhenAsked(self.interruption)
+        with session.average.swapped():
+            found = session.trainee.model.evaluate(self.validation, return_dict=True, verbose=0, callbacks=[stop])
+            if not stop.stopped:
+                # The last update may have ruined what its own loss did not show yet.
+                if not math.isfinite(found["loss"]):
+                    raise Setback(f"the validation loss became {found['loss']}", state.epoch, self.steps - 1)
+                session.keep_best(found["accuracy"])
+        if stop.stopped:
+            self.stop()
+        row = {
+            "epoch": state.epoch + 1,
+            "step": state.updates,
+            "loss": state.logs["loss"],
+            "accuracy": state.logs["accuracy"],
+            "val_loss": found["loss"],
+            "val_accuracy": found["accuracy"],
+            "learning_rate": session.trainee.learning_rate,
+            "seconds": state.seconds + time.perf_counter() - began,
+        }
+        rate = self.steps * self.batch / max(training_seconds, 1e-9)
+        self.run.log.add({"event": "epoch", **row, "images_per_second": rate})
+        state.rows.append(row)
+        state.epoch, state.step, state.logs, state.tries, state.seconds = state.epoch + 1, 0, {}, 0, 0.0
+        session.save()
+        self.run.record_metrics(state.rows)
+        self.progress.epoch_ended(row)
+        if self.interruption.requested and state.epoch < total_epochs(self.recipe):
+            raise stopped(self.run, state)
+
+    def stop(self, metrics: bool = False) -> None:
+        """Write a checkpoint and raise StoppedError."""
+        self.session.save(metrics)
+        self.session.event("stopped")
+        raise stopped(self.run, self.session.state)
+
+    def _go_back(self, setback: Setback) -> None:
+        session, failed = self.session, self.session.state
+        if failed.tries >= TRIES:
+            raise diagnosis(
+                setback,
+                rate=session.trainee.learning_rate,
+                gradient_norms=session.trainee.gradient_norms,
+                images=self._images_of(setback.epoch, setback.step),
+                kept=self.run.path,
+            )
+        text = f"{setback.reason} in epoch {setback.epoch + 1}, batch {setback.step + 1}"
+        session.event("setback", text=text, learning_rate=session.trainee.learning_rate)
+        left_out = [step for epoch, step in failed.left_out if epoch == setback.epoch]
+        alone = len(left_out) + 1 >= self.steps  # an epoch must have a batch
+        session.go_back(leave_out=None if alone else (setback.epoch, setback.step), rate=RATE_FACTOR)
+        session.state.tries = failed.tries + 1
+        self.progress.note(
+            f"{text}: back to epoch {session.state.epoch + 1}, batch {session.state.step + 1}, "
+            f"{'' if alone else 'leaving that batch out, '}at {session.state.rate_factor:g} times the rate "
+            f"(try {session.state.tries} of {TRIES})"
+        )
+
+    def _use_less_memory(self, error: Exception) -> None:
+        session, parts = self.session, 2 * self.session.state.parts
+        size = self.batch // parts
+        if self.batch % parts or size < 2:
+            raise StorageError(
+                f"out of memory, even with {self.batch // session.state.parts} images at a time: lower --image-size "
+                "or --batch-size, use a smaller --model, or --recompute"
+            ) from error
+        session.event("out of memory", parts=parts)
+        session.go_back(parts=parts)
+        self.progress.note(
+            f"out of memory: from now on each batch of {self.batch} images is computed in {parts} parts of {size}, "
+            "which gives the same updates but for batch normalisation, whose statistics are of each part"
+        )
+
+    def _images_of(self, epoch: int, step: int) -> list[str]:
+        if self.recipe.sampling != "uniform":
+            return []
+        size = self.batch // self.recipe.repeats
+        order = permutation(len(self.data.train), self.recipe.seed, tf.constant(epoch, tf.int64)).numpy()
+        return [self.data.names[self.data.train.indices[place]] for place in order[step * size : (step + 1) * size]]
+
+
+class Epochs(keras.callbacks.Callback):
+    """What `fit` calls after every micro-batch of a stretch."""
+
+    def __init__(self, training: Training, stretch: Stretch) -> None:
+        super().__init__()
+        self.training, self.stretch, self.session = training, stretch, training.session
+        self._steps: Iterator[int] = iter(())
+        self._sums = np.zeros(4)
+        self._clock = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._steps = iter(self.stretch.steps)
+        self.session.restore_metrics()
+        self._sums = self._metric_sums()
+        self._clock = time.perf_counter()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        session, state = self.session, self.session.state
+        if (batch + 1) % state.parts:
+            return
+        step, loss = next(self._steps), self._count(state)
+        wrong = what_is_wrong(loss, state.losses, self.training.classes)
+        if wrong:
+            raise Setback(wrong, state.epoch, step)
+        state.step, state.updates = step + 1, state.updates + 1
+        state.logs = {name: float(value) for name, value in (logs or {}).items()}
+        state.losses = [*state.losses[1 - WINDOW :], loss]
+        session.average.update(state.updates)
+        if state.updates % LOG_EVERY == 0:
+            self._log(state)
+        self.training.progress.updated(state, session.trainee.learning_rate)
+        if self.training.interruption.requested:
+            self.training.stop(metrics=True)
+        if session.is_due():
+            session.save(metrics=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.training.end_epoch()
+
+    def _count(self, state: State) -> float:
+        """Take in what the last update added to the metrics; its loss."""
+        sums, clock = self._metric_sums(), time.perf_counter()
+        (loss, images, right, seen), self._sums = sums - self._sums, sums
+        seconds, self._clock = clock - self._clock, clock
+        added = {"loss": loss, "images": images, "right": right, "seen": seen, "seconds": seconds}
+        state.window = {name: state.window.get(name, 0.0) + float(value) for name, value in added.items()}
+        state.seconds += seconds
+        return float(loss / images)
+
+    def _metric_sums(self) -> np.ndarray:
+        """Loss sum, images, right ones, images: each of the epoch so far."""
+        return np.array([float(variable.numpy()) for variable in self.session.trainee.sums])
+
+    def _log(self, state: State) -> None:
+        window, state.window = state.window, {}
+        self.training.run.log.add(
+            {
+                "event": "step",
+                "epoch": state.epoch + 1,
+                "step": state.updates,
+                "loss": window["loss"] / window["images"],
+                "accuracy": window["right"] / window["seen"],
+                "learning_rate": self.session.trainee.learning_rate,
+                "images_per_second": window["images"] / window["seconds"],
+                "gradient_norms": self.session.trainee.gradient_norms,
+            }
+        )
+
+
+class StopWhenAsked(keras.callbacks.Callback):
+    """Ends an evaluation early."""
+
+    def __init__(self, interruption: Interruption) -> None:
+        super().__init__()
+        self.interruption = interruption
+        self.stopped = False
+
+    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self.interruption.requested:
+            self.model.stop_evaluating = self.stopped = True
+
+
+def stopped(run: Run, state: State) -> StoppedError:
+    """The error of a training that was asked to stop."""
+    return StoppedError(
+        f"stopped in epoch {state.epoch + 1} after batch {state.step}, with a checkpoint in {run.path}: the same "
+        "command, without --overwrite, continues"
+    )
+
+
+def weights_of_classes(recipe: Recipe, data: ImageData) -> np.ndarray | None:
+    """What the recipe lets each class count in the loss; None: the same."""
+    if recipe.class_weights == "none":
+        return None
+    labels, classes = data.train.labels, len(data.class_names)
+    if recipe.class_weights == "balanced":
+        return class_weights(labels, classes)
+    return effective_number_weights(labels, classes, beta=0.999)
+
+
+@contextmanager
+def data_errors(*stores: ImageStore) -> Iterator[None]:
+    """An image that can be read no longer in the middle of a training, in its own words instead of tf.data's."""
+    try:
+        yield
+    except tf.errors.OpError:
+        for store in stores:
+            if isinstance(store, EncodedImages) and store.failures:
+                raise store.failures[0] from None
+        raise

@@ -1,0 +1,66 @@
+"""Where a training stands, as far as it is not in a variable."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from keras_resnet.errors import ModelError
+from keras_resnet.runs.run import Row
+
+
+@dataclass
+class State:
+    """What a checkpoint holds besides tensors; together they decide all that follows.
+
+    Args:
+        epoch: Epochs that are complete.
+        step: Batches of the next one that are done, those left out included.
+        updates: Of the weights, in all.
+        parts: Micro-batches a batch is computed in.
+        rate_factor: On the recipe's learning rate; below 1 after a setback.
+        left_out: (epoch, step) of batches that are not trained on any more.
+        tries: Setbacks since an epoch was last completed.
+        best_accuracy: Of a validation; -1 before the first.
+        best: Name of the file with the weights that reached it.
+        best_digest: Its SHA-256.
+        rows: Of `metrics.csv`.
+        log_bytes: Size of `metrics.jsonl`.
+        losses: Of the last updates, the latest last.
+        logs: Means over the epoch so far.
+        window: What the next row of `metrics.jsonl` will sum up: loss and accuracy sums, updates, seconds.
+        loss_total: Sum of the losses of the epoch's images so far, as the metric holds it.
+        seconds: Spent on the epoch so far.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    updates: int = 0
+    parts: int = 1
+    rate_factor: float = 1.0
+    left_out: list[list[int]] = field(default_factory=list)
+    tries: int = 0
+    best_accuracy: float = -1.0
+    best: str = ""
+    best_digest: str = ""
+    rows: list[Row] = field(default_factory=list)
+    log_bytes: int = 0
+    losses: list[float] = field(default_factory=list)
+    logs: dict[str, float] = field(default_factory=dict)
+    window: dict[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON holds it, exactly."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> State:
+        """Raises ModelError where a field is missing, unknown or of another kind."""
+        known = {one.name: type(getattr(cls(), one.name)) for one in fields(cls)}
+        if not isinstance(value, dict) or value.keys() != known.keys():
+            raise ModelError("the checkpoint was written by another version of this package")
+        wrong = [name for name, kind in known.items() if not isinstance(value[name], kind)]
+        if wrong:
+            raise ModelError(f"the checkpoint's {wrong[0]} is {value[wrong[0]]!r}")
+        return cls(**value)

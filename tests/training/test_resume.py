@@ -1,0 +1,259 @@
+"""A training stopped at any moment and continued must end with the bits of one that was never stopped."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from keras_resnet.data.images import ImageData
+from keras_resnet.errors import ModelError, StoppedError, StorageError, UsageError
+from keras_resnet.runs.lock import locked
+from keras_resnet.runs.run import Run
+from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.fit import fit
+from keras_resnet.training.progress import Progress
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.session import Saving
+from keras_resnet.training.state import State
+from tests.conftest import TINY
+
+# Everything that has a state: dropout and stochastic depth draw numbers, the average follows.
+EVERYTHING = TINY.but(epochs=2, dropout=0.3, stochastic_depth=0.2, ema=0.9, accumulate=2, mixup=0.2)
+Shown = pytest.CaptureFixture[str]
+TIMES = {"seconds", "images_per_second", "log_bytes", "window"}
+
+
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_times(one) for key, one in value.items() if key not in TIMES}
+    return [without_times(one) for one in value] if isinstance(value, list) else value
+
+
+def assert_same_end(run: Run, whole: Run) -> None:
+    """Weights, optimizer, average, statistics, random state and metrics of two finished runs are equal, bit by bit."""
+    found, expected = (CheckpointStore(one.checkpoints).load(pytest.fail) for one in (run, whole))
+    assert found is not None
+    assert expected is not None
+    assert found.tensors.keys() == expected.tensors.keys()
+    assert {name.split("/")[0] for name in expected.tensors} >= {"model", "optimizer"}
+    for name, tensor in expected.tensors.items():
+        np.testing.assert_array_equal(found.tensors[name], tensor, err_msg=name)
+    assert without_times(found.state.to_json()) == without_times(expected.state.to_json())
+    assert without_times(run.log.rows()) == without_times(whole.log.rows())
+    assert [without_times(row) for row in run.metrics()] == [without_times(row) for row in whole.metrics()]
+    assert run.model.is_file()  # of the best weights, whose digest the state has; Keras writes the date into it
+    assert run.status == whole.status == "finished"
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fit(EVERYTHING, tiny_data, tmp_path_factory.mktemp("whole") / "run", verbose=False)
+
+
+def stopping_after(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
+    """Send this process SIGTERM once, when a training has made so many updates."""
+    shown = Progress.updated
+
+    def updated(self: Progress, state: State, learning_rate: float) -> None:
+        shown(self, state, learning_rate)
+        if state.updates == updates:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Progress, "updated", updated)
+
+
+@pytest.mark.parametrize("updates", [1, 4, 6, 11, 12])
+def test_a_run_stopped_after_any_update_ends_bit_identical(
+    updates: int, whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stopping_after(patch, updates)
+        with pytest.raises(StoppedError, match="the same command, without --overwrite, continues"):
+            fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
+    assert Run.at(tmp_path / "run").status == "unfinished"
+
+    again = fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
+
+    assert_same_end(again, whole)
+
+
+def test_a_run_stopped_while_it_validates_goes_on_with_the_validation(
+    whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from keras_resnet.training import loop
+
+    ended = loop.StopWhenAsked.on_test_batch_end
+
+    def stop(self: loop.StopWhenAsked, batch: int, logs: dict[str, Any] | None = None) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        ended(self, batch, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.StopWhenAsked, "on_test_batch_end", stop)
+        with pytest.raises(StoppedError, match="in epoch 1 after batch 6"):
+            fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
+
+    assert_same_end(fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False), whole)
+
+
+def test_the_damaged_newest_checkpoint_is_passed_over_and_the_end_is_the_same(
+    whole: Run,
+    tiny_data: ImageData,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with monkeypatch.context() as patch:
+        stopping_after(patch, 9)
+        with pytest.raises(StoppedError):
+            fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=2))
+    newest = sorted((tmp_path / "run" / "checkpoints").glob("0*"))[-1]
+    content = bytearray((newest / "tensors.safetensors").read_bytes())
+    content[len(content) // 2] ^= 1
+    (newest / "tensors.safetensors").write_bytes(content)
+
+    again = fit(EVERYTHING, tiny_data, tmp_path / "run")
+
+    assert f"the checkpoint {newest} is damaged: its files are not those that were written" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert any("is damaged" in event.get("text", "") for event in again.events.rows())
+    assert_same_end(again, whole)
+
+
+def test_a_run_whose_checkpoints_are_all_damaged_says_so_and_changes_nothing(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stopping_after(patch, 2)
+        with pytest.raises(StoppedError):
+            fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
+    for path in (tmp_path / "run" / "checkpoints").rglob("state.json"):
+        path.write_text("{}")
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+
+    with pytest.raises(ModelError, match="none of the 2 checkpoints in .* is undamaged"):
+        fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
+
+    after = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    assert [path.name for path in after if after[path] != before.get(path)] == ["events.jsonl"]
+    assert after.keys() == before.keys()
+
+
+def test_the_second_ctrl_c_ends_at_once(tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(self: Progress, state: State, learning_rate: float) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Progress, "updated", twice)
+    before = signal.getsignal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(TINY, tiny_data, tmp_path / "run", verbose=False)
+
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(list((tmp_path / "run" / "checkpoints").glob("0*"))) == 1, "only the one it began with"
+
+
+def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(
+    whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_bytes = Path.write_bytes
+    written: list[Path] = []
+
+    def full(path: Path, content: bytes) -> int:
+        written.append(path)
+        if path.name == "tensors.safetensors" and len(written) > 12:
+            write_bytes(path, content[: len(content) // 2])
+            raise OSError(28, "No space left on device")
+        return write_bytes(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(StorageError, match=r"cannot write .*checkpoints.*: No space left on device; what was"):
+            fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=2))
+    assert not list((tmp_path / "run" / "checkpoints").glob(".*")), "nothing half written stays"
+
+    assert_same_end(fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False), whole)
+
+
+def test_what_a_kill_left_half_written_is_removed(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stopping_after(patch, 2)
+        with pytest.raises(StoppedError):
+            fit(TINY.but(epochs=1), tiny_data, tmp_path / "run", verbose=False)
+    left = tmp_path / "run" / "checkpoints" / ".000002-ab12_xyz"
+    left.mkdir()
+    (left / "tensors.safetensors").write_bytes(b"half")
+    shutil.copytree(left, tmp_path / "run" / ".model-q1w2e3r4")
+
+    run = fit(TINY.but(epochs=1), tiny_data, tmp_path / "run", verbose=False)
+
+    assert sorted(path.name for path in run.path.iterdir() if path.name[0] == ".") == [".lock"]
+    assert not list(run.checkpoints.glob(".*"))
+
+
+def test_a_second_process_on_the_folder_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:
+    with (
+        locked(tmp_path / "run"),
+        pytest.raises(UsageError, match=rf"is being trained into by another process \({os.getpid()}\)"),
+    ):
+        fit(TINY, tiny_data, tmp_path / "run", verbose=False)
+
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock"]
+
+
+def test_checkpoints_are_written_every_so_many_steps_and_the_last_few_kept(
+    tiny_data: ImageData, tmp_path: Path
+) -> None:
+    run = fit(TINY.but(epochs=2), tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=2, keep=2))
+
+    names = [path.name for path in sorted(run.checkpoints.glob("0*"))]
+    # One to begin with, at updates 2, 4, 6, 8, 10, 12, and at the end of both epochs.
+    assert names == ["000008", "000009"]
+    assert json.loads((run.checkpoints / "000008" / "state.json").read_text())["updates"] == 12
+    assert json.loads((run.checkpoints / "000009" / "state.json").read_text())["epoch"] == 2
+    assert len(list(run.checkpoints.glob("best-*"))) <= 2
+
+
+@pytest.mark.parametrize("options", [{"steps": -1}, {"minutes": float("nan")}, {"keep": 0}])
+def test_numbers_of_checkpoints_out_of_range_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="checkpoints are written every so many"):
+        Saving(**options)
+
+
+def test_a_phase_that_trains_the_classifier_alone_is_resumed_too(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = TINY.but(epochs=1, head_epochs=1, batch_size=64)  # three updates each
+    whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
+    for updates in (2, 3, 4):
+        with monkeypatch.context() as patch:
+            stopping_after(patch, updates)
+            with pytest.raises(StoppedError):
+                fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    assert_same_end(fit(recipe, tiny_data, tmp_path / "run", verbose=False), whole)
+
+
+def test_training_sizes_that_grow_are_resumed_too(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe(model="resnet8", epochs=2, batch_size=64, augment="shift", train_sizes=(8, 12))
+    whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
+    with monkeypatch.context() as patch:
+        stopping_after(patch, 4)
+        with pytest.raises(StoppedError):
+            fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    again = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    assert_same_end(again, whole)
+    assert again.preprocessing.image_size == (8, 8)
