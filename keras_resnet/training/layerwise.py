@@ -1,0 +1,121 @@
+"""What every optimizer here has: decay of kernels only, rates by layer, clipping, norms, a rate factor."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import keras
+from keras import ops
+
+from keras_resnet.training.clipping import clip_adaptively, clip_by_norm, clip_by_value, norm
+from keras_resnet.training.layer_groups import groups, is_classifier, rate_multipliers
+
+Tensor = Any
+
+
+class Layerwise(keras.optimizers.Optimizer):
+    """Put before an update rule among the bases, it treats each variable by where it lies in the network.
+
+    Gradients are taken as they act: unscaled, averaged over accumulated batches, summed over replicas.
+    Their norms are measured, then they are clipped, then the rule is applied at the variable's own
+    rate. Only kernels decay; biases and normalisations do not.
+
+    Args:
+        *args: The rule's.
+        layer_decay: Rates are multiplied by this to the power of the distance from the head, in (0, 1].
+        clip: `none`, `norm`, `value` or `adaptive`.
+        clip_at: The norm, value or ratio to keep to; positive where gradients are clipped.
+        name: Default: the optimizer's word. (Keras would number it through the process.)
+        **options: The rule's, and those of every Keras optimizer.
+
+    Attributes:
+        rate_factor: A scalar variable, 1 at first, that every rate is multiplied by.
+        gradient_groups: Names of groups of layers: `stem`, `stage1` …, `head`; once built.
+        gradient_norms: A float32 variable, the norm of each group's gradient at the last update, before
+            clipping; once built.
+
+    Raises:
+        UsageError: (When built) `layer_decay` is less than 1 and a layer's name does not say where it lies.
+    """
+
+    word: ClassVar[str]
+    decay: ClassVar[str]  # `coupled`: part of the gradient; `decoupled`: by rate × decay; `rule`: the rule's own
+
+    def __init__(
+        self,
+        *args: Any,
+        layer_decay: float = 1.0,
+        clip: str = "none",
+        clip_at: float | None = None,
+        name: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, name=name or self.word, **options)
+        self.layer_decay, self.clip, self.clip_at = layer_decay, clip, clip_at
+        self.rate_factor = self.add_variable((), "ones", name="rate_factor", aggregation="only_first_replica")
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        if self.built:
+            return
+        # By position, since updates receive the backend's variables, which have other names.
+        paths = [variable.path for variable in variables]
+        self._multipliers = rate_multipliers(paths, self.layer_decay)
+        self._decays = [variable.name == "kernel" for variable in variables]
+        self._classifies = [is_classifier(path) for path in paths]
+        self.gradient_groups, self._groups = groups(paths)
+        super().build(variables)
+        self.gradient_norms = self.add_variable(
+            (len(self.gradient_groups),), dtype="float32", name="gradient_norms", aggregation="only_first_replica"
+        )
+
+    def _get_current_learning_rate(self) -> Tensor:
+        rate = self._learning_rate
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            rate = rate(self.iterations)  # updates; Keras would count accumulated batches
+        return rate * self.rate_factor
+
+    def _use_weight_decay(self, variable: Any) -> bool:
+        return self._decays[self._get_variable_index(variable)]
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        """Keras would decay all variables at the common rate here; `update_step` knows each one's."""
+
+    def _all_reduce_sum_gradients(self, pairs: list[tuple[Tensor, Any]]) -> list[tuple[Tensor, Any]]:
+        # TensorFlow alone calls this: before it, a gradient is that of one replica's part of the batch.
+        gradients, variables = zip(*super()._all_reduce_sum_gradients(pairs), strict=True)
+        return list(zip(self._measured_and_clipped(gradients, variables), variables, strict=True))
+
+    def _backend_update_step(self, grads: list[Tensor], trainable_variables: list[Any], learning_rate: Tensor) -> None:
+        if keras.backend.backend() != "tensorflow":
+            grads = self._measured_and_clipped(grads, trainable_variables)
+        super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+    def _measured_and_clipped(self, gradients: Any, variables: Any) -> list[Tensor]:
+        indices = [self._get_variable_index(variable) for variable in variables]
+        members: list[list[Tensor]] = [[] for _ in self.gradient_groups]
+        for index, gradient in zip(indices, gradients, strict=True):
+            members[self._groups[index]].append(gradient)
+        self.gradient_norms.assign(ops.stack([norm(group) if group else 0.0 for group in members]))
+        if self.clip == "norm":
+            return clip_by_norm(gradients, self.clip_at)
+        if self.clip == "value":
+            return clip_by_value(gradients, self.clip_at)
+        if self.clip == "adaptive":
+            return [
+                gradient if self._classifies[index] else clip_adaptively(gradient, variable, self.clip_at)
+                for index, gradient, variable in zip(indices, gradients, variables, strict=True)
+            ]
+        return list(gradients)
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        rate = ops.cast(learning_rate * self._multipliers[self._get_variable_index(variable)], variable.dtype)
+        if self.weight_decay and self._use_weight_decay(variable):
+            if self.decay == "coupled":
+                gradient = ops.cast(gradient, variable.dtype) + self.weight_decay * ops.convert_to_tensor(variable)
+            elif self.decay == "decoupled":
+                self.assign_sub(variable, rate * self.weight_decay * ops.convert_to_tensor(variable))
+        super().update_step(gradient, variable, rate)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"layer_decay": self.layer_decay, "clip": self.clip, "clip_at": self.clip_at}
+        return {**super().get_config(), **own}

@@ -1,0 +1,86 @@
+"""Losses from logits, in float32 whatever the network computes in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_resnet.errors import UsageError, listed
+
+Tensor = Any
+
+LOSSES = ("softmax", "binary")
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class BinaryCrossEntropy(keras.losses.Loss):
+    """Each class a question by itself, as "ResNet strikes back" has it (Wightman et al., 2021).
+
+    As `timm.loss.BinaryCrossEntropy`: smoothed labels are `label × (1 - smoothing) + smoothing / classes`,
+    also where images are mixed.
+
+    Args:
+        label_smoothing: In [0, 1).
+        threshold: Labels above it become 1 and others 0, after smoothing; None leaves them.
+        sum_classes: Add the classes' losses up instead of averaging them.
+        **options: As every Keras loss.
+    """
+
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        threshold: float | None = None,
+        sum_classes: bool = False,
+        name: str = "binary_cross_entropy",
+        dtype: str = "float32",
+        **options: Any,
+    ) -> None:
+        super().__init__(name=name, dtype=dtype, **options)
+        self.label_smoothing, self.threshold, self.sum_classes = label_smoothing, threshold, sum_classes
+
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
+        """Losses of images.
+
+        Args:
+            y_true: Labels, one-hot or mixed, (images, classes).
+            y_pred: Logits, (images, classes).
+        """
+        labels = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
+        if self.threshold is not None:
+            labels = ops.cast(labels > self.threshold, y_pred.dtype)
+        losses = -labels * ops.log_sigmoid(y_pred) - (1 - labels) * ops.log_sigmoid(-y_pred)
+        return ops.sum(losses, axis=-1) if self.sum_classes else ops.mean(losses, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"label_smoothing": self.label_smoothing, "threshold": self.threshold, "sum_classes": self.sum_classes}
+        return {**super().get_config(), "dtype": self.dtype, **own}
+
+
+def loss(
+    kind: str, label_smoothing: float = 0.0, *, threshold: float | None = None, sum_classes: bool = False
+) -> keras.losses.Loss:
+    """The loss of logits against one-hot or mixed labels, averaged over the images of a batch.
+
+    Weights of images multiply their losses; the sum is divided by the number of images, not of weights.
+
+    Args:
+        kind: `softmax`, or `binary`, see `BinaryCrossEntropy`.
+        label_smoothing: In [0, 1).
+        threshold, sum_classes: Of `binary`.
+
+    Raises:
+        UsageError: A setting is out of range.
+    """
+    if kind not in LOSSES:
+        raise UsageError(f"a loss must be one of {listed(LOSSES)}; received {kind!r}")
+    if not 0 <= label_smoothing < 1:
+        raise UsageError(f"label_smoothing must be at least 0 and less than 1; received {label_smoothing}")
+    if threshold is not None and not 0 <= threshold < 1:
+        raise UsageError(f"the labels' threshold must be at least 0 and less than 1; received {threshold}")
+    if kind == "binary":
+        return BinaryCrossEntropy(label_smoothing, threshold, sum_classes)
+    if threshold is not None or sum_classes:
+        raise UsageError("threshold and sum_classes belong to the binary loss; received them for 'softmax'")
+    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing, dtype="float32")

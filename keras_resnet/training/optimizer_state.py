@@ -1,0 +1,86 @@
+"""An optimizer's memory as named arrays, which fit another process, number of batches an update, or machine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+from keras_resnet.weights.files import assign
+
+_NUMBERED = re.compile(r"variable(_\d+)?")
+_UPDATES = "iterations"
+
+
+def unwrapped(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """The optimizer inside Keras's loss scaling, which `compile` puts around one for float16; or itself."""
+    return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
+
+
+def in_mid_update(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether gradients are accumulated that no update has used yet."""
+    inner = unwrapped(optimizer)
+    return int(inner._iterations) % (inner.gradient_accumulation_steps or 1) != 0
+
+
+def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
+    """What a built optimizer must remember between two updates.
+
+    Args:
+        optimizer: Built, in loss scaling or not.
+
+    Returns:
+        Arrays by names that depend on the network alone: `stem_conv_kernel_momentum`, `rate_factor`,
+        `loss_scale/dynamic_scale` …; `iterations` counts updates, int64.
+
+    Raises:
+        RuntimeError: It is in the middle of an update, so that a part of its memory would be lost.
+    """
+    if in_mid_update(optimizer):
+        raise RuntimeError("gradients are accumulated that no update has used yet: save after an update")
+    inner = unwrapped(optimizer)
+    updates = int(inner._iterations) // (inner.gradient_accumulation_steps or 1)
+    arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(optimizer).items()}
+    return {_UPDATES: np.int64(updates).reshape(()), **arrays}
+
+
+def load_optimizer_state(
+    optimizer: keras.optimizers.Optimizer, state: Mapping[str, np.ndarray], source: str = "the optimizer's state"
+) -> None:
+    """Give a built optimizer what another one remembered; gradients it had accumulated are forgotten.
+
+    Args:
+        optimizer: Built for the same variables; it may accumulate another number of batches.
+        state: As `optimizer_state` gives it.
+        source: What to call it in an error.
+
+    Raises:
+        ModelError: Names, shapes or dtypes do not match; nothing was loaded.
+    """
+    inner = unwrapped(optimizer)
+    updates = keras.Variable(0, dtype="int64" if keras.backend.backend() != "jax" else "int32")
+    assign({_UPDATES: updates, **_variables(optimizer)}, state, source)
+    inner._iterations.assign(int(state[_UPDATES]) * (inner.gradient_accumulation_steps or 1))
+    for variable in _accumulators(inner):
+        variable.assign(keras.ops.zeros_like(variable))
+
+
+def _variables(optimizer: keras.optimizers.Optimizer) -> dict[str, keras.Variable]:
+    inner = unwrapped(optimizer)
+    left_out = {id(variable) for variable in (inner._iterations, *_accumulators(inner))}
+    named: dict[str, keras.Variable] = {}
+    for variable in inner.variables:
+        if id(variable) not in left_out:
+            # Keras's Nadam has a variable that is named by a count through the process.
+            name = f"unnamed_{len(named)}" if _NUMBERED.fullmatch(variable.name) else variable.name
+            named[name] = variable
+    if optimizer is not inner:
+        named["loss_scale/step_counter"] = optimizer.step_counter
+        named["loss_scale/dynamic_scale"] = optimizer.dynamic_scale
+    return named
+
+
+def _accumulators(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    return getattr(optimizer, "_accumulated_gradients", [])

@@ -1,0 +1,220 @@
+"""Learning rates over a training: constant, steps, cosine, one-cycle, each after a linear warm-up.
+
+A schedule maps the number of updates done to the rate of the next one: `schedule(0)` is the rate of
+the first update. This is PyTorch's convention too (`scheduler.get_last_lr()` before the update). The
+rates are computed in float32 from whole numbers of steps, and near the end of a cosine from the steps
+that remain, so that they keep six digits over millions of steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_resnet.errors import UsageError, listed
+
+Tensor = Any
+
+
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A rate that begins with a linear warm-up and goes on as a subclass says.
+
+    Args:
+        peak: The rate that all others are parts of; positive.
+        steps: Updates in the whole training; at least 1.
+        warmup_steps: Updates before the schedule proper begins; at most `steps - 1` of them are taken,
+            so that even the shortest training has its rate.
+        warmup_from: The first update's rate as a part of the rate that the warm-up ends at, in [0, 1].
+    """
+
+    def __init__(self, peak: float, steps: int, warmup_steps: int = 0, warmup_from: float = 0.0) -> None:
+        super().__init__()
+        self.peak, self.steps = float(peak), int(steps)
+        self.warmup_steps, self.warmup_from = min(int(warmup_steps), self.steps - 1), float(warmup_from)
+
+    def __call__(self, step: Tensor) -> Tensor:
+        """The rate of the update after `step` others, a float32 scalar; after the end the last rate."""
+        step = ops.minimum(ops.convert_to_tensor(step), self.steps)
+        begin = self.warmup_steps
+        rate = self.after_warmup(ops.maximum(step, begin))
+        if not begin:
+            return rate
+        climbed = self.warmup_from + (1 - self.warmup_from) / begin * ops.cast(ops.minimum(step, begin), "float32")
+        return rate * ops.where(step < begin, climbed, 1.0)
+
+    def after_warmup(self, step: Tensor) -> Tensor:
+        """The rate after `step` updates, a whole number in `warmup_steps` … `steps`."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class Constant(Schedule):
+    """The same rate to the end."""
+
+    def after_warmup(self, step: Tensor) -> Tensor:
+        return self.peak * ops.ones((), "float32")
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class MultiStep(Schedule):
+    """A rate multiplied by `factor` at each of some steps, counted from the beginning of the training.
+
+    Args:
+        milestones: The updates before which the rate falls.
+        factor: Positive.
+    """
+
+    def __init__(self, *args: Any, milestones: Sequence[int], factor: float = 0.1, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.milestones, self.factor = [int(milestone) for milestone in milestones], float(factor)
+
+    def after_warmup(self, step: Tensor) -> Tensor:
+        passed = sum((ops.cast(step >= milestone, "float32") for milestone in self.milestones), ops.zeros((), "float32"))
+        return self.peak * ops.power(self.factor, passed)
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class Step(Schedule):
+    """A rate multiplied by `factor` every so many updates, counted from the beginning of the training."""
+
+    def __init__(self, *args: Any, every: int, factor: float = 0.1, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.every, self.factor = int(every), float(factor)
+
+    def after_warmup(self, step: Tensor) -> Tensor:
+        return self.peak * ops.power(self.factor, ops.cast(ops.floor_divide(step, self.every), "float32"))
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class Cosine(Schedule):
+    """A rate that falls by half a cosine from the warm-up's end to `floor` at the end (Loshchilov & Hutter, 2016)."""
+
+    def __init__(self, *args: Any, floor: float = 0.0, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.floor = float(floor)
+
+    def after_warmup(self, step: Tensor) -> Tensor:
+        remaining = ops.cast(self.steps - step, "float32") / (self.steps - self.warmup_steps)
+        return cosine_between(self.floor, self.peak, remaining)
+
+
+@keras.saving.register_keras_serializable(package="keras_resnet")
+class OneCycle(Schedule):
+    """A rate that climbs to `peak` and falls far below where it began (Smith & Topin, 2018), as `OneCycleLR`.
+
+    Args:
+        climb: The part of the steps after the warm-up in which the rate climbs, in [0, 1].
+        anneal: `cosine` or `linear`, for both ways.
+        initial_division: The first rate is `peak` divided by this.
+        final_division: The last rate, of update `steps - 1`, is the first divided by this.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        climb: float = 0.3,
+        anneal: str = "cosine",
+        initial_division: float = 25.0,
+        final_division: float = 1e4,
+        **options: Any,
+    ) -> None:
+        super().__init__(*args, **options)
+        self.climb, self.anneal = float(climb), anneal
+        self.initial_division, self.final_division = float(initial_division), float(final_division)
+
+    def after_warmup(self, step: Tensor) -> Tensor:
+        between = cosine_between if self.anneal == "cosine" else linear_between
+        done = ops.cast(step - self.warmup_steps, "float32")
+        length = self.steps - self.warmup_steps
+        top, end = self.climb * length - 1, length - 1
+        first = self.peak / self.initial_division
+        up = between(first, self.peak, done / top if top > 0 else ops.ones_like(done))
+        left = (end - done) / (end - max(top, 0.0)) if end > max(top, 0.0) else ops.zeros_like(done)
+        down = between(first / self.final_division, self.peak, ops.clip(left, 0.0, 1.0))
+        return ops.where(done <= top, up, down)
+
+
+def cosine_between(low: float, high: float, part: Tensor) -> Tensor:
+    """From `low` to `high` as `part` goes from 0 to 1; exact near `low`, where 1 + cos would cancel."""
+    return low + (high - low) * ops.square(ops.sin(math.pi / 2 * part))
+
+
+def linear_between(low: float, high: float, part: Tensor) -> Tensor:
+    """From `low` to `high` as `part` goes from 0 to 1."""
+    return low + (high - low) * part
+
+
+ANNEALS = ("cosine", "linear")
+SCHEDULES = ("constant", "step", "multistep", "cosine", "one-cycle")
+
+
+def schedule(
+    kind: str,
+    peak: float,
+    steps: int,
+    *,
+    warmup_steps: int = 0,
+    warmup_from: float = 0.0,
+    milestones: Sequence[int] = (),
+    factor: float = 0.1,
+    every: int | None = None,
+    floor: float = 0.0,
+    climb: float = 0.3,
+    anneal: str = "cosine",
+    initial_division: float = 25.0,
+    final_division: float = 1e4,
+) -> Schedule:
+    """The learning rate over a training.
+
+    Args:
+        kind: `constant`; `step`, × `factor` every `every` updates; `multistep`, × `factor` at each of the
+            `milestones`; `cosine`, down to `floor`; `one-cycle`, see `OneCycle`.
+        peak: The highest rate.
+        steps: Updates in the whole training, the warm-up's included.
+        warmup_steps: Updates of a linear climb before; what follows fills the rest.
+        warmup_from: The first update's rate as a part of the rate the climb leads to, in [0, 1].
+        milestones, every: Counted in updates from the beginning of the training.
+        factor: Positive.
+        floor: A rate of at most `peak`.
+        climb, anneal, initial_division, final_division: Of `one-cycle`.
+
+    Raises:
+        UsageError: A setting is out of range.
+    """
+    if kind not in SCHEDULES:
+        raise UsageError(f"a schedule must be one of {listed(SCHEDULES)}; received {kind!r}")
+    _require(0 < peak < math.inf, "the learning rate must be positive", peak)
+    _require(steps >= 1, "a schedule needs at least one step", steps)
+    _require(warmup_steps >= 0, "warmup_steps must be at least 0", warmup_steps)
+    _require(0 <= warmup_from <= 1, "warmup_from must lie in 0–1", warmup_from)
+    _require(0 < factor < math.inf, "factor must be positive", factor)
+    common: dict[str, Any] = {"warmup_steps": warmup_steps, "warmup_from": warmup_from}
+    if kind == "constant":
+        return Constant(peak, steps, **common)
+    if kind == "step":
+        _require(every is not None and every >= 1, "every must be a whole number of at least 1", every)
+        return Step(peak, steps, every=every, factor=factor, **common)
+    if kind == "multistep":
+        _require(all(milestone > 0 for milestone in milestones), "milestones must be positive", list(milestones))
+        return MultiStep(peak, steps, milestones=milestones, factor=factor, **common)
+    if kind == "cosine":
+        _require(0 <= floor <= peak, f"floor must lie between 0 and the peak {peak}", floor)
+        return Cosine(peak, steps, floor=floor, **common)
+    _require(0 <= climb <= 1, "climb must lie in 0–1", climb)
+    _require(anneal in ANNEALS, f"anneal must be one of {listed(ANNEALS)}", anneal)
+    _require(initial_division >= 1, "initial_division must be at least 1", initial_division)
+    _require(final_division >= 1, "final_division must be at least 1", final_division)
+    divisions = {"initial_division": initial_division, "final_division": final_division}
+    return OneCycle(peak, steps, climb=climb, anneal=anneal, **divisions, **common)
+
+
+def _require(holds: bool, rule: str, received: object) -> None:
+    if not holds:
+        raise UsageError(f"{rule}; received {received}")

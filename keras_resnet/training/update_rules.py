@@ -1,0 +1,127 @@
+"""Update rules that differ in Keras from PyTorch's and timm's, written as these have them.
+
+Keras multiplies the rate into the momentum, so that a changing rate acts late; its Adam adds epsilon
+before the bias correction. Weight decay is not decided here but in `layerwise`, save LAMB's, which is
+inside the rule.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import ops
+
+Tensor = Any
+
+
+class Momentum(keras.optimizers.Optimizer):
+    """Gradient descent with momentum, as `torch.optim.SGD`: `m ← μ·m + g; w ← w - rate·m`.
+
+    Args:
+        learning_rate: A number or a schedule.
+        momentum: In [0, 1).
+        nesterov: Step by `g + μ·m` instead of `m`.
+        **options: As every Keras optimizer.
+    """
+
+    def __init__(self, learning_rate: Any, momentum: float = 0.9, nesterov: bool = False, **options: Any) -> None:
+        super().__init__(learning_rate, **options)
+        self.momentum, self.nesterov = momentum, nesterov
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self.momentums = self.add_optimizer_variables(variables, "momentum") if self.momentum else []
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        step = gradient = ops.cast(gradient, variable.dtype)
+        if self.momentum:
+            momentum = self.momentums[self._get_variable_index(variable)]
+            step = self.momentum * momentum + gradient
+            self.assign(momentum, step)
+            if self.nesterov:
+                step = gradient + self.momentum * step
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * step)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
+
+
+class Adam(keras.optimizers.Optimizer):
+    """Adam (Kingma & Ba, 2014) as `torch.optim.AdamW` computes it; epsilon is added after the bias correction.
+
+    Args:
+        learning_rate: A number or a schedule.
+        beta_1, beta_2: What the averages of gradients and of their squares keep a step, in [0, 1).
+        epsilon: Positive.
+        **options: As every Keras optimizer.
+    """
+
+    def __init__(
+        self,
+        learning_rate: Any,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        **options: Any,
+    ) -> None:
+        super().__init__(learning_rate, **options)
+        self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        self.momentums, self.velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        direction = self.direction(gradient, variable)
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * direction)
+
+    def direction(self, gradient: Tensor, variable: Any) -> Tensor:
+        """Take a gradient into the averages and return the mean gradient by the root of the mean square."""
+        gradient = ops.cast(gradient, variable.dtype)
+        index = self._get_variable_index(variable)
+        momentum = self.momentums[index] + (1 - self.beta_1) * (gradient - self.momentums[index])
+        velocity = self.beta_2 * self.velocities[index] + (1 - self.beta_2) * ops.square(gradient)
+        self.assign(self.momentums[index], momentum)
+        self.assign(self.velocities[index], velocity)
+        mean = momentum / self._seen(self.beta_1, variable.dtype)
+        square = velocity / self._seen(self.beta_2, variable.dtype)
+        return mean / (ops.sqrt(square) + self.epsilon)
+
+    def _seen(self, beta: float, dtype: Any) -> Tensor:
+        # 1 - beta ** updates; so in float32 the first step's 1 - 0.999 would have four digits.
+        updates = ops.cast(self.iterations + 1, dtype)
+        return -ops.expm1(updates * math.log(beta)) if beta else ops.ones_like(updates)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
+
+
+class Lamb(Adam):
+    """LAMB (You et al., 2019) as `timm.optim.Lamb`: Adam's step and the decay, scaled to the weights' norm.
+
+    What does not decay (biases, normalisations) is not scaled either. timm's clipping of the gradients'
+    norm to 1 is not in here.
+
+    Args: As `Adam`.
+    """
+
+    def __init__(self, learning_rate: Any, epsilon: float = 1e-6, **options: Any) -> None:
+        super().__init__(learning_rate, epsilon=epsilon, **options)
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        """Keras would shrink the weights; here decay is a part of the step."""
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        step = self.direction(gradient, variable)
+        if self.weight_decay and self._use_weight_decay(variable):
+            step = step + self.weight_decay * ops.convert_to_tensor(variable)
+            weights, length = (ops.sqrt(ops.sum(ops.square(tensor))) for tensor in (variable, step))
+            known = ops.logical_and(weights > 0, length > 0)
+            step = step * ops.where(known, weights / ops.where(known, length, 1.0), 1.0)
+        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * step)
