@@ -10,11 +10,15 @@ import numpy as np
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build, check_input
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.training.layerwise import Layerwise
 from keras_resnet.training.losses import loss
-from keras_resnet.training.optimizers import load_optimizer_state, optimizer, optimizer_state
+from keras_resnet.training.optimizer_state import load_optimizer_state, optimizer_state
+from keras_resnet.training.optimizers import optimizer
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.schedules import schedule
 from keras_resnet.weights.pretrained import is_name
+
+LOSSES = {"cross-entropy": "softmax", "binary": "binary"}
 
 
 def network_for(recipe: Recipe, preprocessing: Preprocessing, *, any_size: bool = False) -> keras.Model:
@@ -79,7 +83,7 @@ class Trainee:
         self.optimizer = own
         self.model.compile(
             own,
-            loss(self.recipe.loss, self.recipe.label_smoothing),
+            loss(LOSSES[self.recipe.loss], self.recipe.label_smoothing),
             metrics=[self.accuracy],
             jit_compile=self.recipe.jit,
         )
@@ -99,7 +103,7 @@ class Trainee:
     def gradient_norms(self) -> dict[str, float]:
         """Of the last update, by group of layers."""
         norms = keras.ops.convert_to_numpy(self.optimizer.gradient_norms)
-        return {name: float(norm) for name, norm in zip(self.optimizer.groups, norms, strict=True)}
+        return {name: float(norm) for name, norm in zip(self.optimizer.gradient_groups, norms, strict=True)}
 
     def lower_rate(self, factor: float) -> None:
         """Multiply the recipe's rates by a factor from now on."""
@@ -107,11 +111,11 @@ class Trainee:
 
     def optimizer_tensors(self) -> dict[str, np.ndarray]:
         """What the optimizer remembers."""
-        return {name: one.numpy() for name, one in optimizer_state(self.optimizer).items()}
+        return optimizer_state(self.model.optimizer)
 
     def restore_optimizer(self, tensors: dict[str, np.ndarray], source: str) -> None:
         """Take what `optimizer_tensors` gave. Raises ModelError if it does not fit."""
-        load_optimizer_state(self.optimizer, tensors, source)
+        load_optimizer_state(self.model.optimizer, tensors, source)
 
 
 def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool) -> None:
@@ -122,12 +126,14 @@ def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool) -> None:
         layer.trainable = layer.name.startswith("head_dense") if head else not (batchnorm and is_norm)
 
 
-def _optimizer(recipe: Recipe, steps: int, parts: int) -> keras.optimizers.Optimizer:
+def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
+    cycle = recipe.schedule == "one-cycle"  # whose first part is a warm-up already
     rates = schedule(
         recipe.schedule,
         recipe.learning_rate,
         recipe.epochs * steps,
-        warmup_steps=round(recipe.warmup_epochs * steps),
+        warmup_steps=0 if cycle else round(recipe.warmup_epochs * steps),
+        climb=min(recipe.warmup_epochs / recipe.epochs, 1.0),
         warmup_from=recipe.warmup_from,
         milestones=[round(epoch * steps) for epoch in recipe.milestones],
         every=round(recipe.decay_every * steps),
@@ -142,12 +148,12 @@ def _optimizer(recipe: Recipe, steps: int, parts: int) -> keras.optimizers.Optim
         weight_decay=recipe.weight_decay,
         layer_decay=recipe.layer_decay,
         clip=recipe.clip,
-        clip_at=recipe.clip_at,
+        clip_at=None if recipe.clip == "none" else recipe.clip_at,
         accumulate=parts,
     )
 
 
-def _head_optimizer(recipe: Recipe, parts: int) -> keras.optimizers.Optimizer:
+def _head_optimizer(recipe: Recipe, parts: int) -> Layerwise:
     return optimizer("adam", schedule("constant", recipe.head_rate, 1), accumulate=parts)
 
 

@@ -68,7 +68,7 @@ class Training:
     def _train(self, stretch: Stretch) -> None:
         self.session.ready(head=stretch.head, size=stretch.size, steps=self.steps)
         if not stretch.steps:  # every batch was done; the end of the epoch was not
-            self.session.restore_metrics()  # whose sums must not be left over for the next epoch
+            self.session.forget_metrics()
             self.end_epoch()
             return
         parts = self.session.state.parts

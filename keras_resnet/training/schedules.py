@@ -76,7 +76,9 @@ class MultiStep(Schedule):
         self.milestones, self.factor = [int(milestone) for milestone in milestones], float(factor)
 
     def after_warmup(self, step: Tensor) -> Tensor:
-        passed = sum((ops.cast(step >= milestone, "float32") for milestone in self.milestones), ops.zeros((), "float32"))
+        passed = sum(
+            (ops.cast(step >= milestone, "float32") for milestone in self.milestones), ops.zeros((), "float32")
+        )
         return self.peak * ops.power(self.factor, passed)
 
 

@@ -116,6 +116,10 @@ class Session:
                 variable.assign(value)
         self._metrics = []
 
+    def forget_metrics(self) -> None:
+        """Leave them at zero: they were those of an epoch all of whose batches are done."""
+        self._metrics = []
+
     def save(self, metrics: bool = False) -> None:
         """Write a checkpoint.
 
