@@ -8,16 +8,15 @@ import pytest
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.source import Source, from_arrays, load_data
-from keras_resnet.errors import DataError, DivergedError, ModelError, StorageError, UsageError
+from keras_resnet.errors import DataError, UsageError
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import read_stamp
-from keras_resnet.training import callbacks
+from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.fit import fit
+from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.files import read_tensors
 from tests.conftest import TINY, TINY_SOURCE
-
-DROPPING = TINY.but(dropout=0.3)
 
 
 def test_a_finished_run_holds_what_its_layout_promises(finished_run: Run) -> None:
@@ -31,8 +30,10 @@ def test_a_finished_run_holds_what_its_layout_promises(finished_run: Run) -> Non
         "split.csv",
         "preprocessing.json",
         "metrics.csv",
-        "checkpoints/last.safetensors",
-        "checkpoints/best.safetensors",
+        "metrics.jsonl",
+        "checkpoints/000004/tensors.safetensors",
+        "checkpoints/000004/state.json",
+        "checkpoints/000004/SHA256SUMS",
         "model.keras",
     } <= files
     assert finished_run.status == "finished"
@@ -62,7 +63,9 @@ def test_the_model_is_a_plain_keras_file_with_the_preprocessing_inside(finished_
 
 
 def test_the_model_has_the_best_weights(finished_run: Run) -> None:
-    tensors, _ = read_tensors(finished_run.best)
+    checkpoint = CheckpointStore(finished_run.checkpoints).load(pytest.fail)
+    assert checkpoint is not None
+    tensors, _ = read_tensors(finished_run.checkpoints / checkpoint.state.best)
     model = keras.models.load_model(finished_run.model)
 
     np.testing.assert_array_equal(model.get_layer("stem_conv").kernel, tensors["stem_conv/kernel"])
@@ -73,37 +76,6 @@ def test_normalisation_is_that_of_the_training_images(finished_run: Run, tiny_da
 
     assert finished_run.preprocessing.mean == (round(pixels.mean()),)
     assert finished_run.preprocessing.std == (round(pixels.std()),)
-
-
-def test_a_run_stopped_after_any_epoch_and_continued_ends_bit_identical(
-    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = fit(DROPPING, tiny_data, tmp_path / "whole", verbose=False)
-    end_of_epoch = callbacks.Checkpoints.on_epoch_end
-
-    def stop_after_each_epoch(self: callbacks.Checkpoints, epoch: int, logs: dict[str, float] | None = None) -> None:
-        end_of_epoch(self, epoch, logs)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(callbacks.Checkpoints, "on_epoch_end", stop_after_each_epoch)
-    for done in (1, 2, 3):
-        with pytest.raises(KeyboardInterrupt):
-            fit(DROPPING, tiny_data, tmp_path / "pieces", verbose=False)
-        assert len(Run.at(tmp_path / "pieces").metrics()) == done
-    monkeypatch.setattr(callbacks.Checkpoints, "on_epoch_end", end_of_epoch)
-    pieces = fit(DROPPING, tiny_data, tmp_path / "pieces", verbose=False)
-
-    assert pieces.status == "finished"
-    for name in ("last", "best"):
-        expected, found = read_tensors(getattr(whole, name)), read_tensors(getattr(pieces, name))
-        assert expected[1] == found[1]
-        assert expected[0].keys() == found[0].keys()
-        for key in expected[0]:
-            np.testing.assert_array_equal(found[0][key], expected[0][key], err_msg=key)
-    keep = ("epoch", "step", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-    assert [[row[key] for key in keep] for row in pieces.metrics()] == [
-        [row[key] for key in keep] for row in whole.metrics()
-    ]
 
 
 def test_an_interrupted_run_is_not_finished_and_a_finished_one_is_not_repeated(
@@ -122,7 +94,7 @@ def test_data_that_changed_between_two_tries_are_refused(
 ) -> None:
     recipe = TINY.but(batch_size=8, epochs=1)
     source = Source(f"folder:{image_folder}", image_size=8)
-    monkeypatch.setattr(callbacks.Checkpoints, "on_epoch_end", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(Progress, "epoch_ended", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         fit(recipe, source, tmp_path / "run", verbose=False)
     monkeypatch.undo()
@@ -130,29 +102,6 @@ def test_data_that_changed_between_two_tries_are_refused(
 
     with pytest.raises(DataError, match="have changed since it began"):
         fit(recipe, source, tmp_path / "run", verbose=False)
-
-
-def test_a_loss_that_is_no_number_stops_with_the_last_good_epoch_kept(tiny_data: ImageData, tmp_path: Path) -> None:
-    with pytest.raises(DivergedError, match=r"the loss became (nan|inf) in step \d+. Lower --learning-rate"):
-        fit(TINY.but(learning_rate=1e30, epochs=5, warmup_epochs=3.0), tiny_data, tmp_path / "run", verbose=False)
-
-    assert Run.at(tmp_path / "run").status == "unfinished"
-
-
-def test_a_damaged_checkpoint_is_one_clear_error(tiny_data: ImageData, tmp_path: Path) -> None:
-    run, _ = Run.start(tmp_path / "run", fit_config(tiny_data))
-    run.last.parent.mkdir()
-    run.last.write_bytes(b"torn")
-
-    with pytest.raises(ModelError, match=r"last\.safetensors cannot be read"):
-        fit(TINY, tiny_data, run.path, verbose=False)
-
-
-def fit_config(data: ImageData) -> dict[str, object]:
-    from keras_resnet.training.fit import plan
-
-    assert data.source is not None
-    return plan(TINY, data.source, "unused").config
 
 
 @pytest.mark.parametrize(
@@ -202,20 +151,11 @@ def test_progress_says_what_is_trained_and_what_is_left(
 def test_the_same_seed_trains_the_same_network(finished_run: Run, tmp_path: Path) -> None:
     again = fit(TINY, load_data(TINY_SOURCE), tmp_path / "again", verbose=False)
 
-    expected, found = read_tensors(finished_run.last)[0], read_tensors(again.last)[0]
-    for key in expected:
-        np.testing.assert_array_equal(found[key], expected[key], err_msg=key)
-
-
-def test_weights_ruined_by_an_epochs_last_step_are_not_kept(tiny_data: ImageData, tmp_path: Path) -> None:
-    # One step an epoch: its loss is still fine when its update ruins the weights.
-    ruinous = TINY.but(learning_rate=1e30, warmup_epochs=0.0, batch_size=1000, epochs=2)
-
-    with pytest.raises(DivergedError, match="Lower --learning-rate"):
-        fit(ruinous, tiny_data, tmp_path / "run", verbose=False)
-
-    assert not (tmp_path / "run" / "checkpoints").exists()
-    assert Run.at(tmp_path / "run").status == "unfinished"
+    expected, found = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (finished_run, again))
+    assert expected is not None
+    assert found is not None
+    for key in expected.tensors:
+        np.testing.assert_array_equal(found.tensors[key], expected.tensors[key], err_msg=key)
 
 
 def test_overwriting_without_a_folder_replaces_the_default_one(
@@ -228,19 +168,3 @@ def test_overwriting_without_a_folder_replaces_the_default_one(
     again = fit(TINY.but(epochs=1, batch_size=8), source, overwrite=True, verbose=False)
 
     assert again.path == first.path == Path("saved_models/resnet8-shapes")
-
-
-def test_a_full_disk_at_a_checkpoint_is_a_storage_error(
-    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(self: Path, content: bytes) -> int:
-        raise OSError(28, "No space left on device")
-
-    def fail_at_checkpoints(path: Path, content: bytes) -> int:
-        return full(path, content) if path.suffix == ".safetensors" else write_bytes(path, content)
-
-    write_bytes = Path.write_bytes
-    monkeypatch.setattr(Path, "write_bytes", fail_at_checkpoints)
-
-    with pytest.raises(StorageError, match=r"cannot write .*safetensors: No space left"):
-        fit(TINY, tiny_data, tmp_path / "run", verbose=False)

@@ -1,0 +1,183 @@
+"""Kill a tiny training again and again, continue it, and compare its end with one that was never killed.
+
+python scripts/fault_campaign.py                         # 200 kills
+python scripts/fault_campaign.py --kills 1000 --seed 7
+
+Half of the kills come at a random time, half inside a write: before it, after it, or with half of the
+bytes written. All are SIGKILL. Every training is killed until it comes to its end between two kills, or
+after five of them is let go. It survived if each new start went on and the end has the same bits: weights,
+optimizer, moving average, normalisation statistics, random state and metrics. Trainings are forked from
+a process that has imported TensorFlow and not used it, so that each does not pay the import.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+TIMES = {"seconds", "images_per_second", "log_bytes", "window"}
+KILLS_A_RUN = 5
+WRITES = "writes.txt"
+
+
+def train(out: Path) -> None:
+    """Two epochs of a ResNet-8 on 100 digits, with everything that has a state, and a checkpoint every update."""
+    from keras_resnet.data.source import Source
+    from keras_resnet.training.fit import fit
+    from keras_resnet.training.recipe import Recipe
+    from keras_resnet.training.session import Saving
+
+    recipe = Recipe(model="resnet8", epochs=2, batch_size=16, learning_rate=0.05, augment="shift", dropout=0.3, ema=0.9)
+    fit(recipe, Source("digits", image_size=8, limit=100), out, verbose=False, saving=Saving(steps=1))
+
+
+def end_of(out: Path) -> str:
+    """A digest of everything a finished run ended with, times aside."""
+    from keras_resnet.runs.run import Run
+    from keras_resnet.training.checkpoint import CheckpointStore
+
+    run = Run.at(out, finished=True)
+    checkpoint = CheckpointStore(run.checkpoints).load(print)
+    assert checkpoint is not None
+    digest = hashlib.sha256()
+    for name, tensor in sorted(checkpoint.tensors.items()):
+        digest.update(name.encode() + tensor.tobytes())
+    rest = [checkpoint.state.to_json(), run.log.rows(), run.metrics()]
+    digest.update(json.dumps(without_times(rest), sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def without_times(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: without_times(one) for key, one in value.items() if key not in TIMES}
+    return [without_times(one) for one in value] if isinstance(value, list) else value
+
+
+def dying_at_write(number: int, how: str) -> Callable[[], int]:
+    """Kill this process at its `number`-th change of a file. Returns how to ask for the number of changes so far."""
+    count = 0
+
+    def counted(change: Callable[..., Any], half: Callable[..., Any] | None = None) -> Callable[..., Any]:
+        def instead(*arguments: Any, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == number:
+                if how == "after it":
+                    change(*arguments, **options)
+                elif how == "half of it" and half:
+                    half(*arguments)
+                os.kill(os.getpid(), signal.SIGKILL)
+            return change(*arguments, **options)
+
+        return instead
+
+    write = Path.write_bytes
+    Path.write_bytes = counted(write, lambda path, content: write(path, content[: len(content) // 2]))  # type: ignore[method-assign]
+    Path.unlink = counted(Path.unlink)  # type: ignore[method-assign]
+    for name in ("replace", "fsync", "truncate", "chmod", "pwrite"):
+        setattr(os, name, counted(getattr(os, name)))
+    shutil.rmtree = counted(shutil.rmtree)  # type: ignore[assignment]
+    tempfile.mkdtemp = counted(tempfile.mkdtemp)  # type: ignore[assignment]
+    return lambda: count
+
+
+def in_child(out: Path, number: int = 0, how: str = "", kill_after: float | None = None) -> int:
+    """Train in a forked process, which is killed at a write or after some seconds. Returns its wait status: 0 or 9."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            changes = dying_at_write(number, how)
+            train(out)
+            (out / WRITES).write_text(str(changes()))
+            code = 0
+        os._exit(code)
+    if kill_after is not None:
+        deadline = time.monotonic() + kill_after
+        while time.monotonic() < deadline:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                return status
+            time.sleep(0.005)
+        os.kill(child, signal.SIGKILL)
+    return os.waitpid(child, 0)[1]
+
+
+def main() -> int:
+    """The campaign; 0 if every training ended identically."""
+    from keras_resnet.cli.quiet import quiet
+
+    command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    command.add_argument("--kills", type=int, default=200)
+    command.add_argument("--seed", type=int, default=0)
+    options = command.parse_args()
+    with quiet():
+        return campaign(options.kills, options.seed)
+
+
+def campaign(wanted: int, seed: int) -> int:
+    """Kill so many times. Returns the exit code."""
+    # All that a training imports, so that children need not; nothing of it may be used here.
+    import keras_resnet.training.fit  # noqa: F401
+
+    numbers = random.Random(seed)
+    kills = {"at a random time": 0, "before a write": 0, "half of a write": 0, "after a write": 0}
+    runs = finished = identical = 0
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        if in_child(Path(folder) / "whole"):
+            print("fault campaign: the training fails without any kill", file=sys.stderr)
+            return 1
+        seconds = time.monotonic() - began
+        expected, writes = end_of(Path(folder) / "whole"), int((Path(folder) / "whole" / WRITES).read_text())
+        while sum(kills.values()) < wanted:
+            out = Path(folder) / f"run-{runs}"
+            runs += 1
+            status = -1
+            for _ in range(min(KILLS_A_RUN, wanted - sum(kills.values()))):
+                if numbers.random() < 0.5:
+                    kind, status = "at a random time", in_child(out, kill_after=numbers.uniform(0, seconds))
+                else:
+                    how = numbers.choice(("before it", "half of it", "after it"))
+                    kind = how.replace("it", "a write")
+                    status = in_child(out, number=numbers.randint(1, writes), how=how)
+                if status != signal.SIGKILL:
+                    break
+                kills[kind] += 1
+            if status == signal.SIGKILL:
+                status = in_child(out)
+            finished += status == 0
+            same = status == 0 and end_of(out) == expected
+            identical += same
+            if not same:
+                kept = Path(tempfile.mkdtemp(prefix="fault-campaign-")) / "run"
+                shutil.copytree(out, kept)
+                print(f"run {runs}: status {status}, another end; kept in {kept}", file=sys.stderr)
+            shutil.rmtree(out, ignore_errors=True)
+            print(f"{sum(kills.values())} of {wanted} kills, {identical} of {runs} runs identical",
+                  file=sys.stderr)  # fmt: skip
+    total = sum(kills.values())
+    print(
+        f"a training changes files {writes} times; kills: "
+        + ", ".join(f"{count} {kind}" for kind, count in kills.items())
+    )
+    print(f"{total} kills in {runs} trainings: {finished} came to their end, {identical} of them identical")
+    return 0 if identical == runs else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resnet.data.images import ImageData
+from keras_resnet.errors import DivergedError, StoppedError, StorageError
+from keras_resnet.runs.run import Run
+from keras_resnet.training import loop
+from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.fit import fit
+from keras_resnet.training.session import Saving
+from keras_resnet.training.setbacks import LEAST, what_is_wrong
+from keras_resnet.training.state import State
+from tests.conftest import TINY
+from tests.training.test_resume import assert_same_end, stopping_after
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_is_wrong_from_the_first_update_on(loss: float) -> None:
+    assert what_is_wrong(loss, [], 10) == f"the loss became {loss}"
+
+
+@pytest.mark.parametrize(
+    ("loss", "recent", "wrong"),
+    [
+        (9.3, [2.3] * LEAST, True),
+        (9.1, [2.3] * LEAST, False),  # less than four times the usual
+        (9.3, [2.3] * (LEAST - 1), False),  # nothing is usual yet
+        (3.0, [0.05] * LEAST, False),  # sixty times the usual, and hardly worse than a guess
+        (4.7, [0.05] * LEAST, True),  # twice as bad as a guess
+        (9.3, [2.3] * (LEAST // 2 + 1) + [100.0] * (LEAST // 2), True),  # spikes before do not make it usual
+    ],
+)
+def test_a_loss_is_a_spike_far_above_the_usual_and_above_a_guess(loss: float, recent: list[float], wrong: bool) -> None:
+    assert (what_is_wrong(loss, recent, 10) is not None) == wrong
+
+
+def losing_at(monkeypatch: pytest.MonkeyPatch, losses: dict[int, float]) -> None:
+    """Let the loss of these updates be what is given, each once."""
+    count = loop.Epochs._count
+
+    def counted(self: loop.Epochs, state: State) -> float:
+        return losses.pop(state.updates + 1, count(self, state))
+
+    monkeypatch.setattr(loop.Epochs, "_count", counted)
+
+
+def test_after_a_bad_loss_it_goes_back_leaves_the_batch_out_and_halves_the_rate(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    losing_at(monkeypatch, {9: math.nan})
+
+    run = fit(TINY, tiny_data, tmp_path / "run")
+
+    checkpoint = CheckpointStore(run.checkpoints).load(pytest.fail)
+    assert checkpoint is not None
+    assert checkpoint.state.left_out == [[1, 2]]
+    assert checkpoint.state.rate_factor == 0.5
+    assert checkpoint.tensors["optimizer/rate_factor"] == np.float32(0.5)
+    assert checkpoint.state.updates == 17, "one batch of eighteen is left out"
+    assert [row["step"] for row in run.metrics()] == [6, 11, 17]
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "the loss became nan in epoch 2, batch 3: back to epoch 2, batch 1, leaving that batch out, at 0.5 " in shown
+    assert [event["event"] for event in run.events.rows()] == ["setback"]
+
+
+def test_a_run_that_went_back_is_resumed_bit_by_bit_as_well(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        losing_at(patch, {5: math.inf})
+        whole = fit(TINY, tiny_data, tmp_path / "whole", verbose=False, saving=Saving(steps=2))
+    with monkeypatch.context() as patch:
+        losing_at(patch, {5: math.inf})
+        stopping_after(patch, 8)
+        with pytest.raises(StoppedError, match="stopped in epoch 2"):
+            fit(TINY, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=2))
+
+    assert_same_end(fit(TINY, tiny_data, tmp_path / "run", verbose=False), whole)
+
+
+def test_the_fourth_setback_in_an_epoch_ends_it_with_a_diagnosis(tiny_data: ImageData, tmp_path: Path) -> None:
+    recipe = TINY.but(learning_rate=1e30, epochs=5, warmup_epochs=3.0)
+
+    with pytest.raises(DivergedError) as caught:
+        fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    text = str(caught.value)
+    assert "training diverged: the loss became" in text
+    assert "3 times after going back, leaving out the batch and lowering the rate" in text
+    assert "gradients are not finite in" in text or "the largest gradients are in" in text
+    assert "The batch began with 0" in text, "the digits are called by number"
+    assert "Lower --learning-rate" in text
+    run = Run.at(tmp_path / "run")
+    assert run.status == "unfinished"
+    assert [event["event"] for event in run.events.rows()] == ["setback"] * 3
+    checkpoint = CheckpointStore(run.checkpoints).load(pytest.fail)
+    assert checkpoint is not None
+    assert all(np.isfinite(tensor).all() for tensor in checkpoint.tensors.values())
+
+
+def test_weights_ruined_by_an_epochs_last_update_are_not_kept(tiny_data: ImageData, tmp_path: Path) -> None:
+    # One batch an epoch: its loss is still fine when its update ruins the weights.
+    ruinous = TINY.but(learning_rate=1e30, warmup_epochs=0.0, batch_size=1000, epochs=2)
+
+    with pytest.raises(DivergedError, match="the validation loss became"):
+        fit(ruinous, tiny_data, tmp_path / "run", verbose=False)
+
+    assert not list((tmp_path / "run" / "checkpoints").glob("best-*"))
+
+
+def exhausting(monkeypatch: pytest.MonkeyPatch, above: int) -> None:
+    """Let memory not suffice for more than so many images at a time."""
+    counted = loop.Epochs.on_train_batch_end
+
+    def exhausted(self: loop.Epochs, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if 32 // self.session.state.parts > above:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        counted(self, batch, logs)
+
+    monkeypatch.setattr(loop.Epochs, "on_train_batch_end", exhausted)
+
+
+def test_out_of_memory_the_batch_is_computed_in_parts_and_stays_as_large(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        exhausting(patch, 8)
+        run = fit(TINY, tiny_data, tmp_path / "run")
+    asked_for = fit(TINY.but(accumulate=4), tiny_data, tmp_path / "asked", verbose=False)
+
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "each batch of 32 images is computed in 2 parts of 16" in shown
+    assert "each batch of 32 images is computed in 4 parts of 8" in shown
+    assert [event["parts"] for event in run.events.rows()] == [2, 4]
+    assert_same_end(run, asked_for)
+
+
+def test_memory_that_does_not_suffice_for_two_images_is_an_error_with_advice(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exhausting(monkeypatch, 1)
+
+    with pytest.raises(StorageError, match="out of memory, even with 2 images at a time: lower --image-size"):
+        fit(TINY, tiny_data, tmp_path / "run", verbose=False)
+
+
+def test_a_part_of_a_batch_gives_the_gradient_of_the_whole(tiny_data: ImageData, tmp_path: Path) -> None:
+    """With batch normalisation as it is (its statistics would be those of the parts)."""
+    recipe = TINY.but(epochs=1, freeze_batchnorm=True)
+
+    whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
+    parts = fit(recipe.but(accumulate=4), tiny_data, tmp_path / "parts", verbose=False)
+
+    a, b = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (whole, parts))
+    assert a is not None
+    assert b is not None
+    for name, tensor in a.tensors.items():
+        np.testing.assert_allclose(b.tensors[name], tensor, rtol=2e-4, atol=1e-6, err_msg=name)
