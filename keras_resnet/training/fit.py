@@ -27,9 +27,11 @@ from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.training import recipe as recipes
 from keras_resnet.training.callbacks import Checkpoints, StopOnNonFinite
 from keras_resnet.training.checkpoint import load_checkpoint
-from keras_resnet.training.optimizer import CoupledSGD, warmup_cosine
+from keras_resnet.training.losses import loss
+from keras_resnet.training.optimizers import optimizer
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.schedules import schedule
 from keras_resnet.weights.loading import load_weights
 
 RUNS = Path("saved_models")
@@ -226,14 +228,16 @@ def data_errors(data: ImageData) -> Iterator[None]:
 
 def compile_for(model: keras.Model, recipe: Recipe, steps: int) -> None:
     """Give a model the recipe's optimizer, loss and metric."""
-    schedule = warmup_cosine(recipe.learning_rate, recipe.epochs * steps, round(recipe.warmup_epochs * steps))
-    optimizer = CoupledSGD(
-        schedule, momentum=recipe.momentum, nesterov=recipe.momentum > 0, coupled_weight_decay=recipe.weight_decay
+    rate = schedule(
+        "cosine", recipe.learning_rate, recipe.epochs * steps, warmup_steps=round(recipe.warmup_epochs * steps)
     )
-    optimizer.build(model.trainable_variables)
+    sgd = optimizer(
+        "sgd", rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, weight_decay=recipe.weight_decay
+    )
+    sgd.build(model.trainable_variables)
     model.compile(
-        optimizer,
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.label_smoothing),
+        sgd,
+        loss("softmax", recipe.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
         jit_compile=False,  # on a CPU it costs seconds of compiling and gains nothing at these sizes
     )

@@ -72,10 +72,12 @@ def _variables(optimizer: keras.optimizers.Optimizer) -> dict[str, keras.Variabl
     left_out = {id(variable) for variable in (inner._iterations, *_accumulators(inner))}
     named: dict[str, keras.Variable] = {}
     for variable in inner.variables:
-        if id(variable) not in left_out:
-            # Keras's Nadam has a variable that is named by a count through the process.
-            name = f"unnamed_{len(named)}" if _NUMBERED.fullmatch(variable.name) else variable.name
-            named[name] = variable
+        if id(variable) in left_out:
+            continue
+        # Keras's Nadam has a variable that is named by a count through the process, Adafactor many of one name.
+        name = "unnamed" if _NUMBERED.fullmatch(variable.name) else variable.name
+        repeats = sum(other.split("#")[0] == name for other in named)
+        named[f"{name}#{repeats + 1}" if repeats else name] = variable
     if optimizer is not inner:
         named["loss_scale/step_counter"] = optimizer.step_counter
         named["loss_scale/dynamic_scale"] = optimizer.dynamic_scale

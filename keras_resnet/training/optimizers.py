@@ -40,6 +40,17 @@ def _layerwise(word: str, rule: type, decay: str) -> type[Layerwise]:
 OPTIMIZERS: dict[str, type[Layerwise]] = {word: _layerwise(word, *row) for word, row in _RULES.items()}
 
 
+def options_of(kind: str) -> list[str]:
+    """The settings that belong to one update rule alone: `beta_1`, `epsilon`, `nesterov` …
+
+    Args:
+        kind: One of `OPTIMIZERS`.
+    """
+    common = {"options", "kwargs", *keras.optimizers.Optimizer(0.1).get_config()}
+    names = inspect.signature(_RULES[kind][0]).parameters
+    return [name for name in names if name not in common and "weight_decay" not in name]
+
+
 def optimizer(
     kind: str,
     schedule: keras.optimizers.schedules.LearningRateSchedule | float,
@@ -94,10 +105,10 @@ def optimizer(
         raise UsageError(f"momentum must be at least 0 and less than 1; received {momentum}")
     if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
         raise UsageError(f"accumulate must be a whole number of at least 1; received {accumulate!r}")
-    takes = set(inspect.signature(_RULES[kind][0]).parameters) | set(inspect.signature(Adam).parameters) * (kind == "lamb")
+    takes = options_of(kind)
     unknown = [name for name in options if name not in takes]
     if unknown:
-        raise UsageError(f"the optimizer {kind!r} has no option {listed(unknown)}")
+        raise UsageError(f"the optimizer {kind!r} has no option {listed(unknown)}; it has {listed(takes, most=20)}")
     shared = {"momentum": momentum, "nesterov": nesterov}
     options |= {name: value for name, value in shared.items() if value is not None and name in takes}
     return OPTIMIZERS[kind](
