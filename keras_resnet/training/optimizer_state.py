@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_resnet.weights.files import assign
+from keras_resnet.weights.files import expectations, refuse_mismatches
 
 _NUMBERED = re.compile(r"variable(_\d+)?")
 _UPDATES = "iterations"
@@ -43,7 +43,7 @@ def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarr
     inner = unwrapped(optimizer)
     updates = int(inner._iterations) // (inner.gradient_accumulation_steps or 1)
     arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(optimizer).items()}
-    return {_UPDATES: np.int64(updates).reshape(()), **arrays}
+    return {_UPDATES: np.array(updates, np.int64), **arrays}
 
 
 def load_optimizer_state(
@@ -60,8 +60,10 @@ def load_optimizer_state(
         ModelError: Names, shapes or dtypes do not match; nothing was loaded.
     """
     inner = unwrapped(optimizer)
-    updates = keras.Variable(0, dtype="int64" if keras.backend.backend() != "jax" else "int32")
-    assign({_UPDATES: updates, **_variables(optimizer)}, state, source)
+    variables = _variables(optimizer)
+    refuse_mismatches({_UPDATES: ((), "int64"), **expectations(variables)}, state, source)
+    for name, variable in variables.items():
+        variable.assign(state[name])
     inner._iterations.assign(int(state[_UPDATES]) * (inner.gradient_accumulation_steps or 1))
     for variable in _accumulators(inner):
         variable.assign(keras.ops.zeros_like(variable))

@@ -5,7 +5,7 @@ import pytest
 from keras_resnet.errors import UsageError
 from keras_resnet.training.optimizers import optimizer
 from keras_resnet.training.schedules import schedule
-from tests.training.variables import named_variables
+from tests.training.variables import apply, named_variables
 
 PATHS = ("stem_conv/kernel", "stage1_block1_conv1/kernel", "stage2_block1_bn1/gamma", "head_dense/kernel")
 
@@ -70,7 +70,7 @@ def test_adaptive_clipping_spares_the_classifier() -> None:
     assert firsts(variables) == pytest.approx([0.9, 0.99, 0.9, -4])
 
 
-@pytest.mark.parametrize("clip", [("none", None), ("norm", 2.0), ("value", 0.5), ("adaptive", 0.2)])
+@pytest.mark.parametrize("clip", [("none", 0.0), ("norm", 2.0), ("value", 0.5), ("adaptive", 0.2)])
 @pytest.mark.parametrize("kind", ["sgd", "adamw", "lamb", "adam"])
 def test_accumulated_batches_update_as_one_batch_of_their_mean(kind: str, clip: tuple) -> None:
     random = np.random.default_rng(0)
@@ -111,12 +111,12 @@ def test_scaled_losses_give_unscaled_norms_and_an_infinite_gradient_leaves_the_w
     scaling = keras.optimizers.LossScaleOptimizer(inner, initial_scale=1024.0)
     scaling.build(variables)
 
-    scaling.apply(gradients(*(1024.0 * value for value in (1, 2, 3, 4))), variables)
+    apply(scaling, gradients(*(1024.0 * value for value in (1, 2, 3, 4))), variables)
     optimizer("sgd", 0.5, clip="norm", clip_at=3.0, weight_decay=0.1).apply(gradients(1, 2, 3, 4), plain)
 
     np.testing.assert_allclose(np.asarray(inner.gradient_norms), [2, 4, 6, 8], rtol=1e-6)
     assert firsts(variables) == pytest.approx(firsts(plain))
-    scaling.apply(gradients(1, float("inf"), 1, 1), variables)
+    apply(scaling, gradients(1, float("inf"), 1, 1), variables)
     assert firsts(variables) == pytest.approx(firsts(plain))
     assert int(inner.iterations) == 1
     assert float(scaling.dynamic_scale) == 512.0
@@ -125,7 +125,9 @@ def test_scaled_losses_give_unscaled_norms_and_an_infinite_gradient_leaves_the_w
 def test_the_gradients_of_a_compiled_mixed_precision_network_are_measured() -> None:
     policy = keras.DTypePolicy("mixed_float16")
     inputs = keras.Input((4,))
-    model = keras.Model(inputs, keras.layers.Dense(2, "linear", kernel_initializer="ones", dtype=policy, name="head_dense")(inputs))
+    model = keras.Model(
+        inputs, keras.layers.Dense(2, "linear", kernel_initializer="ones", dtype=policy, name="head_dense")(inputs)
+    )
     made = optimizer("sgd", 0.1)
     model.compile(keras.optimizers.LossScaleOptimizer(made, initial_scale=64.0), "mse", jit_compile=False)
 

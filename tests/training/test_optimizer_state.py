@@ -6,7 +6,7 @@ from keras_resnet.errors import ModelError
 from keras_resnet.training.optimizer_state import in_mid_update, load_optimizer_state, optimizer_state, unwrapped
 from keras_resnet.training.optimizers import OPTIMIZERS, optimizer
 from keras_resnet.training.schedules import schedule
-from tests.training.variables import named_variables
+from tests.training.variables import apply, named_variables
 
 SHAPES = {"stem_conv/kernel": (3, 3, 2, 4), "stem_bn/gamma": (4,), "head_dense/kernel": (4, 3), "head_dense/bias": (3,)}
 
@@ -84,8 +84,8 @@ def test_the_loss_scale_is_remembered() -> None:
     variables = variables_like([np.ones(shape) for shape in SHAPES.values()])
     one = keras.optimizers.LossScaleOptimizer(optimizer("sgd", 0.1), initial_scale=8.0)
     one.build(variables)
-    one.apply(batch(0), variables)
-    one.apply([gradient * float("nan") for gradient in batch(0)], variables)
+    apply(one, batch(0), variables)
+    apply(one, [gradient * float("nan") for gradient in batch(0)], variables)
 
     other = keras.optimizers.LossScaleOptimizer(optimizer("sgd", 0.1), initial_scale=8.0)
     other.build(variables)

@@ -78,7 +78,7 @@ def test_every_optimizer_decays_kernels_only_and_comes_back_from_its_config(kind
         ({"layer_decay": 0.0}, "layer_decay must be more than 0 and at most 1; received 0.0"),
         ({"momentum": 1.0}, "momentum must be at least 0 and less than 1; received 1.0"),
         ({"clip": "agc"}, "clip must be one of 'none', 'norm', 'value', 'adaptive'; received 'agc'"),
-        ({"clip": "norm"}, "clip='norm' needs a positive clip_at; received None"),
+        ({"clip": "norm"}, "clip='norm' needs a positive clip_at; received 0.0"),
         ({"clip_at": 1.0}, "clip_at=1.0 needs to be told what to clip by: 'norm', 'value', 'adaptive'"),
         ({"accumulate": 0}, "accumulate must be a whole number of at least 1; received 0"),
         ({"beta_1": 0.5}, "the optimizer 'sgd' has no option 'beta_1'; it has 'momentum', 'nesterov'"),

@@ -86,7 +86,7 @@ def test_a_schedule_comes_back_from_its_config(case: str) -> None:
         ({"steps": 0}, "at least one step; received 0"),
         ({"warmup_steps": -1}, "warmup_steps must be at least 0; received -1"),
         ({"warmup_from": 2.0}, "warmup_from must lie in 0–1; received 2.0"),
-        ({"kind": "step"}, "every must be a whole number of at least 1; received None"),
+        ({"kind": "step"}, "every must be a whole number of at least 1; received 0"),
         ({"kind": "multistep", "milestones": (0,)}, "milestones must be positive; received [0]"),
         ({"floor": 0.2}, "floor must lie between 0 and the peak 0.1; received 0.2"),
         ({"kind": "one-cycle", "anneal": "cos"}, "anneal must be one of 'cosine', 'linear'; received cos"),
