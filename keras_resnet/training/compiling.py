@@ -135,8 +135,8 @@ def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
         warmup_steps=0 if cycle else round(recipe.warmup_epochs * steps),
         climb=min(recipe.warmup_epochs / recipe.epochs, 1.0),
         warmup_from=recipe.warmup_from,
-        milestones=[round(epoch * steps) for epoch in recipe.milestones],
-        every=round(recipe.decay_every * steps),
+        milestones=[max(1, round(epoch * steps)) for epoch in recipe.milestones],
+        every=max(1, round(recipe.decay_every * steps)),
         factor=recipe.decay_factor,
         floor=recipe.final_rate * recipe.learning_rate,
     )
@@ -148,7 +148,7 @@ def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
         weight_decay=recipe.weight_decay,
         layer_decay=recipe.layer_decay,
         clip=recipe.clip,
-        clip_at=None if recipe.clip == "none" else recipe.clip_at,
+        clip_at=0.0 if recipe.clip == "none" else recipe.clip_at,
         accumulate=parts,
     )
 

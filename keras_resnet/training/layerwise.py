@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
-from keras_resnet.training.clipping import clip_adaptively, clip_by_norm, clip_by_value, norm
+from keras_resnet.errors import UsageError, listed
+from keras_resnet.training.clipping import CLIPS, clip_adaptively, clip_by_norm, clip_by_value, norm
 from keras_resnet.training.layer_groups import groups, is_classifier, rate_multipliers
 
 Tensor = Any
@@ -24,7 +26,7 @@ class Layerwise(keras.optimizers.Optimizer):
         *args: The rule's.
         layer_decay: Rates are multiplied by this to the power of the distance from the head, in (0, 1].
         clip: `none`, `norm`, `value` or `adaptive`.
-        clip_at: The norm, value or ratio to keep to; positive where gradients are clipped.
+        clip_at: The norm, value or ratio to keep to; positive where gradients are clipped, else 0.
         name: Default: the optimizer's word. (Keras would number it through the process.)
         **options: The rule's, and those of every Keras optimizer.
 
@@ -35,7 +37,8 @@ class Layerwise(keras.optimizers.Optimizer):
             clipping; once built.
 
     Raises:
-        UsageError: (When built) `layer_decay` is less than 1 and a layer's name does not say where it lies.
+        UsageError: A setting is out of range; or, when it is built, `layer_decay` is less than 1 and a
+            layer's name does not say where it lies.
     """
 
     word: ClassVar[str]
@@ -46,10 +49,18 @@ class Layerwise(keras.optimizers.Optimizer):
         *args: Any,
         layer_decay: float = 1.0,
         clip: str = "none",
-        clip_at: float | None = None,
+        clip_at: float = 0.0,
         name: str | None = None,
         **options: Any,
     ) -> None:
+        if clip not in CLIPS:
+            raise UsageError(f"clip must be one of {listed(CLIPS)}; received {clip!r}")
+        if clip != "none" and not 0 < clip_at < math.inf:
+            raise UsageError(f"clip={clip!r} needs a positive clip_at; received {clip_at}")
+        if clip == "none" and clip_at:
+            raise UsageError(f"clip_at={clip_at} needs to be told what to clip by: {listed(CLIPS[1:])}")
+        if not 0 < layer_decay <= 1:
+            raise UsageError(f"layer_decay must be more than 0 and at most 1; received {layer_decay}")
         super().__init__(*args, name=name or self.word, **options)
         self.layer_decay, self.clip, self.clip_at = layer_decay, clip, clip_at
         self.rate_factor = self.add_variable((), "ones", name="rate_factor", aggregation="only_first_replica")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
-from keras_resnet.weights.files import assign
+from keras_resnet.weights.files import expectations, refuse_mismatches
 
 _NUMBERED = re.compile(r"variable(_\d+)?")
 _UPDATES = "iterations"
@@ -43,7 +43,7 @@ def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarr
     inner = unwrapped(optimizer)
     updates = int(inner._iterations) // (inner.gradient_accumulation_steps or 1)
     arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(optimizer).items()}
-    return {_UPDATES: np.int64(updates).reshape(()), **arrays}
+    return {_UPDATES: np.array(updates, np.int64), **arrays}
 
 
 def load_optimizer_state(
@@ -60,8 +60,10 @@ def load_optimizer_state(
         ModelError: Names, shapes or dtypes do not match; nothing was loaded.
     """
     inner = unwrapped(optimizer)
-    updates = keras.Variable(0, dtype="int64" if keras.backend.backend() != "jax" else "int32")
-    assign({_UPDATES: updates, **_variables(optimizer)}, state, source)
+    variables = _variables(optimizer)
+    refuse_mismatches({_UPDATES: ((), "int64"), **expectations(variables)}, state, source)
+    for name, variable in variables.items():
+        variable.assign(state[name])
     inner._iterations.assign(int(state[_UPDATES]) * (inner.gradient_accumulation_steps or 1))
     for variable in _accumulators(inner):
         variable.assign(keras.ops.zeros_like(variable))
@@ -72,10 +74,12 @@ def _variables(optimizer: keras.optimizers.Optimizer) -> dict[str, keras.Variabl
     left_out = {id(variable) for variable in (inner._iterations, *_accumulators(inner))}
     named: dict[str, keras.Variable] = {}
     for variable in inner.variables:
-        if id(variable) not in left_out:
-            # Keras's Nadam has a variable that is named by a count through the process.
-            name = f"unnamed_{len(named)}" if _NUMBERED.fullmatch(variable.name) else variable.name
-            named[name] = variable
+        if id(variable) in left_out:
+            continue
+        # Keras's Nadam has a variable that is named by a count through the process, Adafactor many of one name.
+        name = "unnamed" if _NUMBERED.fullmatch(variable.name) else variable.name
+        repeats = sum(other.split("#")[0] == name for other in named)
+        named[f"{name}#{repeats + 1}" if repeats else name] = variable
     if optimizer is not inner:
         named["loss_scale/step_counter"] = optimizer.step_counter
         named["loss_scale/dynamic_scale"] = optimizer.dynamic_scale

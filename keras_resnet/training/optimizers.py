@@ -10,7 +10,6 @@ from typing import Any
 import keras
 
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.training.clipping import CLIPS
 from keras_resnet.training.layerwise import Layerwise
 from keras_resnet.training.update_rules import Adam, Lamb, Momentum
 
@@ -40,6 +39,17 @@ def _layerwise(word: str, rule: type, decay: str) -> type[Layerwise]:
 OPTIMIZERS: dict[str, type[Layerwise]] = {word: _layerwise(word, *row) for word, row in _RULES.items()}
 
 
+def options_of(kind: str) -> list[str]:
+    """The settings that belong to one update rule alone: `beta_1`, `epsilon`, `nesterov` and so on.
+
+    Args:
+        kind: One of `OPTIMIZERS`.
+    """
+    common = {"options", "kwargs", *keras.optimizers.Optimizer(0.1).get_config()}
+    names = inspect.signature(_RULES[kind][0]).parameters
+    return [name for name in names if name not in common and "weight_decay" not in name]
+
+
 def optimizer(
     kind: str,
     schedule: keras.optimizers.schedules.LearningRateSchedule | float,
@@ -49,7 +59,7 @@ def optimizer(
     weight_decay: float = 0.0,
     layer_decay: float = 1.0,
     clip: str | None = None,
-    clip_at: float | None = None,
+    clip_at: float = 0.0,
     accumulate: int = 1,
     **options: Any,
 ) -> Layerwise:
@@ -67,7 +77,7 @@ def optimizer(
         layer_decay: Each block's rate is this times the next one's towards the head, in (0, 1].
         clip: `none`; `norm`, of all gradients together; `value`; `adaptive`, each output's in proportion to
             its weights' norm, the classifier spared (Brock et al., 2021). None: `norm` at 1 for `lamb`, else `none`.
-        clip_at: The bound, positive; required where gradients are clipped.
+        clip_at: The bound, positive; 0 where gradients are not clipped.
         accumulate: Batches whose mean gradient makes one update.
         **options: The rule's own: `beta_1`, `beta_2`, `epsilon`, `rho` …
 
@@ -79,25 +89,17 @@ def optimizer(
         hint = f"did you mean {near[0]!r}?" if near else f"known are {listed(OPTIMIZERS, most=20)}"
         raise UsageError(f"there is no optimizer {kind!r}; {hint}")
     if clip is None:
-        clip, clip_at = ("norm", 1.0) if kind == "lamb" and clip_at is None else ("none", clip_at)
-    if clip not in CLIPS:
-        raise UsageError(f"clip must be one of {listed(CLIPS)}; received {clip!r}")
-    if clip != "none" and not (clip_at is not None and 0 < clip_at < math.inf):
-        raise UsageError(f"clip={clip!r} needs a positive clip_at; received {clip_at}")
-    if clip == "none" and clip_at is not None:
-        raise UsageError(f"clip_at={clip_at} needs to be told what to clip by: {listed(CLIPS[1:])}")
+        clip, clip_at = ("norm", clip_at or 1.0) if kind == "lamb" else ("none", clip_at)
     if not 0 <= weight_decay < math.inf:
         raise UsageError(f"weight_decay must be at least 0; received {weight_decay}")
-    if not 0 < layer_decay <= 1:
-        raise UsageError(f"layer_decay must be more than 0 and at most 1; received {layer_decay}")
     if momentum is not None and not 0 <= momentum < 1:
         raise UsageError(f"momentum must be at least 0 and less than 1; received {momentum}")
     if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
         raise UsageError(f"accumulate must be a whole number of at least 1; received {accumulate!r}")
-    takes = set(inspect.signature(_RULES[kind][0]).parameters) | set(inspect.signature(Adam).parameters) * (kind == "lamb")
+    takes = options_of(kind)
     unknown = [name for name in options if name not in takes]
     if unknown:
-        raise UsageError(f"the optimizer {kind!r} has no option {listed(unknown)}")
+        raise UsageError(f"the optimizer {kind!r} has no option {listed(unknown)}; it has {listed(takes, most=20)}")
     shared = {"momentum": momentum, "nesterov": nesterov}
     options |= {name: value for name, value in shared.items() if value is not None and name in takes}
     return OPTIMIZERS[kind](

@@ -9,7 +9,7 @@ that remain, so that they keep six digits over millions of steps.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -29,10 +29,17 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: Updates before the schedule proper begins; at most `steps - 1` of them are taken,
             so that even the shortest training has its rate.
         warmup_from: The first update's rate as a part of the rate that the warm-up ends at, in [0, 1].
+
+    Raises:
+        UsageError: A setting is out of range.
     """
 
     def __init__(self, peak: float, steps: int, warmup_steps: int = 0, warmup_from: float = 0.0) -> None:
         super().__init__()
+        require(0 < peak < math.inf, "the learning rate must be positive", peak)
+        require(steps >= 1, "a schedule needs at least one step", steps)
+        require(warmup_steps >= 0, "warmup_steps must be at least 0", warmup_steps)
+        require(0 <= warmup_from <= 1, "warmup_from must lie in 0–1", warmup_from)
         self.peak, self.steps = float(peak), int(steps)
         self.warmup_steps, self.warmup_from = min(int(warmup_steps), self.steps - 1), float(warmup_from)
 
@@ -73,6 +80,8 @@ class MultiStep(Schedule):
 
     def __init__(self, *args: Any, milestones: Sequence[int], factor: float = 0.1, **options: Any) -> None:
         super().__init__(*args, **options)
+        require(all(milestone > 0 for milestone in milestones), "milestones must be positive", list(milestones))
+        require(0 < factor < math.inf, "factor must be positive", factor)
         self.milestones, self.factor = [int(milestone) for milestone in milestones], float(factor)
 
     def after_warmup(self, step: Tensor) -> Tensor:
@@ -88,6 +97,8 @@ class Step(Schedule):
 
     def __init__(self, *args: Any, every: int, factor: float = 0.1, **options: Any) -> None:
         super().__init__(*args, **options)
+        require(every >= 1, "every must be a whole number of at least 1", every)
+        require(0 < factor < math.inf, "factor must be positive", factor)
         self.every, self.factor = int(every), float(factor)
 
     def after_warmup(self, step: Tensor) -> Tensor:
@@ -100,6 +111,7 @@ class Cosine(Schedule):
 
     def __init__(self, *args: Any, floor: float = 0.0, **options: Any) -> None:
         super().__init__(*args, **options)
+        require(0 <= floor <= self.peak, f"floor must lie between 0 and the peak {self.peak}", floor)
         self.floor = float(floor)
 
     def after_warmup(self, step: Tensor) -> Tensor:
@@ -128,11 +140,15 @@ class OneCycle(Schedule):
         **options: Any,
     ) -> None:
         super().__init__(*args, **options)
+        require(0 <= climb <= 1, "climb must lie in 0–1", climb)
+        require(anneal in ANNEALS, f"anneal must be one of {listed(ANNEALS)}", anneal)
+        require(initial_division >= 1, "initial_division must be at least 1", initial_division)
+        require(final_division >= 1, "final_division must be at least 1", final_division)
         self.climb, self.anneal = float(climb), anneal
         self.initial_division, self.final_division = float(initial_division), float(final_division)
 
     def after_warmup(self, step: Tensor) -> Tensor:
-        between = cosine_between if self.anneal == "cosine" else linear_between
+        between = ANNEALS[self.anneal]
         done = ops.cast(step - self.warmup_steps, "float32")
         length = self.steps - self.warmup_steps
         top, end = self.climb * length - 1, length - 1
@@ -153,8 +169,21 @@ def linear_between(low: float, high: float, part: Tensor) -> Tensor:
     return low + (high - low) * part
 
 
-ANNEALS = ("cosine", "linear")
-SCHEDULES = ("constant", "step", "multistep", "cosine", "one-cycle")
+def require(holds: bool, rule: str, received: object) -> None:
+    """Refuse a setting. Raises: UsageError: It does not hold to the rule."""
+    if not holds:
+        raise UsageError(f"{rule}; received {received}")
+
+
+ANNEALS: dict[str, Callable[[float, float, Tensor], Tensor]] = {"cosine": cosine_between, "linear": linear_between}
+
+SCHEDULES: dict[str, tuple[type[Schedule], tuple[str, ...]]] = {
+    "constant": (Constant, ()),
+    "step": (Step, ("every", "factor")),
+    "multistep": (MultiStep, ("milestones", "factor")),
+    "cosine": (Cosine, ("floor",)),
+    "one-cycle": (OneCycle, ("climb", "anneal", "initial_division", "final_division")),
+}
 
 
 def schedule(
@@ -166,7 +195,7 @@ def schedule(
     warmup_from: float = 0.0,
     milestones: Sequence[int] = (),
     factor: float = 0.1,
-    every: int | None = None,
+    every: int = 0,
     floor: float = 0.0,
     climb: float = 0.3,
     anneal: str = "cosine",
@@ -192,31 +221,16 @@ def schedule(
     """
     if kind not in SCHEDULES:
         raise UsageError(f"a schedule must be one of {listed(SCHEDULES)}; received {kind!r}")
-    _require(0 < peak < math.inf, "the learning rate must be positive", peak)
-    _require(steps >= 1, "a schedule needs at least one step", steps)
-    _require(warmup_steps >= 0, "warmup_steps must be at least 0", warmup_steps)
-    _require(0 <= warmup_from <= 1, "warmup_from must lie in 0–1", warmup_from)
-    _require(0 < factor < math.inf, "factor must be positive", factor)
-    common: dict[str, Any] = {"warmup_steps": warmup_steps, "warmup_from": warmup_from}
-    if kind == "constant":
-        return Constant(peak, steps, **common)
-    if kind == "step":
-        _require(every is not None and every >= 1, "every must be a whole number of at least 1", every)
-        return Step(peak, steps, every=every, factor=factor, **common)
-    if kind == "multistep":
-        _require(all(milestone > 0 for milestone in milestones), "milestones must be positive", list(milestones))
-        return MultiStep(peak, steps, milestones=milestones, factor=factor, **common)
-    if kind == "cosine":
-        _require(0 <= floor <= peak, f"floor must lie between 0 and the peak {peak}", floor)
-        return Cosine(peak, steps, floor=floor, **common)
-    _require(0 <= climb <= 1, "climb must lie in 0–1", climb)
-    _require(anneal in ANNEALS, f"anneal must be one of {listed(ANNEALS)}", anneal)
-    _require(initial_division >= 1, "initial_division must be at least 1", initial_division)
-    _require(final_division >= 1, "final_division must be at least 1", final_division)
-    divisions = {"initial_division": initial_division, "final_division": final_division}
-    return OneCycle(peak, steps, climb=climb, anneal=anneal, **divisions, **common)
-
-
-def _require(holds: bool, rule: str, received: object) -> None:
-    if not holds:
-        raise UsageError(f"{rule}; received {received}")
+    shape, takes = SCHEDULES[kind]
+    given: dict[str, Any] = {
+        "milestones": milestones,
+        "factor": factor,
+        "every": every,
+        "floor": floor,
+        "climb": climb,
+        "anneal": anneal,
+        "initial_division": initial_division,
+        "final_division": final_division,
+    }
+    own = {name: given[name] for name in takes}
+    return shape(peak, steps, warmup_steps=warmup_steps, warmup_from=warmup_from, **own)

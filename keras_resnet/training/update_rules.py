@@ -111,8 +111,15 @@ class Lamb(Adam):
     Args: As `Adam`.
     """
 
-    def __init__(self, learning_rate: Any, epsilon: float = 1e-6, **options: Any) -> None:
-        super().__init__(learning_rate, epsilon=epsilon, **options)
+    def __init__(
+        self,
+        learning_rate: Any,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-6,
+        **options: Any,
+    ) -> None:
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **options)
 
     def _apply_weight_decay(self, variables: list[Any]) -> None:
         """Keras would shrink the weights; here decay is a part of the step."""
