@@ -97,7 +97,8 @@ class RecomputedSegment(Segment):
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Output of the segment; its gradient computes it again."""
         state = self.non_trainable_variables
-        # Whole numbers, the random generators' states, have no gradient and may not be arguments.
+        # Whole numbers, the random generators' states, have no gradient: TensorFlow wants no such arguments. (The
+        # masks they give are kept, a byte an activation: TensorFlow merges the two draws.)
         floats = [variable for variable in (*self.trainable_variables, *state) if "float" in variable.dtype]
         wholes = [(variable, variable.value * 1) for variable in state if "float" not in variable.dtype]
 
@@ -123,7 +124,7 @@ def _cuts(model: keras.Model, blocks: int) -> list[Any]:
     for layer in model.layers:
         if found := BLOCK.match(layer.name) or STEM.match(layer.name):
             last[found[1]] = layer
-    stem, *ends = [layer.output for layer in last.values()]
-    if not ends:
+    if len(last) < 2:
         raise UsageError(f"{model.name} has no residual blocks: give a model that keras_resnet.build made")
+    stem, *ends = [layer.output for layer in last.values()]
     return [stem, *ends[blocks - 1 : -1 : blocks], ends[-1]]
