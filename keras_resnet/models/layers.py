@@ -76,7 +76,7 @@ class Layers(Protocol[T]):
         """In training, single values become zero."""
 
     def global_pool(self, x: T, kind: str, *, name: str) -> T:
-        """Mean or maximum over all positions: (batch, channels)."""
+        """Mean or maximum over all positions, in float32: (batch, channels)."""
 
     def dense(self, x: T, units: int, *, name: str) -> T:
         """A fully connected layer with bias, in float32."""
@@ -220,9 +220,10 @@ class KerasLayers:
         return _layers().Dropout(rate, seed=self.seed_for(name), name=name)(x)
 
     def global_pool(self, x: Any, kind: str, *, name: str) -> Any:
+        """float32 also under a mixed-precision policy: a mean of many positions loses accuracy in 16 bits."""
         layers = _layers()
         pool = layers.GlobalAveragePooling2D if kind == "avg" else layers.GlobalMaxPooling2D
-        return pool(data_format="channels_last", name=name)(x)
+        return pool(data_format="channels_last", dtype="float32", name=name)(x)
 
     def dense(self, x: Any, units: int, *, name: str) -> Any:
         """float32 also under a mixed-precision policy: half-precision logits lose accuracy in the loss."""

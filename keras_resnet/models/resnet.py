@@ -10,6 +10,7 @@ from keras_resnet.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.models.assembly import classifier, features
 from keras_resnet.models.layers import KerasLayers
+from keras_resnet.models.precision import Precision, computing_in
 from keras_resnet.models.spec import ResNetSpec, Shortcut, Stem
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.weights.loading import load_weights
@@ -39,6 +40,7 @@ def build(
     dropout: float = 0.0,
     stochastic_depth: float = 0.0,
     preprocessing: Preprocessing | Literal["weights"] | None = None,
+    precision: Precision | None = None,
     seed: int | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -75,6 +77,9 @@ def build(
         preprocessing: If given, the model takes raw RGB pixels (0–255, any dtype that casts to float)
             and normalises them itself; `num_classes` follows from it, and `input_shape` where none is given.
             `"weights"`: as the named `weights` were trained, leaving `num_classes` and `input_shape`.
+        precision: What the network computes in: `"float32"`, or `"bfloat16"` or `"float16"` with variables,
+            normalisation, and logits in float32, for training; save what `float32_copy` makes of it. None
+            takes Keras's own policy.
         seed: Makes the initial weights repeat.
         name: The Keras model's name; default: the spec's.
 
@@ -96,21 +101,22 @@ def build(
     _check(pooling, head, adapt_input, weights, {"dropout": dropout, "stochastic_depth": stochastic_depth})
     make = KerasLayers(seed, spec.bias, spec.padding)
 
-    inputs = x = keras.Input(input_shape, name="image")
-    if normalisation is not None:
-        x = _normalise(x, normalisation)
-    x = features(
-        x, spec, stem_word, make, output_stride=output_stride, stochastic_depth=stochastic_depth, dropout=dropout
-    )
-    if include_top:
-        x = classifier(x, num_classes, dropout if spec.dropout_at == "head" else 0.0, make)
-        if classifier_activation:
-            x = keras.layers.Activation(classifier_activation, dtype="float32", name="head_activation")(x)
-    elif pooling is not None:
-        x = make.global_pool(x, pooling, name="head_pool")
+    with computing_in(precision):
+        inputs = x = keras.Input(input_shape, name="image")
+        if normalisation is not None:
+            x = _normalise(x, normalisation)
+        x = features(
+            x, spec, stem_word, make, output_stride=output_stride, stochastic_depth=stochastic_depth, dropout=dropout
+        )
+        if include_top:
+            x = classifier(x, num_classes, dropout if spec.dropout_at == "head" else 0.0, make)
+            if classifier_activation:
+                x = keras.layers.Activation(classifier_activation, dtype="float32", name="head_activation")(x)
+        elif pooling is not None:
+            x = make.global_pool(x, pooling, name="head_pool")
 
-    with deep_recursion():
-        model = keras.Model(inputs, x, name=name or spec.name)
+        with deep_recursion():
+            model = keras.Model(inputs, x, name=name or spec.name)
     if weights is not None:
         path = weights
         if is_name(weights):
@@ -187,4 +193,4 @@ def _normalise(x: keras.KerasTensor, preprocessing: Preprocessing) -> keras.Kera
     import keras
 
     mean, variance = list(preprocessing.mean), [value**2 for value in preprocessing.std]
-    return keras.layers.Normalization(axis=-1, mean=mean, variance=variance, name="normalization")(x)
+    return keras.layers.Normalization(axis=-1, mean=mean, variance=variance, dtype="float32", name="normalization")(x)
