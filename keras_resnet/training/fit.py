@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: i
     """What a run folder records of what was asked for, and a continued run is compared by."""
     arrays = isinstance(source, ImageData)
     settings = {"arrays": source.fingerprint, "name": source.name} if arrays else source.settings  # type: ignore[union-attr]
-    return {"recipe": asdict(recipe), "data": settings, "num_classes": num_classes}
+    return {"recipe": recipe.settings, "data": settings, "num_classes": num_classes}
 
 
 def fit(
