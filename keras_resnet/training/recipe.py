@@ -149,8 +149,9 @@ class Recipe:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All fields, for a config file, as JSON gives them back; `Recipe(**settings)` is this recipe again."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """All that acts on a training, for a config file, as JSON gives it back; `Recipe(**settings)` acts the same."""
+        acting = {name: getattr(self, name) for name, one in SETTINGS.items() if one.group != "description"}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in acting.items()}
 
     def but(self, **changes: Any) -> Recipe:
         """The recipe with some fields changed and no others; None leaves a field alone.

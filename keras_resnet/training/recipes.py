@@ -34,6 +34,7 @@ strikes_back = partial(
     loss="binary",
     automatic="randaugment",
     cutmix=1.0,
+    clip="norm",  # as timm's LAMB does unasked
     source="Wightman et al., ResNet strikes back, 2021, https://arxiv.org/abs/2110.00476",
 )
 
@@ -124,7 +125,7 @@ RECIPES = {
         batch_size=512,
         schedule="one-cycle",
         learning_rate=0.4,
-        warmup_epochs=2,
+        warmup_epochs=0,  # the cycle climbs itself
         weight_decay=5e-4,
         label_smoothing=0.2,
         tta="flip",

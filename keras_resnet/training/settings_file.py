@@ -31,6 +31,16 @@ class Value:
     said: bool = False
 
 
+@dataclass(frozen=True)
+class Nested:
+    """What stands where a value should, and is none."""
+
+    kind: str
+
+    def __repr__(self) -> str:
+        return f"a nested {self.kind}"
+
+
 class Loader(yaml.SafeLoader):
     """YAML's plain types; 1e-3 is a number, as in YAML 1.2 (PyYAML's 1.1 takes it for a text)."""
 
@@ -98,7 +108,7 @@ def _plain(loader: Loader, node: yaml.Node) -> Any:
     """The value of a node; of deeper ones, which no setting has, only what they are."""
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
         return [loader.construct_object(item) for item in node.value]
-    return loader.construct_object(node) if isinstance(node, yaml.ScalarNode) else f"a {node.id}"
+    return loader.construct_object(node) if isinstance(node, yaml.ScalarNode) else Nested(node.id)
 
 
 @contextmanager
