@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from keras_resnet._version import __version__
-from keras_resnet.cli import check, demo, evaluate, export, models, predict, recipes, train
+from keras_resnet.cli import check, demo, evaluate, export, find_lr, models, predict, recipes, train
 from keras_resnet.cli.running import finish_parser, run_parsed
 
 COMMANDS = {
@@ -14,6 +14,7 @@ COMMANDS = {
     "models": models,
     "recipes": recipes,
     "check": check,
+    "find-lr": find_lr,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,21 @@ def configuration_of(options: argparse.Namespace) -> Configuration:
         data=options.source,
         **{name: said[name] for name in names},
     )
+
+
+def training_command(options: argparse.Namespace, **changes: str) -> str:
+    """The command that trains what another one's options describe, with some settings changed."""
+    said = {name: value for name, value in vars(options).items() if name in KNOWN and value is not None}
+    words = ["keras-resnet", "train"]
+    for name, value in {**said, "config": getattr(options, "config", None), **changes}.items():
+        option = f"--{name.replace('_', '-')}"
+        if name == "source":
+            words.append(str(value))
+        elif isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        elif value is not None:
+            words += [option, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return shlex.join(words)
 
 
 def _parser(one: Setting) -> Callable[[str], Any]:
