@@ -22,7 +22,7 @@ ALLOWED = {
     "export": {"evaluation", "inference", "runs", "data", "models"},
     "cli": {"training", "evaluation", "export", "inference", "runs", "data", "models", "weights", "augment"},
 }
-FOUNDATION = {"errors", "preprocessing", "atomic", "deep_graphs", "words", "_version"}
+FOUNDATION = {"errors", "preprocessing", "atomic", "deep_graphs", "words", "settings", "_version"}
 
 
 def imports(path: Path) -> set[str]:

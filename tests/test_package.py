@@ -14,14 +14,35 @@ def run_python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300, check=False)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["demo", "--help"], ["models"]])
-def test_help_version_and_the_list_of_networks_do_not_import_tensorflow(arguments: list[str]) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["train", "--help"],
+        ["demo", "--help"],
+        ["models"],
+        ["recipes"],
+        ["recipes", "imagenet-a1"],
+    ],
+)
+def test_help_version_and_the_lists_of_networks_and_recipes_do_not_import_tensorflow(arguments: list[str]) -> None:
     # A fresh process: in this one TensorFlow is imported already.
     found = run_python(
         COMMON + f"from keras_resnet.cli import main; code = main({arguments!r}); print(code, heavy & set(sys.modules))"
     )
 
     assert found.stdout.splitlines()[-1] == "0 set()", found.stderr
+
+
+def test_printing_the_settings_does_not_import_tensorflow() -> None:
+    found = run_python(
+        COMMON + "from keras_resnet.cli import main\n"
+        "print(main(['train', 'digits', '--print-config']), {'tensorflow', 'keras'} & set(sys.modules))"
+    )
+
+    assert found.stdout.splitlines()[-1] == "0 set()", found.stderr
+    assert found.stdout.startswith("recipe: digits ")
 
 
 def test_a_saved_model_loads_in_a_process_that_has_only_imported_the_package(tmp_path: Path) -> None:

@@ -12,23 +12,26 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_resnet.cli.augmentation import AUGMENTATION, add_options_of, changes_of
-from keras_resnet.cli.sources import SOURCE_HELP, add_source_options, source_of
+from keras_resnet.cli.options import SOURCE_HELP, add_settings, configuration_of
+from keras_resnet.training.recipe import SETTINGS
+from keras_resnet.training.source_settings import SOURCE_SETTINGS
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from keras_resnet.data.check import Report
+    from keras_resnet.data.source import Source
+    from keras_resnet.training.recipe import Recipe
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
-    command.add_argument("--seed", type=int, default=0, help="of the splits and of every choice (default: 0)")
     command.add_argument("--out", type=Path, metavar="DIR", help="default: saved_models/check-<data>")
     command.add_argument("--show-batch", action="store_true",
                          help="also draw a training batch as the network gets it: batch.png")  # fmt: skip
-    add_options_of(command, "augmentation, for --show-batch", AUGMENTATION)
-    add_source_options(command)
+    add_settings(command, [SETTINGS["seed"], SETTINGS["image_size"], SETTINGS["crop_fraction"]])
+    add_settings(command, [one for one in SETTINGS.values() if one.group == "augmentation"])
+    add_settings(command, SOURCE_SETTINGS.values())
 
 
 def run(options: argparse.Namespace) -> int:
@@ -40,7 +43,8 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.data.split_plan import SplitPlan
     from keras_resnet.errors import DataError, UsageError
 
-    source = source_of(options)
+    configuration = configuration_of(options)
+    source, recipe = configuration.source, configuration.recipe
     out = options.out or Path("saved_models") / f"check-{source.short_name}"
     holder = Path(source.location if source.kind == "folder" else source.data_dir or "").resolve()
     if (source.kind == "folder" or source.data_dir) and out.resolve().is_relative_to(holder):
@@ -55,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         report = check(
             listing,
             splits=splits,
-            seed=options.seed,
+            seed=recipe.seed,
             tolerated=tolerated,
             progress=lambda done, _: bar.update(task, completed=done),
         )
@@ -65,18 +69,15 @@ def run(options: argparse.Namespace) -> int:
     for name in ("check.json", "check.html"):
         print(f"wrote {out / name}")
     if options.show_batch:
-        print(f"wrote {_show_batch(options, out / 'batch.png')}")
+        print(f"wrote {_show_batch(source, recipe, out / 'batch.png')}")
     return 0 if report.trainable else DataError.exit_code
 
 
-def _show_batch(options: argparse.Namespace, path: Path) -> Path:
+def _show_batch(source: Source, recipe: Recipe, path: Path) -> Path:
     from keras_resnet.data.mosaic import show_batch
     from keras_resnet.data.source import load_data
-    from keras_resnet.training.recipes import recipe_for
 
-    source = source_of(options)
-    recipe = recipe_for(source.kind).but(seed=options.seed, **changes_of(options, AUGMENTATION))
-    return show_batch(load_data(source, cache="none"), recipe.policy, path, seed=options.seed)
+    return show_batch(load_data(source, cache="none"), recipe.policy, path, seed=recipe.seed)
 
 
 def _show(report: Report, name: str) -> None:

@@ -39,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.training.recipes import recipe_for
 
     source = Source("digits", seed=options.seed)
-    recipe = recipe_for("digits").but(epochs=options.epochs, seed=options.seed)
+    recipe = recipe_for("digits").but(seed=options.seed)
+    recipe = recipe if options.epochs is None else recipe.lasting(options.epochs)
     comparison_file = options.out / "comparison.json"
     progress = Progress()
     if (

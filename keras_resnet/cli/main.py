@@ -6,13 +6,15 @@ import argparse
 from collections.abc import Sequence
 
 from keras_resnet._version import __version__
-from keras_resnet.cli import check, demo, evaluate, export, models, predict, train
+from keras_resnet.cli import check, demo, evaluate, export, find_lr, models, predict, recipes, train
 from keras_resnet.cli.running import finish_parser, run_parsed
 
 COMMANDS = {
     "demo": demo,
     "models": models,
+    "recipes": recipes,
     "check": check,
+    "find-lr": find_lr,
     "train": train,
     "evaluate": evaluate,
     "predict": predict,

@@ -2,7 +2,10 @@
 
 The source is `digits`, `folder:PATH` (one sub-folder a class), `csv:PATH` or `jsonl:PATH` (path, label and
 perhaps split, group, time of each image), or `tfds:NAME` (TensorFlow Datasets); a path that exists will do.
-The same command on an unfinished run continues it after its last complete epoch.
+It may be left out where the recipe names its data. The same command on an unfinished run continues it.
+
+Settings: defaults < recipe < YAML file < options. A setting left out keeps its value; --print-config shows
+each and where it comes from, as a YAML file that --config takes.
 """
 
 from __future__ import annotations
@@ -11,52 +14,40 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_resnet.cli.augmentation import AUGMENTATION, add_options_of, changes_of
+from keras_resnet.cli.options import SOURCE_HELP, add_cache_option, add_training_options, configuration_of
 from keras_resnet.cli.running import script_main
-from keras_resnet.cli.sources import SOURCE_HELP, add_cache_option, add_source_options, source_of
-
-RECIPE_OPTIONS: dict[str, tuple[type, str]] = {
-    "model": (str, "network: resnet8, resnet18, resnet20 … resnet152"),
-    "epochs": (int, "times every training image is seen"),
-    "batch-size": (int, "images a step"),
-    "learning-rate": (float, "the highest; it warms up and falls by a cosine"),
-    "warmup-epochs": (float, "over which the rate climbs"),
-    "weight-decay": (float, "as PyTorch counts it; kernels only"),
-    "label-smoothing": (float, "in [0, 1)"),
-    "dropout": (float, "before the classifier, in [0, 1)"),
-    "sampling": (str, "uniform, or balanced to show every class as often"),
-    "class-weights": (str, "none, balanced or effective: what rare classes count more in the loss"),
-}
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
+    command.usage = "%(prog)s [SOURCE] [options]"  # all of them, listed, would hide a message behind them
+    command.add_argument("source", metavar="SOURCE", nargs="?", help=SOURCE_HELP)
     add_options(command)
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """All but the source; an option left out keeps the value of the source's recipe."""
+    """All but the source."""
     command.add_argument("--out", type=Path, help="run folder (default: saved_models/<model>-<data>)")
     command.add_argument("--overwrite", action="store_true", help="replace the run that the folder holds")
-    command.add_argument("--seed", type=int, default=0, help="of split, weights, order and augmentation (default: 0)")
-    command.add_argument("--num-classes", type=int, help="refuse data with another number of classes")
+    command.add_argument("--print-config", action="store_true", help="print the settings, and train nothing")
     add_cache_option(command)
-    add_options_of(command, "training", RECIPE_OPTIONS)
-    add_options_of(command, "augmentation", AUGMENTATION)
-    add_source_options(command)
+    add_training_options(command)
 
 
 def run(options: argparse.Namespace) -> int:
+    configuration = configuration_of(options)
+    source = configuration.source
+    if options.print_config:
+        print(configuration)
+        return 0
+
     from keras_resnet.cli.show import show_evaluation
     from keras_resnet.data.source import load_data
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.training.fit import fit_planned, plan
     from keras_resnet.training.progress import Progress
-    from keras_resnet.training.recipes import recipe_for
 
-    source = source_of(options)
-    recipe = recipe_for(source.kind).but(seed=options.seed, **changes_of(options, RECIPE_OPTIONS, AUGMENTATION))
-    planned = plan(recipe, source, options.out, overwrite=options.overwrite, num_classes=options.num_classes)
+    recipe = configuration.recipe
+    planned = plan(recipe, source, options.out, overwrite=options.overwrite, num_classes=configuration["num_classes"])
     with Progress() as progress:
         data = load_data(source, progress.reading, cache=options.cache)
         finished = fit_planned(planned, data, progress)
@@ -76,7 +67,8 @@ def script(description: str | None, kind: str, arguments: Sequence[str] | None =
         kind: A source's name, or `folder:` to take the path as an argument.
         arguments: Default: those of the process.
     """
-    command = argparse.ArgumentParser(description=description)
+    path = "PATH " * kind.endswith(":")
+    command = argparse.ArgumentParser(description=description, usage=f"%(prog)s {path}[options]")
     if kind.endswith(":"):
         command.add_argument("path", metavar="PATH", help="folder with one sub-folder of images a class")
     add_options(command)

@@ -105,7 +105,7 @@ class Trainee:
         norms = keras.ops.convert_to_numpy(self.optimizer.gradient_norms)
         return {name: float(norm) for name, norm in zip(self.optimizer.gradient_groups, norms, strict=True)}
 
-    def lower_rate(self, factor: float) -> None:
+    def scale_rate(self, factor: float) -> None:
         """Multiply the recipe's rates by a factor from now on."""
         self.optimizer.rate_factor.assign(factor)
 

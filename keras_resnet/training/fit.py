@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,9 @@ from keras_resnet.training.compiling import Trainee, network_for, preprocessing_
 from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.loop import Training
 from keras_resnet.training.progress import Progress
-from keras_resnet.training.recipe import SETTINGS, Recipe
+from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
+from keras_resnet.training.recipes import source_for
 from keras_resnet.training.session import Saving, Session
 from keras_resnet.weights.files import assign, variables_by_path
 
@@ -66,7 +67,7 @@ def plan(
         name = source.name
         check_input(spec(recipe.model), source.train.images.shape)
     else:
-        source = source_for(recipe, source)
+        source = source_for(recipe, source) if isinstance(source, Source) else source
         name, side = source.short_name, source.settings.get("image_size")
         if side:
             check_input(spec(recipe.model), (side, side, 3))
@@ -81,22 +82,11 @@ def plan(
     return Plan(recipe, source, path, config, overwrite, num_classes)
 
 
-def source_for(recipe: Recipe, source: DataSource) -> DataSource:
-    """The source with the recipe's image size and crop where it names none of its own."""
-    if not isinstance(source, Source):
-        return source
-    size, crop = source.image_size or recipe.image_size or None, source.crop_fraction or recipe.crop_fraction or None
-    return replace(source, image_size=size, crop_fraction=crop)
-
-
 def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: int | None = None) -> dict[str, Any]:
     """What a run folder records of what was asked for, and a continued run is compared by."""
     arrays = isinstance(source, ImageData)
     settings = {"arrays": source.fingerprint, "name": source.name} if arrays else source.settings  # type: ignore[union-attr]
-    chosen = {
-        name: value for name, value in asdict(recipe).items() if SETTINGS[name].metadata["group"] != "description"
-    }
-    config: dict[str, Any] = {"recipe": chosen, "data": settings, "num_classes": num_classes}
+    config = {"recipe": recipe.settings, "data": settings, "num_classes": num_classes}
     return dict(json.loads(json.dumps(config)))  # as it will be read: lists for tuples
 
 

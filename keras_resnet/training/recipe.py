@@ -2,227 +2,127 @@
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import Field, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, get_type_hints
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from keras_resnet.errors import UsageError, listed
+from keras_resnet.errors import UsageError
 from keras_resnet.models.lookup import spec
+from keras_resnet.settings import refuse_unknown, setting, settings_of
 from keras_resnet.words import AUTOMATIC, CROPS, SAMPLINGS
 
 if TYPE_CHECKING:
     from keras_resnet.augment.policies import Policy
 
-INFINITY = float("inf")
 OPTIMIZERS = ("sgd", "sgdw", "adam", "adamw", "lamb", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "lion")
 SCHEDULES = ("constant", "step", "multistep", "cosine", "one-cycle")
 PRECISIONS = ("float32", "bfloat16", "float16")
+CLASS_WEIGHTS = ("none", "balanced", "effective")
 
-
-def setting(
-    default: Any,
-    text: str,
-    *,
-    group: str,
-    choices: tuple[str, ...] = (),
-    low: float = -INFINITY,
-    high: float = INFINITY,
-    above: float = -INFINITY,
-    below: float = INFINITY,
-) -> Any:
-    """A field of a recipe with what the command line says of it and the values it may have.
-
-    Args:
-        default: A plain training's.
-        text: One line.
-        group: Under which heading `--help` has it.
-        choices: The words it may be.
-        low, high: Least and greatest value.
-        above, below: The value must be greater and less than these.
-    """
-    limits = {"choices": choices, "low": low, "high": high, "above": above, "below": below}
-    return field(default=default, metadata={"text": text, "group": group, **limits})
+training = partial(setting, group="training")
+images = partial(setting, group="images")
+optimisation = partial(setting, group="optimisation")
+regularisation = partial(setting, group="regularisation")
+augmentation = partial(setting, group="augmentation")
+resources = partial(setting, group="memory and speed")
+description = partial(setting, group="description")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """A training's every setting.
 
-    Each field's meaning and range stand beside it; `keras-resnet train --help` prints them. The
+    Each field's meaning and range stand beside it; `keras-resnet recipes NAME` prints them. The
     defaults are a plain CIFAR training (He et al., 2015) with a cosine (Loshchilov & Hutter, 2016).
 
     Raises:
         UsageError: A field is out of range; the message names it.
     """
 
-    model: str = setting("resnet20", "network, as `keras-resnet models` lists them", group="training")
-    data: str = setting("", "source it was made for; what is trained on is said beside it", group="description")
-    weights: str = setting("", "initial weights: a file, imagenet, timm/TAG or keras; none: random", group="training")
-    epochs: int = setting(30, "times every training image is seen", group="training", low=1)
-    batch_size: int = setting(64, "images an update", group="training", low=1)
-    image_size: int = setting(0, "side of the images in pixels; 0: as the source has it", group="images", low=0)
-    train_sizes: tuple[int, ...] = setting(
-        (),
-        "sides of the training images, one after another in equal parts of the training; none: the image size",
-        group="images",
-        low=8,
+    model: str = training("resnet20", "network, as `keras-resnet models` lists", canonical=lambda name: spec(name).name)
+    data: str = description("", "source it was made for; what is trained on is said beside it")
+    weights: str = training("", "initial weights: a file, imagenet, timm/TAG or keras; none: random")
+    epochs: int = training(30, "times every training image is seen", low=1)
+    batch_size: int = training(64, "images an update", low=1)
+    sampling: str = training("uniform", "how images are drawn; balanced shows every class as often", choices=SAMPLINGS)
+    class_weights: str = training(
+        "none", "how much more rare classes count in the loss; effective: Cui et al., 2019", choices=CLASS_WEIGHTS
     )
-    crop_fraction: float = setting(
-        0.0, "share of an image that evaluation sees; 0: all of it, squeezed", group="images", low=0, high=1
+    ema: float = training(
+        0.0, "decay of the moving average of weights by which the network is judged and saved; 0: none", low=0, below=1
     )
-    sampling: str = setting(
-        "uniform", "uniform, or balanced to show every class as often", group="training", choices=SAMPLINGS
+    head_epochs: int = training(
+        0, "epochs before the others that train the classifier alone, by Adam, the rest frozen", low=0
     )
-    class_weights: str = setting(
-        "none",
-        "none, balanced or effective (Cui et al., 2019): what images of rare classes count more in the loss",
-        group="training",
-        choices=("none", "balanced", "effective"),
+    head_rate: float = training(1e-3, "learning rate of these", above=0)
+    freeze_batchnorm: bool = training(
+        False, "keep batch normalisation as the initial weights have it (fine-tuning, batches under 32)"
     )
-    ema: float = setting(
-        0.0,
-        "decay of the moving average of weights and statistics, by which the network is judged and saved; 0: none",
-        group="training",
-        low=0,
-        below=1,
-    )
-    head_epochs: int = setting(
-        0, "epochs before the others that train the classifier alone, by Adam, the rest frozen", group="training", low=0
-    )
-    head_rate: float = setting(1e-3, "learning rate of these", group="training", above=0, below=INFINITY)
-    freeze_batchnorm: bool = setting(
-        False,
-        "keep batch normalisation as the initial weights have it (fine-tuning with batches under 32)",
-        group="training",
-    )
-    seed: int = setting(
-        0, "of initial weights, order, augmentation and dropout", group="training", low=0, high=2**31 - 1
-    )
+    seed: int = training(0, "of split, initial weights, order, augmentation and dropout", low=0, high=2**31 - 1)
 
-    optimizer: str = setting(
-        "sgd",
-        "sgd (weight decay as PyTorch couples it), sgdw (decoupled), adamw, lamb, or another of Keras's",
-        group="optimisation",
-        choices=OPTIMIZERS,
+    image_size: int = images(0, "side of the images in pixels; 0: as the source has it", low=0)
+    train_sizes: tuple[int, ...] = images(
+        (), "sides of the training images, each for an equal part of the training; none: the image size", low=8
     )
-    learning_rate: float = setting(0.1, "the highest", group="optimisation", above=0, below=INFINITY)
-    schedule: str = setting(
-        "cosine",
-        "how the rate falls: constant, step, multistep, cosine, one-cycle",
-        group="optimisation",
-        choices=SCHEDULES,
+    crop_fraction: float = images(
+        0.0, "share of an image that is cut out of its centre, 0.875 is usual; 0: squeeze all of it", low=0, high=1
     )
-    warmup_epochs: float = setting(
-        1.0, "over which the rate climbs; may be a fraction", group="optimisation", low=0, below=INFINITY
-    )
-    warmup_from: float = setting(
-        0.0, "share of the rate at which it begins to climb", group="optimisation", low=0, high=1
-    )
-    milestones: tuple[float, ...] = setting(
-        (), "epochs after which multistep lowers the rate", group="optimisation", above=0, below=INFINITY
-    )
-    decay_every: float = setting(
-        30.0, "epochs between two steps of step", group="optimisation", above=0, below=INFINITY
-    )
-    decay_factor: float = setting(
-        0.1, "by which step and multistep multiply the rate", group="optimisation", above=0, high=1
-    )
-    final_rate: float = setting(0.0, "share of the rate at which cosine ends", group="optimisation", low=0, high=1)
-    momentum: float = setting(0.9, "of sgd, sgdw and rmsprop", group="optimisation", low=0, below=1)
-    nesterov: bool = setting(True, "Nesterov's momentum", group="optimisation")
-    weight_decay: float = setting(
-        1e-4, "of kernels; normalisations and biases do not decay", group="optimisation", low=0, below=INFINITY
-    )
-    layer_decay: float = setting(
-        1.0, "factor on the rate from each block to the one before it", group="optimisation", above=0, high=1
-    )
-    clip: str = setting(
+    tta: str = images("none", "views of a test image that are averaged", choices=("none", "flip", "ten-crop"))
+
+    optimizer: str = optimisation("sgd", "sgd couples weight decay as PyTorch does, sgdw not", choices=OPTIMIZERS)
+    learning_rate: float = optimisation(0.1, "the highest", above=0)
+    schedule: str = optimisation("cosine", "how the rate falls", choices=SCHEDULES)
+    warmup_epochs: float = optimisation(1.0, "over which the rate climbs; may be a fraction", low=0)
+    warmup_from: float = optimisation(0.0, "share of the rate at which it begins to climb", low=0, high=1)
+    milestones: tuple[float, ...] = optimisation((), "epochs after which multistep lowers the rate", above=0)
+    decay_every: float = optimisation(30.0, "epochs between two steps of step", above=0)
+    decay_factor: float = optimisation(0.1, "by which step and multistep multiply the rate", above=0, high=1)
+    final_rate: float = optimisation(0.0, "share of the rate at which cosine ends", low=0, high=1)
+    momentum: float = optimisation(0.9, "of sgd, sgdw and rmsprop", low=0, below=1)
+    nesterov: bool = optimisation(True, "Nesterov's momentum")
+    weight_decay: float = optimisation(1e-4, "of kernels; normalisations and biases do not decay", low=0)
+    layer_decay: float = optimisation(1.0, "factor on the rate from each block to the one before it", above=0, high=1)
+    clip: str = optimisation(
         "none",
-        "gradient clipping: none, norm (of all), value, adaptive (Brock et al., 2021)",
-        group="optimisation",
+        "gradient clipping: of the norm over all, by value, adaptive (Brock et al., 2021)",
         choices=("none", "norm", "value", "adaptive"),
     )
-    clip_at: float = setting(1.0, "where it clips", group="optimisation", above=0, below=INFINITY)
-    accumulate: int = setting(1, "parts that a batch is computed in, to save memory", group="memory and speed", low=1)
-    precision: str = setting(
-        "float32", "float32, bfloat16 or float16 (mixed)", group="memory and speed", choices=PRECISIONS
-    )
-    recompute: bool = setting(
-        False, "compute each block again in the backward pass instead of keeping it in memory", group="memory and speed"
-    )
-    jit: bool = setting(False, "compile the step by XLA", group="memory and speed")
+    clip_at: float = optimisation(1.0, "where it clips", above=0)
 
-    loss: str = setting(
-        "cross-entropy",
-        "cross-entropy, or binary (Wightman et al., 2021)",
-        group="regularisation",
-        choices=("cross-entropy", "binary"),
+    accumulate: int = resources(1, "parts that a batch is computed in, to save memory", low=1)
+    precision: str = resources("float32", "of the computation; the others are mixed", choices=PRECISIONS)
+    recompute: bool = resources(False, "compute each block again in the backward pass instead of keeping it in memory")
+    jit: bool = resources(False, "compile the step by XLA")
+
+    loss: str = regularisation(
+        "cross-entropy", "binary: each class by itself (Wightman et al., 2021)", choices=("cross-entropy", "binary")
     )
-    label_smoothing: float = setting(
-        0.0, "share of every label spread over all classes", group="regularisation", low=0, below=1
-    )
-    dropout: float = setting(
-        0.0, "before the classifier; in wide networks within the blocks", group="regularisation", low=0, below=1
-    )
-    stochastic_depth: float = setting(
-        0.0,
-        "chance that the last block is left out of a sample (Huang et al., 2016)",
-        group="regularisation",
-        low=0,
-        below=1,
+    label_smoothing: float = regularisation(0.0, "share of every label spread over all classes", low=0, below=1)
+    dropout: float = regularisation(0.0, "before the classifier; in wide networks within the blocks", low=0, below=1)
+    stochastic_depth: float = regularisation(
+        0.0, "chance that the last block is left out of a sample (Huang et al., 2016)", low=0, below=1
     )
 
-    augment: str = setting(
-        "crop-flip",
-        "none, flip, shift, crop-flip, resized-crop or resized-crop-flip",
-        group="augmentation",
-        choices=CROPS,
-    )
-    automatic: str = setting(
-        "none",
-        "none, randaugment, trivialaugment, augmix, autoaugment-cifar10 or autoaugment-imagenet",
-        group="augmentation",
-        choices=AUTOMATIC,
-    )
-    magnitude: int = setting(9, "RandAugment's, 0–30", group="augmentation", low=0, high=30)
-    jitter: float = setting(
-        0.0,
-        "strength of the change of brightness, contrast and saturation",
-        group="augmentation",
-        low=0,
-        below=INFINITY,
-    )
-    hue: float = setting(0.0, "strength of the change of hue, 0–0.5", group="augmentation", low=0, high=0.5)
-    greyscale: float = setting(0.0, "probability of losing all colours", group="augmentation", low=0, high=1)
-    erasing: float = setting(0.0, "probability of losing a rectangle to noise", group="augmentation", low=0, high=1)
-    cutout: float = setting(
-        0.0, "side of the hidden square, as a share of the image's", group="augmentation", low=0, high=1
-    )
-    mixup: float = setting(0.0, "MixUp's alpha, 0.2–0.4 is usual", group="augmentation", low=0, below=INFINITY)
-    cutmix: float = setting(
-        0.0,
-        "CutMix's alpha, 1 is usual; with mixup each batch gets one of the two",
-        group="augmentation",
-        low=0,
-        below=INFINITY,
-    )
-    repeats: int = setting(1, "showings of each drawn image in a batch", group="augmentation", low=1)
-    crop_scale: float = setting(
-        0.08, "least share of an image's area that resized-crop takes", group="augmentation", above=0, high=1
-    )
-    tta: str = setting(
-        "none",
-        "views of each test image that are averaged: none or flip",
-        group="images",
-        choices=("none", "flip", "ten-crop"),
-    )
-    expected: str = setting("", "accuracy to expect", group="description")
-    source: str = setting("", "where the recipe and this figure come from", group="description")
+    augment: str = augmentation("crop-flip", "where images are cut and whether mirrored", choices=CROPS)
+    automatic: str = augmentation("none", "automatic augmentation", choices=AUTOMATIC)
+    magnitude: int = augmentation(9, "RandAugment's, 0–30", low=0, high=30)
+    jitter: float = augmentation(0.0, "strength of the change of brightness, contrast and saturation", low=0)
+    hue: float = augmentation(0.0, "strength of the change of hue, 0–0.5", low=0, high=0.5)
+    greyscale: float = augmentation(0.0, "probability of losing all colours", low=0, high=1)
+    erasing: float = augmentation(0.0, "probability of losing a rectangle to noise", low=0, high=1)
+    cutout: float = augmentation(0.0, "side of the hidden square, as a share of the image's", low=0, high=1)
+    mixup: float = augmentation(0.0, "MixUp's alpha, 0.2–0.4 is usual", low=0)
+    cutmix: float = augmentation(0.0, "CutMix's alpha, 1 is usual; with mixup each batch gets one of the two", low=0)
+    repeats: int = augmentation(1, "showings of each drawn image in a batch", low=1)
+    crop_scale: float = augmentation(0.08, "least share of an image's area that resized-crop takes", above=0, high=1)
+
+    expected: str = description("", "accuracy to expect")
+    source: str = description("", "where the recipe and this figure come from")
 
     def __post_init__(self) -> None:
-        for one in fields(self):
-            object.__setattr__(self, one.name, checked(one, getattr(self, one.name)))
-        object.__setattr__(self, "model", spec(self.model).name)
+        for name, one in SETTINGS.items():
+            object.__setattr__(self, name, one.checked(getattr(self, name)))
         if self.repeats > self.batch_size:
             raise UsageError(f"repeats must be at most the batch size; received {self.repeats} of {self.batch_size}")
         if self.batch_size % self.accumulate:
@@ -233,76 +133,57 @@ class Recipe:
             raise UsageError(f"milestones must be increasing; received {list(self.milestones)}")
         if self.schedule == "multistep" and not self.milestones:
             raise UsageError("milestones must name the epochs at which schedule=multistep lowers the rate")
+        if self.schedule == "multistep" and self.milestones[-1] >= self.epochs:
+            raise UsageError(
+                f"milestones must lie before the end of the epochs, else the rate never falls; received "
+                f"{list(self.milestones)} in {self.epochs} epochs (`Recipe.lasting` moves them along)"
+            )
 
     @property
     def policy(self) -> Policy:
         """Its augmentation."""
         from keras_resnet.augment.policies import policy
 
-        names = [one.name for one in fields(self) if one.metadata["group"] == "augmentation" and one.name != "augment"]
+        names = [name for name, one in SETTINGS.items() if one.group == "augmentation" and name != "augment"]
         return policy(self.augment, **{name: getattr(self, name) for name in names})
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that acts on a training, for a config file, as JSON gives it back; `Recipe(**settings)` acts the same."""
+        acting = {name: getattr(self, name) for name, one in SETTINGS.items() if one.group != "description"}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in acting.items()}
+
     def but(self, **changes: Any) -> Recipe:
-        """The recipe with some fields changed; None leaves a field alone.
+        """The recipe with some fields changed and no others; None leaves a field alone.
 
         Raises:
-            UsageError: There is no such field; the message gives the nearest one.
+            UsageError: There is no such field (the message gives the nearest one), or a value is out of range.
         """
         for name in changes:
-            refuse_unknown(name)
+            refuse_unknown(name, SETTINGS)
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
 
+    def lasting(self, epochs: int) -> Recipe:
+        """The recipe in so many epochs: what it counts in epochs, warm-up and steps of the rate, goes along.
 
-SETTINGS: dict[str, Field[Any]] = {one.name: one for one in fields(Recipe)}
-HINTS: dict[str, Any] = get_type_hints(Recipe)
+        Args:
+            epochs: At least 1.
 
-
-def refuse_unknown(name: str) -> None:
-    """Raise a UsageError with the nearest name if a recipe has no such field."""
-    if name not in SETTINGS:
-        near = difflib.get_close_matches(name, SETTINGS, n=1)
-        raise UsageError(
-            f"a recipe has no field {name!r}"
-            + (f"; did you mean {near[0]!r}?" if near else f": {listed(SETTINGS, most=100)}")
-        )
+        Raises:
+            UsageError: It is not.
+        """
+        return self.but(**in_epochs(asdict(self), epochs))
 
 
-def checked(one: Field[Any], value: Any) -> Any:
-    """A field's value in its own type.
-
-    Raises:
-        UsageError: It is of another type or out of range.
-    """
-    kind = HINTS[one.name]
-    if kind in (tuple[int, ...], tuple[float, ...]):
-        if not isinstance(value, list | tuple):
-            raise UsageError(f"{one.name} must be a list of numbers; received {value!r}")
-        inner = int if kind == tuple[int, ...] else float
-        return tuple(_number(one, item, inner) for item in value)
-    if kind in (int, float):
-        return _number(one, value, kind)
-    if not isinstance(value, kind):
-        raise UsageError(f"{one.name} must be {'text' if kind is str else 'true or false'}; received {value!r}")
-    if one.metadata["choices"] and value not in one.metadata["choices"]:
-        raise UsageError(f"{one.name} must be one of {listed(one.metadata['choices'], most=20)}; received {value!r}")
-    return value
+SETTINGS = settings_of(Recipe)
+COUNTED_IN_EPOCHS = ("warmup_epochs", "milestones", "decay_every")
 
 
-def _number(one: Field[Any], value: Any, kind: type) -> Any:
-    limits = one.metadata
-    if isinstance(value, bool) or not isinstance(value, int | float) or (kind is int and not isinstance(value, int)):
-        raise UsageError(f"{one.name} must be a {'whole ' if kind is int else ''}number; received {value!r}")
-    inside = limits["low"] <= value <= limits["high"] and limits["above"] < value < limits["below"]
-    if not inside and not (value == limits["high"] == INFINITY):
-        words = [
-            f"{word} {limits[key]:g}"
-            for key, word in (
-                ("low", "at least"),
-                ("high", "at most"),
-                ("above", "greater than"),
-                ("below", "less than"),
-            )
-            if abs(limits[key]) != INFINITY
-        ]
-        raise UsageError(f"{one.name} must be {' and '.join(words) or 'finite'}; received {value!r}")
-    return kind(value)
+def in_epochs(values: Mapping[str, Any], epochs: int) -> dict[str, Any]:
+    """What changes among the values of a recipe's fields if it is to take so many epochs."""
+    factor = SETTINGS["epochs"].checked(epochs) / values["epochs"]
+
+    def stretched(value: Any) -> Any:
+        return tuple(map(stretched, value)) if isinstance(value, tuple) else float(f"{value * factor:.6g}")
+
+    return {"epochs": epochs, **{name: stretched(values[name]) for name in COUNTED_IN_EPOCHS}}

@@ -105,7 +105,7 @@ class Session:
         if self._waiting:
             self._fill(self._waiting.tensors)
             self._waiting = None
-        self.trainee.lower_rate(self.state.rate_factor)
+        self.trainee.scale_rate(self.state.rate_factor)
         if self._changed:
             self.save()
 

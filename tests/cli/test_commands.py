@@ -138,7 +138,7 @@ def test_a_demo_stopped_after_its_training_goes_on_with_the_exports(
         (["train", "folder:{tmp}/good", "--model", "resnet51"], 2, "no network called 'resnet51'"),
         (["train", "folder:{tmp}/good", "--augment", "mirror"], 2, "augment must be one of"),
         (["train", "folder:{tmp}/good", "--epochs", "0"], 2, "epochs must be"),
-        (["train", "folder:{tmp}/good", "--seed", "-1"], 2, "seed must lie in"),
+        (["train", "folder:{tmp}/good", "--seed", "-1"], 2, "seed must be a whole number of at least 0"),
         (["train", "folder:{tmp}/good", "--out", "{tmp}/good"], 2, "holds other files and no run"),
         (["train", "mnist"], 2, "tfds:NAME or a path that exists; received 'mnist'"),
         (["train", "tfds:cifar10", "--data-dir", "{tmp}/empty"], 3, "holds no prepared data set"),

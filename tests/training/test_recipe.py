@@ -1,10 +1,12 @@
+import json
 from typing import Any
 
 import pytest
 
+from keras_resnet.data.source import Source
 from keras_resnet.errors import UsageError
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.training.recipes import RECIPES, recipe, recipe_for
+from keras_resnet.training.recipes import RECIPES, recipe, recipe_for, source_for
 
 
 @pytest.mark.parametrize(
@@ -50,7 +52,89 @@ def test_a_model_may_be_spelled_as_its_builder() -> None:
     assert Recipe(model="ResNet-56").model == "resnet56"
 
 
-def test_every_kind_of_source_has_a_recipe() -> None:
-    assert {recipe_for(kind) for kind in ("digits", "folder", "tfds")} == set(RECIPES.values())
-    with pytest.raises(UsageError, match="no recipe 'imagenet'"):
+def test_every_kind_of_source_has_a_recipe_and_no_recipe_has_another_name() -> None:
+    assert {kind: recipe_for(kind).model for kind in ("digits", "folder", "csv", "jsonl", "tfds")} == {
+        "digits": "resnet8",
+        "folder": "resnet20",
+        "csv": "resnet20",
+        "jsonl": "resnet20",
+        "tfds": "resnet20",
+    }
+    with pytest.raises(UsageError, match="no recipe 'imagenet'; known are 'digits'"):
         recipe("imagenet")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_says_what_to_expect_where_it_is_from_and_can_be_made_shorter(name: str) -> None:
+    found = recipe(name)
+
+    assert found.expected
+    assert found.source
+    assert found.policy.repeats == found.repeats
+    assert found.lasting(3).epochs == 3
+    assert found.lasting(3).lasting(found.epochs).milestones == pytest.approx(found.milestones, rel=1e-5)
+
+
+def test_the_literatures_figures_are_the_recipes() -> None:
+    he, wide, a1 = recipe("cifar10-resnet56"), recipe("cifar10-wrn28-10"), recipe("imagenet-a1")
+
+    assert (he.batch_size, he.learning_rate, he.momentum, he.weight_decay) == (128, 0.1, 0.9, 1e-4)
+    assert (he.milestones, he.decay_factor, he.nesterov) == ((100, 150), 0.1, False)
+    assert (wide.milestones, wide.decay_factor, wide.dropout, wide.nesterov) == ((60, 120, 160), 0.2, 0.3, True)
+    assert (a1.optimizer, a1.learning_rate, a1.weight_decay, a1.loss) == ("lamb", 5e-3, 0.01, "binary")
+    assert (a1.batch_size, a1.epochs, a1.magnitude, a1.mixup, a1.cutmix) == (2048, 600, 7, 0.2, 1.0)
+    assert recipe("imagenet-a3").train_sizes == (160,)
+    assert recipe("imagenet-classic").milestones == (30, 60, 80)
+    assert recipe("imagenet-tv2").learning_rate == 0.5
+    assert recipe("cifar10-fast").label_smoothing == 0.2
+
+
+def test_a_recipe_that_lasts_longer_stretches_what_it_counts_in_epochs() -> None:
+    found = Recipe(
+        epochs=90, schedule="multistep", milestones=(30, 60, 80), warmup_epochs=5, decay_every=30, head_epochs=2
+    ).lasting(9)
+
+    assert (found.epochs, found.milestones, found.warmup_epochs, found.decay_every) == (9, (3, 6, 8), 0.5, 3)
+    assert found.head_epochs == 2, "these come before the others"
+
+
+def test_the_settings_survive_json_and_make_the_recipe_again() -> None:
+    found = recipe("imagenet-a3").but(milestones=(30, 60))
+
+    assert json.loads(json.dumps(found.settings)) == found.settings
+    assert Recipe(**found.settings) == found.but(data="", expected="", source="")
+
+
+def test_milestones_that_are_never_reached_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"else the rate never falls; received \[100.0, 150.0\] in 5 epochs"):
+        recipe("cifar10-resnet20").but(epochs=5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"accumulate": 3}, "accumulate must divide the batch size; received 3 parts of 64"),
+        ({"schedule": "multistep"}, "milestones must name the epochs"),
+        ({"milestones": (3, 2)}, r"milestones must be increasing; received \[3.0, 2.0\]"),
+        ({"milestones": 3}, "milestones must be a list, each a number greater than 0; received 3"),
+        ({"milestones": (1, "x")}, r"milestones must be a list.*received \[1, 'x'\]"),
+        ({"learning_rate": 10**400}, "learning_rate must be a number greater than 0; received 1000"),
+        ({"epochs": 10**5000}, "epochs must be a whole number of at least 1; received one too long to print"),
+        ({"jit": 1}, "jit must be true or false; received 1"),
+        ({"crop_fraction": 1.5}, "crop_fraction must be a number of at least 0 and at most 1; received 1.5"),
+        ({"batch_size": True}, "batch_size must be a whole number of at least 1; received True"),
+        ({"tta": "flop"}, "tta must be one of 'none', 'flip', 'ten-crop'; received 'flop'"),
+    ],
+)
+def test_settings_that_do_not_fit_say_what_was_expected(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Recipe(**changes)
+
+
+def test_a_source_takes_the_recipes_size_and_crop_where_it_says_nothing() -> None:
+    sized = recipe("imagenet-classic")
+
+    assert source_for(sized, Source("digits")) == Source("digits", image_size=224, crop_fraction=0.875)
+    own = Source("digits", image_size=64, crop_fraction=1.0)
+    assert source_for(sized, own) == own
+    assert source_for(recipe("digits"), Source("digits")) == Source("digits")

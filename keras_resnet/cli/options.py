@@ -1,0 +1,92 @@
+"""Settings as options: generated from their declarations, so that nothing is said twice."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from keras_resnet.settings import NOUNS, Setting
+from keras_resnet.training.configuration import KNOWN, RECIPE, RUN_SETTINGS, Configuration, configure
+from keras_resnet.training.recipe import SETTINGS
+from keras_resnet.training.source_settings import SOURCE_SETTINGS
+
+SOURCE_HELP = "digits, folder:PATH, csv:PATH, jsonl:PATH, tfds:NAME, or a path that exists"
+METAVARS = {int: "N", float: "X", str: "WORD"}
+
+
+def add_training_options(command: argparse.ArgumentParser) -> None:
+    """All that says what is trained and how, but the source's name: recipe, file, and every setting."""
+    command.add_argument("--recipe", metavar="NAME", help="what the other settings change; `keras-resnet recipes` "
+                         "lists them (default: one for the kind of source)")  # fmt: skip
+    command.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings; options count for more")
+    recipe = [one for one in SETTINGS.values() if one.group != "description"]
+    add_settings(command, [*recipe, *SOURCE_SETTINGS.values(), *RUN_SETTINGS.values()])
+
+
+def add_settings(command: argparse.ArgumentParser, settings: Iterable[Setting]) -> None:
+    """An option for each setting, under the heading of its group; one left out is None."""
+    headings: dict[str, Any] = {}
+    for one in settings:
+        if one.group not in headings:
+            headings[one.group] = command.add_argument_group(one.group)
+        words = f" ({', '.join(one.choices)})" if one.choices else ""
+        text = f"{one.text}{words}".replace("%", "%%")
+        option = f"--{one.name.replace('_', '-')}"
+        if one.kind is bool:
+            headings[one.group].add_argument(option, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            metavar = f"{METAVARS[one.kind]},…" if one.many else METAVARS[one.kind]
+            headings[one.group].add_argument(option, type=_parser(one), metavar=metavar, help=text)
+
+
+def add_cache_option(command: argparse.ArgumentParser) -> None:
+    """Where decoded pixels are kept."""
+    command.add_argument("--cache", choices=("auto", "memory", "disk", "none"), default="auto",
+                         help="where decoded pixels are kept (default: in a quarter of the memory)")  # fmt: skip
+
+
+def configuration_of(options: argparse.Namespace) -> Configuration:
+    """The settings of a parsed command line, over those of its file and recipe.
+
+    Raises:
+        UsageError: One does not fit.
+    """
+    said = vars(options)
+    names = [name for name in KNOWN if name in said and KNOWN[name] is not RECIPE and name not in ("data", "source")]
+    return configure(
+        recipe=said.get("recipe"),
+        config=said.get("config"),
+        said_by="command line",
+        data=options.source,
+        **{name: said[name] for name in names},
+    )
+
+
+def training_command(options: argparse.Namespace, **changes: str) -> str:
+    """The command that trains what another one's options describe, with some settings changed."""
+    said = {name: value for name, value in vars(options).items() if name in KNOWN and value is not None}
+    words = ["keras-resnet", "train"]
+    for name, value in {**said, "config": getattr(options, "config", None), **changes}.items():
+        option = f"--{name.replace('_', '-')}"
+        if name == "source":
+            words.append(str(value))
+        elif isinstance(value, bool):
+            words.append(option if value else option.replace("--", "--no-", 1))
+        elif value is not None:
+            words += [option, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+    return shlex.join(words)
+
+
+def _parser(one: Setting) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return one.parsed(text)
+        except ValueError:
+            wanted = f"{NOUNS[one.kind]}s, as 1,2,3" if one.many else NOUNS[one.kind]
+            raise argparse.ArgumentTypeError(f"expected {wanted.replace('a ', '') if one.many else wanted}; "
+                                             f"received {text!r}") from None  # fmt: skip
+
+    return parse

@@ -1,0 +1,147 @@
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from keras_resnet.data.source import Source
+from keras_resnet.errors import UsageError
+from keras_resnet.training.configuration import KNOWN, configure, read_recipe
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recipes import RECIPES, recipe
+from keras_resnet.training.source_settings import SOURCE_SETTINGS
+
+
+def write(path: Path, *lines: str) -> Path:
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def test_what_is_nearer_to_the_user_counts_for_more_and_says_where_it_is_from(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "mine.yaml", "# mine", "recipe: cifar10-resnet18", "batch_size: 32", "mixup: 0.2", "limit: 900"
+    )
+
+    found = configure(config=file, said_by="command line", mixup=0.4, nesterov=False)
+
+    origins = {name: (one.value, one.origin) for name, one in found.values.items()}
+    assert origins["recipe"] == ("cifar10-resnet18", f"file {file}:2")
+    assert origins["data"] == ("tfds:cifar10", "recipe cifar10-resnet18")
+    assert origins["momentum"] == (0.9, "default")
+    assert origins["label_smoothing"] == (0.1, "recipe cifar10-resnet18")
+    assert origins["batch_size"] == (32, f"file {file}:3")
+    assert origins["mixup"] == (0.4, "command line")
+    assert origins["nesterov"] == (False, "command line")
+    assert found.recipe == recipe("cifar10-resnet18").but(batch_size=32, mixup=0.4, nesterov=False)
+    assert found.source == Source("tfds:cifar10", limit=900)
+    assert [name for name in KNOWN if found.is_said(name)] == ["recipe", "limit", "batch_size", "nesterov", "mixup"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_what_is_printed_gives_the_same_training_again(name: str, tmp_path: Path) -> None:
+    found = configure(
+        recipe=name, data="digits", epochs=7, seed=3, fold="2/5", num_classes=10, budget="10min", background="#a0b"
+    )
+    again = configure(config=write(tmp_path / "printed.yaml", str(found)))
+
+    assert again.recipe == found.recipe
+    assert again.source == found.source
+    assert {key: again[key] for key in KNOWN} == {key: found[key] for key in KNOWN}
+
+
+def test_strange_paths_survive_printing(tmp_path: Path) -> None:
+    data = f"folder:{tmp_path}/caf\udce9: # 'x' \n y"
+
+    again = configure(config=write(tmp_path / "printed.yaml", str(configure(data=data))))
+
+    assert again["data"] == data
+
+
+def test_without_a_recipe_the_kind_of_the_data_chooses_one(image_folder: Path) -> None:
+    assert configure(data=str(image_folder)).values["recipe"].origin == "default for folder"
+    assert configure(data="digits").recipe == recipe("digits")
+    assert configure(data="tfds:mnist").recipe.milestones == (100, 150)
+
+
+def test_other_epochs_stretch_what_lower_layers_count_in_epochs(tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.yaml", "milestones: [20, 50]")
+
+    assert configure(recipe="cifar10-resnet20", epochs=20).recipe.milestones == (10, 15)
+    assert configure(recipe="cifar10-resnet20", config=file, epochs=20).recipe.milestones == (2, 5)
+    assert configure(recipe="cifar10-resnet20", epochs=20, milestones=(4, 19)).recipe.milestones == (4, 19)
+    stretched = configure(recipe="cifar10-resnet20", epochs=20).values["milestones"]
+    assert stretched.origin == "recipe cifar10-resnet20, in 20 epochs"
+
+
+def test_the_recipes_size_and_seed_are_the_sources(tmp_path: Path) -> None:
+    found = configure(data="digits", image_size=24, crop_fraction=0.9, seed=5).source
+
+    assert found == Source("digits", image_size=24, crop_fraction=0.9, seed=5)
+    assert configure(recipe="imagenet-classic", data="digits").source.image_size == 224
+
+
+def test_a_recipe_can_be_read_from_a_file(tmp_path: Path) -> None:
+    file = write(
+        tmp_path / "mine.yaml", "data: digits", "recipe: folder", "learning_rate: 1e-3", "milestones: [3, 1.5e1]"
+    )
+
+    assert read_recipe(file) == recipe("folder").but(data="digits", learning_rate=0.001, milestones=(3, 15))
+    assert read_recipe(write(tmp_path / "empty.yaml", "# nothing")) == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epochs: 3\n\nepochs: 4", "x.yaml:3: epochs is set twice, first in line 1"),
+        ("learning_rat: 3", "x.yaml:1: there is no setting 'learning_rat'; did you mean 'learning_rate'?"),
+        ("model: resnet8\nepochs: many", "x.yaml:2: epochs must be a whole number of at least 1; received 'many'"),
+        ("epochs: true", "x.yaml:1: epochs must be a whole number of at least 1; received True"),
+        ("epochs: {a: [b]}", "x.yaml:1: epochs must be a whole number of at least 1; received a nested mapping"),
+        ("nesterov: 1", "x.yaml:1: nesterov must be true or false; received 1"),
+        ("weights: null", "x.yaml:1: weights must be text; received None"),
+        ("channels: 4", "x.yaml:1: channels must be a whole number of at least 1 and at most 3; received 4"),
+        ("recipe: foo", "x.yaml:1: recipe must be one of 'digits', 'folder'"),
+        ("model: resnet9", "x.yaml:1: there is no network called 'resnet9': did you mean 'resnet8'?"),
+        ("budget: 10", "x.yaml:1: budget must be text; received 10"),
+        ("budget: '10'", "x.yaml:1: budget must be a time such as 90s, 10min, 2h or 1h30min; received '10'"),
+        ("- a", "must hold lines such as `epochs: 30`; received a sequence"),
+        ("a: [b", "x.yaml:1 is not YAML: expected ',' or ']'"),
+        ("epochs: !!python/object:os.system 3", "x.yaml:1: could not determine a constructor"),
+        ("seed: 2024-13-45", "x.yaml:1: month must be in 1..12"),
+        ("<<: {epochs: 1}", "x.yaml:1: there is no setting '<<'"),
+        ("? [a]\n: b", "x.yaml:1: there is no setting '?'"),
+        ("[" * 3000, "nested too deeply"),
+        ("a: \x00", "is not YAML"),
+        ("milestones: [30, 10]", "milestones must be increasing"),
+        ("expected: &a [*a]", "x.yaml:1: expected must be text; received a nested sequence"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named_with_its_line(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as raised:
+        configure(config=write(tmp_path / "x.yaml", text))
+
+    assert message in str(raised.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes(b"model: \xff")
+
+    for name, message in (("none.yaml", "No such file"), ("x.yaml", "not UTF-8"), (".", "directory")):
+        with pytest.raises(UsageError, match=message):
+            configure(config=tmp_path / name)
+
+
+def test_an_argument_that_is_no_setting_is_named() -> None:
+    with pytest.raises(UsageError, match="no setting 'epoch'; did you mean 'epochs'"):
+        configure(data="digits", epoch=3)
+
+
+def test_data_that_nobody_named_are_asked_for() -> None:
+    with pytest.raises(UsageError, match="Name a SOURCE, or a recipe that names its data"):
+        configure(recipe="folder").source  # noqa: B018
+
+
+def test_the_settings_of_a_source_are_its_fields_with_their_defaults() -> None:
+    own = {one.name: one.default for one in fields(Source)}
+
+    assert {name: one.default for name, one in SOURCE_SETTINGS.items()} == {name: own[name] for name in SOURCE_SETTINGS}
+    assert own.keys() - SOURCE_SETTINGS.keys() == {"name", "image_size", "crop_fraction", "seed"}, "a recipe's"
