@@ -56,7 +56,8 @@ class Health:
             `batchnorm_drift`: by stage, how far the moving statistics have moved since the last time
             (`distance`); empty the first time. `batchnorm_gap`: how far they are from what the
             normalisations receive for the fixed images. `dead_units`: share of the channels of the
-            stage's ReLUs that are zero at every position of every image. `batch_per_normalisation`.
+            stage's ReLUs that are zero at every position of every image. `images_looked_at` and
+            `batch_per_normalisation`: numbers of images.
         """
         maxima, received = self._look()
         now = {layer.name: moving_statistics(layer) for layer in self._norms}
@@ -65,14 +66,13 @@ class Health:
             "batchnorm_drift": _by_stage({name: distance(before[name], one) for name, one in now.items() if before}),
             "batchnorm_gap": _by_stage({name: distance(one, received[name]) for name, one in now.items()}),
             "dead_units": _by_stage({name: one <= 0 for name, one in maxima.items()}),
+            "images_looked_at": len(self._images),
             "batch_per_normalisation": self._batch,
         }
 
     def state(self) -> Tensors:
         """What must be kept for the next figures to be the same after a resume; empty before the first."""
-        return {
-            f"{name}/{part}": value for name, one in self._before.items() for part, value in one._asdict().items()
-        }
+        return {f"{name}/{part}": value for name, one in self._before.items() for part, value in one._asdict().items()}
 
     def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
         """Take what `state` gave.
