@@ -49,15 +49,16 @@ class History:
         Raises:
             ModelError: The file is damaged.
         """
-        images = sum(json.loads((run.path / "data.json").read_text())["images_per_class"]["validation"])
         path = run.path / "metrics.jsonl"
-        if not path.exists():
-            return cls.of([{"event": "epoch", **row} for row in run.metrics()], images)
-        lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # what follows the last break, a kill cut off
-        try:
-            return cls.of([json.loads(line) for line in lines], images)
-        except ValueError as error:
-            raise ModelError(f"{path} is damaged: a line is not JSON ({error})") from None
+        if path.exists():
+            lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # what follows the last break, a kill cut off
+            try:
+                rows: list[LogRow] = [json.loads(line) for line in lines]
+            except ValueError as error:
+                raise ModelError(f"{path} is damaged: a line is not JSON ({error})") from None
+        else:
+            rows = [{"event": "epoch", **row} for row in run.metrics()]
+        return cls.of(rows, _validation_images(run) if rows else None)
 
     @property
     def last_phase(self) -> tuple[LogRow, ...]:
@@ -97,6 +98,11 @@ def median(values: np.ndarray) -> float:
 def end(values: np.ndarray) -> np.ndarray:
     """The last fifth of a series, at least one value."""
     return values[-max(1, len(values) // 5) :]
+
+
+def _validation_images(run: Run) -> int:
+    counts = json.loads((run.path / "data.json").read_text(encoding="utf-8"))["images_per_class"]
+    return sum(counts["validation"])
 
 
 def _phase(row: LogRow) -> tuple[object, ...]:

@@ -62,8 +62,8 @@ def vanishing(history: History) -> Iterator[str]:
         when = "all along" if median(ratios) < UNEVEN_GRADIENTS else "in the end"
         yield (
             f"Gradients vanish {when}: {first}'s norm is {ratio:.1g} of {last}'s, so that the first layers hardly "
-            "learn. Check that shortcuts and normalisations are in place, that initial weights fit, and that no stage is "
-            "dead."
+            "learn. Check that shortcuts and normalisations are in place, that initial weights fit, and that no "
+            "stage is dead."
         )
 
 
@@ -90,8 +90,8 @@ def batch_too_small(history: History) -> Iterator[str]:
     if 0 < batch.sum() < SMALL_BATCH:
         yield (
             f"Batch normalisation sees {batch[0]:.0f} image{'s' if batch[0] > 1 else ''} at a time; under "
-            f"{SMALL_BATCH} its statistics are so uncertain that accuracy suffers. Raise --batch-size, or split it into fewer parts "
-            "(--accumulate); when fine-tuning, --freeze-batchnorm."
+            f"{SMALL_BATCH} its statistics are so uncertain that accuracy suffers. Raise --batch-size, or split it "
+            "into fewer parts (--accumulate); when fine-tuning, --freeze-batchnorm."
         )
 
 

@@ -60,13 +60,14 @@ def training_picture(history: History, symptoms: Sequence[Symptom], title: str, 
     ]
     foot = 0.5 + 0.27 * (len(words) + 1)
     figure = new_figure(19, 9 + foot)
-    above, below = figure.subfigures(2, 1, height_ratios=(9, foot))
+    halves: Any = figure.subfigures(2, 1, height_ratios=(9, foot))
+    above, below = halves
     above.suptitle(title.replace("$", r"\$"), fontsize=17, fontweight="bold")
     panels = above.subplots(2, 4, gridspec_kw={"wspace": 0.06, "hspace": 0.06})
     for axes, draw in zip(panels.flat, PANELS, strict=True):
         draw(axes, history)
         axes.set_title(axes.get_title(), fontsize=13)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.3)
     heading = "What looks ill" if symptoms else "Nothing looks ill."
     colour = ALARM if symptoms else THIRD
@@ -136,9 +137,7 @@ def draw_drift(axes: Axes, history: History) -> None:
 
 def draw_gap(axes: Axes, history: History) -> None:
     """How far normalisation statistics are from what their layers receive."""
-    axes.set(
-        title="Batch norm: distance of moving from actual statistics", xlabel="epoch", ylabel="standard deviations"
-    )
+    axes.set(title="Batch norm: moving v. actual statistics", xlabel="epoch", ylabel="standard deviations")
     _draw_stages(axes, history.epochs, "epoch", "batchnorm_gap", logarithmic=True, ill=UNSETTLED)
 
 
@@ -185,7 +184,7 @@ def _draw_stages(
         every = max(1, len(places) // 10)
         axes.plot(places, shown, label=stage, color=shades[number], marker=marker, markersize=5, markevery=every)
     if ill:
-        axes.axhline(ill, color=ALARM, linestyle=":", label="ill above")
+        axes.axhline(ill, color=ALARM, linestyle=":", label="ill at the end above")
     if logarithmic:
         _make_logarithmic(axes)
     axes.legend(ncols=2, fontsize=9)

@@ -65,7 +65,7 @@ class Health:
         return {
             "batchnorm_drift": _by_stage({name: distance(before[name], one) for name, one in now.items() if before}),
             "batchnorm_gap": _by_stage({name: distance(one, received[name]) for name, one in now.items()}),
-            "dead_units": _by_stage({name: one <= 0 for name, one in maxima.items()}),
+            "dead_units": _by_stage({name: np.where(np.isnan(one), one, one <= 0) for name, one in maxima.items()}),
             "images_looked_at": len(self._images),
             "batch_per_normalisation": self._batch,
         }
