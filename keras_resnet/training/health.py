@@ -91,7 +91,7 @@ class Health:
 
     def _look(self) -> tuple[dict[str, np.ndarray], dict[str, Statistics]]:
         """Each ReLU's largest output (channels,), and the statistics of what each normalisation receives."""
-        found = [self._probe.predict_on_batch(part) for part in _parts(self._images)]
+        found = [keras.tree.flatten(self._probe.predict_on_batch(part)) for part in _parts(self._images)]
         columns = [np.concatenate(column).astype(np.float64) for column in zip(*found, strict=True)]
         maxima = {layer.name: column.max(axis=0) for layer, column in zip(self._relus, columns, strict=False)}
         moments = columns[len(self._relus) :]
