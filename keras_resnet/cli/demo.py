@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     if find_spec("ai_edge_litert") is None or find_spec("matplotlib") is None:
         raise MissingExtraError("the demo", "demo")
 
-    from keras_resnet.cli.show import show_evaluation
+    from keras_resnet.cli.show import show_report
     from keras_resnet.cli.tables import table
     from keras_resnet.data.source import Source, load_data
     from keras_resnet.evaluation.comparison import COLUMNS, compare, write_comparison
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         with progress:
             finished = fit_planned(planned, data, progress)
     report = report_run(finished, data)
-    show_evaluation(report.evaluation, report.files)
+    show_report(report)
     predictors = [report.evaluation.predictor]
     for file_format in FORMATS:
         progress.console.print(f"exporting {file_format} and running it on the test images", markup=False)

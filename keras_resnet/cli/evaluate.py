@@ -29,7 +29,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from keras_resnet.cli.show import show_evaluation
+    from keras_resnet.cli.show import show_evaluation, show_report
     from keras_resnet.data.images import ImageData
     from keras_resnet.data.source import Source
     from keras_resnet.errors import UsageError
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     with Progress() as progress:
         if not (options.artifact or options.data or options.split) and options.tta == "none":
             report = report_run(finished, progress=progress.reading)
-            show_evaluation(report.evaluation, report.files)
+            show_report(report)
             return 0
         predictor = open_predictor(options.artifact or finished)
         data: Source | ImageData

@@ -7,8 +7,16 @@ from pathlib import Path
 
 from keras_resnet.cli.tables import table
 from keras_resnet.evaluation.evaluate import Evaluation
+from keras_resnet.evaluation.report import Report
 
 MOST_CLASSES = 40
+
+
+def show_report(report: Report) -> None:
+    """Print a run's figures, and what looks ill in its training."""
+    show_evaluation(report.evaluation, report.files)
+    for symptom in report.symptoms:
+        print(f"\nWarning: {symptom.text}")
 
 
 def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:

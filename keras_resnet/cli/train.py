@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> int:
         print(configuration)
         return 0
 
-    from keras_resnet.cli.show import show_evaluation
+    from keras_resnet.cli.show import show_report
     from keras_resnet.data.source import load_data
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.training.fit import fit_planned, plan
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
         data = load_data(source, progress.reading, cache=options.cache)
         finished = fit_planned(planned, data, progress)
     report = report_run(finished, data)
-    show_evaluation(report.evaluation, report.files)
+    show_report(report)
     print(f"\nThe model is {finished.model}. Next:")
     print(f"  keras-resnet export {finished.path} --format tflite-int8")
     print(f"  keras-resnet predict {finished.path} IMAGE ...")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_resnet.evaluation.plots import _figure, _save
+from keras_resnet.evaluation.plots import new_figure, save
 
 
 def rate_picture(
@@ -22,7 +22,7 @@ def rate_picture(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figure = _figure(8, 4.5)
+    figure = new_figure(8, 4.5)
     axes = figure.subplots()
     axes.plot(rates, losses, color="#1f77b4")
     axes.set(xscale="log", title=title, xlabel="learning rate", ylabel="loss, smoothed")
@@ -32,4 +32,4 @@ def rate_picture(
         at = list(rates).index(suggestion)
         axes.plot(suggestion, losses[at], "o", color="#d62728", label=f"suggested: {suggestion:.2g}")
         axes.legend()
-    _save(figure, path)
+    save(figure, path)

@@ -1,13 +1,17 @@
-"""A finished run's own report: test figures, confusion matrix, learning curves."""
+"""A finished run's own report: test figures, confusion matrix, pictures of the training, what looks ill in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, Progress
 from keras_resnet.evaluation import plots
+from keras_resnet.evaluation.diagnosis import Symptom, diagnose
 from keras_resnet.evaluation.evaluate import Evaluation, evaluate
+from keras_resnet.evaluation.history import History
+from keras_resnet.evaluation.training_plots import learning_curves, training_picture
 from keras_resnet.runs.run import Run
 
 
@@ -16,6 +20,7 @@ class Report:
     """What was found, and the files it was written to."""
 
     evaluation: Evaluation
+    symptoms: tuple[Symptom, ...]
     files: tuple[Path, ...]
 
 
@@ -31,8 +36,30 @@ def report_run(run: Run, data: ImageData | None = None, progress: Progress | Non
     """
     evaluation = evaluate(run, data, progress=progress)
     files = evaluation.write(run.path / "evaluation")
-    if plots.available() and run.metrics():
-        curves = run.path / "plots" / "learning_curves.png"
-        plots.learning_curves(run.metrics(), curves)
-        files.append(curves)
-    return Report(evaluation, tuple(files))
+    symptoms, more = report_training(run)
+    return Report(evaluation, tuple(symptoms), (*files, *more))
+
+
+def report_training(run: Run) -> tuple[list[Symptom], list[Path]]:
+    """Write what looks ill in a run's training, and its pictures; the run need not be finished.
+
+    Returns:
+        What looks ill, and the files: `evaluation/diagnosis.json`, and under `plots/`, where matplotlib is
+        installed, `training.png` and `learning_curves.png`. No files before the first epoch's end.
+    """
+    history = History.of_run(run)
+    if not history.epochs:
+        return [], []
+    symptoms = diagnose(history)
+    files = [run.path / "evaluation" / "diagnosis.json"]
+    write_json(files[0], {"epochs": len(history.epochs), "symptoms": [asdict(one) for one in symptoms]})
+    if plots.available():
+        files += [run.path / "plots" / "training.png", run.path / "plots" / "learning_curves.png"]
+        training_picture(history, symptoms, _title(run, history), files[1])
+        learning_curves(history, files[2])
+    return symptoms, files
+
+
+def _title(run: Run, history: History) -> str:
+    epochs, name = len(history.epochs), Path(run.config["data"]["name"]).name  # of folder:/a/long/path its end
+    return f"{run.config['recipe']['model']} on {name}, {epochs} epoch{'s' if epochs > 1 else ''}"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import keras
 import numpy as np
 
 from keras_resnet.models.lookup import spec
+from keras_resnet.models.precision import Precision
 from keras_resnet.models.resnet import build, check_input
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.training.layerwise import Layerwise
@@ -15,19 +17,23 @@ from keras_resnet.training.losses import loss
 from keras_resnet.training.optimizer_state import load_optimizer_state, optimizer_state
 from keras_resnet.training.optimizers import optimizer
 from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recompute import recompute_activations
 from keras_resnet.training.schedules import schedule
 from keras_resnet.weights.pretrained import is_name
 
 LOSSES = {"cross-entropy": "softmax", "binary": "binary"}
 
 
-def network_for(recipe: Recipe, preprocessing: Preprocessing, *, any_size: bool = False) -> keras.Model:
-    """The network of a recipe: raw pixels in, logits out, float32.
+def network_for(
+    recipe: Recipe, preprocessing: Preprocessing, *, any_size: bool = False, precision: Precision = "float32"
+) -> keras.Model:
+    """The network of a recipe: raw pixels in, logits out.
 
     Args:
         recipe: Names network, weights and regularisation.
         preprocessing: Of the data.
         any_size: Take images of any size; its weights are those of the network of one size.
+        precision: What it computes in; its weights are the same.
     """
     own = spec(recipe.model)
     shape = preprocessing.input_shape
@@ -41,6 +47,7 @@ def network_for(recipe: Recipe, preprocessing: Preprocessing, *, any_size: bool 
         classifier_activation=None,
         dropout=recipe.dropout,
         stochastic_depth=recipe.stochastic_depth,
+        precision=precision,
         seed=recipe.seed,
     )
 
@@ -51,12 +58,17 @@ class Trainee:
     Args:
         recipe: The training's.
         preprocessing: Of the data.
+
+    Attributes:
+        network: Whose weights are trained.
+        model: What `fit` is called on; it has the same variables.
     """
 
     def __init__(self, recipe: Recipe, preprocessing: Preprocessing) -> None:
         self.recipe = recipe
-        self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes))
-        self.model = self.network
+        precision = cast(Precision, recipe.precision)
+        self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes), precision=precision)
+        self.model = recompute_activations(self.network) if recipe.recompute else self.network
         self._compiled: tuple[bool, int] | None = None
         self._size = 0
 

@@ -24,6 +24,7 @@ from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import Run, free_run_folder
 from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.training.compiling import Trainee, network_for, preprocessing_of
+from keras_resnet.training.health import Health, images_to_look_with
 from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.loop import Training
 from keras_resnet.training.progress import Progress
@@ -98,6 +99,7 @@ def fit(
     overwrite: bool = False,
     num_classes: int | None = None,
     saving: Saving | None = None,
+    tensorboard: bool = False,
     verbose: bool = True,
 ) -> Run:
     """Train by a recipe. The same call on an unfinished run continues it and ends with the same bits.
@@ -113,6 +115,7 @@ def fit(
         overwrite: Replace a run that `out` holds.
         num_classes: What the number of classes in the data must be; None takes it from the data.
         saving: When checkpoints are written; default: every epoch and every ten minutes.
+        tensorboard: Also write the record as TensorBoard's event files, to `tensorboard/` in the folder.
         verbose: Show progress on standard error.
 
     Returns:
@@ -132,10 +135,12 @@ def fit(
     planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes)
     with Progress(verbose) as progress:
         images = source if isinstance(source, ImageData) else load_data(planned.source, progress.reading)  # type: ignore[arg-type]
-        return fit_planned(planned, images, progress, saving)
+        return fit_planned(planned, images, progress, saving=saving, tensorboard=tensorboard)
 
 
-def fit_planned(plan: Plan, data: ImageData, progress: Progress, saving: Saving | None = None) -> Run:
+def fit_planned(
+    plan: Plan, data: ImageData, progress: Progress, *, saving: Saving | None = None, tensorboard: bool = False
+) -> Run:
     """Carry out a plan on the data it was made for. Raises: as `fit`."""
     if plan.num_classes not in (None, len(data.class_names)):
         raise DataError(
@@ -156,7 +161,9 @@ def fit_planned(plan: Plan, data: ImageData, progress: Progress, saving: Saving 
             remove_leftovers(plan.path)
             remove_leftovers(Run(plan.path).checkpoints)
             run = begin(plan, data, preprocessing)
-            session = Session(trainee, recipe, run, progress, saving or Saving())
+            # How many images a normalisation sees is said when it is known.
+            health = Health(trainee.network, images_to_look_with(data.validation), batch_per_normalisation=0)
+            session = Session(trainee, recipe, run, health, progress, saving or Saving(), tensorboard=tensorboard)
             Training(session, data, interruption).run_to_end()
             finish(session, preprocessing)
     return run

@@ -66,7 +66,7 @@ class Training:
                 self._use_less_memory(error)
 
     def _train(self, stretch: Stretch) -> None:
-        self.session.ready(head=stretch.head, size=stretch.size, steps=self.steps)
+        self.session.ready(head=stretch.head, size=stretch.size, steps=self.steps, batch=self.batch)
         if not stretch.steps:  # every batch was done; the end of the epoch was not
             self.session.forget_metrics()
             self.end_epoch()
@@ -124,7 +124,7 @@ class Training:
             "seconds": state.seconds + time.perf_counter() - began,
         }
         rate = self.steps * self.batch / max(training_seconds, 1e-9)
-        self.run.log.add({"event": "epoch", **row, "images_per_second": rate})
+        session.record({"event": "epoch", **row, "images_per_second": rate, **session.health.observe()})
         state.rows.append(row)
         state.epoch, state.step, state.logs, state.tries, state.seconds = state.epoch + 1, 0, {}, 0, 0.0
         session.save()
@@ -239,7 +239,7 @@ class Epochs(keras.callbacks.Callback):
 
     def _log(self, state: State) -> None:
         window, state.window = state.window, {}
-        self.training.run.log.add(
+        self.session.record(
             {
                 "event": "step",
                 "epoch": state.epoch + 1,

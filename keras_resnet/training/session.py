@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +13,11 @@ from keras_resnet.runs.run import Run
 from keras_resnet.training.averaging import MovingAverage
 from keras_resnet.training.checkpoint import Checkpoint, CheckpointStore
 from keras_resnet.training.compiling import Trainee
+from keras_resnet.training.health import Health
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.state import State
+from keras_resnet.training.tensorboard import TensorBoardWriter
 from keras_resnet.weights.files import Tensors, assign, variables_by_path
 
 
@@ -43,7 +46,7 @@ class Saving:
             )
 
 
-KINDS = ("model", "optimizer", "optimizer_head", "average", "metric")
+KINDS = ("model", "optimizer", "optimizer_head", "average", "metric", "health")
 
 
 class Session:
@@ -53,15 +56,29 @@ class Session:
         trainee: The network.
         recipe: How it is trained.
         run: Where.
+        health: What is remembered of the network's inner state.
         progress: Told what is out of the ordinary.
         saving: When checkpoints are written.
+        tensorboard: Also write event files for TensorBoard.
     """
 
-    def __init__(self, trainee: Trainee, recipe: Recipe, run: Run, progress: Progress, saving: Saving) -> None:
-        self.trainee, self.recipe, self.run, self.progress, self.saving = trainee, recipe, run, progress, saving
+    def __init__(
+        self,
+        trainee: Trainee,
+        recipe: Recipe,
+        run: Run,
+        health: Health,
+        progress: Progress,
+        saving: Saving,
+        *,
+        tensorboard: bool = False,
+    ) -> None:
+        self.trainee, self.recipe, self.run = trainee, recipe, run
+        self.health, self.progress, self.saving, self.tensorboard = health, progress, saving, tensorboard
         self.store = CheckpointStore(run.checkpoints, saving.keep)
         self.average = MovingAverage(trainee.network, recipe.ema)
         self.state = State(parts=recipe.accumulate)
+        self._board: TensorBoardWriter | None = None
         self._waiting: Checkpoint | None = None  # read, and not yet in the network
         self._changed = True
         self._metrics: list[np.ndarray] = []
@@ -75,8 +92,7 @@ class Session:
         if self._waiting:
             self.state, self._changed = self._waiting.state, False
             self.event("continued")
-        self.run.log.cut(self.state.log_bytes)
-        self.run.record_metrics(self.state.rows)
+        self._cut_record()
 
     def go_back(self, *, parts: int | None = None, leave_out: tuple[int, int] | None = None, rate: float = 1.0) -> None:
         """Stand at the last checkpoint again, from now on with other parts, without a batch, or at a lower rate.
@@ -95,11 +111,12 @@ class Session:
         self.state.rate_factor = failed.rate_factor * rate
         self.state.tries = failed.tries + (leave_out is not None)
         self.state.left_out = [*failed.left_out, *([list(leave_out)] if leave_out else [])]
-        self.run.log.cut(self.state.log_bytes)
-        self.run.record_metrics(self.state.rows)
+        self._cut_record()
 
-    def ready(self, *, head: bool, size: int, steps: int) -> None:
+    def ready(self, *, head: bool, size: int, steps: int, batch: int) -> None:
         """Compile the network for what is next, and fill it from the checkpoint that is waiting, if one is."""
+        frozen = head or self.recipe.freeze_batchnorm
+        self.health.batch_per_normalisation = 0 if frozen else batch // self.state.parts
         self.trainee.compile(head=head, parts=self.state.parts, size=size, steps=steps)
         self.head = head
         if self._waiting:
@@ -133,6 +150,7 @@ class Session:
         tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.trainee.network).items()}
         tensors |= {f"{self._optimizer}/{name}": value for name, value in self.trainee.optimizer_tensors().items()}
         tensors |= {f"average/{name}": value for name, value in self.average.tensors().items()}
+        tensors |= {f"health/{name}": value for name, value in self.health.state().items()}
         if metrics:
             tensors |= {f"metric/{number}": one.numpy() for number, one in enumerate(self.trainee.sums)}
         self.store.save(tensors, self.state)
@@ -160,12 +178,25 @@ class Session:
         self.progress.note(text)
         self.event("note", text=text)
 
+    def record(self, row: dict[str, Any]) -> None:
+        """Add a row to `metrics.jsonl`."""
+        self.run.log.add(row)
+        if self._board:
+            self._board.add(row)
+
     def event(self, kind: str, **details: object) -> None:
         """Add a line to `events.jsonl`."""
         place = {"epoch": self.state.epoch + 1, "step": self.state.step, "updates": self.state.updates}
         self.run.events.add(
             {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": kind, **place, **details}
         )
+
+    def _cut_record(self) -> None:
+        """Forget what was recorded after the checkpoint."""
+        self.run.log.cut(self.state.log_bytes)
+        self.run.record_metrics(self.state.rows)
+        if self.tensorboard:
+            self._board = TensorBoardWriter(self.run.path / "tensorboard", self.run.log.rows())
 
     @property
     def _optimizer(self) -> str:
@@ -182,4 +213,5 @@ class Session:
         if groups[self._optimizer] or not groups["optimizer_head"]:
             self.trainee.restore_optimizer(groups[self._optimizer], "the checkpoint")
         self.average.restore(groups["average"], "the checkpoint")
+        self.health.restore(groups["health"], "the checkpoint")
         self._metrics = [groups["metric"][name] for name in sorted(groups["metric"])]

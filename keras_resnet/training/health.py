@@ -1,0 +1,161 @@
+"""A network's inner state, looked at once an epoch without touching it: normalisation statistics and dead units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from keras_resnet.data.images import Split
+from keras_resnet.deep_graphs import deep_recursion
+from keras_resnet.errors import ModelError
+from keras_resnet.weights.files import Tensors
+
+MOST_IMAGES = 256
+"""Images the network is looked at with: enough for a statistic of a channel to err by a sixteenth of its deviation."""
+PIXELS_AT_ONCE = 1 << 18
+"""Of the images that pass the network together: 256 of 32×32, 5 of 224×224; bounds the memory of feature maps."""
+
+
+class Statistics(NamedTuple):
+    """Of one batch normalisation's channels: float64 (channels,) each, `deviation` above 0."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+class Health:
+    """Looks at a network at every epoch's end.
+
+    It changes nothing: the network runs as at inference, so that no statistic is updated and no random
+    state advanced; the same weights give the same figures.
+
+    Args:
+        model: The network in training, its layers named as `keras_resnet.build` names them.
+        images: Fixed ones that it is looked at with, (n, height, width, channels) as it takes them;
+            see `images_to_look_with`.
+        batch_per_normalisation: Images that one batch normalisation takes its statistics over: the
+            batch, divided by the parts it is computed in and by devices that do not share statistics.
+            0: statistics are frozen.
+    """
+
+    def __init__(self, model: keras.Model, images: np.ndarray, *, batch_per_normalisation: int) -> None:
+        self._images = images
+        self.batch_per_normalisation = batch_per_normalisation
+        self._norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        self._relus = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
+        self._probe = _probe(model, self._relus, self._norms)
+        self._before: dict[str, Statistics] = {}
+
+    def observe(self) -> dict[str, Any]:
+        """Look at the network as it is now, and remember its moving statistics for the next time.
+
+        Returns:
+            `batchnorm_drift`: by stage, how far the moving statistics have moved since the last time
+            (`distance`); empty the first time. `batchnorm_gap`: how far they are from what the
+            normalisations receive for the fixed images. `dead_units`: share of the channels of the
+            stage's ReLUs that are zero at every position of every image. `images_looked_at` and
+            `batch_per_normalisation`: numbers of images.
+        """
+        maxima, received = self._look()
+        now = {layer.name: moving_statistics(layer) for layer in self._norms}
+        before, self._before = self._before, now
+        return {
+            "batchnorm_drift": _by_stage({name: distance(before[name], one) for name, one in now.items() if before}),
+            "batchnorm_gap": _by_stage({name: distance(one, received[name]) for name, one in now.items()}),
+            "dead_units": _by_stage({name: np.where(np.isnan(one), one, one <= 0) for name, one in maxima.items()}),
+            "images_looked_at": len(self._images),
+            "batch_per_normalisation": self.batch_per_normalisation,
+        }
+
+    def state(self) -> Tensors:
+        """What must be kept for the next figures to be the same after a resume; empty before the first."""
+        return {f"{name}/{part}": value for name, one in self._before.items() for part, value in one._asdict().items()}
+
+    def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
+        """Take what `state` gave.
+
+        Raises:
+            ModelError: It is of another network; `source` is named.
+        """
+        names = {f"{layer.name}/{part}" for layer in self._norms for part in Statistics._fields}
+        if tensors and tensors.keys() != names:
+            raise ModelError(f"{source} does not fit: its normalisation statistics are those of another network")
+        self._before = {
+            layer.name: Statistics(*(tensors[f"{layer.name}/{part}"] for part in Statistics._fields))
+            for layer in self._norms
+            if tensors
+        }
+
+    def _look(self) -> tuple[dict[str, np.ndarray], dict[str, Statistics]]:
+        """Each ReLU's largest output (channels,), and the statistics of what each normalisation receives."""
+        found = [keras.tree.flatten(self._probe.predict_on_batch(part)) for part in _parts(self._images)]
+        columns = [np.concatenate(column).astype(np.float64) for column in zip(*found, strict=True)]
+        maxima = {layer.name: column.max(axis=0) for layer, column in zip(self._relus, columns, strict=False)}
+        moments = columns[len(self._relus) :]
+        received = {
+            layer.name: _pooled(mean, variance, layer.epsilon)
+            for layer, mean, variance in zip(self._norms, moments[::2], moments[1::2], strict=True)
+        }
+        return maxima, received
+
+
+def images_to_look_with(split: Split) -> np.ndarray:
+    """At most `MOST_IMAGES` of a split, from all over it, since it may lie sorted by class."""
+    return split.read(np.linspace(0, len(split) - 1, min(MOST_IMAGES, len(split))).round().astype(np.int64))
+
+
+def moving_statistics(layer: keras.layers.BatchNormalization) -> Statistics:
+    """A normalisation's moving mean, and the deviation it divides by at inference."""
+    mean, variance = (np.array(one, np.float64) for one in (layer.moving_mean, layer.moving_variance))
+    return Statistics(mean, np.sqrt(variance + layer.epsilon))
+
+
+def distance(reference: Statistics, other: Statistics) -> np.ndarray:
+    """How far channels' statistics are from their reference, in units of the reference's deviation σ.
+
+    √((μ′ − μ)² + (σ′ − σ)²) / σ: the 2-Wasserstein distance of the two normal distributions. 0.1 says
+    that a channel's values lie a tenth of their spread beside where they were, or are that much wider.
+
+    Returns:
+        float64 (channels,), at least 0.
+    """
+    return np.hypot(other.mean - reference.mean, other.deviation - reference.deviation) / reference.deviation
+
+
+def stage_of(layer: str) -> str:
+    """Where a layer is, by its name: `stem`, `stage1` …, `head`."""
+    return layer.partition("_")[0]
+
+
+def _by_stage(channels: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """The mean over all channels of a stage's layers, stages in the order of the layers."""
+    stages: dict[str, list[np.ndarray]] = {}
+    for name, values in channels.items():
+        stages.setdefault(stage_of(name), []).append(values)
+    return {stage: float(np.concatenate(values).mean()) for stage, values in stages.items()}
+
+
+def _probe(model: keras.Model, relus: list[keras.Layer], norms: list[keras.Layer]) -> keras.Model:
+    """A model from images to each ReLU's maximum, then each normalisation input's mean and variance: (n, channels)."""
+    ops = keras.ops
+    places = (1, 2)
+    outputs = [ops.max(layer.output, places) for layer in relus]
+    for layer in norms:
+        x = ops.cast(layer.input, "float32")
+        outputs += [ops.mean(x, places), ops.var(x, places)]
+    with deep_recursion():
+        return keras.Model(model.inputs, outputs, name="probe")
+
+
+def _parts(images: np.ndarray) -> Iterable[np.ndarray]:
+    """Parts of one size, so that the probe is traced once; what is left over is left out."""
+    size = min(len(images), max(1, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])))
+    return (images[start : start + size] for start in range(0, len(images) - size + 1, size))
+
+
+def _pooled(means: np.ndarray, variances: np.ndarray, epsilon: float) -> Statistics:
+    """Over all images, from each image's own: the law of total variance."""
+    return Statistics(means.mean(axis=0), np.sqrt(variances.mean(axis=0) + means.var(axis=0) + epsilon))

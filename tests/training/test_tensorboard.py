@@ -1,0 +1,112 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tensorflow as tf
+from tensorflow.core.util.event_pb2 import Event
+
+from keras_resnet.errors import MissingExtraError, StorageError
+from keras_resnet.training import tensorboard
+from keras_resnet.training.tensorboard import TensorBoardWriter, export_tensorboard, require_tensorboard, scalars
+
+STEP = {
+    "event": "step",
+    "epoch": 1,
+    "step": 10,
+    "loss": 2.5,
+    "accuracy": 0.125,
+    "learning_rate": None,
+    "gradient_norms": {"stem": 0.5, "head": float("inf")},
+}
+EPOCH = {"event": "epoch", "epoch": 1, "step": 22, "val_loss": 2.25, "batchnorm_drift": {"stem": 0.25}, "note": "text"}
+
+
+def read(path: Path) -> list[tuple[int, dict[str, float]]]:
+    events = [Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(path))]
+    assert events[0].file_version == "brain.Event:2"
+    return [
+        (event.step, {value.tag: value.simple_value for value in event.summary.value})
+        for event in events
+        if event.summary.value
+    ]
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_figures_become_scalars_and_what_is_no_number_is_left_out() -> None:
+    assert scalars(STEP) == {"step/loss": 2.5, "step/accuracy": 0.125, "step/gradient_norms/stem": 0.5}
+    assert scalars(EPOCH) == {"epoch/val_loss": 2.25, "epoch/batchnorm_drift/stem": 0.25}
+
+
+def test_rows_are_written_by_the_number_of_updates(tmp_path: Path) -> None:
+    path = export_tensorboard(tmp_path / "tensorboard", [STEP, EPOCH])
+
+    assert read(path) == [(10, scalars(STEP)), (22, scalars(EPOCH))]
+
+
+def test_a_row_can_be_read_as_soon_as_it_was_added(tmp_path: Path) -> None:
+    writer = TensorBoardWriter(tmp_path)
+    writer.add(STEP)
+
+    assert read(writer.path) == [(10, scalars(STEP))]
+
+
+def test_after_a_resume_nothing_is_there_twice_and_nothing_that_was_cut_off(tmp_path: Path) -> None:
+    first = TensorBoardWriter(tmp_path)
+    for row in (STEP, EPOCH, {**STEP, "step": 30, "loss": 9.0}):
+        first.add(row)
+
+    second = TensorBoardWriter(tmp_path, [STEP, EPOCH])  # the checkpoint stood here
+    second.add({**STEP, "step": 30, "loss": 1.0})
+    second.close()
+
+    assert files(tmp_path) == [second.path.name]
+    assert second.path.name > first.path.name, "TensorBoard goes on to later names only"
+    assert [(step, one.get("step/loss")) for step, one in read(second.path)] == [(10, 2.5), (22, None), (30, 1.0)]
+
+
+def test_other_files_of_the_folder_are_left_alone(tmp_path: Path) -> None:
+    others = ["notes.txt", "events.out.tfevents.1700000000.host"]
+    for name in others:
+        (tmp_path / name).write_text("mine")
+
+    path = export_tensorboard(tmp_path, [STEP])
+
+    assert files(tmp_path) == sorted([*others, path.name])
+
+
+def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "tensorboard").write_text("a file")
+
+    with pytest.raises(StorageError, match="cannot write"):
+        TensorBoardWriter(tmp_path / "tensorboard")
+
+
+def test_where_nobody_could_look_at_it_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensorboard, "find_spec", lambda name: None)
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'keras-resnet-kit\[tensorboard\]'"):
+        require_tensorboard()
+
+
+def test_tensorboard_itself_reads_it_and_forgets_what_a_resume_cut_off(tmp_path: Path) -> None:
+    event_accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    rows: list[dict[str, Any]] = [
+        json.loads(json.dumps({**STEP, "step": step, "gradient_norms": {}})) for step in (10, 20)
+    ]
+    watching = event_accumulator.EventAccumulator(str(tmp_path))
+    writer = TensorBoardWriter(tmp_path)
+    for row in rows:
+        writer.add(row)
+    assert [one.step for one in watching.Reload().Scalars("step/loss")] == [10, 20]
+
+    again = TensorBoardWriter(tmp_path, rows[:1])
+    again.add({**rows[1], "loss": 1.5})
+
+    found = watching.Reload().Scalars("step/loss")
+    assert [(one.step, one.value) for one in found] == [(10, 2.5), (20, 1.5)]
+    fresh = event_accumulator.EventAccumulator(str(tmp_path)).Reload()
+    assert [(one.step, one.value) for one in fresh.Scalars("step/loss")] == [(10, 2.5), (20, 1.5)]
