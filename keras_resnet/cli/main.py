@@ -22,7 +22,7 @@ COMMANDS = {
 }
 EXIT_CODES = (
     "exit codes: 0 fine, 1 internal error, 2 usage, 3 data, 4 training diverged, 5 bad model file, "
-    "6 disk or memory, 130 interrupted (the same command continues)"
+    "6 disk or memory, 75 stopped with a checkpoint, 130 interrupted (after both the same command continues)"
 )
 
 

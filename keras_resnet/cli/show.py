@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_resnet.cli.tables import table
 from keras_resnet.evaluation.evaluate import Evaluation
+from keras_resnet.evaluation.metrics import Metrics
 from keras_resnet.evaluation.report import Report
 
 MOST_CLASSES = 40
@@ -15,6 +16,8 @@ MOST_CLASSES = 40
 def show_report(report: Report) -> None:
     """Print a run's figures, and what looks ill in its training."""
     show_evaluation(report.evaluation, report.files)
+    if report.averaged:
+        print(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {_top(report.averaged.metrics)}")
     for symptom in report.symptoms:
         print(f"\nWarning: {symptom.text}")
 
@@ -34,11 +37,15 @@ def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
     )
     if left_out > 0:
         print(f"and {left_out} classes with better F1")
+    print(_top(metrics))
+    for file in files:
+        print(f"wrote {file}")
+
+
+def _top(metrics: Metrics) -> str:
     low, high = metrics.top1_interval
     top5 = f"; top-5 {metrics.top5:.2%}" if metrics.top5 is not None else ""
-    print(
+    return (
         f"top-1 {metrics.top1:.2%} ({metrics.correct} of {metrics.images}; 95 % interval {low:.2%} to {high:.2%})"
         f"{top5}; log loss {metrics.log_loss:.4f}"
     )
-    for file in files:
-        print(f"wrote {file}")

@@ -30,6 +30,13 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--overwrite", action="store_true", help="replace the run that the folder holds")
     command.add_argument("--print-config", action="store_true", help="print the settings, and train nothing")
     add_cache_option(command)
+    saving = command.add_argument_group("checkpoints", "besides those at every epoch's end; they change no result")
+    saving.add_argument("--checkpoint-steps", type=int, default=0, metavar="N", help="every N updates (default: not)")
+    saving.add_argument("--checkpoint-minutes", type=float, default=10.0, metavar="X",
+                        help="every X minutes (default: 10; 0: not)")  # fmt: skip
+    saving.add_argument("--keep-checkpoints", type=int, default=3, metavar="N", help="the last N (default: 3)")
+    command.add_argument("--tensorboard", action="store_true",
+                         help="also write event files to the run's tensorboard/ folder")  # fmt: skip
     add_training_options(command)
 
 
@@ -45,12 +52,17 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.training.fit import fit_planned, plan
     from keras_resnet.training.progress import Progress
+    from keras_resnet.training.session import Saving
+    from keras_resnet.training.tensorboard import require_tensorboard
 
+    saving = Saving(options.checkpoint_steps, options.checkpoint_minutes, options.keep_checkpoints)
+    if options.tensorboard:
+        require_tensorboard()
     recipe = configuration.recipe
     planned = plan(recipe, source, options.out, overwrite=options.overwrite, num_classes=configuration["num_classes"])
     with Progress() as progress:
         data = load_data(source, progress.reading, cache=options.cache)
-        finished = fit_planned(planned, data, progress)
+        finished = fit_planned(planned, data, progress, saving=saving, tensorboard=options.tensorboard)
     report = report_run(finished, data)
     show_report(report)
     print(f"\nThe model is {finished.model}. Next:")

@@ -9,7 +9,7 @@ from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, Progress
 from keras_resnet.evaluation import plots
 from keras_resnet.evaluation.diagnosis import Symptom, diagnose
-from keras_resnet.evaluation.evaluate import Evaluation, evaluate
+from keras_resnet.evaluation.evaluate import Evaluation, evaluate, load_run_data
 from keras_resnet.evaluation.history import History
 from keras_resnet.evaluation.training_plots import learning_curves, training_picture
 from keras_resnet.runs.run import Run
@@ -17,9 +17,17 @@ from keras_resnet.runs.run import Run
 
 @dataclass(frozen=True)
 class Report:
-    """What was found, and the files it was written to."""
+    """What was found, and the files it was written to.
+
+    Args:
+        evaluation: Of each test image as it is.
+        averaged: Over the views that the recipe asks for; None where it asks for none.
+        symptoms: What looks ill in the training.
+        files: All that was written.
+    """
 
     evaluation: Evaluation
+    averaged: Evaluation | None
     symptoms: tuple[Symptom, ...]
     files: tuple[Path, ...]
 
@@ -34,10 +42,15 @@ def report_run(run: Run, data: ImageData | None = None, progress: Progress | Non
         data: Its data, if they are loaded already.
         progress: Called while images are read.
     """
-    evaluation = evaluate(run, data, progress=progress)
+    data, averaged = data or load_run_data(run, progress), None
+    evaluation = evaluate(run, data)
     files = evaluation.write(run.path / "evaluation")
+    views = run.config["recipe"]["tta"]
+    if views != "none":
+        averaged = evaluate(run, data, views=views)
+        files += averaged.write(run.path / "evaluation" / views)
     symptoms, more = report_training(run)
-    return Report(evaluation, tuple(symptoms), (*files, *more))
+    return Report(evaluation, averaged, tuple(symptoms), (*files, *more))
 
 
 def report_training(run: Run) -> tuple[list[Symptom], list[Path]]:

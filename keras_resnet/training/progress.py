@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from rich.console import Console
@@ -36,8 +35,7 @@ class Progress:
             disable=not verbose or not self.console.is_terminal,
         )
         self._task: Any = None
-        self._epochs = self._steps = self._batch = self._done = 0
-        self._began = 0.0
+        self._epochs = self._steps = self._batch = 0
 
     def __enter__(self) -> Progress:
         return self
@@ -72,9 +70,9 @@ class Progress:
         place = f" batch {state.step} of epoch {state.epoch + 1}" if state.step else f" epoch {state.epoch}"
         going_on = f", continuing after{place}" if state.updates else ""
         self.note(f"{self._epochs} epochs of {steps} steps into {run.path}{going_on}")
-        self._done, self._began = state.epoch * steps + state.step, time.perf_counter()
+        done = state.epoch * steps + state.step
         self._bars.start()
-        self._task = self._bars.add_task("training", total=self._epochs * steps, completed=self._done, note="")
+        self._task = self._bars.add_task("training", total=self._epochs * steps, completed=done, note="")
 
     def updated(self, state: State, learning_rate: float) -> None:
         """After every update."""
@@ -87,8 +85,7 @@ class Progress:
     def epoch_ended(self, row: Row) -> None:
         """A line an epoch, which stays."""
         epoch = int(row["epoch"])
-        spent = time.perf_counter() - self._began
-        left = spent / max(epoch * self._steps - self._done, 1) * (self._epochs - epoch) * self._steps
+        left = row["seconds"] * (self._epochs - epoch)  # the last epoch tells best: the first one compiled
         self.note(
             f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  loss {row['loss']:.4f}  "
             f"accuracy {row['accuracy']:.4f}  validation loss {row['val_loss']:.4f}  "
