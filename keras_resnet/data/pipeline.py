@@ -142,8 +142,16 @@ def permutation(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.argsort(tf.cast(numbers, tf.int64), stable=True), tf.int64)
 
 
-def evaluation_batches(split: Split, num_classes: int, batch_size: int) -> tf.data.Dataset:
+def evaluation_batches(
+    split: Split, num_classes: int, batch_size: int, *, worker: tuple[int, int] = (0, 1)
+) -> tf.data.Dataset:
     """All images of a split in order, as they are; the last batch may be smaller.
+
+    Args:
+        split: What to evaluate on.
+        num_classes: Length of the one-hot labels.
+        batch_size: At least 1.
+        worker: `(1, 4)` is the second of four workers, which gets the second of every four batches.
 
     Returns:
         A dataset of (images, labels) as `training_batches` gives them.
@@ -155,7 +163,8 @@ def evaluation_batches(split: Split, num_classes: int, batch_size: int) -> tf.da
         order = tf.range(step * batch_size, tf.minimum((step + 1) * batch_size, count))
         return _read(split, order, None), tf.one_hot(tf.gather(labels, order), num_classes)
 
-    return tf.data.Dataset.range(math.ceil(count / batch_size)).map(batch).prefetch(2)
+    number, workers = worker
+    return tf.data.Dataset.range(math.ceil(count / batch_size)).shard(workers, number).map(batch).prefetch(2)
 
 
 def _read(split: Split, positions: tf.Tensor, size: int | None) -> tf.Tensor:
