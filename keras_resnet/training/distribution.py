@@ -8,7 +8,6 @@ what they mean on one device. Every share is a function of (seed, epoch, step, w
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -79,51 +78,47 @@ class Distribution:
             model._symbolic_build(data_batch=(inputs[0], outputs[0]))
         model._maybe_symbolic_build = lambda **_: None
 
-    def training_data(self, share: Callable[[tuple[int, int]], tf.data.Dataset]) -> Any:
+    def training_data(self, share: Callable[[tuple[int, int]], tf.data.Dataset], batch_size: int) -> Any:
         """What `fit` trains on: of every global batch each replica gets another part, and together all of it.
 
         Args:
             share: Makes this worker's share of the batches, as `training_batches(..., worker=...)` does.
+            batch_size: What a batch holds, for all replicas together.
 
         Returns:
             A dataset, or a `tf.distribute.DistributedDataset` without an end: give `fit` its `steps_per_epoch`.
 
         Raises:
-            UsageError: The share cannot be shared out among this worker's replicas.
+            UsageError: The batch cannot be shared out among the replicas.
         """
-        dataset, local = share(self.worker), self.replicas // self.worker[1]
         if self.is_single:
-            return dataset
-        size = dataset.element_spec[0].shape[0]
-        if size % local:
+            return share(self.worker)
+        if batch_size % self.replicas:
             raise UsageError(
-                f"a batch of {size * self.worker[1]} cannot be shared out among {self.replicas} replicas: take a "
-                f"multiple of {self.replicas}"
+                f"a batch of {batch_size} cannot be shared out among {self.replicas} replicas: take a multiple of "
+                f"{self.replicas}"
             )
         # `experimental_distribute_dataset` would divide the worker's share by the replicas of all workers. Without
         # an end, since the replicas would ask each other before every step whether there is a next batch.
-        each = dataset.rebatch(size // local, drop_remainder=True).repeat()
+        each = share(self.worker).rebatch(batch_size // self.replicas, drop_remainder=True).repeat()
         return self.strategy.distribute_datasets_from_function(lambda _: each)
 
-    def evaluation_data(
-        self, share: Callable[[tuple[int, int]], tf.data.Dataset], batches: int
-    ) -> tuple[Any, int]:
-        """What `fit` and `evaluate` validate on: every batch goes to one replica, and every image counts once.
+    def evaluation_data(self, share: Callable[[tuple[int, int]], tf.data.Dataset]) -> tuple[Any, int]:
+        """What `fit` and `evaluate` validate on: every image counts once, on one of the replicas.
 
         Args:
-            share: Makes this worker's share of the batches, as `evaluation_batches(..., worker=...)` does.
-            batches: How many there are for all workers together.
+            share: Makes a replica's share of the images, as `evaluation_batches(..., worker=...)` does.
 
         Returns:
-            A dataset, or a `tf.distribute.DistributedDataset` without an end; and how many steps to read of it,
-            the same for every worker: those whose batches are used up get empty ones.
+            A dataset, or a `tf.distribute.DistributedDataset` without an end; and how many steps to read of it.
         """
-        dataset = share(self.worker)
         if self.is_single:
-            return dataset, batches
-        empty = tf.nest.map_structure(lambda spec: tf.zeros((0, *spec.shape[1:]), spec.dtype), dataset.element_spec)
-        endless = dataset.concatenate(tf.data.Dataset.from_tensors(empty).repeat())
-        return self.strategy.distribute_datasets_from_function(lambda _: endless), math.ceil(batches / self.replicas)
+            dataset = share(self.worker)
+            return dataset, int(dataset.cardinality())
+        local = self.replicas // self.worker[1]
+        shares = [share((self.worker[0] * local + number, self.replicas)) for number in range(local)]
+        in_turn = tf.data.Dataset.choose_from_datasets(shares, tf.data.Dataset.range(local).repeat()).repeat()
+        return self.strategy.distribute_datasets_from_function(lambda _: in_turn), int(shares[0].cardinality())
 
 
 def distribution(kind: str) -> Distribution:
