@@ -25,7 +25,7 @@ Share = Callable[[tuple[int, int]], tf.data.Dataset]
 """Makes the batches of one of so many workers, as `training_batches(..., worker=(1, 4))` does."""
 
 
-class WorkersStrategy(tf.distribute.MultiWorkerMirroredStrategy):  # type: ignore[misc]
+class WorkersStrategy(tf.distribute.MultiWorkerMirroredStrategy):
     """`MultiWorkerMirroredStrategy` that takes what Keras asks of it.
 
     Keras wants the mean of a step's logs along axis 0, which numbers do not have (keras issue 20585). Here they
@@ -61,7 +61,7 @@ class Distribution:
 
     def scope(self) -> AbstractContextManager[Any]:
         """Where the model must be built, compiled and given its optimizer's variables."""
-        return self.strategy.scope()  # type: ignore[no-any-return]
+        return self.strategy.scope()
 
     def prepare(self, model: keras.Model) -> None:
         """Make a compiled model ready for `fit`. Call it after a checkpoint has been loaded, if there is one.

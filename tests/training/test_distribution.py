@@ -184,6 +184,15 @@ def test_an_unknown_kind_is_refused() -> None:
         distribution("horovod")
 
 
+def test_workers_that_meet_too_late_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    tf.constant(1.0)  # TensorFlow is in use
+    config = {"cluster": {"worker": ["127.0.0.1:1", "127.0.0.1:2"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+
+    with pytest.raises(UsageError, match="before TensorFlow is used"):
+        distribution("multiworker")
+
+
 def test_tf_config_says_who_works() -> None:
     config = {"cluster": {"worker": ["a:1", "b:1", "c:1"]}, "task": {"type": "worker", "index": 2}}
 
