@@ -7,6 +7,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_resnet.data.images import ImageData
@@ -14,6 +15,12 @@ from keras_resnet.data.source import Source, load_data
 from keras_resnet.runs.run import Run
 from keras_resnet.training.fit import fit
 from keras_resnet.training.recipe import Recipe
+
+# Two logical devices of the one CPU, for training over several; all else goes on using the first. It must be settled
+# before TensorFlow is first used.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 
 TINY = Recipe(model="resnet8", epochs=3, batch_size=32, learning_rate=0.05, augment="shift")
 TINY_SOURCE = Source("digits", image_size=8, limit=300)

@@ -154,20 +154,33 @@ def permutation(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.argsort(tf.cast(numbers, tf.int64), stable=True), tf.int64)
 
 
-def evaluation_batches(split: Split, num_classes: int, batch_size: int) -> tf.data.Dataset:
-    """All images of a split in order, as they are; the last batch may be smaller.
+def evaluation_batches(
+    split: Split, num_classes: int, batch_size: int, *, worker: tuple[int, int] = (0, 1)
+) -> tf.data.Dataset:
+    """All images of a split in order, as they are, in batches of almost the same size.
+
+    Args:
+        split: What to evaluate on.
+        num_classes: Length of the one-hot labels.
+        batch_size: The most a batch may hold; at least 1.
+        worker: `(1, 4)` is the second of four workers, which gets the second of every four batches. All get as
+            many batches, and none an empty one, at which TensorFlow's convolutions fail. Of fewer images than
+            workers each gets all, so that the mean over the workers stays what it is.
 
     Returns:
         A dataset of (images, labels) as `training_batches` gives them.
     """
     count = len(split)
     labels = tf.constant(split.labels)
+    number, workers = worker if count >= worker[1] else (0, 1)
+    steps = min(math.ceil(count / (batch_size * workers)), count // workers)
 
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        order = tf.range(step * batch_size, tf.minimum((step + 1) * batch_size, count))
+        place = step * workers + number
+        order = tf.range(place * count // (steps * workers), (place + 1) * count // (steps * workers))
         return _read(split, order, None), tf.one_hot(tf.gather(labels, order), num_classes)
 
-    return tf.data.Dataset.range(math.ceil(count / batch_size)).map(batch).prefetch(2)
+    return tf.data.Dataset.range(steps).map(batch).prefetch(2)
 
 
 def _read(split: Split, positions: tf.Tensor, size: int | None) -> tf.Tensor:

@@ -204,6 +204,24 @@ def test_evaluation_shows_all_images_in_order(split: Split) -> None:
     assert flat(evaluation_batches(split, 4, 16)) == list(range(1, 100, 2))
 
 
+@pytest.mark.parametrize(("batch_size", "workers"), [(16, 1), (16, 3), (1, 3), (64, 4), (1, 50)])
+def test_workers_evaluate_as_many_batches_none_empty_and_every_image_once(
+    split: Split, batch_size: int, workers: int
+) -> None:
+    shares = [values(evaluation_batches(split, 4, batch_size, worker=(number, workers))) for number in range(workers)]
+
+    assert len({len(share) for share in shares}) == 1
+    sizes = {len(batch) for share in shares for batch in share}
+    assert min(sizes) > 0
+    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) <= max(batch_size, 2)
+    assert sorted(number for share in shares for batch in share for number in batch) == list(range(1, 100, 2))
+
+
+def test_fewer_images_than_workers_are_evaluated_by_each(split: Split) -> None:
+    assert flat(evaluation_batches(split, 4, 16, worker=(50, 51))) == list(range(1, 100, 2))
+
+
 @pytest.mark.parametrize("count", [1, 2, 1000, 50_000])
 def test_a_permutation_holds_every_number_once(count: int) -> None:
     assert np.sort(permutation(count, 3, tf.constant(0))).tolist() == list(range(count))

@@ -1,0 +1,253 @@
+"""One training over several replicas of the model: the GPUs of a machine, or of several machines.
+
+Synchronous data parallelism (Goyal et al. 2017, arXiv:1706.02677): every replica has the same weights and takes its
+part of every global batch, and the gradients are summed before the update. Loss, learning rate, clipping and schedule
+so mean what they mean on one device, and the parts are the pipeline's: a function of (seed, epoch, step, worker).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from keras_resnet.errors import UsageError, listed
+
+KINDS = ("none", "mirrored", "multiworker")
+
+Share = Callable[[tuple[int, int]], tf.data.Dataset]
+"""Makes the batches of one of so many workers, as `training_batches(..., worker=(1, 4))` does."""
+
+
+class WorkersStrategy(tf.distribute.MultiWorkerMirroredStrategy):
+    """`MultiWorkerMirroredStrategy` that takes what Keras asks of it.
+
+    Keras wants the mean of a step's logs along axis 0, which numbers do not have (keras issue 20585). Here they
+    are averaged over the replicas alone.
+    """
+
+    def reduce(self, reduce_op: Any, value: Any, axis: int | None) -> tf.Tensor:
+        number = self.experimental_local_results(value)[0].shape.rank == 0
+        return super().reduce(reduce_op, value, None if number else axis)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """Where the replicas of a model are; `distribution` makes one.
+
+    Args:
+        strategy: TensorFlow's; its default one has a single replica.
+        worker: Which of how many processes this is: `(0, 4)` is the first of four.
+    """
+
+    strategy: tf.distribute.Strategy
+    worker: tuple[int, int] = (0, 1)
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes checkpoints, metrics and progress; true of exactly one."""
+        return self.worker[0] == 0
+
+    @property
+    def replicas(self) -> int:
+        """How many there are, over all workers."""
+        return int(self.strategy.num_replicas_in_sync)
+
+    def scope(self) -> AbstractContextManager[Any]:
+        """Where the model must be built, compiled and given its optimizer's variables."""
+        return self.strategy.scope()
+
+    def prepare(self, model: keras.Model) -> None:
+        """Make a compiled model ready for `fit`. Call it after a checkpoint has been loaded, if there is one.
+
+        The variables of metrics and loss are made now: Keras would make them of a first batch averaged over the
+        replicas, for which `MultiWorkerMirroredStrategy` has no way. Gradients are summed over the replicas before
+        the optimizer sees them: Keras would first clip, each replica's for itself.
+        """
+        if self.replicas == 1:
+            return
+        inputs, outputs = (
+            tuple(keras.KerasTensor((1, *tensor.shape[1:]), tensor.dtype) for tensor in tensors)
+            for tensors in (model.inputs, model.outputs)
+        )
+        with self.scope():
+            model._symbolic_build(data_batch=(inputs[0], outputs[0]))
+        model._maybe_symbolic_build = lambda **_: None
+        _sum_gradients_first(model.optimizer)
+        self.part_random_streams(model)
+
+    def part_random_streams(self, model: keras.Model) -> None:
+        """Give every replica another dropout; else all drop at the same places.
+
+        `prepare` does it. Once more whenever the variables have been assigned from a checkpoint, which holds the
+        first replica's.
+        """
+        states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+
+        def part() -> None:
+            replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
+            for state in states:
+                state.assign(keras.ops.convert_to_tensor(state) + tf.stack([replica, tf.zeros_like(replica)]))
+
+        if self.replicas > 1:
+            self.strategy.run(tf.function(part))
+
+    def average_statistics(self, model: keras.Model) -> None:
+        """Make the moving statistics of batch normalisation the mean of the replicas' own.
+
+        Each replica has seen other images, and a checkpoint holds the first replica's. All workers must call it at
+        the same step: before evaluating and before a checkpoint. Nothing to do where they are synchronised.
+        """
+        layers = [layer for layer in batch_norms(model) if not layer.synchronized]
+        statistics = [variable.value for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
+
+        def average() -> None:
+            means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, statistics)
+            for variable, mean in zip(statistics, means, strict=True):
+                variable.assign(mean)
+
+        if self.replicas > 1 and statistics:
+            self.strategy.run(tf.function(average))
+
+    def anywhere(self, flag: bool) -> bool:
+        """Whether any worker says so, such as that it was told to stop. All must ask at the same step."""
+        if self.worker[1] == 1:
+            return flag
+        votes = self.strategy.experimental_distribute_values_from_function(lambda _: tf.constant(float(flag)))
+        return bool(self.strategy.reduce(tf.distribute.ReduceOp.SUM, votes, None) > 0)
+
+    def training_data(self, share: Share, batch_size: int) -> Any:
+        """What `fit` trains on: each replica gets its part of every global batch.
+
+        Args:
+            share: Makes this worker's part of the batches.
+            batch_size: What a batch holds, for all replicas together.
+
+        Returns:
+            A dataset, or a `tf.distribute.DistributedDataset` without an end: tell `fit` the `steps_per_epoch`.
+
+        Raises:
+            UsageError: The batch cannot be shared out among the replicas.
+        """
+        if self.replicas == 1:
+            return share(self.worker)
+        if batch_size % self.replicas:
+            raise UsageError(
+                f"a batch of {batch_size} cannot be shared out among {self.replicas} replicas: it must be a multiple "
+                f"of {self.replicas}"
+            )
+        # `experimental_distribute_dataset` would divide the worker's part by the replicas of all workers. Without an
+        # end, since the workers would have to tell each other before every step whether there is one more batch.
+        parts = share(self.worker).rebatch(batch_size // self.replicas, drop_remainder=True).repeat()
+        return self.strategy.distribute_datasets_from_function(lambda _: parts)
+
+    def evaluation_data(self, share: Share) -> tuple[Any, int]:
+        """What to evaluate on: every image counts once, on one of the replicas.
+
+        Args:
+            share: Makes the batches of one of so many replicas, as `evaluation_batches` does.
+
+        Returns:
+            A dataset, or a `tf.distribute.DistributedDataset` without an end; and the steps to read of it
+            (`validation_steps` of `fit`, `steps` of `evaluate`).
+        """
+        local = self.replicas // self.worker[1]
+        shares = [share((self.worker[0] * local + number, self.replicas)) for number in range(local)]
+        steps = int(shares[0].cardinality())
+        if self.replicas == 1:
+            return shares[0], steps
+        in_turn = tf.data.Dataset.choose_from_datasets(shares, tf.data.Dataset.range(local).repeat(steps)).repeat()
+        return self.strategy.distribute_datasets_from_function(lambda _: in_turn), steps
+
+
+def distribution(kind: str) -> Distribution:
+    """Settle where a training runs.
+
+    Args:
+        kind: `none`: on one device. `mirrored`: on all GPUs of this machine or, where there is none, on its logical
+            CPU devices. `multiworker`: on all processes that the environment variable TF_CONFIG names; this
+            waits until all of them have come so far, and must be the first use of TensorFlow in the process.
+
+    Raises:
+        UsageError: The kind is unknown, TF_CONFIG does not say who works, or TensorFlow is in use already.
+    """
+    if kind == "none":
+        return Distribution(tf.distribute.get_strategy())
+    if kind == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return Distribution(tf.distribute.MirroredStrategy([device.name for device in devices]))
+    if kind != "multiworker":
+        raise UsageError(f"distribute must be one of {listed(KINDS)}; received {kind!r}")
+    worker = worker_of(os.environ.get("TF_CONFIG", ""))
+    try:
+        return Distribution(WorkersStrategy(), worker)
+    except RuntimeError as error:
+        raise UsageError(f"multiworker training must be set up before TensorFlow is used: {error}") from None
+
+
+def worker_of(tf_config: str) -> tuple[int, int]:
+    """Which of how many workers this process is by TF_CONFIG.
+
+    Raises:
+        UsageError: It does not say so.
+    """
+    try:
+        config = json.loads(tf_config)
+        workers, task = config["cluster"]["worker"], config["task"]
+        index = int(task["index"])
+        if set(config["cluster"]) != {"worker"} or task["type"] != "worker" or not 0 <= index < len(workers):
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(
+            "multiworker needs the environment variable TF_CONFIG, the same for every process but for the index: "
+            '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}; '
+            f"received {tf_config!r}"
+        ) from None
+    return index, len(workers)
+
+
+def is_lost_worker(error: BaseException) -> bool:
+    """Whether an error out of `fit` says that another worker died, so that all must be started again.
+
+    TensorFlow aborts what the workers do in common. The weights in memory may be half updated: go on from the
+    last checkpoint.
+    """
+    return isinstance(error, tf.errors.UnavailableError) or (
+        isinstance(error, tf.errors.OpError) and "Collective ops is aborted" in str(error)
+    )
+
+
+def synchronise_batch_norm(model: keras.Model, on: bool = True) -> None:
+    """Let batch normalisation take its statistics over the global batch, or over each replica's part of it.
+
+    Before the model is first trained; turn it off before saving, since Keras loads it under TensorFlow alone.
+    """
+    for layer in batch_norms(model):
+        layer.synchronized = on
+
+
+def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """The batch normalisations of a model and of the models in it."""
+    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def _sum_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
+    """Let an optimizer see the gradients of the global batch, as on one device, in all that it does with them."""
+    apply, innermost = optimizer.apply, optimizer
+    while hasattr(innermost, "inner_optimizer"):
+        innermost = innermost.inner_optimizer
+
+    def apply_summed(gradients: list[Any], variables: list[Any] | None = None) -> None:
+        context = tf.distribute.get_replica_context()
+        present = [gradient for gradient in gradients if gradient is not None]
+        summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
+        apply([None if gradient is None else next(summed) for gradient in gradients], variables)
+
+    optimizer.apply = apply_summed
+    innermost._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
