@@ -12,6 +12,7 @@ from keras_resnet.models.lookup import spec
 from keras_resnet.models.precision import Precision
 from keras_resnet.models.resnet import build, check_input
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
 from keras_resnet.training.layerwise import Layerwise
 from keras_resnet.training.losses import loss
 from keras_resnet.training.optimizer_state import load_optimizer_state, optimizer_state
@@ -58,21 +59,24 @@ class Trainee:
     Args:
         recipe: The training's.
         preprocessing: Of the data.
+        place: Where its replicas are.
 
     Attributes:
         network: Whose weights are trained.
         model: What `fit` is called on; it has the same variables.
     """
 
-    def __init__(self, recipe: Recipe, preprocessing: Preprocessing) -> None:
-        self.recipe = recipe
+    def __init__(self, recipe: Recipe, preprocessing: Preprocessing, place: Distribution) -> None:
+        self.recipe, self.place = recipe, place
         precision = cast(Precision, recipe.precision)
-        self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes), precision=precision)
-        self.model = recompute_activations(self.network) if recipe.recompute else self.network
+        with place.scope():
+            self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes), precision=precision)
+            self.model = recompute_activations(self.network) if recipe.recompute else self.network
+        synchronise_batch_norm(self.network, recipe.sync_batchnorm)
         self._compiled: tuple[bool, int] | None = None
         self._size = 0
 
-    def compile(self, *, head: bool, parts: int, size: int, steps: int) -> None:
+    def compile(self, *, head: bool, parts: int, size: int, steps: int) -> bool:
         """Make it ready for `fit`, with a new optimizer, which remembers nothing, where the phase or the parts changed.
 
         Args:
@@ -80,26 +84,41 @@ class Trainee:
             parts: Micro-batches to an update.
             size: Side of the training images; 0: as evaluation has them.
             steps: Updates in an epoch.
+
+        Returns:
+            Whether the optimizer is new; `prepare` must follow once it has its memory.
         """
         if self._compiled == (head, parts):
             if size != self._size:
                 # TensorFlow would make one function for all sizes, whose bits differ from those of one for this size.
                 self.model.make_train_function(force=True)
                 self._size = size
-            return
+            return False
         self._compiled, self._size = (head, parts), size
-        self.accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
         freeze_for(self.network, head=head, batchnorm=self.recipe.freeze_batchnorm)
-        own = _head_optimizer(self.recipe, parts) if head else _optimizer(self.recipe, steps, parts)
-        own.build(self.network.trainable_variables)
-        self.optimizer = own
-        self.model.compile(
-            own,
-            loss(LOSSES[self.recipe.loss], self.recipe.label_smoothing),
-            metrics=[self.accuracy],
-            jit_compile=self.recipe.jit,
-        )
+        with self.place.scope():
+            self.accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+            self.optimizer = _head_optimizer(self.recipe, parts) if head else _optimizer(self.recipe, steps, parts)
+            self.optimizer.build(self.network.trainable_variables)
+            self.model.compile(
+                self.optimizer,
+                loss(LOSSES[self.recipe.loss], self.recipe.label_smoothing),
+                metrics=[self.accuracy],
+                jit_compile=self.recipe.jit,
+            )
         self.loss = next(metric for metric in self.model.metrics if metric.name == "loss")
+        return True
+
+    def prepare(self, new: bool) -> None:
+        """Make the replicas ready, after the variables have been given values.
+
+        Args:
+            new: What `compile` returned.
+        """
+        if new:
+            self.place.prepare(self.model)
+        else:
+            self.place.part_random_streams(self.model)
 
     @property
     def sums(self) -> list[keras.Variable]:

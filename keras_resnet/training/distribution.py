@@ -12,10 +12,12 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 from keras_resnet.errors import UsageError, listed
 
@@ -108,9 +110,12 @@ class Distribution:
         statistics = [variable.value for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
 
         def average() -> None:
-            means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, statistics)
-            for variable, mean in zip(statistics, means, strict=True):
-                variable.assign(mean)
+            # As one vector: the replicas need not come to several reductions in the same order.
+            vector = tf.concat([tf.reshape(variable, (-1,)) for variable in statistics], axis=0)
+            mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, vector)
+            for variable, part in zip(statistics, tf.split(mean, [variable.shape[0] for variable in statistics]),
+                                      strict=True):  # fmt: skip
+                variable.assign(part)
 
         if self.replicas > 1 and statistics:
             self.strategy.run(tf.function(average))
@@ -180,8 +185,7 @@ def distribution(kind: str) -> Distribution:
     if kind == "none":
         return Distribution(tf.distribute.get_strategy())
     if kind == "mirrored":
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return Distribution(tf.distribute.MirroredStrategy([device.name for device in devices]))
+        return Distribution(_mirrored())
     if kind != "multiworker":
         raise UsageError(f"distribute must be one of {listed(KINDS)}; received {kind!r}")
     worker = worker_of(os.environ.get("TF_CONFIG", ""))
@@ -189,6 +193,13 @@ def distribution(kind: str) -> Distribution:
         return Distribution(WorkersStrategy(), worker)
     except RuntimeError as error:
         raise UsageError(f"multiworker training must be set up before TensorFlow is used: {error}") from None
+
+
+@cache
+def _mirrored() -> tf.distribute.MirroredStrategy:
+    """One a process: a second one would number its reductions from the beginning and meet those of the first."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def worker_of(tf_config: str) -> tuple[int, int]:
@@ -237,11 +248,36 @@ def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
 
 
+class ReplicatedUpdates(keras.optimizers.Optimizer):
+    """How an optimizer updates the copies of a variable when every replica has the same gradient: each its own.
+
+    Keras would let the replicas meet for every variable, for which there is no way inside a condition, and so none
+    for accumulated gradients.
+    """
+
+    def _all_reduce_sum_gradients(self, pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        return pairs
+
+    def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+        pairs = self._all_reduce_sum_gradients(list(zip(grads, trainable_variables, strict=True)))
+        for gradient, variable in pairs:
+            self.update_step(gradient, variable, learning_rate)
+
+    _backend_increment_gradient_accumulators = BaseOptimizer._backend_increment_gradient_accumulators
+    _apply_weight_decay = BaseOptimizer._apply_weight_decay
+
+
 def _sum_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
     """Let an optimizer see the gradients of the global batch, as on one device, in all that it does with them."""
-    apply, innermost = optimizer.apply, optimizer
-    while hasattr(innermost, "inner_optimizer"):
+    innermost = optimizer
+    while hasattr(innermost, "inner_optimizer"):  # that of a scaled loss
         innermost = innermost.inner_optimizer
+    kind = type(innermost)
+    if issubclass(kind, ReplicatedUpdates):
+        return
+    # Among the bases just before Keras's own, so that what the optimizer itself overrides stays in force.
+    innermost.__class__ = type(kind.__name__, (kind, ReplicatedUpdates), {})
+    apply = optimizer.apply
 
     def apply_summed(gradients: list[Any], variables: list[Any] | None = None) -> None:
         context = tf.distribute.get_replica_context()
@@ -250,4 +286,3 @@ def _sum_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
         apply([None if gradient is None else next(summed) for gradient in gradients], variables)
 
     optimizer.apply = apply_summed
-    innermost._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import Run, free_run_folder
 from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.training.compiling import Trainee, network_for, preprocessing_of
+from keras_resnet.training.distribution import distribution
 from keras_resnet.training.health import Health, images_to_look_with
 from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.loop import Training
@@ -100,6 +102,7 @@ def fit(
     num_classes: int | None = None,
     saving: Saving | None = None,
     tensorboard: bool = False,
+    distribute: str = "none",
     verbose: bool = True,
 ) -> Run:
     """Train by a recipe. The same call on an unfinished run continues it and ends with the same bits.
@@ -116,6 +119,8 @@ def fit(
         num_classes: What the number of classes in the data must be; None takes it from the data.
         saving: When checkpoints are written; default: every epoch and every ten minutes.
         tensorboard: Also write the record as TensorBoard's event files, to `tensorboard/` in the folder.
+        distribute: `none`; `mirrored`: over all GPUs of this machine; `multiworker`: over the processes
+            that TF_CONFIG names, each of which makes this call and sees the same folder.
         verbose: Show progress on standard error.
 
     Returns:
@@ -135,11 +140,17 @@ def fit(
     planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes)
     with Progress(verbose) as progress:
         images = source if isinstance(source, ImageData) else load_data(planned.source, progress.reading)  # type: ignore[arg-type]
-        return fit_planned(planned, images, progress, saving=saving, tensorboard=tensorboard)
+        return fit_planned(planned, images, progress, saving=saving, tensorboard=tensorboard, distribute=distribute)
 
 
 def fit_planned(
-    plan: Plan, data: ImageData, progress: Progress, *, saving: Saving | None = None, tensorboard: bool = False
+    plan: Plan,
+    data: ImageData,
+    progress: Progress,
+    *,
+    saving: Saving | None = None,
+    tensorboard: bool = False,
+    distribute: str = "none",
 ) -> Run:
     """Carry out a plan on the data it was made for. Raises: as `fit`."""
     if plan.num_classes not in (None, len(data.class_names)):
@@ -155,22 +166,25 @@ def fit_planned(
     preprocessing = preprocessing_of(recipe, preprocessing_for(data))
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()  # or a continued run would not end with the same bits
-    with Interruption(progress.note) as interruption:
-        trainee = Trainee(recipe, preprocessing)
-        with locked(plan.path):
-            remove_leftovers(plan.path)
-            remove_leftovers(Run(plan.path).checkpoints)
-            run = begin(plan, data, preprocessing)
+    place = distribution(distribute)
+    with Interruption(progress.note) as interruption, place.scope():
+        trainee = Trainee(recipe, preprocessing, place)
+        with locked(plan.path) if place.is_chief else nullcontext():
+            run = begin(plan, data, preprocessing) if place.is_chief else Run(plan.path)
+            place.anywhere(True)  # the others wait until the folder is there
             # How many images a normalisation sees is said when it is known.
             health = Health(trainee.network, images_to_look_with(data.validation), batch_per_normalisation=0)
             session = Session(trainee, recipe, run, health, progress, saving or Saving(), tensorboard=tensorboard)
             Training(session, data, interruption).run_to_end()
-            finish(session, preprocessing)
+            if place.is_chief:
+                finish(session, preprocessing)
     return run
 
 
 def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
     """The run's folder with what it trains on, new or as it was."""
+    remove_leftovers(plan.path)
+    remove_leftovers(Run(plan.path).checkpoints)
     run, continues = Run.start(plan.path, plan.config, overwrite=plan.overwrite)
     if not continues or not run.has_data:
         run.record_data(data, preprocessing)

@@ -17,6 +17,7 @@ from keras_resnet.data.images import EncodedImages, ImageData, ImageStore, Split
 from keras_resnet.data.pipeline import batch_images, evaluation_batches, permutation, steps_per_epoch, training_batches
 from keras_resnet.errors import StoppedError, StorageError
 from keras_resnet.runs.run import Run
+from keras_resnet.training.distribution import is_lost_worker
 from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.session import Session
@@ -44,7 +45,10 @@ class Training:
         self.classes = len(data.class_names)
         self.steps = steps_per_epoch(data.train, self.recipe.batch_size)
         self.batch = batch_images(data.train, self.recipe.batch_size, self.recipe.policy.repeats)
-        self.validation = evaluation_batches(data.validation, self.classes, EVALUATION_BATCH)
+        self.place = session.place
+        self.validation, self.validation_steps = self.place.evaluation_data(
+            lambda worker: evaluation_batches(data.validation, self.classes, EVALUATION_BATCH, worker=worker)
+        )
         self.weights = weights_of_classes(self.recipe, data)
 
     def run_to_end(self) -> None:
@@ -64,6 +68,13 @@ class Training:
                 self._go_back(setback)
             except (tf.errors.ResourceExhaustedError, MemoryError) as error:
                 self._use_less_memory(error)
+            except tf.errors.OpError as error:
+                if not is_lost_worker(error):
+                    raise
+                raise StoppedError(
+                    "another worker was lost: start all of them again by the same command, which goes on from the last "
+                    f"checkpoint in {self.run.path}"
+                ) from error
 
     def _train(self, stretch: Stretch) -> None:
         self.session.ready(head=stretch.head, size=stretch.size, steps=self.steps, batch=self.batch)
@@ -75,22 +86,27 @@ class Training:
         images = self.data.train.images
         if stretch.size:
             images = at_size(images, (stretch.size, stretch.size))
-        batches = training_batches(
-            Split(images, self.data.train.indices, self.data.train.labels),
-            self.classes,
-            self.recipe.batch_size,
-            self.recipe.policy,
-            seed=self.recipe.seed,
-            first_epoch=stretch.first,
-            epochs=stretch.end,
-            steps=stretch.steps,
-            parts=parts,
-            sampling=self.recipe.sampling,
-            class_weights=self.weights,
-        )
+        split = Split(images, self.data.train.indices, self.data.train.labels)
+
+        def share(worker: tuple[int, int]) -> tf.data.Dataset:
+            return training_batches(
+                split,
+                self.classes,
+                self.recipe.batch_size,
+                self.recipe.policy,
+                seed=self.recipe.seed,
+                first_epoch=stretch.first,
+                epochs=stretch.end,
+                steps=stretch.steps,
+                parts=parts,
+                worker=worker,
+                sampling=self.recipe.sampling,
+                class_weights=self.weights,
+            )
+
         with data_errors(images, self.data.validation.images):
             self.session.trainee.model.fit(
-                batches,
+                self.place.training_data(share, self.batch // parts),
                 initial_epoch=stretch.first,
                 epochs=stretch.end,
                 steps_per_epoch=len(stretch.steps) * parts,
@@ -103,9 +119,12 @@ class Training:
         """Validate, record, write a checkpoint."""
         session, state = self.session, self.session.state
         state.step = self.steps
-        training_seconds, began, stop = state.seconds, time.perf_counter(), StopWhenAsked(self.interruption)
+        training_seconds, began, stop = state.seconds, time.perf_counter(), StopWhenAsked(self)
+        self.place.average_statistics(session.trainee.network)
         with session.average.swapped():
-            found = session.trainee.model.evaluate(self.validation, return_dict=True, verbose=0, callbacks=[stop])
+            found = session.trainee.model.evaluate(
+                self.validation, steps=self.validation_steps, return_dict=True, verbose=0, callbacks=[stop]
+            )
             if not stop.stopped:
                 # The last update may have ruined what its own loss did not show yet.
                 if not math.isfinite(found["loss"]):
@@ -128,10 +147,15 @@ class Training:
         state.rows.append(row)
         state.epoch, state.step, state.logs, state.tries, state.seconds = state.epoch + 1, 0, {}, 0, 0.0
         session.save()
-        self.run.record_metrics(state.rows)
+        if self.place.is_chief:
+            self.run.record_metrics(state.rows)
         self.progress.epoch_ended(row)
-        if self.interruption.requested and state.epoch < total_epochs(self.recipe):
+        if self.shall_stop() and state.epoch < total_epochs(self.recipe):
             raise stopped(self.run, state)
+
+    def shall_stop(self) -> bool:
+        """Whether any worker was asked to."""
+        return self.place.anywhere(self.interruption.requested)
 
     def stop(self, metrics: bool = False) -> None:
         """Write a checkpoint and raise StoppedError."""
@@ -215,9 +239,9 @@ class Epochs(keras.callbacks.Callback):
         if state.updates % LOG_EVERY == 0:
             self._log(state)
         self.training.progress.updated(state, session.trainee.learning_rate)
-        if self.training.interruption.requested:
+        if self.training.shall_stop():
             self.training.stop(metrics=True)
-        if session.is_due():
+        if session.place.anywhere(session.is_due()):
             session.save(metrics=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -256,13 +280,13 @@ class Epochs(keras.callbacks.Callback):
 class StopWhenAsked(keras.callbacks.Callback):
     """Ends an evaluation early."""
 
-    def __init__(self, interruption: Interruption) -> None:
+    def __init__(self, training: Training) -> None:
         super().__init__()
-        self.interruption = interruption
+        self.training = training
         self.stopped = False
 
     def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.interruption.requested:
+        if self.training.shall_stop():
             self.model.stop_evaluating = self.stopped = True
 
 

@@ -22,7 +22,7 @@ def unwrapped(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimiz
 def in_mid_update(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether gradients are accumulated that no update has used yet."""
     inner = unwrapped(optimizer)
-    return int(inner._iterations) % (inner.gradient_accumulation_steps or 1) != 0
+    return int(keras.ops.convert_to_numpy(inner._iterations)) % (inner.gradient_accumulation_steps or 1) != 0
 
 
 def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
@@ -41,7 +41,7 @@ def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarr
     if in_mid_update(optimizer):
         raise RuntimeError("gradients are accumulated that no update has used yet: save after an update")
     inner = unwrapped(optimizer)
-    updates = int(inner._iterations) // (inner.gradient_accumulation_steps or 1)
+    updates = int(keras.ops.convert_to_numpy(inner._iterations)) // (inner.gradient_accumulation_steps or 1)
     arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(optimizer).items()}
     return {_UPDATES: np.array(updates, np.int64), **arrays}
 

@@ -93,6 +93,7 @@ class Recipe:
     accumulate: int = resources(1, "parts that a batch is computed in, to save memory", low=1)
     precision: str = resources("float32", "of the computation; the others are mixed", choices=PRECISIONS)
     recompute: bool = resources(False, "compute each block again in the backward pass instead of keeping it in memory")
+    sync_batchnorm: bool = resources(False, "normalise over the batch of all devices, not over each part")
     jit: bool = resources(False, "compile the step by XLA")
 
     loss: str = regularisation(

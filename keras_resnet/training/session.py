@@ -73,7 +73,7 @@ class Session:
         *,
         tensorboard: bool = False,
     ) -> None:
-        self.trainee, self.recipe, self.run = trainee, recipe, run
+        self.trainee, self.recipe, self.run, self.place = trainee, recipe, run, trainee.place
         self.health, self.progress, self.saving, self.tensorboard = health, progress, saving, tensorboard
         self.store = CheckpointStore(run.checkpoints, saving.keep)
         self.average = MovingAverage(trainee.network, recipe.ema)
@@ -87,7 +87,8 @@ class Session:
 
     def open(self) -> None:
         """Stand where the newest checkpoint does, if there is one; forget what was recorded after it."""
-        self.run.events.mend()
+        if self.place.is_chief:
+            self.run.events.mend()
         self._waiting = self.store.load(self.warn)
         if self._waiting:
             self.state, self._changed = self._waiting.state, False
@@ -117,12 +118,14 @@ class Session:
         """Compile the network for what is next, and fill it from the checkpoint that is waiting, if one is."""
         frozen = head or self.recipe.freeze_batchnorm
         self.health.batch_per_normalisation = 0 if frozen else batch // self.state.parts
-        self.trainee.compile(head=head, parts=self.state.parts, size=size, steps=steps)
+        new = self.trainee.compile(head=head, parts=self.state.parts, size=size, steps=steps)
         self.head = head
         if self._waiting:
             self._fill(self._waiting.tensors)
-            self._waiting = None
         self.trainee.scale_rate(self.state.rate_factor)
+        if new or self._waiting:
+            self.trainee.prepare(new)
+        self._waiting = None
         if self._changed:
             self.save()
 
@@ -146,6 +149,11 @@ class Session:
         Raises:
             StorageError: It cannot be written; the one before is as it was.
         """
+        self._changed = False
+        self._saved_updates, self._saved_time = self.state.updates, time.monotonic()
+        self.place.average_statistics(self.trainee.network)
+        if not self.place.is_chief:
+            return
         self.state.log_bytes = self.run.log.size()
         tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.trainee.network).items()}
         tensors |= {f"{self._optimizer}/{name}": value for name, value in self.trainee.optimizer_tensors().items()}
@@ -154,8 +162,6 @@ class Session:
         if metrics:
             tensors |= {f"metric/{number}": one.numpy() for number, one in enumerate(self.trainee.sums)}
         self.store.save(tensors, self.state)
-        self._changed = False
-        self._saved_updates, self._saved_time = self.state.updates, time.monotonic()
 
     def is_due(self) -> bool:
         """Whether it is time for a checkpoint."""
@@ -169,9 +175,11 @@ class Session:
         """Remember the network as it is now, if no epoch had a better one."""
         # Of equal ones the later: it has been trained longer at a lower rate.
         if accuracy >= self.state.best_accuracy:
+            self.state.best_accuracy = accuracy
+            if not self.place.is_chief:
+                return
             weights = {name: one.numpy() for name, one in variables_by_path(self.trainee.network).items()}
             self.state.best, self.state.best_digest = self.store.save_best(weights, self.state.epoch + 1)
-            self.state.best_accuracy = accuracy
 
     def warn(self, text: str) -> None:
         """Say something and record it."""
@@ -180,19 +188,24 @@ class Session:
 
     def record(self, row: dict[str, Any]) -> None:
         """Add a row to `metrics.jsonl`."""
-        self.run.log.add(row)
+        if self.place.is_chief:
+            self.run.log.add(row)
         if self._board:
             self._board.add(row)
 
     def event(self, kind: str, **details: object) -> None:
         """Add a line to `events.jsonl`."""
-        place = {"epoch": self.state.epoch + 1, "step": self.state.step, "updates": self.state.updates}
+        if not self.place.is_chief:
+            return
+        where = {"epoch": self.state.epoch + 1, "step": self.state.step, "updates": self.state.updates}
         self.run.events.add(
-            {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": kind, **place, **details}
+            {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": kind, **where, **details}
         )
 
     def _cut_record(self) -> None:
         """Forget what was recorded after the checkpoint."""
+        if not self.place.is_chief:
+            return
         self.run.log.cut(self.state.log_bytes)
         self.run.record_metrics(self.state.rows)
         if self.tensorboard:

@@ -7,6 +7,7 @@ import itertools
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.pipeline import evaluation_batches, training_batches
 from keras_resnet.training.compiling import Trainee, preprocessing_of
+from keras_resnet.training.distribution import distribution
 from keras_resnet.training.fit import preprocessing_for
 from keras_resnet.training.loop import weights_of_classes
 from keras_resnet.training.recipe import Recipe
@@ -27,7 +28,7 @@ class Trial:
         self.recipe, self.data = recipe, data
         # One rate, which `set_rate` scales.
         constant = recipe.but(schedule="constant", warmup_epochs=0.0, head_epochs=0, train_sizes=())
-        self._trainee = Trainee(constant, preprocessing_of(recipe, preprocessing_for(data)))
+        self._trainee = Trainee(constant, preprocessing_of(recipe, preprocessing_for(data)), distribution("none"))
         self._trainee.compile(head=False, parts=1, size=0, steps=1)
         self.model = self._trainee.model
         classes = len(data.class_names)

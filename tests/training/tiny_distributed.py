@@ -19,7 +19,7 @@ from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.training.distribution import Distribution, distribution, is_lost_worker, synchronise_batch_norm
-from keras_resnet.training.optimizer import CoupledSGD
+from keras_resnet.training.optimizers import optimizer as optimizer_named
 
 NET = ResNetSpec("tiny", "basic", (1,), (8,), stem="cifar", stem_width=8)
 CLASSES, BATCH, STEPS, EPOCHS = 4, 16, 3, 4
@@ -64,7 +64,7 @@ def network(place: Distribution, *, synchronised: bool = True, dropout: float = 
             dropout=dropout,
             seed=0,
         )
-        optimizer = CoupledSGD(0.05, momentum=0.9, coupled_weight_decay=1e-3, global_clipnorm=0.5)
+        optimizer = optimizer_named("sgd", 0.05, momentum=0.9, weight_decay=1e-3, clip="norm", clip_at=0.5)
         optimizer.build(model.trainable_variables)
         model.compile(
             optimizer,
