@@ -37,8 +37,8 @@ class Layerwise(keras.optimizers.Optimizer):
             clipping; once built.
 
     Raises:
-        UsageError: A setting is out of range; or, when it is built, `layer_decay` is less than 1 and a
-            layer's name does not say where it lies.
+        UsageError: A setting is out of range; or, when it is built, `layer_decay` is less than 1 and a layer's
+            name does not say where it lies.
     """
 
     word: ClassVar[str]
