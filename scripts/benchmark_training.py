@@ -6,13 +6,14 @@ python scripts/benchmark_training.py --jax                    # bfloat16 at 224Ã
 python scripts/benchmark_training.py --jax --sides 32 --batches 8 --matrix 512      # the same anywhere
 
 Contenders take turns, A B C A B C, in one process; what is compared are medians of their times, as ratios to
-ours (above 1: ours is faster). Each step takes a batch from its pipeline (random images of ten classes in memory, shuffled,
-shifted and mirrored), computes loss, gradient, momentum, weight decay and update, and hands loss and accuracy out, in Keras
-by the very function that `fit` calls. Ours: `training_batches`, `build`, our optimizer. keras.applications: its ResNet50
-on batches that keras.layers augment in `tf.data`, SGD; it is v1, and is compared with our v1, with the ImageNet stem at
-every size. PyTorch, where installed: a plain ResNet-50 (v1.5) with the same augmentation by hand.
-`constant batch` is our step on one batch that lies ready: what the pipeline takes from the two cores they share is the
-difference. Below stands which share of a step's time is spent waiting for `next(batches)`.
+ours (above 1: ours is faster). Each step takes a batch from its pipeline (random images of ten classes in
+memory, shuffled, shifted and mirrored), computes loss, gradient, momentum, weight decay and update, and hands
+loss and accuracy out, in Keras by the very function that `fit` calls. Ours: `training_batches`, `build`, our
+optimizer. keras.applications: its ResNet50 on batches that keras.layers augment in `tf.data`, SGD; it is v1, and
+is compared with our v1, with the ImageNet stem at every size. PyTorch, where installed: a plain ResNet-50 (v1.5)
+with the same augmentation by hand. `constant batch` is our step on one batch that lies ready: what the pipeline
+takes from the two cores they share is the difference. Below stands which share of a step's time is spent
+waiting for `next(batches)`.
 
 --jax: the step alone, on one batch, as a share of what the device does in a product of two square bfloat16 matrices.
 """
@@ -23,7 +24,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np

@@ -20,7 +20,7 @@ def jax_step(network: str, side: int, x: np.ndarray, labels: np.ndarray) -> Step
     import keras_resnet
     from keras_resnet.training.optimizer import CoupledSGD
 
-    spec = keras_resnet.spec(network)
+    spec = keras_resnet.spec(network, stem="imagenet")
     model = keras_resnet.build(
         spec, CLASSES, input_shape=(side, side, 3), classifier_activation=None, precision="bfloat16", seed=0
     )
@@ -88,7 +88,7 @@ def compare_jax(
         device = "cuda" if torch.cuda.is_available() else "cpu"
         steps["PyTorch compiled"] = torch_steps(network, x, labels, True, True, True, device)
     found = medians(steps, options.rounds, options.seconds)
-    macs = keras_resnet.cost(keras_resnet.spec(network), input_shape=(side, side, 3)).folded_macs
+    macs = keras_resnet.cost(keras_resnet.spec(network, stem="imagenet"), input_shape=(side, side, 3)).folded_macs
     rate = matrix_rate(options.matrix, options.rounds)
     reached = 3 * 2 * macs * batch / found["ours on JAX"][0]
     title = (
