@@ -23,6 +23,7 @@ from .models.features import freeze as freeze
 from .models.fusion import fuse_batchnorm as fuse_batchnorm
 from .models.lookup import list_models as list_models
 from .models.lookup import spec as spec
+from .models.precision import float32_copy as float32_copy
 from .models.resnet import build as build
 from .models.spec import ResNetSpec as ResNetSpec
 from .models.variants import WRN16_4 as WRN16_4
@@ -103,6 +104,7 @@ from .runs.run import Run as Run
 from .training.fit import fit as fit
 from .training.recipe import Recipe as Recipe
 from .training.recipes import recipe as recipe
+from .training.recompute import recompute_activations as recompute_activations
 from .weights.pretrained import Pretrained as Pretrained
 from .weights.pretrained import list_weights as list_weights
 from .weights.pretrained import pretrained as pretrained

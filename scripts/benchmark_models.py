@@ -86,25 +86,27 @@ def keras_steps(model: object, x: np.ndarray, labels: np.ndarray, kind: str) -> 
     return lambda: step(images, targets).numpy()
 
 
-def torch_steps(network: str, x: np.ndarray, labels: np.ndarray, training: bool, half: bool, compiled: bool) -> Step:
+def torch_steps(
+    network: str, x: np.ndarray, labels: np.ndarray, training: bool, half: bool, compiled: bool, device: str = "cpu"
+) -> Step:
     """The same in PyTorch."""
     import torch
     from torch_resnet import ResNet
 
     torch.manual_seed(0)
-    module = ResNet(*BLOCKS[network]).train(training).to(memory_format=torch.channels_last)
-    images = torch.from_numpy(x.transpose(0, 3, 1, 2)).contiguous(memory_format=torch.channels_last)
-    targets = torch.from_numpy(labels.astype(np.int64))
+    module = ResNet(*BLOCKS[network]).train(training).to(device, memory_format=torch.channels_last)
+    images = torch.from_numpy(x.transpose(0, 3, 1, 2)).to(device).contiguous(memory_format=torch.channels_last)
+    targets = torch.from_numpy(labels.astype(np.int64)).to(device)
     called = torch.compile(module) if compiled else module
     optimizer = torch.optim.SGD(module.parameters(), 0.001, momentum=0.9)
 
     def forward() -> object:
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with torch.no_grad(), torch.autocast(device, torch.bfloat16, enabled=half):
             return called(images).float().sum().item()
 
     def step() -> object:
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with torch.autocast(device, torch.bfloat16, enabled=half):
             loss = torch.nn.functional.cross_entropy(called(images), targets)
         loss.backward()
         optimizer.step()

@@ -7,7 +7,9 @@ gradient is due, for about one more forward pass of time.
 
 from __future__ import annotations
 
+import itertools
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -51,20 +53,16 @@ class Recomputing(keras.Model):
     def __init__(self, model: keras.Model, cuts: list[Any]) -> None:
         super().__init__(model.input, model.output, name=model.name)
         self.dtype_policy = model.dtype_policy  # by which Keras decides whether to scale the loss
-        starts = [model.inputs[0], *cuts]
-        # Not as an attribute of its own: Keras would count the segments among the model's layers.
-        self._segments = _Untracked(
-            [RecomputedSegment(*ends) for ends in zip(starts, cuts, strict=False)]
-            # The head computes little, and its softmax hands its logits to the loss.
-            + [Segment(starts[-1], model.outputs[0])]
-        )
+        segments = [RecomputedSegment(*ends) for ends in itertools.pairwise([model.inputs[0], *cuts])]
+        # The head computes little, and its softmax hands its logits to the loss.
+        self._chain = _Chain([*segments, Segment(cuts[-1], model.outputs[0])])
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """As the model it was made from."""
         if not training:
             return super().call(inputs, training=training, mask=mask)
         x = keras.ops.cast(keras.tree.flatten(inputs)[0], self.inputs[0].dtype)
-        for segment in self._segments.layers:
+        for segment in self._chain.segments:
             x = segment(x, training=True)
         return x
 
@@ -113,9 +111,11 @@ class RecomputedSegment(Segment):
         return y
 
 
-class _Untracked:
-    def __init__(self, layers: list[keras.layers.Layer]) -> None:
-        self.layers = layers
+@dataclass(frozen=True)
+class _Chain:
+    """Hides the segments from Keras, which would count them among the model's layers."""
+
+    segments: list[Segment]
 
 
 def _cuts(model: keras.Model, blocks: int) -> list[Any]:
