@@ -75,9 +75,10 @@ def not_learning(history: History) -> Iterator[str]:
 
 def overfitting(history: History) -> Iterator[str]:
     """A network that learns its training images by heart."""
-    train, validation = series(history.epochs, "loss"), _smooth(series(history.epochs, "val_loss"))
+    train, validation = (series(history.epochs, name) for name in ("loss", "val_loss"))
     if len(train) < FEWEST_EPOCHS_OVERFITTING or not np.isfinite([train, validation]).all():
         return
+    validation = _smooth(validation)
     best = int(validation.argmin())
     ends = [median(series(history.epochs, name)[-FEWEST_EPOCHS:]) for name in ("accuracy", "val_accuracy")]
     gap = ends[0] - ends[1]

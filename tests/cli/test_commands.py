@@ -37,7 +37,7 @@ def test_training_evaluating_exporting_and_predicting(
     shown = capsys.readouterr()
     assert "top-1" in shown.out
     assert "2 epochs of 3 steps" in " ".join(shown.err.split())
-    assert {"learning_curves.png"} == {path.name for path in (run / "plots").iterdir()}
+    assert {"learning_curves.png", "training.png"} == {path.name for path in (run / "plots").iterdir()}
 
     assert main(["evaluate", str(run)]) == 0
     assert "shapes, test split" in capsys.readouterr().out
