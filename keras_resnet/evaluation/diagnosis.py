@@ -1,8 +1,8 @@
 """What looks ill in a training's record, in plain words, with what to do about it.
 
 The thresholds, beside the checks, say where healthy and ill trainings lie apart. Those that say
-"measured" were taken from trainings of ResNet-8 on digits, healthy ones and ones made ill as
-`tests/evaluation/test_ill_trainings.py` makes them.
+"measured" were taken from trainings of ResNet-8 on digits, with the recipe as it is, with other
+batches and learning rates, and made ill as `tests/evaluation/test_ill_trainings.py` makes them.
 """
 
 from __future__ import annotations

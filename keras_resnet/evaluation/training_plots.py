@@ -96,7 +96,7 @@ def draw_accuracies(axes: Axes, history: History) -> None:
         best = len(accuracy) - 1 - int(np.nanargmax(accuracy[::-1]))
         axes.plot(epochs[best], accuracy[best], "o", color=VALIDATION, label=f"best: {accuracy[best]:.1%}")
     axes.set(title="Accuracy", xlabel="epoch")
-    axes.set_ylim(-0.005, 1.005)
+    axes.set_ylim(top=1.005)
     axes.legend()
 
 

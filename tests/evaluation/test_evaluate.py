@@ -1,4 +1,6 @@
 import json
+import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ from keras_resnet.data.source import Source, from_arrays, load_data
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.comparison import compare
 from keras_resnet.evaluation.evaluate import evaluate, load_run_data
-from keras_resnet.evaluation.report import report_run
+from keras_resnet.evaluation.report import report_run, report_training
 from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.runs.run import Run
 from keras_resnet.training.fit import fit
@@ -83,8 +85,13 @@ def test_a_report_writes_figures_and_pictures(tmp_path: Path) -> None:
     assert [file.relative_to(run.path).as_posix() for file in report.files] == [
         "evaluation/evaluation.json",
         "evaluation/confusion_matrix.png",
+        "evaluation/diagnosis.json",
+        "plots/training.png",
         "plots/learning_curves.png",
     ]
+    diagnosis = json.loads(report.files[2].read_text())
+    assert diagnosis["epochs"] == 2
+    assert diagnosis["symptoms"] == [asdict(one) for one in report.symptoms]
     written = json.loads(report.files[0].read_text())
     assert written["correct"] == report.evaluation.metrics.correct
     assert np.sum(written["confusion"]) == written["images"] == 20
@@ -100,3 +107,19 @@ def test_formats_are_compared_with_the_first_one(finished_run: Run, tiny_data: I
     assert rows[0].correct == evaluate(finished_run).metrics.correct
     assert all(row.latency_ms > 0 for row in rows)
     assert rows[0].cells()[0] == "Keras"
+
+
+def test_what_looks_ill_in_a_training_is_reported_before_its_end_too(finished_run: Run, tmp_path: Path) -> None:
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run = Run(tmp_path / "run")
+    table = (run.path / "metrics.csv").read_text().splitlines()
+    head = table[0].split(",")
+    worse = dict(zip(head, table[-1].split(","), strict=True)) | {"val_accuracy": "0.1", "accuracy": "0.99"}
+    rows = [",".join((worse | {"epoch": str(n)})[name] for name in head) for n in range(1, 7)]
+    (run.path / "metrics.csv").write_text("\n".join([table[0], *rows]) + "\n")
+    (run.path / "metrics.jsonl").unlink(missing_ok=True)
+
+    symptoms, files = report_training(run)
+
+    assert "overfitting" in [one.code for one in symptoms]
+    assert [file.name for file in files] == ["diagnosis.json", "training.png", "learning_curves.png"]

@@ -95,7 +95,7 @@ def test_gradients_vanish_in_sigmoids_without_shortcuts(digits: ImageData) -> No
 def test_gradients_explode_in_large_weights_without_normalisation(digits: ImageData) -> None:
     # Poole et al., 2016: in tanh networks of large weights outputs stay bounded and gradients grow layer by layer.
     # At a rate that changes nothing, so that only the gradients tell.
-    found = codes(HEALTHY.but(epochs=3, learning_rate=1e-30), digits, plain(digits, "tanh", scale=1000.0))
+    found = codes(HEALTHY.but(epochs=3, learning_rate=1e-30), digits, plain(digits, "tanh", scale=10_000.0))
 
     assert "exploding-gradients" in found
 

@@ -24,18 +24,6 @@ def test_the_confusion_matrix_is_drawn_for_few_and_many_classes(classes: int, tm
     assert colours(tmp_path / "c.png") > 20
 
 
-@pytest.mark.parametrize("epochs", [1, 30])
-def test_learning_curves_are_drawn(epochs: int, tmp_path: Path) -> None:
-    rows = [
-        {"epoch": n, "loss": 2 / n, "val_loss": 3 / n, "accuracy": 0.5, "val_accuracy": 0.4, "learning_rate": 0.1 / n}
-        for n in range(1, epochs + 1)
-    ]
-
-    plots.learning_curves(rows, tmp_path / "curves.png")
-
-    assert colours(tmp_path / "curves.png") > 20
-
-
 def test_the_same_figures_give_the_same_file(tmp_path: Path) -> None:
     for name in ("one.png", "two.png"):
         plots.confusion_picture(np.eye(3, dtype=int), ("a", "b", "c"), "title", tmp_path / name)
