@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_resnet.cli.budget import plan_within_budget
 from keras_resnet.cli.options import SOURCE_HELP, add_cache_option, add_training_options, configuration_of
 from keras_resnet.cli.running import script_main
 
@@ -46,10 +47,13 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.training.fit import fit_planned, plan
     from keras_resnet.training.progress import Progress
 
-    recipe = configuration.recipe
-    planned = plan(recipe, source, options.out, overwrite=options.overwrite, num_classes=configuration["num_classes"])
+    num_classes, overwrite = configuration["num_classes"], options.overwrite
     with Progress() as progress:
-        data = load_data(source, progress.reading, cache=options.cache)
+        if configuration["budget"]:
+            planned, data = plan_within_budget(configuration, source, options, progress)
+        else:
+            planned = plan(configuration.recipe, source, options.out, overwrite=overwrite, num_classes=num_classes)
+            data = load_data(source, progress.reading, cache=options.cache)
         finished = fit_planned(planned, data, progress)
     report = report_run(finished, data)
     show_evaluation(report.evaluation, report.files)
