@@ -91,5 +91,5 @@ def verdict(one: Candidate, choice: Choice) -> str:
     if one.model == choice.model:
         return "chosen" if one.epochs >= choice.least else f"chosen, as the cheapest; {few} are few"
     if one.timing is None:
-        return f"not timed: {few} even at the best speed so far"
+        return f"not timed: {few} even at twice the best speed so far"
     return "smaller than need be" if one.epochs >= choice.least else few

@@ -21,6 +21,8 @@ SMALL_LADDER = ("resnet8", "resnet20", "resnet56", "wrn16_4", "resnet18")
 LARGE_LADDER = ("resnet8", "resnet18", "resnet50")
 MARGIN = 0.9
 """Share of the time that is planned with: steps do not all take as long as those that were timed."""
+HEADROOM = 2
+"""By how much a larger network may be quicker an operation than any before it, and is timed to see."""
 TIMED_STEPS = 5
 
 
@@ -49,8 +51,8 @@ class Candidate:
     Args:
         model: Its name.
         macs: Multiply-accumulates for one image.
-        timing: None: not timed, being too slow even at the best speed seen before.
-        epoch: Seconds of an epoch with its validation; where it was not timed, of that best speed.
+        timing: None: not timed, being too slow even at twice the best speed seen before.
+        epoch: Seconds of an epoch with its validation; where it was not timed, at that speed.
         epochs: How many fit what was left of the budget; 0 where it was not timed.
     """
 
@@ -127,8 +129,8 @@ def choose(
 ) -> Choice:
     """The largest network that gets enough epochs in a time, and how many.
 
-    Goes up from the cheapest network and times each, unless even at the best speed per operation seen so
-    far it would get too few epochs (`least_epochs`). The budget holds this timing, every epoch with its
+    Goes up from the cheapest network and times each, unless even at twice the best speed per operation
+    seen so far it would get too few epochs (`least_epochs`). The budget holds this timing, every epoch with its
     validation, and the evaluation on the test images. No network gets more epochs than the recipe has,
     or three times the least number if that is more.
 
@@ -151,8 +153,8 @@ def choose(
     table: list[Candidate] = []
     speeds: list[float] = []
     for name, macs in sorted(costs.items(), key=lambda item: item[1]):
-        guess = macs * min(speeds, default=0.0)
-        if guess * least > MARGIN * (end - clock()):
+        guess = macs * min(speeds, default=0.0) / HEADROOM
+        if speeds and guess * least > MARGIN * (end - clock()):
             table.append(Candidate(name, macs, None, guess))
             continue
         timing = timer(recipe.but(model=name), data)
