@@ -100,7 +100,6 @@ from .models.variants import WideResNet101_2 as WideResNet101_2
 from .models.variants import wrn as wrn
 from .preprocessing import Preprocessing as Preprocessing
 from .runs.run import Run as Run
-from .training.choice import choose as choose
 from .training.configuration import configure as configure
 from .training.configuration import read_recipe as read_recipe
 from .training.fit import fit as fit
