@@ -101,7 +101,10 @@ from .models.variants import WideResNet101_2 as WideResNet101_2
 from .models.variants import wrn as wrn
 from .preprocessing import Preprocessing as Preprocessing
 from .runs.run import Run as Run
+from .training.configuration import configure as configure
+from .training.configuration import read_recipe as read_recipe
 from .training.fit import fit as fit
+from .training.rate_finder import find_learning_rate as find_learning_rate
 from .training.recipe import Recipe as Recipe
 from .training.recipes import recipe as recipe
 from .training.recompute import recompute_activations as recompute_activations

@@ -14,6 +14,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_resnet.cli.budget import plan_within_budget
 from keras_resnet.cli.options import SOURCE_HELP, add_cache_option, add_training_options, configuration_of
 from keras_resnet.cli.running import script_main
 
@@ -35,6 +36,9 @@ def add_options(command: argparse.ArgumentParser) -> None:
     saving.add_argument("--checkpoint-minutes", type=float, default=10.0, metavar="X",
                         help="every X minutes (default: 10; 0: not)")  # fmt: skip
     saving.add_argument("--keep-checkpoints", type=int, default=3, metavar="N", help="the last N (default: 3)")
+    command.add_argument("--distribute", choices=("none", "mirrored", "multiworker"), default="none",
+                         help="over all GPUs of this machine, or over the processes that TF_CONFIG names, each of "
+                         "which runs this command (default: none)")  # fmt: skip
     command.add_argument("--tensorboard", action="store_true",
                          help="also write event files to the run's tensorboard/ folder")  # fmt: skip
     add_training_options(command)
@@ -58,11 +62,21 @@ def run(options: argparse.Namespace) -> int:
     saving = Saving(options.checkpoint_steps, options.checkpoint_minutes, options.keep_checkpoints)
     if options.tensorboard:
         require_tensorboard()
-    recipe = configuration.recipe
-    planned = plan(recipe, source, options.out, overwrite=options.overwrite, num_classes=configuration["num_classes"])
+    num_classes, overwrite = configuration["num_classes"], options.overwrite
     with Progress() as progress:
-        data = load_data(source, progress.reading, cache=options.cache)
-        finished = fit_planned(planned, data, progress, saving=saving, tensorboard=options.tensorboard)
+        if configuration["budget"]:
+            planned, data = plan_within_budget(configuration, source, options, progress)
+        else:
+            planned = plan(configuration.recipe, source, options.out, overwrite=overwrite, num_classes=num_classes)
+            data = load_data(source, progress.reading, cache=options.cache)
+        finished = fit_planned(
+            planned,
+            data,
+            progress,
+            saving=saving,
+            tensorboard=options.tensorboard,
+            distribute=options.distribute,
+        )
     report = report_run(finished, data)
     show_report(report)
     print(f"\nThe model is {finished.model}. Next:")

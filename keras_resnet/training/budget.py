@@ -1,10 +1,17 @@
-"""Budget."""
+"""A training's length as a wish: how it is written, recorded, and found again when the training goes on."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet.errors import UsageError
+from keras_resnet.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from keras_resnet.runs.run import Run
 
 UNITS = {"s": 1, "min": 60, "h": 3600}
 
@@ -26,3 +33,32 @@ def checked_length(text: str) -> str:
     """The text, if it is a length of time. Raises: as `seconds`."""
     seconds(text)
     return text
+
+
+def budget_record(budget: str, recipe: Recipe, free: Iterable[str]) -> dict[str, Any]:
+    """What a run folder keeps of a budget, so that the same command finds its choice again.
+
+    Args:
+        budget: As the user wrote it.
+        recipe: As it was before the choice.
+        free: Which of `model` and `epochs` were chosen.
+    """
+    return {"seconds": seconds(budget), "chosen": sorted(free), "recipe": recipe.settings}
+
+
+def run_within(config: dict[str, Any], folders: Iterable[Path]) -> Run | None:
+    """The unfinished run that was begun with the same budget, recipe before the choice, data and classes.
+
+    Args:
+        config: `budget` (see `budget_record`), `data` and `num_classes`.
+        folders: Where it may be.
+    """
+    from keras_resnet.runs.run import Run, is_run
+
+    for folder in folders:
+        if is_run(folder):
+            run = Run(folder)
+            same = all(run.config.get(key) == config[key] for key in ("budget", "data", "num_classes"))
+            if same and run.status == "unfinished":
+                return run
+    return None

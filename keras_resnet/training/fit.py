@@ -58,10 +58,11 @@ def plan(
     *,
     overwrite: bool = False,
     num_classes: int | None = None,
+    budget: dict[str, Any] | None = None,
 ) -> Plan:
     """Settle where and how to train, and refuse what cannot work before any image is read.
 
-    Args and Raises: as `fit`.
+    Args and Raises: as `fit`; `budget` is recorded (see `budget_record`).
     """
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
     if num_classes is not None and num_classes < 1:
@@ -74,7 +75,7 @@ def plan(
         name, side = source.short_name, source.settings.get("image_size")
         if side:
             check_input(spec(recipe.model), (side, side, 3))
-    config = configuration(recipe, source, num_classes)
+    config = configuration(recipe, source, num_classes) | ({"budget": budget} if budget else {})
     if out is not None:
         path = Path(out)
     elif overwrite:

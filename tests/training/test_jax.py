@@ -12,10 +12,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from keras_resnet.training.optimizer import CoupledSGD
 
 import keras_resnet
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.training.optimizer import CoupledSGD
 from keras_resnet.training.recompute import recompute_activations
 
 SPEC = keras_resnet.spec("resnet50d", depths=(1, 1), widths=(16, 32), stem_width=8, attention="se", antialias=True)

@@ -1,0 +1,54 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from keras_resnet.errors import UsageError
+from keras_resnet.runs.run import Run
+from keras_resnet.training.budget import budget_record, run_within, seconds
+from keras_resnet.training.recipe import Recipe
+
+
+def test_a_length_of_time_is_read_as_people_write_it() -> None:
+    assert seconds("90s") == 90
+    assert seconds("10min") == 600
+    assert seconds("2h") == 7200
+    assert seconds("1h30min") == 5400
+    assert seconds("1.5 h") == 5400
+
+
+@pytest.mark.parametrize("text", ["10", "", "10 minutes", "-5min", "0s", "h", "5min x", "ten min", "9" * 400 + "h"])
+def test_what_is_no_length_of_time_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="budget must be a time such as 90s"):
+        seconds(text)
+
+
+def test_only_the_unfinished_run_of_the_same_command_is_found(tmp_path: Path) -> None:
+    asked = Recipe(milestones=(3, 4), train_sizes=(8, 16))
+    config = {
+        "recipe": asked.but(model="resnet8", epochs=7).settings,
+        "budget": budget_record("10min", asked, ["model", "epochs"]),
+        "data": {"name": "digits"},
+        "num_classes": None,
+    }
+    run, _ = Run.start(tmp_path / "run", json.loads(json.dumps(config)))
+    folders = [tmp_path / "nothing", tmp_path / "run"]
+
+    found = run_within(config, folders)
+
+    assert found is not None
+    assert Recipe(**found.config["recipe"]).model == "resnet8"
+    others = {
+        "budget": [
+            budget_record("11min", asked, ["model", "epochs"]),
+            budget_record("10min", asked, ["epochs"]),
+            budget_record("10min", asked.but(dropout=0.1), ["model", "epochs"]),
+        ],
+        "data": [{"name": "folder:x"}],
+        "num_classes": [3],
+    }
+    for key, values in others.items():
+        for value in values:
+            assert run_within({**config, key: value}, folders) is None
+    run.finish()
+    assert run_within(config, folders) is None
