@@ -54,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.show import show_report
     from keras_resnet.data.source import load_data
     from keras_resnet.evaluation.report import report_run
+    from keras_resnet.training.distribution import distribution
     from keras_resnet.training.fit import fit_planned, plan
     from keras_resnet.training.progress import Progress
     from keras_resnet.training.session import Saving
@@ -62,21 +63,17 @@ def run(options: argparse.Namespace) -> int:
     saving = Saving(options.checkpoint_steps, options.checkpoint_minutes, options.keep_checkpoints)
     if options.tensorboard:
         require_tensorboard()
+    place = distribution(options.distribute)  # before anything uses TensorFlow
     num_classes, overwrite = configuration["num_classes"], options.overwrite
-    with Progress() as progress:
+    with Progress(place.is_chief) as progress:
         if configuration["budget"]:
             planned, data = plan_within_budget(configuration, source, options, progress)
         else:
             planned = plan(configuration.recipe, source, options.out, overwrite=overwrite, num_classes=num_classes)
             data = load_data(source, progress.reading, cache=options.cache)
-        finished = fit_planned(
-            planned,
-            data,
-            progress,
-            saving=saving,
-            tensorboard=options.tensorboard,
-            distribute=options.distribute,
-        )
+        finished = fit_planned(planned, data, progress, saving=saving, tensorboard=options.tensorboard, place=place)
+    if not place.is_chief:
+        return 0
     report = report_run(finished, data)
     show_report(report)
     print(f"\nThe model is {finished.model}. Next:")

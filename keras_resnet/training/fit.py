@@ -25,7 +25,7 @@ from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import Run, free_run_folder
 from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.training.compiling import Trainee, network_for, preprocessing_of
-from keras_resnet.training.distribution import distribution
+from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.health import Health, images_to_look_with
 from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.loop import Training
@@ -136,12 +136,13 @@ def fit(
         StorageError: The run folder cannot be written, or memory does not suffice.
         StoppedError: It was asked to stop and has; call again to go on.
     """
+    place = distribution(distribute)  # before anything uses TensorFlow
     source = Source(data) if isinstance(data, str) else data
     origin = (source.source or source) if isinstance(source, ImageData) else source
     planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes)
-    with Progress(verbose) as progress:
+    with Progress(verbose and place.is_chief) as progress:
         images = source if isinstance(source, ImageData) else load_data(planned.source, progress.reading)  # type: ignore[arg-type]
-        return fit_planned(planned, images, progress, saving=saving, tensorboard=tensorboard, distribute=distribute)
+        return fit_planned(planned, images, progress, saving=saving, tensorboard=tensorboard, place=place)
 
 
 def fit_planned(
@@ -151,7 +152,7 @@ def fit_planned(
     *,
     saving: Saving | None = None,
     tensorboard: bool = False,
-    distribute: str = "none",
+    place: Distribution | None = None,
 ) -> Run:
     """Carry out a plan on the data it was made for. Raises: as `fit`."""
     if plan.num_classes not in (None, len(data.class_names)):
@@ -167,18 +168,20 @@ def fit_planned(
     preprocessing = preprocessing_of(recipe, preprocessing_for(data))
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()  # or a continued run would not end with the same bits
-    place = distribution(distribute)
-    with Interruption(progress.note) as interruption, place.scope():
+    place = place or distribution("none")
+    with place.scope():
         trainee = Trainee(recipe, preprocessing, place)
-        with locked(plan.path) if place.is_chief else nullcontext():
-            run = begin(plan, data, preprocessing) if place.is_chief else Run(plan.path)
-            place.anywhere(True)  # the others wait until the folder is there
+    with Interruption(progress.note) as interruption, locked(plan.path) if place.is_chief else nullcontext():
+        run = begin(plan, data, preprocessing) if place.is_chief else Run(plan.path)
+        place.anywhere(True)  # the others wait until the folder is there
+        with place.scope():
             # How many images a normalisation sees is said when it is known.
             health = Health(trainee.network, images_to_look_with(data.validation), batch_per_normalisation=0)
             session = Session(trainee, recipe, run, health, progress, saving or Saving(), tensorboard=tensorboard)
             Training(session, data, interruption).run_to_end()
-            if place.is_chief:
-                finish(session, preprocessing)
+        if place.is_chief:
+            finish(session, preprocessing)
+        place.anywhere(True)  # none leaves before the run is finished
     return run
 
 
