@@ -18,6 +18,7 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.training.replicated import sum_gradients_first
 
 KINDS = ("none", "mirrored", "multiworker")
 
@@ -64,7 +65,7 @@ class Distribution:
         return self.strategy.scope()
 
     def prepare(self, model: keras.Model) -> None:
-        """Make a compiled model ready for `fit`. Call it after a checkpoint has been loaded, if there is one.
+        """Make a model ready for `fit` whenever it has been compiled, and after a checkpoint has been loaded, if any.
 
         The variables of metrics and loss are made now: Keras would make them of a first batch averaged over the
         replicas, for which `MultiWorkerMirroredStrategy` has no way. Gradients are summed over the replicas before
@@ -79,7 +80,7 @@ class Distribution:
         with self.scope():
             model._symbolic_build(data_batch=(inputs[0], outputs[0]))
         model._maybe_symbolic_build = lambda **_: None
-        _sum_gradients_first(model.optimizer)
+        sum_gradients_first(model.optimizer)
         self.part_random_streams(model)
 
     def part_random_streams(self, model: keras.Model) -> None:
@@ -88,14 +89,16 @@ class Distribution:
         `prepare` does it. Once more whenever the variables have been assigned from a checkpoint, which holds the
         first replica's.
         """
-        states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+        states = [variable.value for variable in model.variables if variable.name == "seed_generator_state"]
 
         def part() -> None:
-            replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
-            for state in states:
-                state.assign(keras.ops.convert_to_tensor(state) + tf.stack([replica, tf.zeros_like(replica)]))
+            context = tf.distribute.get_replica_context()
+            replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
+            own = [tf.where(replica == 0, state, tf.zeros_like(state)) for state in states]
+            for state, first in zip(states, context.all_reduce(tf.distribute.ReduceOp.SUM, own), strict=True):
+                state.assign(first + tf.stack([replica, tf.zeros_like(replica)]))
 
-        if self.replicas > 1:
+        if self.replicas > 1 and states:
             self.strategy.run(tf.function(part))
 
     def average_statistics(self, model: keras.Model) -> None:
@@ -235,19 +238,3 @@ def synchronise_batch_norm(model: keras.Model, on: bool = True) -> None:
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     """The batch normalisations of a model and of the models in it."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-
-
-def _sum_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
-    """Let an optimizer see the gradients of the global batch, as on one device, in all that it does with them."""
-    apply, innermost = optimizer.apply, optimizer
-    while hasattr(innermost, "inner_optimizer"):
-        innermost = innermost.inner_optimizer
-
-    def apply_summed(gradients: list[Any], variables: list[Any] | None = None) -> None:
-        context = tf.distribute.get_replica_context()
-        present = [gradient for gradient in gradients if gradient is not None]
-        summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
-        apply([None if gradient is None else next(summed) for gradient in gradients], variables)
-
-    optimizer.apply = apply_summed
-    innermost._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables

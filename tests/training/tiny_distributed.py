@@ -53,7 +53,9 @@ class Steps(keras.callbacks.Callback):
         self.epochs.append({name: float(value) for name, value in (logs or {}).items()})
 
 
-def network(place: Distribution, *, synchronised: bool = True, dropout: float = 0.0) -> keras.Model:
+def network(
+    place: Distribution, *, synchronised: bool = True, dropout: float = 0.0, accumulate: int | None = None
+) -> keras.Model:
     """A compiled model whose optimizer clips and decays."""
     with place.scope():
         model = build(
@@ -64,7 +66,9 @@ def network(place: Distribution, *, synchronised: bool = True, dropout: float = 
             dropout=dropout,
             seed=0,
         )
-        optimizer = CoupledSGD(0.05, momentum=0.9, coupled_weight_decay=1e-3, global_clipnorm=0.5)
+        optimizer = CoupledSGD(
+            0.05, momentum=0.9, coupled_weight_decay=1e-3, global_clipnorm=0.5, gradient_accumulation_steps=accumulate
+        )
         optimizer.build(model.trainable_variables)
         model.compile(
             optimizer,
