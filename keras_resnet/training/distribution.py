@@ -175,7 +175,8 @@ def distribution(kind: str) -> Distribution:
     Args:
         kind: `none`: on one device. `mirrored`: on all GPUs of this machine or, where there is none, on its logical
             CPU devices. `multiworker`: on all processes that the environment variable TF_CONFIG names; this
-            waits until all of them have come so far, and must be the first use of TensorFlow in the process.
+            waits until all of them have come so far, must be the first use of TensorFlow in the process, and
+            takes SIGTERM, so that a handler must be set after it.
 
     Raises:
         UsageError: The kind is unknown, TF_CONFIG does not say who works, or TensorFlow is in use already.
