@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import keras
@@ -94,9 +95,10 @@ class Distribution:
         def part() -> None:
             context = tf.distribute.get_replica_context()
             replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
-            own = [tf.where(replica == 0, state, tf.zeros_like(state)) for state in states]
-            for state, first in zip(states, context.all_reduce(tf.distribute.ReduceOp.SUM, own), strict=True):
-                state.assign(first + tf.stack([replica, tf.zeros_like(replica)]))
+            own = tf.stack([tf.convert_to_tensor(state) for state in states])
+            first = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(replica == 0, own, tf.zeros_like(own)))
+            for state, value in zip(states, tf.unstack(first), strict=True):
+                state.assign(value + tf.stack([replica, tf.zeros_like(replica)]))
 
         if self.replicas > 1 and states:
             self.strategy.run(tf.function(part))
@@ -111,9 +113,12 @@ class Distribution:
         statistics = [variable.value for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
 
         def average() -> None:
-            means = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, statistics)
-            for variable, mean in zip(statistics, means, strict=True):
-                variable.assign(mean)
+            # As one vector: the replicas need not come to several reductions in the same order.
+            vector = tf.concat([tf.reshape(variable, (-1,)) for variable in statistics], axis=0)
+            mean = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, vector)
+            for variable, part in zip(statistics, tf.split(mean, [variable.shape[0] for variable in statistics]),
+                                      strict=True):  # fmt: skip
+                variable.assign(part)
 
         if self.replicas > 1 and statistics:
             self.strategy.run(tf.function(average))
@@ -184,8 +189,7 @@ def distribution(kind: str) -> Distribution:
     if kind == "none":
         return Distribution(tf.distribute.get_strategy())
     if kind == "mirrored":
-        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-        return Distribution(tf.distribute.MirroredStrategy([device.name for device in devices]))
+        return Distribution(_mirrored())
     if kind != "multiworker":
         raise UsageError(f"distribute must be one of {listed(KINDS)}; received {kind!r}")
     worker = worker_of(os.environ.get("TF_CONFIG", ""))
@@ -193,6 +197,13 @@ def distribution(kind: str) -> Distribution:
         return Distribution(WorkersStrategy(), worker)
     except RuntimeError as error:
         raise UsageError(f"multiworker training must be set up before TensorFlow is used: {error}") from None
+
+
+@cache
+def _mirrored() -> tf.distribute.MirroredStrategy:
+    """One a process: a second one would number its reductions from the beginning and meet those of the first."""
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def worker_of(tf_config: str) -> tuple[int, int]:
