@@ -17,9 +17,9 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.training.replicated import sum_gradients_first
 
 KINDS = ("none", "mirrored", "multiworker")
 
@@ -66,7 +66,7 @@ class Distribution:
         return self.strategy.scope()
 
     def prepare(self, model: keras.Model) -> None:
-        """Make a compiled model ready for `fit`. Call it after a checkpoint has been loaded, if there is one.
+        """Make a model ready for `fit` whenever it has been compiled, and after a checkpoint has been loaded, if any.
 
         The variables of metrics and loss are made now: Keras would make them of a first batch averaged over the
         replicas, for which `MultiWorkerMirroredStrategy` has no way. Gradients are summed over the replicas before
@@ -81,7 +81,7 @@ class Distribution:
         with self.scope():
             model._symbolic_build(data_batch=(inputs[0], outputs[0]))
         model._maybe_symbolic_build = lambda **_: None
-        _sum_gradients_first(model.optimizer)
+        sum_gradients_first(model.optimizer)
         self.part_random_streams(model)
 
     def part_random_streams(self, model: keras.Model) -> None:
@@ -90,14 +90,17 @@ class Distribution:
         `prepare` does it. Once more whenever the variables have been assigned from a checkpoint, which holds the
         first replica's.
         """
-        states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+        states = [variable.value for variable in model.variables if variable.name == "seed_generator_state"]
 
         def part() -> None:
-            replica = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int64)
-            for state in states:
-                state.assign(keras.ops.convert_to_tensor(state) + tf.stack([replica, tf.zeros_like(replica)]))
+            context = tf.distribute.get_replica_context()
+            replica = tf.cast(context.replica_id_in_sync_group, tf.int64)
+            own = tf.stack([tf.convert_to_tensor(state) for state in states])
+            first = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(replica == 0, own, tf.zeros_like(own)))
+            for state, value in zip(states, tf.unstack(first), strict=True):
+                state.assign(value + tf.stack([replica, tf.zeros_like(replica)]))
 
-        if self.replicas > 1:
+        if self.replicas > 1 and states:
             self.strategy.run(tf.function(part))
 
     def average_statistics(self, model: keras.Model) -> None:
@@ -177,7 +180,8 @@ def distribution(kind: str) -> Distribution:
     Args:
         kind: `none`: on one device. `mirrored`: on all GPUs of this machine or, where there is none, on its logical
             CPU devices. `multiworker`: on all processes that the environment variable TF_CONFIG names; this
-            waits until all of them have come so far, and must be the first use of TensorFlow in the process.
+            waits until all of them have come so far, must be the first use of TensorFlow in the process, and
+            takes SIGTERM, so that a handler must be set after it.
 
     Raises:
         UsageError: The kind is unknown, TF_CONFIG does not say who works, or TensorFlow is in use already.
@@ -246,43 +250,3 @@ def synchronise_batch_norm(model: keras.Model, on: bool = True) -> None:
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
     """The batch normalisations of a model and of the models in it."""
     return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
-
-
-class ReplicatedUpdates(keras.optimizers.Optimizer):
-    """How an optimizer updates the copies of a variable when every replica has the same gradient: each its own.
-
-    Keras would let the replicas meet for every variable, for which there is no way inside a condition, and so none
-    for accumulated gradients.
-    """
-
-    def _all_reduce_sum_gradients(self, pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-        return pairs
-
-    def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
-        pairs = self._all_reduce_sum_gradients(list(zip(grads, trainable_variables, strict=True)))
-        for gradient, variable in pairs:
-            self.update_step(gradient, variable, learning_rate)
-
-    _backend_increment_gradient_accumulators = BaseOptimizer._backend_increment_gradient_accumulators
-    _apply_weight_decay = BaseOptimizer._apply_weight_decay
-
-
-def _sum_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
-    """Let an optimizer see the gradients of the global batch, as on one device, in all that it does with them."""
-    innermost = optimizer
-    while hasattr(innermost, "inner_optimizer"):  # that of a scaled loss
-        innermost = innermost.inner_optimizer
-    kind = type(innermost)
-    if issubclass(kind, ReplicatedUpdates):
-        return
-    # Among the bases just before Keras's own, so that what the optimizer itself overrides stays in force.
-    innermost.__class__ = type(kind.__name__, (kind, ReplicatedUpdates), {})
-    apply = optimizer.apply
-
-    def apply_summed(gradients: list[Any], variables: list[Any] | None = None) -> None:
-        context = tf.distribute.get_replica_context()
-        present = [gradient for gradient in gradients if gradient is not None]
-        summed = iter(context.all_reduce(tf.distribute.ReduceOp.SUM, present))
-        apply([None if gradient is None else next(summed) for gradient in gradients], variables)
-
-    optimizer.apply = apply_summed

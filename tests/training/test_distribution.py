@@ -110,6 +110,32 @@ def test_all_replicas_stay_the_same(together: tuple[keras.Model, Steps, list[np.
         np.testing.assert_array_equal(first, second)
 
 
+def test_gradients_are_accumulated_as_on_one_device(two: Distribution) -> None:
+    models, losses = [], []
+    for place in (distribution("none"), two):
+        model = network(place, accumulate=2)
+        place.prepare(model)
+        losses.append(train(place, model, 0, 1).losses)
+        models.append(model)
+
+    np.testing.assert_allclose(*losses, atol=1e-5)
+    for mine, theirs in zip(*(model.optimizer.variables for model in models), strict=True):
+        np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-5)
+        np.testing.assert_array_equal(*replicas(theirs))
+
+
+def test_preparing_twice_changes_nothing(two: Distribution) -> None:
+    model = network(two, dropout=0.5)
+    [state] = [variable for variable in model.variables if variable.name == "seed_generator_state"]
+    two.prepare(model)
+    kind, apply, parted = type(model.optimizer), model.optimizer.apply, replicas(state)
+    two.prepare(model)
+
+    assert type(model.optimizer) is kind
+    assert model.optimizer.apply is apply
+    np.testing.assert_array_equal(replicas(state), parted)
+
+
 def test_without_it_each_replica_normalises_by_its_own_images_until_the_statistics_are_averaged(
     two: Distribution, alone: tuple[keras.Model, Steps]
 ) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from keras_resnet.training.optimizer import CoupledSGD
 
 import keras_resnet
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.training.losses import loss
+from keras_resnet.training.optimizers import optimizer
 from keras_resnet.training.recompute import recompute_activations
 
 SPEC = keras_resnet.spec("resnet50d", depths=(1, 1), widths=(16, 32), stem_width=8, attention="se", antialias=True)
@@ -51,8 +52,8 @@ def losses(weights: Path, recomputing: bool) -> list[float]:
     model = network(weights)
     model = recompute_activations(model) if recomputing else model
     model.compile(
-        CoupledSGD(0.02, momentum=0.9, nesterov=True, coupled_weight_decay=1e-3),
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
+        optimizer("sgd", 0.02, momentum=0.9, nesterov=True, weight_decay=1e-3),
+        loss("softmax", 0.1),
     )
     random = np.random.default_rng(0)
     found = []

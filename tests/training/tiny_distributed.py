@@ -53,7 +53,9 @@ class Steps(keras.callbacks.Callback):
         self.epochs.append({name: float(value) for name, value in (logs or {}).items()})
 
 
-def network(place: Distribution, *, synchronised: bool = True, dropout: float = 0.0) -> keras.Model:
+def network(
+    place: Distribution, *, synchronised: bool = True, dropout: float = 0.0, accumulate: int | None = None
+) -> keras.Model:
     """A compiled model whose optimizer clips and decays."""
     with place.scope():
         model = build(
@@ -64,7 +66,9 @@ def network(place: Distribution, *, synchronised: bool = True, dropout: float = 
             dropout=dropout,
             seed=0,
         )
-        optimizer = optimizer_named("sgd", 0.05, momentum=0.9, weight_decay=1e-3, clip="norm", clip_at=0.5)
+        optimizer = optimizer_named(
+            "sgd", 0.05, momentum=0.9, weight_decay=1e-3, clip="norm", clip_at=0.5, accumulate=accumulate or 1
+        )
         optimizer.build(model.trainable_variables)
         model.compile(
             optimizer,
