@@ -87,7 +87,7 @@ def training_batches(
         else:
             order = permutation(count, seed, epoch)
         batches = tf.reshape(order[: all_steps * distinct], (all_steps, distinct))
-        chosen = tf.constant(range(all_steps) if steps is None else steps, tf.int64)
+        chosen = tf.constant(list(range(all_steps) if steps is None else steps), tf.int64)
         numbered = tf.data.Dataset.from_tensor_slices((chosen, tf.gather(batches, chosen)))
         return numbered.map(lambda step, batch: (epoch, step, batch))
 

@@ -76,7 +76,7 @@ class Layerwise(keras.optimizers.Optimizer):
         self.gradient_groups, self._groups = groups(paths)
         super().build(variables)
         self.gradient_norms = self.add_variable(
-            (len(self.gradient_groups),), dtype="float32", name="gradient_norms", aggregation="only_first_replica"
+            (len(self.gradient_groups),), dtype="float32", name="gradient_norms", aggregation="none"
         )
 
     def _get_current_learning_rate(self) -> Tensor:
