@@ -51,7 +51,7 @@ def basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     y = _subsample(y, at, spec, make)
     y = _dropout(y, at, make)
     y = make.conv(y, at.width, 3, dilation=at.dilation, name=f"{at.name}_conv2")
-    y = make.norm(y, last=True, name=f"{at.name}_bn2")
+    y = make.norm(y, last=not _pads(x, at, spec), name=f"{at.name}_bn2")
     return make.relu(_join(y, x, x, at, spec, make), name=f"{at.name}_out")
 
 
@@ -64,7 +64,7 @@ def bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     y = _subsample(y, at, spec, make)
     y = _dropout(y, at, make)
     y = make.conv(y, at.width, 1, name=f"{at.name}_conv3")
-    y = make.norm(y, last=True, name=f"{at.name}_bn3")
+    y = make.norm(y, last=not _pads(x, at, spec), name=f"{at.name}_bn3")
     return make.relu(_join(y, x, x, at, spec, make), name=f"{at.name}_out")
 
 
@@ -133,6 +133,15 @@ def _join(branch: T, entry: T, x: T, at: Place, spec: ResNetSpec, make: Layers[T
     elif at.stride > 1:
         x = make.max_pool(x, 1, stride=at.stride, name=f"{at.name}_shortcut_subsample")
     return make.add(branch, x, name=f"{at.name}_add")
+
+
+def _pads(x: T, at: Place, spec: ResNetSpec) -> bool:
+    """Whether the shortcut fills channels up with zeros.
+
+    Were the branch zero there too, its last gamma would never move, since ReLU passes no gradient at zero: the
+    channels would be dead for good, and so those of the following blocks.
+    """
+    return spec.shortcut == "identity_pad" and x.shape[-1] != at.width
 
 
 def projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:

@@ -15,7 +15,7 @@ from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
 from keras_resnet.training.layerwise import Layerwise
 from keras_resnet.training.losses import loss
-from keras_resnet.training.optimizer_state import load_optimizer_state, optimizer_state
+from keras_resnet.training.optimizer_state import forget_partial_update, load_optimizer_state, optimizer_state
 from keras_resnet.training.optimizers import optimizer
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recompute import recompute_activations
@@ -135,6 +135,11 @@ class Trainee:
         """Of the last update, by group of layers."""
         norms = keras.ops.convert_to_numpy(self.optimizer.gradient_norms)
         return {name: float(norm) for name, norm in zip(self.optimizer.gradient_groups, norms, strict=True)}
+
+    def end_batch(self) -> None:
+        """After the last part of a batch."""
+        if self.model.optimizer is not self.optimizer:  # the loss is scaled
+            forget_partial_update(self.model.optimizer)
 
     def scale_rate(self, factor: float) -> None:
         """Multiply the recipe's rates by a factor from now on."""

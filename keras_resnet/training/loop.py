@@ -79,7 +79,6 @@ class Training:
     def _train(self, stretch: Stretch) -> None:
         self.session.ready(head=stretch.head, size=stretch.size, steps=self.steps, batch=self.batch)
         if not stretch.steps:  # every batch was done; the end of the epoch was not
-            self.session.forget_metrics()
             self.end_epoch()
             return
         parts = self.session.state.parts
@@ -135,8 +134,7 @@ class Training:
         row = {
             "epoch": state.epoch + 1,
             "step": state.updates,
-            "loss": state.logs["loss"],
-            "accuracy": state.logs["accuracy"],
+            **state.means,
             "val_loss": found["loss"],
             "val_accuracy": found["accuracy"],
             "learning_rate": session.trainee.learning_rate,
@@ -145,7 +143,7 @@ class Training:
         rate = self.steps * self.batch / max(training_seconds, 1e-9)
         session.record({"event": "epoch", **row, "images_per_second": rate, **session.health.observe()})
         state.rows.append(row)
-        state.epoch, state.step, state.logs, state.tries, state.seconds = state.epoch + 1, 0, {}, 0, 0.0
+        state.epoch, state.step, state.sums, state.tries, state.seconds = state.epoch + 1, 0, {}, 0, 0.0
         session.save()
         if self.place.is_chief:
             self.run.record_metrics(state.rows)
@@ -157,9 +155,9 @@ class Training:
         """Whether any worker was asked to."""
         return self.place.anywhere(self.interruption.requested)
 
-    def stop(self, metrics: bool = False) -> None:
+    def stop(self) -> None:
         """Write a checkpoint and raise StoppedError."""
-        self.session.save(metrics)
+        self.session.save()
         self.session.event("stopped")
         raise stopped(self.run, self.session.state)
 
@@ -215,51 +213,47 @@ class Epochs(keras.callbacks.Callback):
         super().__init__()
         self.training, self.stretch, self.session = training, stretch, training.session
         self._steps: Iterator[int] = iter(())
-        self._sums = np.zeros(4)
         self._clock = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._steps = iter(self.stretch.steps)
-        self.session.restore_metrics()
-        self._sums = self._metric_sums()
         self._clock = time.perf_counter()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         session, state = self.session, self.session.state
         if (batch + 1) % state.parts:
             return
+        session.trainee.end_batch()
         step, loss = next(self._steps), self._count(state)
         wrong = what_is_wrong(loss, state.losses, self.training.classes)
         if wrong:
             raise Setback(wrong, state.epoch, step)
         state.step, state.updates = step + 1, state.updates + 1
-        state.logs = {name: float(value) for name, value in (logs or {}).items()}
         state.losses = [*state.losses[1 - WINDOW :], loss]
         session.average.update(state.updates)
         if state.updates % LOG_EVERY == 0:
             self._log(state)
         self.training.progress.updated(state, session.trainee.learning_rate)
         if self.training.shall_stop():
-            self.training.stop(metrics=True)
+            self.training.stop()
         if session.place.anywhere(session.is_due()):
-            session.save(metrics=True)
+            session.save()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.training.end_epoch()
 
     def _count(self, state: State) -> float:
-        """Take in what the last update added to the metrics; its loss."""
-        sums, clock = self._metric_sums(), time.perf_counter()
-        (loss, images, right, seen), self._sums = sums - self._sums, sums
+        """Take the last update out of the metrics; its loss. A sum of every update's own does not depend on stops."""
+        loss, images, right, _ = (float(variable.numpy()) for variable in self.session.trainee.sums)
+        self.model.reset_metrics()
+        clock = time.perf_counter()
         seconds, self._clock = clock - self._clock, clock
-        added = {"loss": loss, "images": images, "right": right, "seen": seen, "seconds": seconds}
-        state.window = {name: state.window.get(name, 0.0) + float(value) for name, value in added.items()}
+        added = {"loss": loss, "images": images, "right": right}
+        state.sums = {name: state.sums.get(name, 0.0) + value for name, value in added.items()}
+        added |= {"seconds": seconds}
+        state.window = {name: state.window.get(name, 0.0) + value for name, value in added.items()}
         state.seconds += seconds
-        return float(loss / images)
-
-    def _metric_sums(self) -> np.ndarray:
-        """Loss sum, images, right ones, images: each of the epoch so far."""
-        return np.array([float(variable.numpy()) for variable in self.session.trainee.sums])
+        return loss / images
 
     def _log(self, state: State) -> None:
         window, state.window = state.window, {}
@@ -269,9 +263,10 @@ class Epochs(keras.callbacks.Callback):
                 "epoch": state.epoch + 1,
                 "step": state.updates,
                 "loss": window["loss"] / window["images"],
-                "accuracy": window["right"] / window["seen"],
+                "accuracy": window["right"] / window["images"],
                 "learning_rate": self.session.trainee.learning_rate,
                 "images_per_second": window["images"] / window["seconds"],
+                "image_size": self.stretch.size or max(self.training.data.train.images.shape[:2]),
                 "gradient_norms": self.session.trainee.gradient_norms,
             }
         )

@@ -25,6 +25,20 @@ def in_mid_update(optimizer: keras.optimizers.Optimizer) -> bool:
     return int(keras.ops.convert_to_numpy(inner._iterations)) % (inner.gradient_accumulation_steps or 1) != 0
 
 
+def forget_partial_update(optimizer: keras.optimizers.Optimizer) -> None:
+    """Drop accumulated gradients that are too few for an update.
+
+    It happens with a scaled loss alone, which leaves out a part of a batch whose gradient overflows: the
+    batch then makes no update, as it makes none where it is computed in one part.
+    """
+    if in_mid_update(optimizer):
+        inner = unwrapped(optimizer)
+        parts = inner.gradient_accumulation_steps
+        inner._iterations.assign(int(keras.ops.convert_to_numpy(inner._iterations)) // parts * parts)
+        for variable in _accumulators(inner):
+            variable.assign(keras.ops.zeros_like(variable))
+
+
 def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
     """What a built optimizer must remember between two updates.
 

@@ -76,8 +76,9 @@ class Progress:
 
     def updated(self, state: State, learning_rate: float) -> None:
         """After every update."""
+        means = state.means
         note = (
-            f"loss {state.logs['loss']:.3f}  accuracy {state.logs['accuracy']:.3f}  rate {learning_rate:.4g}  "
+            f"loss {means['loss']:.3f}  accuracy {means['accuracy']:.3f}  rate {learning_rate:.4g}  "
             f"{state.step * self._batch / max(state.seconds, 1e-9):.0f} images/s"
         )
         self._bars.update(self._task, completed=state.epoch * self._steps + state.step, note=note)

@@ -6,8 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.runs.run import Run
 from keras_resnet.training.averaging import MovingAverage
@@ -46,7 +44,7 @@ class Saving:
             )
 
 
-KINDS = ("model", "optimizer", "optimizer_head", "average", "metric", "health")
+KINDS = ("model", "optimizer", "optimizer_head", "average", "health")
 
 
 class Session:
@@ -81,7 +79,6 @@ class Session:
         self._board: TensorBoardWriter | None = None
         self._waiting: Checkpoint | None = None  # read, and not yet in the network
         self._changed = True
-        self._metrics: list[np.ndarray] = []
         self.head = False
         self._saved_updates, self._saved_time = 0, time.monotonic()
 
@@ -116,8 +113,9 @@ class Session:
 
     def ready(self, *, head: bool, size: int, steps: int, batch: int) -> None:
         """Compile the network for what is next, and fill it from the checkpoint that is waiting, if one is."""
+        sharers = 1 if self.recipe.sync_batchnorm else self.place.replicas
         frozen = head or self.recipe.freeze_batchnorm
-        self.health.batch_per_normalisation = 0 if frozen else batch // self.state.parts
+        self.health.batch_per_normalisation = 0 if frozen else batch // self.state.parts // sharers
         new = self.trainee.compile(head=head, parts=self.state.parts, size=size, steps=steps)
         self.head = head
         if self._waiting:
@@ -129,22 +127,8 @@ class Session:
         if self._changed:
             self.save()
 
-    def restore_metrics(self) -> None:
-        """Give the metrics the sums they had; `fit` has just set them to zero."""
-        if self._metrics:
-            for variable, value in zip(self.trainee.sums, self._metrics, strict=True):
-                variable.assign(value)
-        self._metrics = []
-
-    def forget_metrics(self) -> None:
-        """Leave them at zero: they were those of an epoch all of whose batches are done."""
-        self._metrics = []
-
-    def save(self, metrics: bool = False) -> None:
+    def save(self) -> None:
         """Write a checkpoint.
-
-        Args:
-            metrics: Whether in the middle of an epoch, whose sums are then kept.
 
         Raises:
             StorageError: It cannot be written; the one before is as it was.
@@ -159,8 +143,6 @@ class Session:
         tensors |= {f"{self._optimizer}/{name}": value for name, value in self.trainee.optimizer_tensors().items()}
         tensors |= {f"average/{name}": value for name, value in self.average.tensors().items()}
         tensors |= {f"health/{name}": value for name, value in self.health.state().items()}
-        if metrics:
-            tensors |= {f"metric/{number}": one.numpy() for number, one in enumerate(self.trainee.sums)}
         self.store.save(tensors, self.state)
 
     def is_due(self) -> bool:
@@ -227,4 +209,3 @@ class Session:
             self.trainee.restore_optimizer(groups[self._optimizer], "the checkpoint")
         self.average.restore(groups["average"], "the checkpoint")
         self.health.restore(groups["health"], "the checkpoint")
-        self._metrics = [groups["metric"][name] for name in sorted(groups["metric"])]

@@ -27,9 +27,8 @@ class State:
         rows: Of `metrics.csv`.
         log_bytes: Size of `metrics.jsonl`.
         losses: Of the last updates, the latest last.
-        logs: Means over the epoch so far.
-        window: What the next row of `metrics.jsonl` will sum up: loss and accuracy sums, updates, seconds.
-        loss_total: Sum of the losses of the epoch's images so far, as the metric holds it.
+        sums: Over the epoch so far: of losses, of right answers, of images.
+        window: The same since the last row of `metrics.jsonl`, and seconds.
         seconds: Spent on the epoch so far.
     """
 
@@ -46,9 +45,14 @@ class State:
     rows: list[Row] = field(default_factory=list)
     log_bytes: int = 0
     losses: list[float] = field(default_factory=list)
-    logs: dict[str, float] = field(default_factory=dict)
+    sums: dict[str, float] = field(default_factory=dict)
     window: dict[str, float] = field(default_factory=dict)
     seconds: float = 0.0
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Loss and accuracy of the epoch so far."""
+        return {"loss": self.sums["loss"] / self.sums["images"], "accuracy": self.sums["right"] / self.sums["images"]}
 
     def to_json(self) -> dict[str, Any]:
         """As JSON holds it, exactly."""

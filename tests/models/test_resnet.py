@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_resnet
 from keras_resnet.errors import ModelError
@@ -60,6 +61,26 @@ def test_the_last_gamma_of_each_block_is_zero_so_that_a_block_begins_as_its_shor
 
     for path, gamma in gammas.items():
         assert (gamma == (0 if path.endswith(f"{last}/gamma") and "block" in path else 1)).all(), path
+
+
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+def test_no_channel_is_dead_where_a_shortcut_fills_up_with_zeros(block: str) -> None:
+    """A branch that is zero where the shortcut is too would never learn: ReLU passes no gradient at zero."""
+    spec = ResNetSpec("padded", block, (2, 2), (8, 16), stem_width=8, stem="cifar", shortcut="identity_pad")  # type: ignore[arg-type]
+    model = build(spec, 3, input_shape=(8, 8, 3), seed=0)
+    images = keras.random.uniform((16, 8, 8, 3), seed=0)
+    last = [layer for layer in model.layers if layer.name.endswith("bn2" if block == "basic" else "bn3")]
+
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(model(images, training=True)[:, 0])
+    gradients = tape.gradient(loss, [layer.gamma.value for layer in last])
+
+    assert len(last) == 4
+    for layer, gradient in zip(last, gradients, strict=True):
+        assert np.count_nonzero(gradient) == len(gradient), f"{layer.name} does not learn"
+    zero = [layer.name for layer in last if not layer.gamma.numpy().any()]
+    assert "stage2_block1_bn2" not in zero
+    assert "stage2_block2_bn2" in zero or block == "bottleneck"
 
 
 def test_weights_are_he_normal_by_fan_out() -> None:

@@ -12,7 +12,7 @@ def filled(folder: Path, keep: int = 3) -> CheckpointStore:
     """Three checkpoints with states and tensors of their own, the last two with best weights."""
     store = CheckpointStore(folder, keep)
     for number in range(3):
-        state = State(epoch=number, losses=[0.1 * number], logs={"loss": 1 / 3})
+        state = State(epoch=number, losses=[0.1 * number], sums={"loss": 1 / 3})
         if number:
             state.best, state.best_digest = store.save_best({"kernel": np.full(5, number, np.float32)}, number)
         store.save({"model/kernel": np.full((4, 5), number, np.float32), "optimizer/iterations": np.int64(7)}, state)
@@ -24,7 +24,7 @@ def test_the_newest_checkpoint_comes_back_exactly(tmp_path: Path) -> None:
 
     assert checkpoint is not None
     assert (checkpoint.state.epoch, checkpoint.state.losses) == (2, [0.2])
-    assert checkpoint.state.logs["loss"] == 1 / 3
+    assert checkpoint.state.sums["loss"] == 1 / 3
     np.testing.assert_array_equal(checkpoint.tensors["model/kernel"], np.full((4, 5), 2, np.float32))
     assert checkpoint.tensors["optimizer/iterations"].shape == ()
 

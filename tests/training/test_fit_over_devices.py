@@ -1,0 +1,53 @@
+"""`fit` over two devices of one machine, which for the tests are two logical ones of the CPU."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from keras_resnet.data.images import ImageData
+from keras_resnet.errors import StoppedError, UsageError
+from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.fit import fit
+from tests.conftest import TINY
+from tests.training.test_resume import assert_same_end, stopping_after
+
+SYNCHRONISED = TINY.but(epochs=2, sync_batchnorm=True, ema=0.9)
+
+
+def test_two_devices_have_the_loss_curve_of_one_at_the_same_batch(tiny_data: ImageData, tmp_path: Path) -> None:
+    one = fit(SYNCHRONISED, tiny_data, tmp_path / "one", verbose=False)
+    two = fit(SYNCHRONISED, tiny_data, tmp_path / "two", verbose=False, distribute="mirrored")
+
+    states = [CheckpointStore(run.checkpoints).load(pytest.fail) for run in (one, two)]
+    losses = [state.state.losses for state in states if state]
+    assert len(losses[0]) == len(losses[1]) == 12
+    np.testing.assert_allclose(losses[1], losses[0], atol=1e-5)
+    for name in ("val_loss", "val_accuracy", "learning_rate"):
+        np.testing.assert_allclose(
+            [row[name] for row in two.metrics()], [row[name] for row in one.metrics()], atol=1e-4
+        )
+
+
+def test_a_run_over_two_devices_is_resumed_bit_by_bit(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = fit(SYNCHRONISED, tiny_data, tmp_path / "whole", verbose=False, distribute="mirrored")
+    with monkeypatch.context() as patch:
+        stopping_after(patch, 9)
+        with pytest.raises(StoppedError):
+            fit(SYNCHRONISED, tiny_data, tmp_path / "run", verbose=False, distribute="mirrored")
+
+    assert_same_end(fit(SYNCHRONISED, tiny_data, tmp_path / "run", verbose=False, distribute="mirrored"), whole)
+
+
+def test_a_batch_that_devices_cannot_share_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a batch of 31 cannot be shared out among 2 replicas"):
+        fit(TINY.but(batch_size=31), tiny_data, tmp_path / "run", verbose=False, distribute="mirrored")
+
+
+def test_a_way_to_distribute_that_there_is_not_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="distribute must be one of"):
+        fit(TINY, tiny_data, tmp_path / "run", verbose=False, distribute="horovod")
+
+    assert not (tmp_path / "run").exists()
