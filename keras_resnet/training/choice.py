@@ -156,7 +156,9 @@ def choose(
     speeds: list[float] = []
     for name, macs in sorted(costs.items(), key=lambda item: item[1]):
         guess = macs * min(speeds, default=0.0) / HEADROOM + EPOCH_END
-        if speeds and guess * least > MARGIN * (end - clock()):
+        known = [one.timing.start for one in table if one.timing]
+        starts = 2 * known[-1] if known else 0.0  # once to time it and once to train it
+        if speeds and guess * least + starts > MARGIN * (end - clock()):
             table.append(Candidate(name, macs, None, guess))
             continue
         timing = timer(recipe.but(model=name), data)

@@ -51,7 +51,7 @@ def test_the_largest_network_with_enough_epochs_is_chosen(tiny_data: ImageData) 
 
 
 def test_what_cannot_get_enough_epochs_is_not_even_timed(tiny_data: ImageData) -> None:
-    machine = Machine({"resnet8": 0.4, "resnet20": 0.5})
+    machine = Machine({"resnet8": 0.4, "resnet20": 0.4})
 
     found = choose(200, TINY, tiny_data, models=["resnet8", "resnet20", "resnet18"], **machine.tools)  # type: ignore[arg-type]
 
@@ -130,3 +130,13 @@ def test_a_network_is_timed_by_real_steps(tiny_data: ImageData) -> None:
 
     assert found.start > found.step > 0
     assert found.image > 0
+
+
+def test_a_network_whose_timing_would_use_up_the_time_is_not_timed(tiny_data: ImageData) -> None:
+    machine = Machine({"resnet8": 0.01, "resnet20": 0.01}, start=12.0)
+
+    found = choose(40, TINY, tiny_data, models=["resnet8", "resnet20"], **machine.tools)  # type: ignore[arg-type]
+
+    # 28 s are left after ResNet-8; timing and starting ResNet-20 would take 24, its epochs 8.
+    assert machine.timed == ["resnet8"]
+    assert (found.model, found.epochs) == ("resnet8", 50)
