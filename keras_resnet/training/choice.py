@@ -23,6 +23,8 @@ MARGIN = 0.9
 """Share of the time that is planned with: steps do not all take as long as those that were timed."""
 HEADROOM = 2
 """By how much a larger network may be quicker an operation than any before it, and is timed to see."""
+EPOCH_END = 0.2
+"""Seconds of each epoch's end beside validation: its checkpoint, records and look at the network's state."""
 TIMED_STEPS = 5
 
 
@@ -153,14 +155,17 @@ def choose(
     table: list[Candidate] = []
     speeds: list[float] = []
     for name, macs in sorted(costs.items(), key=lambda item: item[1]):
-        guess = macs * min(speeds, default=0.0) / HEADROOM
-        if speeds and guess * least > MARGIN * (end - clock()):
+        guess = macs * min(speeds, default=0.0) / HEADROOM + EPOCH_END
+        known = [one.timing.start for one in table if one.timing]
+        starts = 2 * known[-1] if known else 0.0  # once to time it and once to train it
+        if speeds and guess * least + starts > MARGIN * (end - clock()):
             table.append(Candidate(name, macs, None, guess))
             continue
         timing = timer(recipe.but(model=name), data)
         steps = steps_per_epoch(data.train, recipe.batch_size)
-        table.append(Candidate(name, macs, timing, steps * timing.step + len(data.validation) * timing.image))
-        speeds.append(table[-1].epoch / macs)
+        epoch = steps * timing.step + len(data.validation) * timing.image + EPOCH_END
+        table.append(Candidate(name, macs, timing, epoch))
+        speeds.append((epoch - EPOCH_END) / macs)
     left = MARGIN * (end - clock())  # only now, since timing took of it
     fitted = tuple(_fitted(one, left, recipe, data) for one in table)
     enough = [one for one in fitted if one.epochs >= least]

@@ -55,7 +55,7 @@ class RateCurve:
     @property
     def suggestion(self) -> float | None:
         """A rate in the middle of the longest fall, fastai's "valley"; None if the loss did not fall."""
-        first, end = len(self.rates) // 10, len(self.rates) - (5 if len(self.rates) > 20 else 0)
+        first, end = self._trusted
         losses = self.losses[first:end]
         if not losses or min(losses) > (1 - LEAST_FALL) * max(losses[: int(np.argmin(losses)) + 1]):
             return None
@@ -64,7 +64,13 @@ class RateCurve:
     @property
     def steepest(self) -> float:
         """The rate at which the loss falls most steeply, against the logarithm of the rate."""
-        return self.rates[int(np.argmin(np.gradient(np.array(self.losses))))]
+        first, end = self._trusted
+        return self.rates[first + int(np.argmin(np.gradient(self.losses[first:end])))]
+
+    @property
+    def _trusted(self) -> tuple[int, int]:
+        """Not the first tenth, averages of few losses, nor the last five, where it explodes; as in fastai."""
+        return len(self.rates) // 10, len(self.rates) - (5 if len(self.rates) > 20 else 0)
 
     @property
     def lowest(self) -> float:

@@ -33,7 +33,7 @@ def test_a_run_within_a_budget_goes_on_by_the_same_command_without_timing_anew(
         assert options == {"models": None, "epochs": None}
         return CHOICE
 
-    def killed(planned: Plan, *_: object) -> None:
+    def killed(planned: Plan, *_: object, **__: object) -> None:
         Run.start(planned.path, planned.config)
         raise KeyboardInterrupt
 
