@@ -43,7 +43,7 @@ class Health:
 
     def __init__(self, model: keras.Model, images: np.ndarray, *, batch_per_normalisation: int) -> None:
         self._images = images
-        self._batch = batch_per_normalisation
+        self.batch_per_normalisation = batch_per_normalisation
         self._norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
         self._relus = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
         self._probe = _probe(model, self._relus, self._norms)
@@ -67,7 +67,7 @@ class Health:
             "batchnorm_gap": _by_stage({name: distance(one, received[name]) for name, one in now.items()}),
             "dead_units": _by_stage({name: np.where(np.isnan(one), one, one <= 0) for name, one in maxima.items()}),
             "images_looked_at": len(self._images),
-            "batch_per_normalisation": self._batch,
+            "batch_per_normalisation": self.batch_per_normalisation,
         }
 
     def state(self) -> Tensors:
