@@ -146,7 +146,7 @@ def draw_dead_units(axes: Axes, history: History) -> None:
     axes.set(title="Dead ReLU channels", xlabel="epoch")
     _draw_stages(axes, history.epochs, "epoch", "dead_units", ill=DEAD_SHARE)
     axes.set_ylim(bottom=0)
-    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
 
 
 PANELS: tuple[Callable[[Axes, History], None], ...] = (

@@ -19,7 +19,7 @@ HEALTHY = Recipe(epochs=20, batch_size=32, learning_rate=0.05, augment="shift")
 
 @pytest.fixture(scope="module")
 def digits() -> ImageData:
-    return load_data(Source("digits", image_size=8, limit=600))
+    return load_data(Source("digits", image_size=8, limit=400))
 
 
 def codes(recipe: Recipe, data: ImageData, model: keras.Model | None = None) -> list[str]:
@@ -69,17 +69,18 @@ def test_a_batch_of_two_is_too_small_to_normalise_by(digits: ImageData) -> None:
     assert codes(HEALTHY.but(batch_size=2, epochs=2), digits) == ["batch-too-small"]
 
 
+@pytest.mark.slow
 def test_twenty_images_trained_on_for_long_are_learnt_by_heart(digits: ImageData) -> None:
     few = Split(digits.train.images, digits.train.indices[:20], digits.train.labels[:20])
     data = replace(digits, splits={**digits.splits, "train": few})
 
-    assert "overfitting" in codes(HEALTHY.but(epochs=100, augment="none"), data)
+    assert "overfitting" in codes(HEALTHY.but(epochs=60, augment="none"), data)
 
 
 def test_a_bias_that_kills_relus_is_seen(digits: ImageData) -> None:
     model = network(digits)
     model.get_layer("stage1_block1_bn1").beta.assign(np.full(16, -10.0))
-    rows = train(model, HEALTHY.but(epochs=6), digits)
+    rows = train(model, HEALTHY.but(epochs=3), digits)
 
     found = {one.code: one.text for one in diagnose(History.of(rows))}
 

@@ -21,7 +21,7 @@ def network(data: ImageData, model: str = "resnet8") -> keras.Model:
     return build(spec(model), preprocessing=preprocessing_for(data), classifier_activation=None, seed=0)
 
 
-def train(model: keras.Model, recipe: Recipe, data: ImageData, every: int = 5) -> list[dict[str, Any]]:
+def train(model: keras.Model, recipe: Recipe, data: ImageData, every: int = 2) -> list[dict[str, Any]]:
     """SGD with a cosine and the recipe's epochs, batch size, learning rate and augmentation."""
     classes = len(data.class_names)
     batch = min(recipe.batch_size, len(data.train))
