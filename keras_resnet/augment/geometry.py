@@ -1,8 +1,8 @@
 """Shear, shift and rotate a batch of images, each by its own amount; what comes in from outside is black.
 
 Every pixel is the one nearest to its place in the old image, reckoned as Pillow reckons it, in whose terms
-AutoAugment and its successors were published. Whole pixels are then taken by one flat index, which is
-several times as fast as TensorFlow's projective kernel, and exact.
+AutoAugment and its successors were published. Whole pixels are then taken by one flat index, which takes
+half the time of TensorFlow's projective kernel, and is exact.
 """
 
 from __future__ import annotations
