@@ -209,14 +209,16 @@ def jpeg_contenders(contents: list[bytes], pool: object, cores: int) -> dict[str
     }
 
 
-def turns(batches: object, count: int = 8) -> Turn:
-    """Read afresh, time some batches after the first two, and stop what is read ahead."""
+def turns(batches: object, count: int = 8, seconds: float = 0.25) -> Turn:
+    """Read afresh, time some batches after the first two, for some time at least, and stop what is read ahead."""
 
     def turn() -> int:
         iterator: Iterator[object] = iter(batches)  # type: ignore[call-overload]
         next(iterator), next(iterator)
         turn.started = time.perf_counter()  # type: ignore[attr-defined]
         done = sum(_length(next(iterator)) for _ in range(count))
+        while time.perf_counter() < turn.started + seconds:  # type: ignore[attr-defined]
+            done += _length(next(iterator))
         turn.ended = time.perf_counter()  # type: ignore[attr-defined]
         del iterator  # or it would go on reading during the others' turns
         return done

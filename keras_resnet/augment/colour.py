@@ -71,4 +71,4 @@ class Greyscale:
 
 
 def _without_colours(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
-    return tf.repeat(tone.grey(images), images.shape[-1], axis=-1)
+    return tone.grey(images, images.shape[-1])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from keras_resnet.augment.dispatch import each_its_own, identity
-from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.augment.randomness import SampleRandom, integer_between
 from keras_resnet.errors import UsageError
 
 ATTEMPTS = 10
@@ -18,9 +18,8 @@ def pad_crop(images: tf.Tensor, random: SampleRandom, *, margin: int, flip: bool
     """Pad with black by `margin` pixels, crop the old size at a random place, mirror half if `flip`.
 
     The CIFAR augmentation of He et al., 2015. Pixels of three bytes are slow to gather one by one, so
-    whole rows are: out of the images and their mirror images, a black row where there is none, for
-    all images of one shift to the side at once, which then lose columns on one side and get black
-    ones on the other.
+    whole padded rows are, a black one where there is none, for all images of one shift to the side
+    and one direction at once, which then lose their outermost columns and are mirrored together.
 
     Args:
         images: (batch, height, width, channels), any dtype; all but the batch is static.
@@ -32,26 +31,24 @@ def pad_crop(images: tf.Tensor, random: SampleRandom, *, margin: int, flip: bool
         The images' shape and dtype.
     """
     batch, (height, width, channels) = tf.shape(images)[0], images.shape[1:]
-    top = random.integer("crop top", -margin, margin)
-    left = random.integer("crop left", -margin, margin)
-    sources, source = [tf.reshape(images, (-1, width * channels))], tf.range(batch)
+    shifts, length = 2 * margin + 1, width * channels
+    down, right, mirrored = tf.unstack(random.uniforms(("crop top", "crop left", "flip")))
+    rows = tf.concat([tf.reshape(images, (-1, length)), tf.zeros((1, length), images.dtype)], axis=0)
+    side = tf.zeros((batch * height + 1, margin * channels), images.dtype)
+    rows = tf.concat([side, rows, side], axis=1)
+    row = integer_between(down, -margin, margin)[:, None] + tf.range(height)
+    row = tf.where((row >= 0) & (row < height), tf.range(batch)[:, None] * height + row, batch * height)
+    kind = integer_between(right, 0, 2 * margin)
     if flip:
-        mirrored = random.event("flip", 0.5)
-        sources.append(tf.reshape(mirror(images), (-1, width * channels)))
-        source = tf.where(mirrored, batch + source, source)
-        left = tf.where(mirrored, -left, left)  # the crop comes before the mirror
-    rows = tf.concat([*sources, tf.zeros((1, width * channels), images.dtype)], axis=0)
-    row = top[:, None] + tf.range(height)
-    black = (1 + flip) * batch * height
-    row = tf.where((row >= 0) & (row < height), source[:, None] * height + row, black)
-    places = tf.dynamic_partition(tf.range(batch), left + margin, 2 * margin + 1)
-    shifted = []
-    for shift, place in zip(range(-margin, margin + 1), places, strict=True):
-        part = tf.gather(rows, tf.gather(row, place))
-        cut = max(-width, min(shift, width)) * channels
-        gap = tf.zeros((tf.shape(place)[0], height, abs(cut)), images.dtype)
-        shifted.append(tf.concat([part[:, :, cut:], gap] if cut > 0 else [gap, part[:, :, : cut or None]], axis=2))
-    return tf.reshape(tf.dynamic_stitch(places, shifted), (-1, height, width, channels))
+        kind += tf.cast(mirrored < 0.5, tf.int32) * shifts
+    places = tf.dynamic_partition(tf.range(batch), kind, shifts * (1 + flip))
+    parts = []
+    for number, place in enumerate(places):
+        first = number % shifts * channels
+        part = tf.gather(rows, tf.gather(row, place))[:, :, first : first + length]
+        part = tf.reshape(part, (-1, height, width, channels))
+        parts.append(mirror(part) if number >= shifts else part)
+    return tf.reshape(tf.dynamic_stitch(places, parts), (-1, height, width, channels))
 
 
 def mirror(images: tf.Tensor) -> tf.Tensor:
@@ -103,7 +100,8 @@ class ResizedCrop:
         height, width = (tf.cast(sizes[:, side], tf.float32)[:, None] for side in (0, 1))
 
         def draws(name: str, low: float, high: float) -> tf.Tensor:
-            return tf.stack([random.uniform(f"{name} {attempt}", low, high) for attempt in range(ATTEMPTS)], axis=1)
+            drawn = random.uniforms([f"{name} {attempt}" for attempt in range(ATTEMPTS)])
+            return low + tf.transpose(drawn) * (high - low)
 
         area = height * width * draws("crop area", *self.scale)
         ratio = tf.exp(draws("crop ratio", math.log(self.ratio[0]), math.log(self.ratio[1])))

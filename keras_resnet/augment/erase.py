@@ -40,7 +40,8 @@ class RandomErasing:
         drawn = random.within("erase")
 
         def draws(name: str, low: float, high: float) -> tf.Tensor:
-            return tf.stack([drawn.uniform(f"{name} {attempt}", low, high) for attempt in range(ATTEMPTS)], axis=1)
+            numbers = drawn.uniforms([f"{name} {attempt}" for attempt in range(ATTEMPTS)])
+            return low + tf.transpose(numbers) * (high - low)
 
         area = height * width * draws("area", *self.scale)
         ratio = tf.exp(draws("ratio", math.log(self.ratio[0]), math.log(self.ratio[1])))

@@ -1,7 +1,8 @@
 """Shear, shift and rotate a batch of images, each by its own amount; what comes in from outside is black.
 
-One kernel of TensorFlow warps the whole batch. Signs and centres are those of Pillow, in whose terms
-AutoAugment and its successors were published.
+Every pixel is the one nearest to its place in the old image, reckoned as Pillow reckons it, in whose terms
+AutoAugment and its successors were published. Whole pixels are then taken by one flat index, which takes
+half the time of TensorFlow's projective kernel, and is exact.
 """
 
 from __future__ import annotations
@@ -10,29 +11,45 @@ import math
 
 import tensorflow as tf
 
+FRACTION = 16
+"""Bits after the point of a coordinate; sides of up to 2^14 pixels then fit into int32."""
 
-def warp(images: tf.Tensor, rows: tuple[tuple[tf.Tensor | float, ...], ...], *, smooth: bool = False) -> tf.Tensor:
+
+def warp(images: tf.Tensor, rows: tuple[tuple[tf.Tensor | float, ...], ...]) -> tf.Tensor:
     """Images whose pixel (x, y) is the old one at (a x + b y + c, d x + e y + f).
 
     Args:
-        images: (batch, height, width, channels), uint8 or float.
-        rows: ((a, b, c), (d, e, f)), each a number or float32 (batch,); coordinates are those of
+        images: (batch, height, width, channels), any dtype; all but the batch is static.
+        rows: ((a, b, c), (d, e, f)), each a number or float64 (batch,); coordinates are those of
             pixels' centres, the first pixel's being 0.5, as Pillow has them.
-        smooth: Bilinear instead of the nearest pixel.
     """
-    batch = tf.shape(images)[0]
-    # The kernel counts from the first pixel's centre, so that the offsets move by half a pixel.
-    (a, b, c), (d, e, f) = rows
-    c, f = a * 0.5 + b * 0.5 + c - 0.5, d * 0.5 + e * 0.5 + f - 0.5
-    numbers = [tf.broadcast_to(tf.cast(n, tf.float32), (batch,)) for n in (a, b, c, d, e, f, 0.0, 0.0)]
-    return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images,
-        transforms=tf.stack(numbers, axis=1),
-        output_shape=tf.shape(images)[1:3],
-        interpolation="BILINEAR" if smooth else "NEAREST",
-        fill_mode="CONSTANT",
-        fill_value=0.0,
-    )
+    height, width = images.shape[1:3]
+    x, y = (_coordinates(tf.shape(images)[0], row, height, width) for row in rows)
+    inside = _below(x, width << FRACTION) & _below(y, height << FRACTION)
+    x, y = tf.bitwise.right_shift(x, FRACTION), tf.bitwise.right_shift(y, FRACTION)
+    return _pixels(images, y * width + x, inside)
+
+
+def _coordinates(batch: tf.Tensor, row: tuple[tf.Tensor | float, ...], height: int, width: int) -> tf.Tensor:
+    """int32 (batch, height, width): a x + b y + c of every pixel's centre, in fixed point as Pillow's."""
+    a, b, c = (tf.broadcast_to(tf.cast(number, tf.float64), (batch,)) for number in row)
+    c += 0.5 * a + 0.5 * b
+    a, b, c = (tf.cast(tf.floor(n * (1 << FRACTION) + 0.5), tf.int32)[:, None] for n in (a, b, c))
+    return (a * tf.range(width))[:, None] + (b * tf.range(height) + c)[:, :, None]
+
+
+def _below(numbers: tf.Tensor, limit: int) -> tf.Tensor:
+    """Whether int32 lies in 0 … limit - 1: negative ones are large without their sign."""
+    return tf.bitcast(numbers, tf.uint32) < limit
+
+
+def _pixels(images: tf.Tensor, places: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
+    """Images of the pixels at these places of each image, int32 (batch, height, width); black where not inside."""
+    height, width, channels = images.shape[1:]
+    starts = 1 + height * width * tf.range(tf.shape(images)[0])[:, None, None]
+    black = tf.zeros((1, channels), images.dtype)
+    pixels = tf.concat([black, tf.reshape(images, (-1, channels))], axis=0)
+    return tf.gather(pixels, (places + starts) * tf.cast(inside, tf.int32))
 
 
 def shear_x(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
@@ -47,24 +64,23 @@ def shear_y(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
 
 def translate_x(images: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
     """Move left by whole pixels, the fraction dropped: float32 (batch,)."""
-    width = images.shape[2]
-    columns = tf.cast(pixels, tf.int32)[:, None] + tf.range(width)  # the cast drops the fraction
-    inside = tf.cast((columns >= 0) & (columns < width), images.dtype)[:, None, :, None]
-    return tf.gather(images, tf.clip_by_value(columns, 0, width - 1), axis=2, batch_dims=1) * inside
+    height, width = images.shape[1:3]
+    columns = (tf.cast(pixels, tf.int32)[:, None] + tf.range(width))[:, None]  # the cast drops the fraction
+    return _pixels(images, columns + tf.range(height)[:, None] * width, _below(columns, width))
 
 
 def translate_y(images: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
     """Move up by whole pixels, the fraction dropped: float32 (batch,)."""
     height = images.shape[1]
     rows = tf.cast(pixels, tf.int32)[:, None] + tf.range(height)
-    inside = tf.cast((rows >= 0) & (rows < height), images.dtype)[:, :, None, None]
+    inside = tf.cast(_below(rows, height), images.dtype)[:, :, None, None]
     return tf.gather(images, tf.clip_by_value(rows, 0, height - 1), axis=1, batch_dims=1) * inside
 
 
 def rotate(images: tf.Tensor, degrees: tf.Tensor) -> tf.Tensor:
     """Turn counter-clockwise about the centre: float32 (batch,)."""
     height, width = images.shape[1:3]
-    angle = -degrees * (math.pi / 180)
+    angle = tf.cast(degrees, tf.float64) * (-math.pi / 180)
     cos, sin = tf.cos(angle), tf.sin(angle)
     x, y = width / 2, height / 2
     return warp(images, ((cos, sin, x - cos * x - sin * y), (-sin, cos, y + sin * x - cos * y)))

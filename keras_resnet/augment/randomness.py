@@ -8,6 +8,7 @@ takes one seed a tensor; here every sample of a batch has its own, in one vector
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -57,7 +58,12 @@ class SampleRandom:
 
     def bits(self, draw: str) -> tf.Tensor:
         """uint32 (batch,), all different; `draw` names what it is for, and other names are independent."""
-        words = [self.epoch, tf.constant(zlib.crc32(f"{self.scope}{draw}".encode()), tf.uint32)]
+        return self._table((draw,))[0]
+
+    def _table(self, draws: Sequence[str]) -> tf.Tensor:
+        """uint32 (draws, batch): the bits of several draws, for hardly more than those of one."""
+        names = [zlib.crc32(f"{self.scope}{draw}".encode()) for draw in draws]
+        words = [self.epoch, tf.constant(names, tf.uint32)[:, None]]
         if self.copies is not None:
             words.append(self.copies)
         bits = mix(tf.constant(self.seed & 0xFFFFFFFF, tf.uint32) + tf.constant(0x9E3779B9, tf.uint32))
@@ -66,13 +72,17 @@ class SampleRandom:
             bits = mix(tf.bitwise.bitwise_xor(bits, tf.cast(word, tf.uint32)) + tf.constant(0x9E3779B9, tf.uint32))
         return bits
 
+    def uniforms(self, draws: Sequence[str]) -> tf.Tensor:
+        """float32 (draws, batch) in [0, 1): what `uniform` gives for each."""
+        return unit_interval(self._table(draws))
+
     def uniform(self, draw: str, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
         """float32 (batch,) in [low, high)."""
         return low + unit_interval(self.bits(draw)) * (high - low)
 
     def integer(self, draw: str, low: int, high: int) -> tf.Tensor:
         """int32 (batch,), each of low … high equally likely."""
-        return low + tf.cast(tf.floor(self.uniform(draw) * float(high - low + 1)), tf.int32)
+        return integer_between(self.uniform(draw), low, high)
 
     def event(self, draw: str, probability: float | tf.Tensor) -> tf.Tensor:
         """True with this probability: bool (batch,)."""
@@ -88,14 +98,19 @@ class SampleRandom:
 
     def permutation(self, draw: str, length: int) -> tf.Tensor:
         """int32 (batch, length): 0 … length - 1 in an order of each sample's own."""
-        keys = tf.stack([self.uniform(f"{draw} {place}") for place in range(length)], axis=1)
-        return tf.argsort(keys, axis=1)
+        keys = self.uniforms([f"{draw} {place}" for place in range(length)])
+        return tf.argsort(tf.transpose(keys), axis=1)
 
 
 def unit_interval(bits: tf.Tensor) -> tf.Tensor:
     """uint32 to float32 in [0, 1)."""
     top = tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32))  # float32 holds 24 bits exactly
     return tf.cast(top, tf.float32) * (1.0 / (1 << 24))
+
+
+def integer_between(numbers: tf.Tensor, low: int, high: int) -> tf.Tensor:
+    """Numbers in [0, 1) as int32, each of low … high equally likely."""
+    return low + tf.cast(tf.floor(numbers * float(high - low + 1)), tf.int32)
 
 
 QUANTILES = 4096

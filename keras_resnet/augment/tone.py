@@ -26,15 +26,23 @@ def blend(base: tf.Tensor, images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     return tf.cast(mixed, images.dtype)  # to uint8 it drops the fraction, as Pillow does
 
 
-def grey(images: tf.Tensor) -> tf.Tensor:
-    """Luminance (ITU-R 601) of (batch, height, width, 1 or 3); one channel, the same dtype."""
+def grey(images: tf.Tensor, copies: int = 1) -> tf.Tensor:
+    """Luminance (ITU-R 601) of (batch, height, width, 1 or 3); so many channels, all alike, of colours."""
+    return images if images.shape[-1] == 1 else tf.cast(_luminance(images, copies), images.dtype)
+
+
+def _luminance(images: tf.Tensor, copies: int = 1) -> tf.Tensor:
+    """`grey` in floats, whole ones of uint8."""
+    pixels = images if images.dtype.is_floating else tf.cast(images, tf.float32)
     if images.shape[-1] == 1:
-        return images
+        return pixels
     if images.dtype.is_floating:
-        return tf.tensordot(images, tf.constant([0.299, 0.587, 0.114], images.dtype), 1)[..., None]
-    # Pillow's whole numbers out of 65,536: the sums stay below 2^24, where float32 is exact.
-    weighted = tf.tensordot(tf.cast(images, tf.float32), tf.constant([[19595.0], [38470.0], [7471.0]]), 1)
-    return tf.cast((weighted + 32768.0) * (1 / 65536), images.dtype)
+        return tf.tensordot(
+            pixels, tf.constant([[0.299] * copies, [0.587] * copies, [0.114] * copies], pixels.dtype), 1
+        )
+    # Pillow's parts out of 65,536: the sums need 24 bits, which float32 holds exactly.
+    parts = [[19595 / 65536] * copies, [38470 / 65536] * copies, [7471 / 65536] * copies]
+    return tf.floor(tf.tensordot(pixels, tf.constant(parts), 1) + 0.5)
 
 
 def brightness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
@@ -44,13 +52,14 @@ def brightness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
 
 def contrast(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """0 gives each image's mean grey, 1 the image."""
-    mean = tf.reduce_mean(tf.cast(grey(images), tf.float32), axis=(1, 2, 3), keepdims=True)
+    mean = tf.reduce_mean(_luminance(images), axis=(1, 2, 3), keepdims=True)
     return blend(mean if images.dtype.is_floating else tf.floor(mean + 0.5), images, factor)
 
 
 def saturation(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
     """0 gives grey, 1 the image; AutoAugment calls it Color."""
-    return images if images.shape[-1] == 1 else blend(grey(images), images, factor)
+    # Three channels of grey: to repeat one for all takes twice as long as to reckon them.
+    return images if images.shape[-1] == 1 else blend(_luminance(images, 3), images, factor)
 
 
 def sharpness(images: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
@@ -94,40 +103,48 @@ def posterize(images: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
 def autocontrast(images: tf.Tensor, amount: tf.Tensor | None = None) -> tf.Tensor:
     """Stretches each channel so that its darkest pixel is black and its brightest white; there is no amount."""
     # In float64, as Pillow reckons: in float32 a few values would end up one lower.
-    low = tf.cast(tf.reduce_min(images, axis=(1, 2), keepdims=True), tf.float64)
-    high = tf.cast(tf.reduce_max(images, axis=(1, 2), keepdims=True), tf.float64)
+    low = tf.cast(tf.reduce_min(images, axis=(1, 2)), tf.float64)
+    high = tf.cast(tf.reduce_max(images, axis=(1, 2)), tf.float64)
     scale = tf.where(high > low, 255.0 / tf.maximum(high - low, 1e-9), 1.0)
     offset = tf.where(high > low, -low * scale, 0.0)
-    if images.dtype.is_floating:
-        return images * tf.cast(scale, images.dtype) + tf.cast(offset, images.dtype)
-    return tf.cast(tf.clip_by_value(tf.cast(images, tf.float64) * scale + offset, 0.0, 255.0), images.dtype)
+    kind = images.dtype if images.dtype.is_floating else tf.float64
+    stretched = _rows(tf.cast(images, kind)) * _row_of(scale, images, kind) + _row_of(offset, images, kind)
+    if not images.dtype.is_floating:
+        stretched = tf.cast(tf.clip_by_value(stretched, 0.0, 255.0), images.dtype)
+    return tf.reshape(stretched, tf.shape(images))
+
+
+def _rows(images: tf.Tensor) -> tf.Tensor:
+    """(batch, height, width × channels): with numbers of each channel, TensorFlow reckons along whole rows fastest."""
+    return tf.reshape(images, (-1, images.shape[1], images.shape[2] * images.shape[3]))
+
+
+def _row_of(numbers: tf.Tensor, images: tf.Tensor, kind: tf.DType) -> tf.Tensor:
+    """(batch, channels), a number for each channel, as rows of the images: (batch, 1, width × channels)."""
+    return tf.tile(tf.cast(numbers, kind), (1, images.shape[2]))[:, None]
 
 
 def equalize(images: tf.Tensor, amount: tf.Tensor | None = None) -> tf.Tensor:
     """Makes all brightnesses of a channel about equally frequent; there is no amount."""
-    batch, channels = tf.shape(images)[0], images.shape[-1]
-    planes = tf.reshape(tf.range(batch * channels), (batch, 1, 1, channels)) * 256
-    counts = tf.math.bincount(
-        tf.reshape(tf.cast(images, tf.int32) + planes, (-1,)),
-        minlength=batch * channels * 256,
-        maxlength=batch * channels * 256,
-    )
-    counts = tf.reshape(counts, (batch * channels, 256))
+    channels = images.shape[-1]
+    planes = tf.shape(images)[0] * channels
+    # Each channel of each image counts, and looks its new values up, in 256 places of its own; float32 counts
+    # exactly up to 2^24 pixels.
+    firsts = tf.reshape(tf.range(planes) * 256, (-1, channels))
+    places = tf.reshape(_rows(tf.cast(images, tf.int32)) + _row_of(firsts, images, tf.int32), (-1,))
+    counts = tf.math.bincount(places, minlength=planes * 256, maxlength=planes * 256, dtype=tf.float32)
+    counts = tf.reshape(counts, (planes, 256))
+    return tf.reshape(tf.gather_nd(tf.reshape(_levels(counts, images), (-1,)), places[:, None]), tf.shape(images))
+
+
+def _levels(counts: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """The new values of the brightnesses that `counts` counts, uint8 (planes, 256)."""
     last = tf.reshape(tf.cast(tf.reduce_max(images, axis=(1, 2)), tf.int32), (-1,))  # the last that is not empty
     pixels = math.prod(images.shape[1:3])
-    step = (pixels - tf.gather(counts, last, batch_dims=1)) // 255
+    step = tf.floor((pixels - tf.gather(counts, last, batch_dims=1)) / 255.0)[:, None]
     below = tf.cumsum(counts, axis=1, exclusive=True)
-    levels = tf.minimum((step[:, None] // 2 + below) // tf.maximum(step, 1)[:, None], 255)
-    levels = tf.where(step[:, None] > 0, levels, tf.range(256)[None])
-    return _look_up(tf.transpose(tf.reshape(levels, (batch, channels, 256)), (0, 2, 1)), images)
-
-
-def _look_up(tables: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
-    """uint8 images through tables (batch, 256, channels) of their new values, fractions dropped."""
-    batch, channels = tf.shape(images)[0], images.shape[-1]
-    flat = tf.reshape(tf.cast(tables, tf.uint8), (-1,))
-    starts = tf.range(batch)[:, None, None, None] * (256 * channels) + tf.range(channels)
-    return tf.gather(flat, tf.cast(images, tf.int32) * channels + starts)
+    levels = tf.minimum(tf.floor((tf.floor(step / 2) + below) / tf.maximum(step, 1.0)), 255.0)
+    return tf.cast(tf.where(step > 0, levels, tf.range(256.0)), tf.uint8)
 
 
 def hue(images: tf.Tensor, turn: tf.Tensor) -> tf.Tensor:

@@ -386,10 +386,11 @@ def _decode_part(content: bytes, box: tuple[int, int, int, int], channels: int, 
 
     try:
         # The method that Pillow uses: the same bits.
-        part = tf.io.decode_and_crop_jpeg(content, box, channels=channels, dct_method="INTEGER_ACCURATE").numpy()
+        part = tf.io.decode_and_crop_jpeg(content, box, channels=channels, dct_method="INTEGER_ACCURATE")
     except tf.errors.InvalidArgumentError as error:
         raise ImageError(name, "damaged", str(error.message).splitlines()[0]) from None
-    return part[..., 0] if channels == 1 else part
+    pixels = np.asarray(part)  # not a copy, as .numpy() is
+    return pixels[..., 0] if channels == 1 else pixels
 
 
 def _flatten(image: Image.Image, fit: Fit) -> Image.Image:
