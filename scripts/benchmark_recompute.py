@@ -76,9 +76,10 @@ def run(options: argparse.Namespace) -> int:
     if options.child:
         print(grown(options, *options.child))
         return 0
-    for batch in options.batches:
-        contenders = [0, *options.segments]
-        memory = {segment: grown_in_child(options, batch, segment) for segment in contenders}
+    contenders = [0, *options.segments]
+    # Before this process grows: on Linux a child's peak begins with its parent's.
+    memories = {batch: {each: grown_in_child(options, batch, each) for each in contenders} for batch in options.batches}
+    for batch, memory in memories.items():
         steps = {str(segment): trainer(options, batch, segment) for segment in contenders} if options.rounds else {}
         times = medians(steps, options.rounds, 0.0) if steps else {}
         rows = [
