@@ -108,6 +108,7 @@ from .training.rate_finder import find_learning_rate as find_learning_rate
 from .training.recipe import Recipe as Recipe
 from .training.recipes import recipe as recipe
 from .training.recompute import recompute_activations as recompute_activations
+from .training.session import Saving as Saving
 from .weights.pretrained import Pretrained as Pretrained
 from .weights.pretrained import list_weights as list_weights
 from .weights.pretrained import pretrained as pretrained

@@ -51,6 +51,18 @@ def effective_number_weights(labels: np.ndarray, num_classes: int, beta: float) 
     return (weights * (len(labels) / (weights * counts).sum())).astype(np.float32)
 
 
+def loss_weights(kind: str, labels: np.ndarray, num_classes: int) -> np.ndarray | None:
+    """What the images of each class count in the loss, by a word of `CLASS_WEIGHTS`; None: the same.
+
+    Args and Raises: as `class_weights`; `effective` takes beta 0.999.
+    """
+    if kind == "none":
+        return None
+    if kind == "balanced":
+        return class_weights(labels, num_classes)
+    return effective_number_weights(labels, num_classes, beta=0.999)
+
+
 def balanced_order(labels: np.ndarray, num_classes: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     """As many images as there are, shuffled, with each class equally often; for a graph or eagerly.
 

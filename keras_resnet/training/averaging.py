@@ -28,8 +28,9 @@ class MovingAverage:
         self.decay = decay
         named = variables_by_path(model) if decay else {}
         self._own = {name: one for name, one in named.items() if "float" in one.dtype}
+        # From an array: given a TensorFlow variable, Keras would not copy but share it.
         self._average = {
-            name: keras.Variable(one.value, trainable=False, dtype=one.dtype, name="average")
+            name: keras.Variable(one.numpy(), trainable=False, dtype=one.dtype, name="average")
             for name, one in self._own.items()
         }
         self._update = tf.function(self._moved)

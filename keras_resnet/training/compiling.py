@@ -106,6 +106,7 @@ class Trainee:
                 metrics=[self.accuracy],
                 jit_compile=self.recipe.jit,
             )
+            self.model.optimizer.build(self.network.trainable_variables)  # that of a scaled loss is another one
         self.loss = next(metric for metric in self.model.metrics if metric.name == "loss")
         return True
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 
+from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.pipeline import evaluation_batches, training_batches
 from keras_resnet.training.compiling import Trainee, preprocessing_of
 from keras_resnet.training.distribution import distribution
 from keras_resnet.training.fit import preprocessing_for
-from keras_resnet.training.loop import weights_of_classes
 from keras_resnet.training.recipe import Recipe
 
 EVALUATION_BATCH = 256
@@ -41,7 +41,7 @@ class Trial:
                 seed=recipe.seed,
                 epochs=UNENDING,
                 sampling=recipe.sampling,
-                class_weights=weights_of_classes(recipe, data),
+                class_weights=loss_weights(recipe.class_weights, data.train.labels, classes),
             )
         )
         self._evaluation = itertools.cycle(evaluation_batches(data.validation, classes, EVALUATION_BATCH))

@@ -85,16 +85,16 @@ def test_a_run_stopped_after_any_update_ends_bit_identical(
 def test_a_run_stopped_while_it_validates_goes_on_with_the_validation(
     whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from keras_resnet.training import loop
+    from keras_resnet.training import callbacks
 
-    ended = loop.StopWhenAsked.on_test_batch_end
+    ended = callbacks.StopWhenAsked.on_test_batch_end
 
-    def stop(self: loop.StopWhenAsked, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def stop(self: callbacks.StopWhenAsked, batch: int, logs: dict[str, Any] | None = None) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         ended(self, batch, logs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop.StopWhenAsked, "on_test_batch_end", stop)
+        patch.setattr(callbacks.StopWhenAsked, "on_test_batch_end", stop)
         with pytest.raises(StoppedError, match="in epoch 1 after batch 6"):
             fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import DivergedError, StoppedError, StorageError
 from keras_resnet.runs.run import Run
-from keras_resnet.training import loop
+from keras_resnet.training import callbacks
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.fit import fit
 from keras_resnet.training.session import Saving
@@ -41,12 +41,12 @@ def test_a_loss_is_a_spike_far_above_the_usual_and_above_a_guess(loss: float, re
 
 def losing_at(monkeypatch: pytest.MonkeyPatch, losses: dict[int, float]) -> None:
     """Let the loss of these updates be what is given, each once."""
-    count = loop.Epochs._count
+    count = callbacks.Epochs._count
 
-    def counted(self: loop.Epochs, state: State) -> float:
+    def counted(self: callbacks.Epochs, state: State) -> float:
         return losses.pop(state.updates + 1, count(self, state))
 
-    monkeypatch.setattr(loop.Epochs, "_count", counted)
+    monkeypatch.setattr(callbacks.Epochs, "_count", counted)
 
 
 def test_after_a_bad_loss_it_goes_back_leaves_the_batch_out_and_halves_the_rate(
@@ -115,14 +115,14 @@ def test_weights_ruined_by_an_epochs_last_update_are_not_kept(tiny_data: ImageDa
 
 def exhausting(monkeypatch: pytest.MonkeyPatch, above: int) -> None:
     """Let memory not suffice for more than so many images at a time."""
-    counted = loop.Epochs.on_train_batch_end
+    counted = callbacks.Epochs.on_train_batch_end
 
-    def exhausted(self: loop.Epochs, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def exhausted(self: callbacks.Epochs, batch: int, logs: dict[str, Any] | None = None) -> None:
         if 32 // self.session.state.parts > above:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         counted(self, batch, logs)
 
-    monkeypatch.setattr(loop.Epochs, "on_train_batch_end", exhausted)
+    monkeypatch.setattr(callbacks.Epochs, "on_train_batch_end", exhausted)
 
 
 def test_out_of_memory_the_batch_is_computed_in_parts_and_stays_as_large(
