@@ -16,7 +16,7 @@ from keras_resnet.training.fit import fit
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.files import read_tensors
-from tests.conftest import TINY, TINY_SOURCE
+from tests.conftest import TINY, TINY_SOURCE, TRAINED
 
 
 def test_a_finished_run_holds_what_its_layout_promises(finished_run: Run) -> None:
@@ -31,22 +31,23 @@ def test_a_finished_run_holds_what_its_layout_promises(finished_run: Run) -> Non
         "preprocessing.json",
         "metrics.csv",
         "metrics.jsonl",
-        "checkpoints/000004/tensors.safetensors",
-        "checkpoints/000004/state.json",
-        "checkpoints/000004/SHA256SUMS",
+        "checkpoints/000013/tensors.safetensors",
+        "checkpoints/000013/state.json",
+        "checkpoints/000013/SHA256SUMS",
         "model.keras",
     } <= files
     assert finished_run.status == "finished"
-    assert finished_run.config["recipe"]["epochs"] == 3
+    assert finished_run.config["recipe"]["epochs"] == 12
     assert finished_run.config["data"]["limit"] == 300
 
 
 def test_it_learns(finished_run: Run) -> None:
     rows = finished_run.metrics()
 
-    assert [row["epoch"] for row in rows] == [1, 2, 3]
-    assert [row["step"] for row in rows] == [6, 12, 18]
+    assert [row["epoch"] for row in rows] == list(range(1, 13))
+    assert [row["step"] for row in rows] == list(range(6, 73, 6))
     assert rows[-1]["loss"] < rows[0]["loss"]
+    assert rows[-1]["val_accuracy"] > 0.5
     assert rows[-1]["learning_rate"] == pytest.approx(0, abs=1e-6)
 
 
@@ -84,7 +85,7 @@ def test_an_interrupted_run_is_not_finished_and_a_finished_one_is_not_repeated(
     before = finished_run.model.stat().st_mtime_ns
 
     with pytest.raises(UsageError, match="holds a finished run"):
-        fit(TINY, tiny_data, finished_run.path, verbose=False)
+        fit(TRAINED, tiny_data, finished_run.path, verbose=False)
 
     assert finished_run.model.stat().st_mtime_ns == before
 
@@ -149,7 +150,7 @@ def test_progress_says_what_is_trained_and_what_is_left(
 
 
 def test_the_same_seed_trains_the_same_network(finished_run: Run, tmp_path: Path) -> None:
-    again = fit(TINY, load_data(TINY_SOURCE), tmp_path / "again", verbose=False)
+    again = fit(TRAINED, load_data(TINY_SOURCE), tmp_path / "again", verbose=False)
 
     expected, found = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (finished_run, again))
     assert expected is not None
