@@ -52,7 +52,7 @@ def our_batches(images: np.ndarray, labels: np.ndarray, batch: int) -> Any:
 
 def our_model(side: int, network: str, precision: str) -> Any:
     import keras
-    from keras_resnet.training.optimizer import CoupledSGD
+    from keras_resnet.training.optimizers import optimizer as optimizer_named
 
     import keras_resnet
     from keras_resnet.preprocessing import Preprocessing
@@ -67,7 +67,7 @@ def our_model(side: int, network: str, precision: str) -> Any:
         precision=precision,
         seed=0,
     )
-    optimizer = CoupledSGD(0.01, momentum=0.9, coupled_weight_decay=1e-4)
+    optimizer = optimizer_named("sgd", 0.01, momentum=0.9, weight_decay=1e-4)
     model.compile(optimizer, keras.losses.CategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     return model
 

@@ -16,7 +16,7 @@ def jax_step(network: str, side: int, x: np.ndarray, labels: np.ndarray) -> Step
     """One compiled step of gradient, momentum, weight decay and update, in bfloat16; its state stays on the device."""
     import jax
     import keras
-    from keras_resnet.training.optimizer import CoupledSGD
+    from keras_resnet.training.optimizers import optimizer as optimizer_named
 
     import keras_resnet
 
@@ -24,7 +24,7 @@ def jax_step(network: str, side: int, x: np.ndarray, labels: np.ndarray) -> Step
     model = keras_resnet.build(
         spec, CLASSES, input_shape=(side, side, 3), classifier_activation=None, precision="bfloat16", seed=0
     )
-    optimizer = CoupledSGD(0.001, momentum=0.9, coupled_weight_decay=1e-4)
+    optimizer = optimizer_named("sgd", 0.001, momentum=0.9, weight_decay=1e-4)
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
