@@ -52,10 +52,10 @@ def our_batches(images: np.ndarray, labels: np.ndarray, batch: int) -> Any:
 
 def our_model(side: int, network: str, precision: str) -> Any:
     import keras
-    from keras_resnet.training.optimizers import optimizer as optimizer_named
 
     import keras_resnet
     from keras_resnet.preprocessing import Preprocessing
+    from keras_resnet.training.optimizers import optimizer as optimizer_named
 
     names = tuple(map(str, range(CLASSES)))
     preprocessing = Preprocessing((side, side), 3, (127.5,) * 3, (74.0,) * 3, names)

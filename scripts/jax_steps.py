@@ -16,9 +16,9 @@ def jax_step(network: str, side: int, x: np.ndarray, labels: np.ndarray) -> Step
     """One compiled step of gradient, momentum, weight decay and update, in bfloat16; its state stays on the device."""
     import jax
     import keras
-    from keras_resnet.training.optimizers import optimizer as optimizer_named
 
     import keras_resnet
+    from keras_resnet.training.optimizers import optimizer as optimizer_named
 
     spec = keras_resnet.spec(network, stem="imagenet")
     model = keras_resnet.build(
