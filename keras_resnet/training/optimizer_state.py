@@ -36,7 +36,7 @@ def forget_partial_update(optimizer: keras.optimizers.Optimizer) -> None:
         parts = inner.gradient_accumulation_steps
         inner._iterations.assign(int(keras.ops.convert_to_numpy(inner._iterations)) // parts * parts)
         for variable in _accumulators(inner):
-            variable.assign(keras.ops.zeros_like(variable))
+            variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
 
 
 def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
@@ -80,7 +80,7 @@ def load_optimizer_state(
         variable.assign(state[name])
     inner._iterations.assign(int(state[_UPDATES]) * (inner.gradient_accumulation_steps or 1))
     for variable in _accumulators(inner):
-        variable.assign(keras.ops.zeros_like(variable))
+        variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
 
 
 def _variables(optimizer: keras.optimizers.Optimizer) -> dict[str, keras.Variable]:

@@ -73,7 +73,7 @@ class Recipe:
     optimizer: str = optimisation("sgd", "sgd couples weight decay as PyTorch does, sgdw not", choices=OPTIMIZERS)
     learning_rate: float = optimisation(0.1, "the highest", above=0)
     schedule: str = optimisation("cosine", "how the rate falls", choices=SCHEDULES)
-    warmup_epochs: float = optimisation(1.0, "over which the rate climbs; may be a fraction", low=0)
+    warmup_epochs: float = optimisation(1.0, "over which the rate climbs, in one-cycle too; may be a fraction", low=0)
     warmup_from: float = optimisation(0.0, "share of the rate at which it begins to climb", low=0, high=1)
     milestones: tuple[float, ...] = optimisation((), "epochs after which multistep lowers the rate", above=0)
     decay_every: float = optimisation(30.0, "epochs between two steps of step", above=0)
