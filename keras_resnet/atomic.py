@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,11 +99,17 @@ def put_in_place(new: Path, path: Path) -> None:
     _sync(path.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half written in a folder that is this process's alone."""
+def remove_leftovers(folder: Path, stems: Iterable[str]) -> None:
+    """Remove what killed processes left half written in a folder that is this process's alone.
+
+    Args:
+        folder: It need not be there.
+        stems: Regular expressions of the names, without endings, of files and folders that are written there.
+    """
     # As `tempfile` names what is asked for above: a point, a stem, eight letters and digits, an ending.
+    leftover = re.compile(rf"\.({'|'.join(stems)})-[a-z0-9_]{{8}}(\.\w+)?")
     for path in folder.glob(".*") if folder.is_dir() else ():
-        if re.fullmatch(r"\..+-[a-z0-9_]{8}(\.\w+)?", path.name):
+        if leftover.fullmatch(path.name):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:

@@ -3,11 +3,12 @@
 python scripts/fault_campaign.py                         # 200 kills
 python scripts/fault_campaign.py --kills 1000 --seed 7
 
-Half of the kills come at a random time, half inside a write: before it, after it, or with half of the
-bytes written. All are SIGKILL. Every training is killed until it comes to its end between two kills, or
-after five of them is let go. It survived if each new start went on and the end has the same bits: weights,
-optimizer, moving average, normalisation statistics, random state and metrics. Trainings are forked from
-a process that has imported TensorFlow and not used it, so that each does not pay the import.
+First one at every write of a checkpoint in the middle of an epoch, before it, after it, and with half of the
+bytes written; then half at a random time, half at a random write. All are SIGKILL. Every training is killed
+until it comes to its end between two kills, or after five of them is let go. It survived if each new start
+went on and the end has the same bits: weights, optimizer, moving average, normalisation statistics, random
+state and metrics. Trainings are forked from a process that has imported TensorFlow and not used it, so that
+each does not pay the import.
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 TIMES = {"seconds", "images_per_second", "log_bytes", "window"}
 KILLS_A_RUN = 5
-WRITES = "writes.txt"
+WRITES = "writes.json"
+MIDDLE = 4
+"""The checkpoint whose every write is killed, the first being written before any update."""
+WAYS = ("before it", "half of it", "after it")
 
 
 def train(out: Path) -> None:
@@ -41,7 +45,19 @@ def train(out: Path) -> None:
     from keras_resnet.training.recipe import Recipe
     from keras_resnet.training.session import Saving
 
-    recipe = Recipe(model="resnet8", epochs=2, batch_size=16, learning_rate=0.05, augment="shift", dropout=0.3, ema=0.9)
+    recipe = Recipe(
+        model="resnet8",
+        epochs=2,
+        batch_size=16,
+        learning_rate=0.05,
+        augment="shift",
+        mixup=0.2,
+        dropout=0.3,
+        stochastic_depth=0.2,
+        ema=0.9,
+        accumulate=2,
+        class_weights="balanced",
+    )
     fit(recipe, Source("digits", image_size=8, limit=100), out, verbose=False, saving=Saving(steps=1))
 
 
@@ -67,8 +83,12 @@ def without_times(value: Any) -> Any:
     return [without_times(one) for one in value] if isinstance(value, list) else value
 
 
-def dying_at_write(number: int, how: str) -> Callable[[], int]:
-    """Kill this process at its `number`-th change of a file. Returns how to ask for the number of changes so far."""
+def dying_at_write(number: int, how: str) -> Callable[[], tuple[int, int, int]]:
+    """Kill this process at its `number`-th change of a file.
+
+    Returns:
+        What gives the number of changes so far, and those before one checkpoint and before the next.
+    """
     count = 0
 
     def counted(change: Callable[..., Any], half: Callable[..., Any] | None = None) -> Callable[..., Any]:
@@ -92,7 +112,23 @@ def dying_at_write(number: int, how: str) -> Callable[[], int]:
         setattr(os, name, counted(getattr(os, name)))
     shutil.rmtree = counted(shutil.rmtree)  # type: ignore[assignment]
     tempfile.mkdtemp = counted(tempfile.mkdtemp)  # type: ignore[assignment]
-    return lambda: count
+    from keras_resnet.runs.record import Record
+    from keras_resnet.training.checkpoint import CheckpointStore
+
+    def half_a_line(record: Record, row: dict[str, Any]) -> None:
+        with open(record.path, "ab") as file:
+            file.write(json.dumps(row).encode()[:20])
+
+    Record.add = counted(Record.add, half_a_line)  # type: ignore[method-assign]
+    saves: list[int] = []
+    save = CheckpointStore.save
+
+    def counted_save(*arguments: Any, **options: Any) -> None:
+        saves.append(count)
+        save(*arguments, **options)
+
+    CheckpointStore.save = counted_save  # type: ignore[method-assign]
+    return lambda: (count, saves[MIDDLE], saves[MIDDLE + 1])
 
 
 def in_child(out: Path, number: int = 0, how: str = "", kill_after: float | None = None) -> int:
@@ -103,7 +139,7 @@ def in_child(out: Path, number: int = 0, how: str = "", kill_after: float | None
         with contextlib.suppress(BaseException):
             changes = dying_at_write(number, how)
             train(out)
-            (out / WRITES).write_text(str(changes()))
+            (out / WRITES).write_text(json.dumps(changes()))
             code = 0
         os._exit(code)
     if kill_after is not None:
@@ -143,21 +179,29 @@ def campaign(wanted: int, seed: int) -> int:
             print("fault campaign: the training fails without any kill", file=sys.stderr)
             return 1
         seconds = time.monotonic() - began
-        expected, writes = end_of(Path(folder) / "whole"), int((Path(folder) / "whole" / WRITES).read_text())
+        expected = end_of(Path(folder) / "whole")
+        writes, first, last = json.loads((Path(folder) / "whole" / WRITES).read_text())
+        each = [(number, how) for number in range(first + 1, last + 1) for how in WAYS]
+        each = each if len(each) <= wanted else []
         while sum(kills.values()) < wanted:
             out = Path(folder) / f"run-{runs}"
             runs += 1
             status = -1
-            for _ in range(min(KILLS_A_RUN, wanted - sum(kills.values()))):
-                if numbers.random() < 0.5:
+            for attempt in range(min(KILLS_A_RUN, wanted - sum(kills.values()))):
+                if each and attempt == 0:  # the numbers are those of a training from its beginning
+                    number, how = each.pop(0)
+                    kind, status = how.replace("it", "a write"), in_child(out, number=number, how=how)
+                elif numbers.random() < 0.5:
                     kind, status = "at a random time", in_child(out, kill_after=numbers.uniform(0, seconds))
                 else:
-                    how = numbers.choice(("before it", "half of it", "after it"))
+                    how = numbers.choice(WAYS)
                     kind = how.replace("it", "a write")
                     status = in_child(out, number=numbers.randint(1, writes), how=how)
                 if status != signal.SIGKILL:
                     break
                 kills[kind] += 1
+                if each:
+                    break  # one kill a training, or these would take long
             if status == signal.SIGKILL:
                 status = in_child(out)
             finished += status == 0
@@ -172,7 +216,7 @@ def campaign(wanted: int, seed: int) -> int:
                   file=sys.stderr)  # fmt: skip
     total = sum(kills.values())
     print(
-        f"a training changes files {writes} times; kills: "
+        f"a training changes files {writes} times, {last - first} of them for one checkpoint; kills: "
         + ", ".join(f"{count} {kind}" for kind, count in kills.items())
     )
     print(f"{total} kills in {runs} trainings: {finished} came to their end, {identical} of them identical")

@@ -17,6 +17,8 @@ from pathlib import Path
 from keras_resnet.cli.budget import plan_within_budget
 from keras_resnet.cli.options import SOURCE_HELP, add_cache_option, add_training_options, configuration_of
 from keras_resnet.cli.running import script_main
+from keras_resnet.errors import StoppedError
+from keras_resnet.training.interruption import Interruption
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -45,6 +47,12 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    with Interruption():
+        return train(options)
+
+
+def train(options: argparse.Namespace) -> int:
+    """The command itself."""
     configuration = configuration_of(options)
     source = configuration.source
     if options.print_config:
@@ -74,7 +82,12 @@ def run(options: argparse.Namespace) -> int:
         finished = fit_planned(planned, data, progress, saving=saving, tensorboard=options.tensorboard, place=place)
     if not place.is_chief:
         return 0
-    report = report_run(finished, data)
+    advice = f"the training is finished; `keras-resnet evaluate {finished.path}` makes its report"
+    with Interruption(advice=advice):
+        try:
+            report = report_run(finished, data)
+        except KeyboardInterrupt:
+            raise StoppedError(f"interrupted: {advice}") from None
     show_report(report)
     print(f"\nThe model is {finished.model}. Next:")
     print(f"  keras-resnet export {finished.path} --format tflite-int8")

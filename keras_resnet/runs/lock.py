@@ -39,6 +39,8 @@ def locked(folder: Path) -> Iterator[None]:
                     f"{folder} is being trained into by another process ({owner or 'unknown'}): wait until it is done, "
                     "stop it, or choose another folder by --out"
                 ) from None
+            except OSError:
+                pass  # a file system without locks, as some networks have
         with storage_errors(folder):
             os.truncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

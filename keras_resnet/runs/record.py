@@ -48,7 +48,8 @@ class Record:
     def mend(self) -> None:
         """Forget a last line that a kill left half written, so that the next row begins a line of its own."""
         if self.path.exists():
-            self.cut(self.path.read_bytes().rfind(b"\n") + 1)
+            with storage_errors(self.path):
+                self.cut(self.path.read_bytes().rfind(b"\n") + 1)
 
     def rows(self) -> list[dict[str, Any]]:
         """All rows; a line that a kill left half written, which can only be the last, is left out.

@@ -42,6 +42,9 @@ from keras_resnet.runs.record import Record
 
 FORMAT = 1
 # Written before run.json: a folder with nothing else is a run that was killed as it began.
+OVERWRITTEN = "overwritten"
+WRITTEN = ("run", "config", "environment", "data", "split", "skipped", "preprocessing", "metrics", "model")
+"""Stems of the files that a training writes into the folder."""
 BEGINNING = {"config.json", "environment.json"}
 Row = dict[str, float]
 
@@ -54,9 +57,9 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`unfinished` or `finished`."""
+        """`unfinished` or `finished`, or `overwritten` where a process was killed that put a new run in its place."""
         status = self._read("run.json").get("status")
-        if status not in ("unfinished", "finished"):
+        if status not in ("unfinished", "finished", OVERWRITTEN):
             raise ModelError(f"the run {self.path} is damaged: run.json gives its status as {status!r}")
         return str(status)
 
@@ -145,10 +148,12 @@ class Run:
         run = cls(path)
         run.check_free(path, config, overwrite=overwrite)
         if is_run(path):
-            if not overwrite:
+            if not overwrite and run.status != OVERWRITTEN:
                 return run, True
+            # What a kill leaves of it is known for what it is.
+            write_json(path / "run.json", {"format": FORMAT, "status": OVERWRITTEN})
             with storage_errors(path):
-                # run.json last: what is left after a kill is still a run. The lock may be this process's own.
+                # The lock may be this process's own.
                 for item in sorted(path.iterdir(), key=lambda item: item.name == "run.json"):
                     if item.name != LOCK:
                         shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
@@ -163,9 +168,12 @@ class Run:
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file; a run needs a folder of its own")
         if is_run(path):
-            if not overwrite:
+            if cls(path)._read("run.json").get("format") != FORMAT:
+                raise UsageError(f"{path} holds a run.json that is none of this version of the package; choose another "
+                                 "folder by --out")  # fmt: skip
+            if not overwrite and cls(path).status != OVERWRITTEN:
                 cls(path)._check_continues(config)
-        elif path.is_dir() and any(item.name not in BEGINNING and item.name[0] != "." for item in path.iterdir()):
+        elif not _is_untouched(path):
             raise UsageError(f"{path} holds other files and no run; choose an empty or new folder by --out")
 
     def record_data(self, data: ImageData, preprocessing: Preprocessing) -> None:
@@ -192,7 +200,8 @@ class Run:
     def record_metrics(self, rows: list[Row]) -> None:
         """Write `metrics.csv`; without rows there is none."""
         if not rows:
-            (self.path / "metrics.csv").unlink(missing_ok=True)
+            with storage_errors(self.path):
+                (self.path / "metrics.csv").unlink(missing_ok=True)
             return
         table = io.StringIO()
         writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
@@ -238,7 +247,7 @@ class Run:
     def _read(self, name: str) -> dict[str, Any]:
         try:
             value: dict[str, Any] = json.loads(self._text(name))
-        except ValueError as error:
+        except json.JSONDecodeError as error:
             raise ModelError(f"the run {self.path} is damaged: {name} is not JSON ({error})") from None
         return value
 
@@ -256,11 +265,24 @@ def free_run_folder(parent: Path, name: str, config: dict[str, Any]) -> Path:
     number = 1
     while True:
         path = parent / (name if number == 1 else f"{name}-{number:03d}")
-        if not path.exists() or (
-            is_run(path) and Run(path).status != "finished" and not _differences(Run(path).config, config)
-        ):
+        if not path.exists() or _is_untouched(path) or _continues(path, config):
             return path
         number += 1
+
+
+def _is_untouched(path: Path) -> bool:
+    """Whether a folder holds nothing but what a run writes first, and hidden files."""
+    return not path.exists() or (
+        path.is_dir() and all(item.name in BEGINNING or item.name[0] == "." for item in path.iterdir())
+    )
+
+
+def _continues(path: Path, config: dict[str, Any]) -> bool:
+    try:
+        run = Run.at(path)
+        return run.status == OVERWRITTEN or (run.status == "unfinished" and not _differences(run.config, config))
+    except (UsageError, ModelError):  # something else, or damaged: it is left alone
+        return False
 
 
 def environment() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -53,12 +53,14 @@ def run_within(config: dict[str, Any], folders: Iterable[Path]) -> Run | None:
         config: `budget` (see `budget_record`), `data` and `num_classes`.
         folders: Where it may be.
     """
-    from keras_resnet.runs.run import Run, is_run
+    from keras_resnet.runs.run import Run
 
     for folder in folders:
-        if is_run(folder):
-            run = Run(folder)
+        try:
+            run = Run.at(folder)
             same = all(run.config.get(key) == config[key] for key in ("budget", "data", "num_classes"))
-            if same and run.status == "unfinished":
+            if run.status == "unfinished" and same:
                 return run
+        except (UsageError, ModelError):  # no run, or one that is damaged
+            continue
     return None

@@ -38,11 +38,12 @@ class Epochs(keras.callbacks.Callback):
             return
         session.trainee.end_batch()
         step, loss = next(self._steps), self._count(state)
-        wrong = what_is_wrong(loss, state.losses, self.training.classes)
+        wrong = what_is_wrong(loss, state.losses, self.training.guess)
         if wrong:
             raise Setback(wrong, state.epoch, step)
         state.step, state.updates = step + 1, state.updates + 1
         state.losses = [*state.losses[1 - WINDOW :], loss]
+        session.trainee.average_statistics()
         session.average.update(state.updates)
         if state.updates % LOG_EVERY == 0:
             self._log(state)

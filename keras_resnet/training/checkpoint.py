@@ -1,6 +1,7 @@
 """Checkpoints that are there whole or not at all, are known to be undamaged when they are read, and have predecessors.
 
 checkpoints/
+  damaged-000011/        one that was not what was written
   000012/                tensors.safetensors, state.json, SHA256SUMS (as sha256sum --check reads it)
   best-0007.safetensors  the weights that were best in epoch 7
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.atomic import write_folder_with
+from keras_resnet.atomic import storage_errors, write_folder_with
 from keras_resnet.errors import ModelError
 from keras_resnet.training.state import State
 from keras_resnet.weights.files import Tensors, read_tensors
@@ -31,6 +32,7 @@ TENSORS, STATE, SUMS = "tensors.safetensors", "state.json", "SHA256SUMS"
 class Checkpoint:
     """One that was read and found undamaged."""
 
+    number: int
     state: State
     tensors: Tensors
 
@@ -47,10 +49,16 @@ class CheckpointStore:
     folder: Path
     keep: int = 3
 
-    def save(self, tensors: Mapping[str, np.ndarray], state: State) -> None:
+    def save(self, tensors: Mapping[str, np.ndarray], state: State, *, instead_of: int | None = None) -> None:
         """Write the next checkpoint and remove those that are too many.
 
         A kill at any moment, or a full disk, leaves the ones before as they were.
+
+        Args:
+            tensors: What it holds.
+            state: And where that stands.
+            instead_of: The number of the one that a training went back to; it and all after it, which led
+                nowhere, are removed, so that those before it are still there should it go back again.
 
         Raises:
             StorageError: It cannot be written.
@@ -68,11 +76,13 @@ class CheckpointStore:
         there = self._folders()
         number = int(there[-1].name) + 1 if there else 1
         write_folder_with(self.folder / f"{number:06d}", write)
-        for old in self._folders()[: -self.keep]:
-            aside = self.folder / f".{old.name}-removing"  # or a kill would leave half of one
-            os.replace(old, aside)
-            shutil.rmtree(aside, ignore_errors=True)
-        self._forget_bests()
+        with storage_errors(self.folder):
+            led_nowhere = [] if instead_of is None else [one for one in there if int(one.name) >= instead_of]
+            for old in [*led_nowhere, *[one for one in self._folders() if one not in led_nowhere][: -self.keep]]:
+                aside = self.folder / f".{old.name}-removing"  # or a kill would leave half of one
+                os.replace(old, aside)
+                shutil.rmtree(aside, ignore_errors=True)
+            self._forget_bests()
 
     def save_best(self, tensors: Mapping[str, np.ndarray], epoch: int) -> tuple[str, str]:
         """Write weights that are the best so far. Returns the file's name and SHA-256, for the state."""
@@ -80,21 +90,36 @@ class CheckpointStore:
         write_tensors(tensors, self.folder / name, {})
         return name, _digest((self.folder / name).read_bytes())
 
-    def load(self, damaged: Callable[[str], None]) -> Checkpoint | None:
+    def load(self, damaged: Callable[[str], None], *, back: int = 0) -> Checkpoint | None:
         """The newest checkpoint that is whole, with the best weights it speaks of; None where there is none at all.
+
+        Those that are not are set aside as `damaged-000012`, once another is found.
 
         Args:
             damaged: Told of each newer one that is not.
+            back: Take one so many before the newest, or the oldest there is.
 
         Raises:
             ModelError: There are checkpoints, and none is whole.
         """
         folders = self._folders()
+        found: Checkpoint | None = None
+        torn = []
         for folder in reversed(folders):
             try:
-                return self._read(folder)
+                found = self._read(folder)
             except ModelError as error:
                 damaged(f"the checkpoint {folder} is damaged: {error}")
+                torn.append(folder)
+                continue
+            if not back:
+                break
+            back -= 1
+        if found:
+            with storage_errors(self.folder):
+                for folder in torn:
+                    os.replace(folder, free_name(self.folder / f"damaged-{folder.name}"))
+            return found
         if folders:
             raise ModelError(
                 f"none of the {len(folders)} checkpoints in {self.folder} is undamaged, so that the run cannot go on. "
@@ -121,7 +146,7 @@ class CheckpointStore:
             raise ModelError(f"{error.strerror}: {error.filename}") from None
         if state.best:
             self._check_best(state)
-        return Checkpoint(state, read_tensors(folder / TENSORS)[0])
+        return Checkpoint(int(folder.name), state, read_tensors(folder / TENSORS)[0])
 
     def _check_best(self, state: State) -> None:
         path = self.folder / state.best
@@ -144,6 +169,15 @@ class CheckpointStore:
         for path in self.folder.glob("best-*.safetensors"):
             if path.name not in named:
                 path.unlink(missing_ok=True)
+
+
+def free_name(path: Path) -> Path:
+    """The path, or with a number behind it where there is something of this name."""
+    number, found = 1, path
+    while found.exists():
+        number += 1
+        found = path.with_name(f"{path.name}-{number}")
+    return found
 
 
 def _digest(content: bytes) -> str:

@@ -73,6 +73,7 @@ class Trainee:
             self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes), precision=precision)
             self.model = recompute_activations(self.network) if recipe.recompute else self.network
         synchronise_batch_norm(self.network, recipe.sync_batchnorm)
+        self.average_statistics = place.statistics_averager(self.network)
         self._compiled: tuple[bool, int] | None = None
         self._size = 0
 

@@ -104,10 +104,15 @@ class Distribution:
             self.strategy.run(tf.function(part))
 
     def average_statistics(self, model: keras.Model) -> None:
-        """Make the moving statistics of batch normalisation the mean of the replicas' own.
+        """Call `statistics_averager` once."""
+        self.statistics_averager(model)()
+
+    def statistics_averager(self, model: keras.Model) -> Callable[[], None]:
+        """What makes the moving statistics of batch normalisation the mean of the replicas' own.
 
         Each replica has seen other images, and a checkpoint holds the first replica's. All workers must call it at
-        the same step: before evaluating and before a checkpoint. Nothing to do where they are synchronised.
+        the same step: after every update, so that a training does not depend on when checkpoints are written.
+        Nothing to do where they are synchronised.
         """
         layers = [layer for layer in batch_norms(model) if not layer.synchronized]
         statistics = [variable.value for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
@@ -120,8 +125,10 @@ class Distribution:
                                       strict=True):  # fmt: skip
                 variable.assign(part)
 
-        if self.replicas > 1 and statistics:
-            self.strategy.run(tf.function(average))
+        if self.replicas == 1 or not statistics:
+            return lambda: None
+        compiled = tf.function(average)
+        return lambda: self.strategy.run(compiled)
 
     def anywhere(self, flag: bool) -> bool:
         """Whether any worker says so, such as that it was told to stop. All must ask at the same step."""

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_resnet.atomic import remove_leftovers, write_with
+from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
 from keras_resnet.data.balance import images_of_classes
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.pipeline import pixel_statistics
@@ -22,7 +22,7 @@ from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import check_input
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.lock import locked
-from keras_resnet.runs.run import Run, free_run_folder
+from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run
 from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.training.compiling import Trainee, network_for, preprocessing_of
 from keras_resnet.training.distribution import Distribution, distribution
@@ -178,7 +178,8 @@ def fit_planned(
             # How many images a normalisation sees is said when it is known.
             health = Health(trainee.network, images_to_look_with(data.validation), batch_per_normalisation=0)
             session = Session(trainee, recipe, run, health, progress, saving or Saving(), tensorboard=tensorboard)
-            Training(session, data, interruption).run_to_end()
+            with interruption.deferred():
+                Training(session, data, interruption).run_to_end()
         if place.is_chief:
             finish(session, preprocessing)
         place.anywhere(True)  # none leaves before the run is finished
@@ -187,8 +188,10 @@ def fit_planned(
 
 def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
     """The run's folder with what it trains on, new or as it was."""
-    remove_leftovers(plan.path)
-    remove_leftovers(Run(plan.path).checkpoints)
+    if is_run(plan.path):
+        with storage_errors(plan.path):
+            remove_leftovers(plan.path, WRITTEN)
+            remove_leftovers(Run(plan.path).checkpoints, (r"\d+", r"best-\d+"))
     run, continues = Run.start(plan.path, plan.config, overwrite=plan.overwrite)
     if not continues or not run.has_data:
         run.record_data(data, preprocessing)

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
+
+from keras_resnet.errors import StoppedError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Interruption:
-    """A context in which these signals set `requested`. In a thread that is not the main one it does nothing.
+    """A context in which SIGTERM raises StoppedError. In a thread that is not the main one it does nothing.
+
+    Within `deferred`, both signals only set `requested`, for a checkpoint to be written first.
 
     Args:
         say: Told at once that the wish has arrived.
+        advice: How to go on, for the error.
     """
 
-    def __init__(self, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        say: Callable[[str], None] = lambda _: None,
+        advice: str = "the same command, without --overwrite, goes on from the last checkpoint, if there is one",
+    ) -> None:
         self.requested = False
-        self._say = say
+        self._say, self._advice = say, advice
+        self._deferring = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -32,8 +43,20 @@ class Interruption:
         for one, handler in self._before.items():
             signal.signal(one, handler)
 
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Inside, a wish to stop waits until somebody asks for `requested`."""
+        self._deferring = True
+        try:
+            yield
+        finally:
+            self._deferring = False
+
     def _arrived(self, number: int, _: FrameType | None) -> None:
-        if self.requested and number == signal.SIGINT:
+        if number == signal.SIGINT and (self.requested or not self._deferring):
             raise KeyboardInterrupt
+        if not self._deferring:
+            raise StoppedError(f"stopped: {self._advice}")
         self.requested = True
-        self._say("stopping after this step, with a checkpoint; Ctrl-C once more stops at once")
+        with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
+            self._say("stopping after this step, with a checkpoint; Ctrl-C once more stops at once")

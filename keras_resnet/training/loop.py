@@ -18,11 +18,12 @@ from keras_resnet.training.callbacks import Epochs, StopWhenAsked
 from keras_resnet.training.distribution import is_lost_worker
 from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.session import Session
-from keras_resnet.training.setbacks import RATE_FACTOR, TRIES, Setback, diagnosis
+from keras_resnet.training.setbacks import RATE_FACTOR, TRIES, Setback, diagnosis, loss_of_a_guess
 from keras_resnet.training.state import State
 from keras_resnet.training.stretch import Stretch, next_stretch, total_epochs
 
 EVALUATION_BATCH = 256
+"""Fewer where memory does not suffice."""
 
 
 class Training:
@@ -41,9 +42,8 @@ class Training:
         self.steps = steps_per_epoch(data.train, self.recipe.batch_size)
         self.batch = batch_images(data.train, self.recipe.batch_size, self.recipe.policy.repeats)
         self.place = session.place
-        self.validation, self.validation_steps = self.place.evaluation_data(
-            lambda worker: evaluation_batches(data.validation, self.classes, EVALUATION_BATCH, worker=worker)
-        )
+        self.guess = loss_of_a_guess(self.recipe.loss, self.classes)
+        self._evaluate_by(EVALUATION_BATCH)
         self.weights = loss_weights(self.recipe.class_weights, data.train.labels, self.classes)
 
     def run_to_end(self) -> None:
@@ -114,11 +114,8 @@ class Training:
         session, state = self.session, self.session.state
         state.step = self.steps
         training_seconds, began, stop = state.seconds, time.perf_counter(), StopWhenAsked(self)
-        self.place.average_statistics(session.trainee.network)
         with session.average.swapped():
-            found = session.trainee.model.evaluate(
-                self.validation, steps=self.validation_steps, return_dict=True, verbose=0, callbacks=[stop]
-            )
+            found = self._evaluate(stop)
             if not stop.stopped:
                 # The last update may have ruined what its own loss did not show yet.
                 if not math.isfinite(found["loss"]):
@@ -138,13 +135,35 @@ class Training:
         rate = self.steps * self.batch / max(training_seconds, 1e-9)
         session.record({"event": "epoch", **row, "images_per_second": rate, **session.health.observe()})
         state.rows.append(row)
-        state.epoch, state.step, state.sums, state.tries, state.seconds = state.epoch + 1, 0, {}, 0, 0.0
+        if state.epoch >= state.setback_epoch:  # an epoch before it, trained once more, proves nothing
+            state.tries = 0
+        state.epoch, state.step, state.sums, state.seconds = state.epoch + 1, 0, {}, 0.0
         session.save()
         if self.place.is_chief:
             self.run.record_metrics(state.rows)
         self.progress.epoch_ended(row)
         if self.shall_stop() and state.epoch < total_epochs(self.recipe):
+            session.event("stopped")
             raise stopped(self.run, state)
+
+    def _evaluate_by(self, batch: int) -> None:
+        self.evaluation_batch = batch
+        self.validation, self.validation_steps = self.place.evaluation_data(
+            lambda worker: evaluation_batches(self.data.validation, self.classes, batch, worker=worker)
+        )
+
+    def _evaluate(self, stop: StopWhenAsked) -> dict[str, float]:
+        """Loss and accuracy on the validation images, of fewer at a time where memory does not suffice."""
+        while True:
+            try:
+                return self.session.trainee.model.evaluate(
+                    self.validation, steps=self.validation_steps, return_dict=True, verbose=0, callbacks=[stop]
+                )
+            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+                if self.evaluation_batch == 1:
+                    raise StorageError("out of memory, even with 1 image at a time: lower --image-size") from error
+                self.session.warn(f"out of memory: validating {self.evaluation_batch // 2} images at a time")
+                self._evaluate_by(self.evaluation_batch // 2)
 
     def shall_stop(self) -> bool:
         """Whether any worker was asked to."""
@@ -168,10 +187,15 @@ class Training:
             )
         text = f"{setback.reason} in epoch {setback.epoch + 1}, batch {setback.step + 1}"
         session.event("setback", text=text, learning_rate=session.trainee.learning_rate)
-        left_out = [step for epoch, step in failed.left_out if epoch == setback.epoch]
-        alone = len(left_out) + 1 >= self.steps  # an epoch must have a batch
-        session.go_back(leave_out=None if alone else (setback.epoch, setback.step), rate=RATE_FACTOR)
-        session.state.tries = failed.tries + 1
+        absent = [step for epoch, step in failed.left_out if epoch == setback.epoch]
+        alone = len(absent) + 1 >= self.steps  # an epoch must have a batch
+        session.go_back(
+            failed.tries,  # further each time: the last may hold what was spoilt already and did not show yet
+            rate_factor=failed.rate_factor * RATE_FACTOR,
+            tries=failed.tries + 1,
+            setback_epoch=max(setback.epoch, failed.setback_epoch),
+            left_out=failed.left_out if alone else [*failed.left_out, [setback.epoch, setback.step]],
+        )
         self.progress.note(
             f"{text}: back to epoch {session.state.epoch + 1}, batch {session.state.step + 1}, "
             f"{'' if alone else 'leaving that batch out, '}at {session.state.rate_factor:g} times the rate "
@@ -179,9 +203,10 @@ class Training:
         )
 
     def _use_less_memory(self, error: Exception) -> None:
-        session, parts = self.session, 2 * self.session.state.parts
-        size = self.batch // parts
-        if self.batch % parts or size < 2:
+        session, least = self.session, 2 * self.place.replicas  # images
+        fitting = [n for n in range(2 * session.state.parts, self.batch // least + 1) if self.batch % n == 0]
+        parts = next((n for n in fitting if self.batch // n % self.place.replicas == 0), 0)
+        if not parts:
             raise StorageError(
                 f"out of memory, even with {self.batch // session.state.parts} images at a time: lower --image-size "
                 "or --batch-size, use a smaller --model, or --recompute"
@@ -189,7 +214,8 @@ class Training:
         session.event("out of memory", parts=parts)
         session.go_back(parts=parts)
         self.progress.note(
-            f"out of memory: from now on each batch of {self.batch} images is computed in {parts} parts of {size}, "
+            f"out of memory: from now on each batch of {self.batch} images is computed in {parts} parts of "
+            f"{self.batch // parts}, "
             "which gives the same updates but for batch normalisation, whose statistics are of each part"
         )
 

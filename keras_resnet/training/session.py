@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.runs.run import Run
@@ -14,6 +16,7 @@ from keras_resnet.training.compiling import Trainee
 from keras_resnet.training.health import Health
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.setbacks import Setback
 from keras_resnet.training.state import State
 from keras_resnet.training.tensorboard import TensorBoardWriter
 from keras_resnet.weights.files import Tensors, assign, variables_by_path
@@ -44,6 +47,7 @@ class Saving:
             )
 
 
+WAY = ("parts", "rate_factor", "left_out", "tries", "setback_epoch")
 KINDS = ("model", "optimizer", "optimizer_head", "average", "health")
 
 
@@ -79,6 +83,7 @@ class Session:
         self._board: TensorBoardWriter | None = None
         self._waiting: Checkpoint | None = None  # read, and not yet in the network
         self._changed = True
+        self._instead_of: int | None = None
         self.head = False
         self._saved_updates, self._saved_time = 0, time.monotonic()
 
@@ -92,23 +97,19 @@ class Session:
             self.event("continued")
         self._cut_record()
 
-    def go_back(self, *, parts: int | None = None, leave_out: tuple[int, int] | None = None, rate: float = 1.0) -> None:
-        """Stand at the last checkpoint again, from now on with other parts, without a batch, or at a lower rate.
+    def go_back(self, checkpoints: int = 0, **changes: Any) -> None:
+        """Stand at a checkpoint again, and from now on go another way; what has been changed before stays so.
 
         Args:
-            parts: Micro-batches a batch is computed in.
-            leave_out: (epoch, step) of a batch that is not trained on any more.
-            rate: Factor on the learning rate.
+            checkpoints: How many before the newest; one may have been written when all was spoilt already.
+            **changes: Fields of the state that decide the way: see `WAY`.
         """
         failed = self.state
-        self._waiting = self.store.load(self.warn)
+        self._waiting = self.store.load(self.warn, back=checkpoints)
         if self._waiting is None:
             raise ModelError(f"the checkpoints of {self.run.path} have gone while it was trained")
-        self.state, self._changed = self._waiting.state, True
-        self.state.parts = parts or failed.parts
-        self.state.rate_factor = failed.rate_factor * rate
-        self.state.tries = failed.tries + (leave_out is not None)
-        self.state.left_out = [*failed.left_out, *([list(leave_out)] if leave_out else [])]
+        way = {name: getattr(failed, name) for name in WAY} | changes
+        self.state, self._changed, self._instead_of = replace(self._waiting.state, **way), True, self._waiting.number
         self._cut_record()
 
     def ready(self, *, head: bool, size: int, steps: int, batch: int) -> None:
@@ -132,18 +133,20 @@ class Session:
 
         Raises:
             StorageError: It cannot be written; the one before is as it was.
+            Setback: The network is spoilt, so that no training could go on from it.
         """
-        self._changed = False
-        self._saved_updates, self._saved_time = self.state.updates, time.monotonic()
-        self.place.average_statistics(self.trainee.network)
-        if not self.place.is_chief:
-            return
-        self.state.log_bytes = self.run.log.size()
         tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.trainee.network).items()}
         tensors |= {f"{self._optimizer}/{name}": value for name, value in self.trainee.optimizer_tensors().items()}
         tensors |= {f"average/{name}": value for name, value in self.average.tensors().items()}
+        broken = [name for name, value in tensors.items() if not np.isfinite(value).all()]
+        if any(name.startswith(("model/", "average/")) for name in broken):
+            raise Setback("weights are not finite any more", self.state.epoch, max(0, self.state.step - 1))
         tensors |= {f"health/{name}": value for name, value in self.health.state().items()}
-        self.store.save(tensors, self.state)
+        if self.place.is_chief:
+            self.state.log_bytes = self.run.log.size()
+            self.store.save(tensors, self.state, instead_of=self._instead_of)
+        self._changed, self._instead_of = False, None
+        self._saved_updates, self._saved_time = self.state.updates, time.monotonic()
 
     def is_due(self) -> bool:
         """Whether it is time for a checkpoint."""
@@ -202,6 +205,8 @@ class Session:
         groups: dict[str, Tensors] = {kind: {} for kind in KINDS}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition("/")
+            if kind not in groups:
+                raise ModelError(f"the checkpoint holds {name}, which this version of the package does not know")
             groups[kind][rest] = tensor
         assign(variables_by_path(self.trainee.network), groups["model"], "the checkpoint")
         # At the end of the first phase the checkpoint has its optimizer still; the next one begins anew.

@@ -31,7 +31,7 @@ class Setback(Exception):
         self.reason, self.epoch, self.step = reason, epoch, step
 
 
-def what_is_wrong(loss: float, recent: Sequence[float], num_classes: int) -> str | None:
+def what_is_wrong(loss: float, recent: Sequence[float], guess: float) -> str | None:
     """What a loss that a training should not go on from has; None if nothing.
 
     A spike is four times the usual loss and twice that of a guess: late in a training, when the usual
@@ -41,15 +41,20 @@ def what_is_wrong(loss: float, recent: Sequence[float], num_classes: int) -> str
     Args:
         loss: Of one update.
         recent: Those of updates before, up to `WINDOW`.
-        num_classes: A guess has the loss log(num_classes).
+        guess: The loss of one who knows nothing.
     """
     if not math.isfinite(loss):
         return f"the loss became {loss}"
     if len(recent) >= LEAST:
         usual = statistics.median(recent)
-        if loss > max(TIMES_USUAL * usual, TIMES_CHANCE * math.log(max(num_classes, 2))):
+        if loss > max(TIMES_USUAL * usual, TIMES_CHANCE * guess):
             return f"the loss jumped to {loss:.3g} from a usual {usual:.3g}"
     return None
+
+
+def loss_of_a_guess(kind: str, num_classes: int) -> float:
+    """The loss of a network whose logits are all equal, or for the binary one zero."""
+    return math.log(2 if kind == "binary" else max(num_classes, 2))
 
 
 def diagnosis(
@@ -61,7 +66,7 @@ def diagnosis(
         setback: The last one.
         rate: The learning rate at that time, already lowered.
         gradient_norms: Of each group of layers.
-        images: Names of the images of the batch.
+        images: Names of the images of the batch; none where they are not known.
         kept: Where what was good before is.
     """
     where = f"in epoch {setback.epoch + 1}, batch {setback.step + 1}"
@@ -72,10 +77,10 @@ def diagnosis(
         largest = max(gradient_norms, key=lambda name: gradient_norms[name], default="")
         gradients = f"the largest gradients are in {largest}" if largest else "no gradients are known"
         gradients += f" (norm {gradient_norms[largest]:.3g})" if largest else ""
-    shown = ", ".join(images[:3]) + (" …" if len(images) > 3 else "")
+    begins = f"The batch began with {', '.join(images[:3])}. " if images else ""
     return DivergedError(
         f"training diverged: {setback.reason} {where}, {TRIES} times after going back, leaving out the batch and "
-        f"lowering the rate, at last to {rate:.3g}; {gradients}. The batch began with {shown}. Lower --learning-rate, "
+        f"lowering the rate, at last to {rate:.3g}; {gradients}. {begins}Lower --learning-rate, "
         f"lengthen --warmup-epochs or set --clip norm, and begin anew by --overwrite; look for odd images or labels "
         f"by `keras-resnet check`. What was good before is kept in {kept}"
     )

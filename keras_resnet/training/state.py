@@ -20,7 +20,8 @@ class State:
         parts: Micro-batches a batch is computed in.
         rate_factor: On the recipe's learning rate; below 1 after a setback.
         left_out: (epoch, step) of batches that are not trained on any more.
-        tries: Setbacks since an epoch was last completed.
+        tries: Setbacks since an epoch was last completed that had one, or comes after one that had.
+        setback_epoch: The last epoch that had one; -1: none.
         best_accuracy: Of a validation; -1 before the first.
         best: Name of the file with the weights that reached it.
         best_digest: Its SHA-256.
@@ -39,6 +40,7 @@ class State:
     rate_factor: float = 1.0
     left_out: list[list[int]] = field(default_factory=list)
     tries: int = 0
+    setback_epoch: int = -1
     best_accuracy: float = -1.0
     best: str = ""
     best_digest: str = ""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class TensorBoardWriter:
             self._write(Event(step=0, session_log=SessionLog(status=SessionLog.START)))
             for row in rows:
                 self._add(row)
-            self._writer.flush()
+            self._flush()
             for path in older:
                 path.unlink()
 
@@ -77,11 +78,11 @@ class TensorBoardWriter:
         """
         with storage_errors(self.path):
             self._add(row)
-            self._writer.flush()
+            self._flush()
 
     def close(self) -> None:
         """Finish the file."""
-        with storage_errors(self.path):
+        with storage_errors(self.path), _as_os_error():
             self._writer.close()
 
     def _add(self, row: Mapping[str, Any]) -> None:
@@ -90,12 +91,14 @@ class TensorBoardWriter:
             event.summary.value.add(tag=name, simple_value=value)
         self._write(event)
 
+    def _flush(self) -> None:
+        with _as_os_error():
+            self._writer.flush()
+
     def _write(self, event: Event) -> None:
         event.wall_time = time.time()
-        try:
+        with _as_os_error():
             self._writer.write(event.SerializeToString())
-        except tf.errors.OpError as error:
-            raise OSError(error.message) from None
 
 
 def export_tensorboard(folder: Path, rows: Iterable[Mapping[str, Any]]) -> Path:
@@ -120,7 +123,14 @@ def scalars(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _open(path: Path) -> tf.io.TFRecordWriter:
-    try:
+    with _as_os_error():
         return tf.io.TFRecordWriter(os.fspath(path))
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """TensorFlow calls a full disk exhausted resources, as it calls memory that does not suffice."""
+    try:
+        yield
     except tf.errors.OpError as error:
         raise OSError(error.message) from None

@@ -123,3 +123,43 @@ def test_the_split_is_written_down_and_no_cell_is_a_formula(tmp_path: Path) -> N
     assert recorded["fingerprint"] == data.fingerprint
     assert recorded["images_per_class"]["test"] == [2, 2]
     assert run.preprocessing.class_names == data.class_names
+
+
+def test_a_run_killed_while_it_was_overwritten_is_begun_anew(tmp_path: Path) -> None:
+    run, _ = Run.start(tmp_path / "run", CONFIG)
+    run.finish()
+    (run.path / "run.json").write_text('{"format": 1, "status": "overwritten"}')  # as a kill leaves it
+    (run.path / "config.json").unlink()
+    (run.path / "model.keras").write_text("old")
+
+    Run.check_free(run.path, CONFIG)
+    assert free_run_folder(tmp_path, "run", CONFIG) == run.path
+    again, continues = Run.start(run.path, CONFIG)
+
+    assert not continues
+    assert again.status == "unfinished"
+    assert not (run.path / "model.keras").exists()
+
+
+def test_a_damaged_folder_is_passed_over_and_named_when_it_is_meant(tmp_path: Path) -> None:
+    run, _ = Run.start(tmp_path / "run", CONFIG)
+    (run.path / "config.json").unlink()
+
+    assert free_run_folder(tmp_path, "run", CONFIG) == tmp_path / "run-002"
+    with pytest.raises(ModelError, match=r"run is damaged: config\.json: No such file or directory$"):
+        Run.check_free(run.path, CONFIG)
+
+
+def test_somebody_elses_run_json_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"name": "marathon"}')
+
+    with pytest.raises(UsageError, match=r"holds a run\.json that is none of this version"):
+        Run.start(tmp_path, CONFIG, overwrite=True)
+    assert (tmp_path / "run.json").read_text() == '{"name": "marathon"}'
+
+
+def test_a_folder_with_nothing_but_a_lock_is_still_free(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".lock").write_text("1")
+
+    assert free_run_folder(tmp_path, "run", CONFIG) == tmp_path / "run"

@@ -58,6 +58,7 @@ def test_a_thousand_flipped_bits_and_cut_files_are_all_noticed_and_the_one_befor
         assert checkpoint.tensors["model/kernel"][0, 0] == 1
         assert len(told) == 1
         assert str(newest) in told[0]
+        (newest.parent / f"damaged-{newest.name}").rename(newest)
         path.write_bytes(content)
 
 
@@ -100,6 +101,20 @@ def test_a_new_checkpoint_comes_after_a_damaged_one(tmp_path: Path) -> None:
     checkpoint = store.load(pytest.fail)
     assert checkpoint is not None
     assert checkpoint.state.epoch == 5
+
+
+def test_a_training_that_goes_back_replaces_what_led_nowhere_and_keeps_what_was_before(tmp_path: Path) -> None:
+    store = filled(tmp_path)
+    back = store.load(pytest.fail, back=1)
+    assert back is not None
+    assert (back.number, back.state.epoch) == (2, 1)
+
+    store.save({"model/kernel": np.zeros(1, np.float32)}, State(epoch=1, tries=1), instead_of=back.number)
+
+    assert sorted(path.name for path in tmp_path.glob("0*")) == ["000001", "000004"]
+    oldest = store.load(pytest.fail, back=9)
+    assert oldest is not None
+    assert oldest.number == 1
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from keras_resnet.data.images import ImageData
 from keras_resnet.errors import StoppedError, UsageError
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.fit import fit
+from keras_resnet.training.session import Saving
 from tests.conftest import TINY
 from tests.training.test_resume import assert_same_end, stopping_after
 
@@ -29,16 +30,18 @@ def test_two_devices_have_the_loss_curve_of_one_at_the_same_batch(tiny_data: Ima
         )
 
 
+@pytest.mark.parametrize("synchronised", [True, False])
 def test_a_run_over_two_devices_is_resumed_bit_by_bit(
-    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synchronised: bool, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = fit(SYNCHRONISED, tiny_data, tmp_path / "whole", verbose=False, distribute="mirrored")
+    recipe = SYNCHRONISED.but(sync_batchnorm=synchronised)
+    whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False, distribute="mirrored")
     with monkeypatch.context() as patch:
         stopping_after(patch, 9)
         with pytest.raises(StoppedError):
-            fit(SYNCHRONISED, tiny_data, tmp_path / "run", verbose=False, distribute="mirrored")
+            fit(recipe, tiny_data, tmp_path / "run", verbose=False, distribute="mirrored", saving=Saving(steps=2))
 
-    assert_same_end(fit(SYNCHRONISED, tiny_data, tmp_path / "run", verbose=False, distribute="mirrored"), whole)
+    assert_same_end(fit(recipe, tiny_data, tmp_path / "run", verbose=False, distribute="mirrored"), whole)
 
 
 def test_a_batch_that_devices_cannot_share_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:

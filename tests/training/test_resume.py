@@ -193,10 +193,11 @@ def test_what_a_kill_left_half_written_is_removed(
     left.mkdir()
     (left / "tensors.safetensors").write_bytes(b"half")
     shutil.copytree(left, tmp_path / "run" / ".model-q1w2e3r4")
+    (tmp_path / "run" / ".vscode-insiders").mkdir()  # which looks a little like one
 
     run = fit(TINY.but(epochs=1), tiny_data, tmp_path / "run", verbose=False)
 
-    assert sorted(path.name for path in run.path.iterdir() if path.name[0] == ".") == [".lock"]
+    assert sorted(path.name for path in run.path.iterdir() if path.name[0] == ".") == [".lock", ".vscode-insiders"]
     assert not list(run.checkpoints.glob(".*"))
 
 
@@ -257,3 +258,16 @@ def test_training_sizes_that_grow_are_resumed_too(
 
     assert_same_end(again, whole)
     assert again.preprocessing.image_size == (8, 8)
+
+
+def test_sigterm_outside_the_training_itself_is_exit_code_seventy_five(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keras_resnet.training.fit.begin", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(StoppedError, match="stopped: the same command") as caught:
+        fit(TINY, tiny_data, tmp_path / "run", verbose=False)
+
+    assert caught.value.exit_code == 75
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -2,6 +2,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -9,19 +10,20 @@ import tensorflow as tf
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import DivergedError, StoppedError, StorageError
 from keras_resnet.runs.run import Run
-from keras_resnet.training import callbacks
+from keras_resnet.training import callbacks, loop
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.fit import fit
 from keras_resnet.training.session import Saving
 from keras_resnet.training.setbacks import LEAST, what_is_wrong
 from keras_resnet.training.state import State
+from keras_resnet.weights.files import read_tensors
 from tests.conftest import TINY
 from tests.training.test_resume import assert_same_end, stopping_after
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_is_wrong_from_the_first_update_on(loss: float) -> None:
-    assert what_is_wrong(loss, [], 10) == f"the loss became {loss}"
+    assert what_is_wrong(loss, [], 1.0) == f"the loss became {loss}"
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_a_loss_that_is_no_number_is_wrong_from_the_first_update_on(loss: float)
     ],
 )
 def test_a_loss_is_a_spike_far_above_the_usual_and_above_a_guess(loss: float, recent: list[float], wrong: bool) -> None:
-    assert (what_is_wrong(loss, recent, 10) is not None) == wrong
+    assert (what_is_wrong(loss, recent, math.log(10)) is not None) == wrong
 
 
 def losing_at(monkeypatch: pytest.MonkeyPatch, losses: dict[int, float]) -> None:
@@ -111,6 +113,81 @@ def test_weights_ruined_by_an_epochs_last_update_are_not_kept(tiny_data: ImageDa
         fit(ruinous, tiny_data, tmp_path / "run", verbose=False)
 
     assert not list((tmp_path / "run" / "checkpoints").glob("best-*"))
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_a_network_spoilt_by_an_update_is_not_saved_and_the_training_recovers(
+    steps: int, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loss of an update is that of the weights before it: it may be fine while the update ruins them."""
+    count = callbacks.Epochs._count
+    spoilt: list[int] = []
+
+    def counted(self: callbacks.Epochs, state: State) -> float:
+        loss = count(self, state)
+        if state.updates == 8 and not spoilt:
+            spoilt.append(1)
+            kernel = self.model.get_layer("stem_conv").kernel
+            kernel.assign(kernel.value * np.nan)
+        return loss
+
+    monkeypatch.setattr(callbacks.Epochs, "_count", counted)
+
+    run = fit(TINY, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=steps))
+
+    assert run.status == "finished"
+    for folder in run.checkpoints.glob("0*"):
+        tensors, _ = read_tensors(folder / "tensors.safetensors")
+        assert all(np.isfinite(tensor).all() for name, tensor in tensors.items() if name.startswith("model/")), folder
+    assert [event["event"] for event in run.events.rows()] == ["setback"]
+
+
+def test_each_time_it_goes_back_further_and_good_checkpoints_stay(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = callbacks.Epochs._count
+
+    def bad_in_the_second_epoch(self: callbacks.Epochs, state: State) -> float:
+        loss = count(self, state)
+        return math.nan if state.epoch == 1 and state.step == 3 else loss
+
+    monkeypatch.setattr(callbacks.Epochs, "_count", bad_in_the_second_epoch)
+
+    with pytest.raises(DivergedError):
+        fit(TINY, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=1))
+
+    run = Run.at(tmp_path / "run")
+    updates = [CheckpointStore(run.checkpoints).load(pytest.fail, back=number) for number in range(3)]
+    assert [one.state.updates for one in updates if one] == sorted(
+        [one.state.updates for one in updates if one], reverse=True
+    )
+    assert [one is not None for one in updates] == [True] * 3
+    assert updates[0] is not None
+    assert len(updates[0].state.left_out) == 3
+    assert updates[0].state.rate_factor == 0.125
+
+
+def test_memory_that_does_not_suffice_for_validating_is_not_taken_from_training(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "EVALUATION_BATCH", 16)
+    evaluate = keras.Model.evaluate
+    whole = fit(TINY.but(epochs=1), tiny_data, tmp_path / "whole", verbose=False)
+
+    def exhausted(self: keras.Model, data: tf.data.Dataset, **options: Any) -> Any:
+        if len(next(iter(data))[0]) > 5:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return evaluate(self, data, **options)
+
+    monkeypatch.setattr(keras.Model, "evaluate", exhausted)
+    run = fit(TINY.but(epochs=1), tiny_data, tmp_path / "run", verbose=False)
+
+    assert [event["text"] for event in run.events.rows()] == [
+        "out of memory: validating 8 images at a time",
+        "out of memory: validating 4 images at a time",
+    ]
+    assert run.metrics()[0]["loss"] == whole.metrics()[0]["loss"], "training is as it was"
+    assert run.metrics()[0]["val_loss"] == pytest.approx(whole.metrics()[0]["val_loss"], rel=1e-4)
 
 
 def exhausting(monkeypatch: pytest.MonkeyPatch, above: int) -> None:
