@@ -110,3 +110,17 @@ def test_tensorboard_itself_reads_it_and_forgets_what_a_resume_cut_off(tmp_path:
     assert [(one.step, one.value) for one in found] == [(10, 2.5), (20, 1.5)]
     fresh = event_accumulator.EventAccumulator(str(tmp_path)).Reload()
     assert [(one.step, one.value) for one in fresh.Scalars("step/loss")] == [(10, 2.5), (20, 1.5)]
+
+
+@pytest.mark.parametrize("act", ["write", "flush"])
+def test_a_full_disk_is_a_storage_error_and_not_taken_for_lack_of_memory(
+    act: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:  # as TensorFlow reports it
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    writer = TensorBoardWriter(tmp_path / "tensorboard")
+    monkeypatch.setattr(writer._writer, act, full)
+
+    with pytest.raises(StorageError, match="cannot write .*No space left on device"):
+        writer.add({"event": "step", "step": 1, "loss": 1.0})
