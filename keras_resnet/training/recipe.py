@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 from keras_resnet.errors import UsageError
 from keras_resnet.models.lookup import spec
 from keras_resnet.settings import refuse_unknown, setting, settings_of
-from keras_resnet.words import AUTOMATIC, CROPS, SAMPLINGS
+from keras_resnet.words import AUTOMATIC, CLIPS, CROPS, LOSSES, OPTIMIZERS, SAMPLINGS, SCHEDULES
 
 if TYPE_CHECKING:
     from keras_resnet.augment.policies import Policy
 
-OPTIMIZERS = ("sgd", "sgdw", "adam", "adamw", "lamb", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "lion")
-SCHEDULES = ("constant", "step", "multistep", "cosine", "one-cycle")
 PRECISIONS = ("float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "balanced", "effective")
 
@@ -79,16 +77,18 @@ class Recipe:
     decay_every: float = optimisation(30.0, "epochs between two steps of step", above=0)
     decay_factor: float = optimisation(0.1, "by which step and multistep multiply the rate", above=0, high=1)
     final_rate: float = optimisation(0.0, "share of the rate at which cosine ends", low=0, high=1)
-    momentum: float = optimisation(0.9, "of sgd, sgdw and rmsprop", low=0, below=1)
+    momentum: float = optimisation(0.9, "of sgd, sgdw, muon and rmsprop", low=0, below=1)
     nesterov: bool = optimisation(True, "Nesterov's momentum")
     weight_decay: float = optimisation(1e-4, "of kernels; normalisations and biases do not decay", low=0)
     layer_decay: float = optimisation(1.0, "factor on the rate from each block to the one before it", above=0, high=1)
     clip: str = optimisation(
         "none",
         "gradient clipping: of the norm over all, by value, adaptive (Brock et al., 2021)",
-        choices=("none", "norm", "value", "adaptive"),
+        choices=CLIPS,
     )
-    clip_at: float = optimisation(1.0, "where it clips", above=0)
+    clip_at: float = optimisation(
+        0.0, "where it clips; 0: where it is usual, norm at 1, value at 0.5, adaptive at 0.01", low=0
+    )
 
     accumulate: int = resources(1, "parts that a batch is computed in, to save memory", low=1)
     precision: str = resources("float32", "of the computation; the others are mixed", choices=PRECISIONS)
@@ -96,8 +96,9 @@ class Recipe:
     sync_batchnorm: bool = resources(False, "normalise over the batch of all devices, not over each part")
     jit: bool = resources(False, "compile the step by XLA")
 
-    loss: str = regularisation(
-        "cross-entropy", "binary: each class by itself (Wightman et al., 2021)", choices=("cross-entropy", "binary")
+    loss: str = regularisation("cross-entropy", "binary: each class by itself (Wightman et al., 2021)", choices=LOSSES)
+    target_threshold: float = regularisation(
+        0.0, "in the binary loss a label is 1 above this and 0 below; 0: labels are as they were mixed", low=0, below=1
     )
     label_smoothing: float = regularisation(0.0, "share of every label spread over all classes", low=0, below=1)
     dropout: float = regularisation(0.0, "before the classifier; in wide networks within the blocks", low=0, below=1)

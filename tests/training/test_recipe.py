@@ -83,6 +83,7 @@ def test_the_literatures_figures_are_the_recipes() -> None:
     assert (wide.milestones, wide.decay_factor, wide.dropout, wide.nesterov) == ((60, 120, 160), 0.2, 0.3, True)
     assert (a1.optimizer, a1.learning_rate, a1.weight_decay, a1.loss) == ("lamb", 5e-3, 0.01, "binary")
     assert (a1.batch_size, a1.epochs, a1.magnitude, a1.mixup, a1.cutmix) == (2048, 600, 7, 0.2, 1.0)
+    assert [recipe(f"imagenet-a{number}").target_threshold for number in (1, 2, 3)] == [0.2] * 3
     assert recipe("imagenet-a3").train_sizes == (160,)
     assert recipe("imagenet-classic").milestones == (30, 60, 80)
     assert recipe("imagenet-tv2").learning_rate == 0.5
