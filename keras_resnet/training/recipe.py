@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 PRECISIONS = ("float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "balanced", "effective")
 
+MOVED_ALONG = "`--epochs`, or in Python `Recipe.lasting`, moves along what a recipe counts in epochs"
+
 training = partial(setting, group="training")
 images = partial(setting, group="images")
 optimisation = partial(setting, group="optimisation")
@@ -32,7 +34,9 @@ class Recipe:
     """A training's every setting.
 
     Each field's meaning and range stand beside it; `keras-resnet recipes NAME` prints them. The
-    defaults are a plain CIFAR training (He et al., 2015) with a cosine (Loshchilov & Hutter, 2016).
+    defaults are a plain CIFAR training (He et al., 2015) with a cosine (Loshchilov & Hutter, 2016). A
+    recipe is taken literally: `Recipe(optimizer="adamw")` keeps SGD's rate and decay unless they are given,
+    too; it is files and options, by `configure`, that get those usual for another optimizer.
 
     Raises:
         UsageError: A field is out of range; the message names it.
@@ -138,7 +142,18 @@ class Recipe:
         if self.schedule == "multistep" and self.milestones[-1] >= self.epochs:
             raise UsageError(
                 f"milestones must lie before the end of the epochs, else the rate never falls; received "
-                f"{list(self.milestones)} in {self.epochs} epochs (`Recipe.lasting` moves them along)"
+                f"{list(self.milestones)} in {self.epochs} epochs ({MOVED_ALONG})"
+            )
+        if self.schedule == "step" and self.decay_every >= self.epochs:
+            raise UsageError(
+                f"decay_every must be less than the epochs, else schedule=step never lowers the rate; received "
+                f"{self.decay_every:g} in {self.epochs} epochs: set it to {self.epochs / 3:.3g}, say, for two falls "
+                f"({MOVED_ALONG})"
+            )
+        if len(self.train_sizes) > self.head_epochs + self.epochs:
+            raise UsageError(
+                f"train_sizes must be no more than the epochs, since each has a part of them; received "
+                f"{list(self.train_sizes)} in {self.head_epochs + self.epochs} epochs"
             )
 
     @property

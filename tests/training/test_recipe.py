@@ -111,6 +111,22 @@ def test_milestones_that_are_never_reached_are_refused() -> None:
         recipe("cifar10-resnet20").but(epochs=5)
 
 
+def test_steps_that_are_never_reached_are_refused_and_shorter_trainings_move_them_along() -> None:
+    with pytest.raises(UsageError, match="decay_every must be less than the epochs.*received 30 in 30 epochs: set it"):
+        Recipe(schedule="step")
+
+    stepping = Recipe(schedule="step", epochs=90)
+    assert [stepping.lasting(epochs).decay_every for epochs in (1, 7, 9)] == [0.333333, 2.33333, 3]
+    with pytest.raises(UsageError, match="`--epochs`, or in Python `Recipe.lasting`, moves along"):
+        stepping.but(epochs=9)
+
+
+def test_every_size_of_training_images_needs_an_epoch() -> None:
+    assert Recipe(train_sizes=(8, 16, 24), epochs=2, head_epochs=1).train_sizes == (8, 16, 24)
+    with pytest.raises(UsageError, match=r"train_sizes must be no more than.*received \[8, 16, 24\] in 2 epochs"):
+        Recipe(train_sizes=(8, 16, 24), epochs=2)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
