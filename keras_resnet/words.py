@@ -10,3 +10,29 @@ AUTOMATIC = ("none", "randaugment", "trivialaugment", "augmix", "autoaugment-cif
 
 SAMPLINGS = ("uniform", "balanced")
 """How training images are drawn."""
+
+OPTIMIZERS = (
+    "sgd",
+    "sgdw",
+    "adam",
+    "adamw",
+    "lamb",
+    "rmsprop",
+    "adagrad",
+    "adadelta",
+    "adafactor",
+    "adamax",
+    "nadam",
+    "lion",
+    "muon",
+)
+"""Update rules: `keras_resnet.training.optimizers.optimizer`'s `kind`."""
+
+SCHEDULES = ("constant", "step", "multistep", "cosine", "one-cycle")
+"""How a learning rate falls."""
+
+CLIPS = ("none", "norm", "value", "adaptive")
+"""Gradient clippings."""
+
+LOSSES = ("cross-entropy", "binary")
+"""Losses of logits."""

@@ -9,7 +9,8 @@ from keras import ops
 
 Tensor = Any
 
-CLIPS = ("none", "norm", "value", "adaptive")
+USUAL_BOUNDS = {"none": 0.0, "norm": 1.0, "value": 0.5, "adaptive": 0.01}
+"""Where each clips if nothing is said: `norm` as timm's LAMB, `adaptive` as Brock et al., 2021, have it."""
 
 
 def norm(tensors: Sequence[Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from keras_resnet.models.lookup import spec
 from keras_resnet.models.precision import Precision
 from keras_resnet.models.resnet import build, check_input
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.training.clipping import USUAL_BOUNDS
 from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
 from keras_resnet.training.layerwise import Layerwise
 from keras_resnet.training.losses import loss
@@ -21,8 +22,6 @@ from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recompute import recompute_activations
 from keras_resnet.training.schedules import schedule
 from keras_resnet.weights.pretrained import is_name
-
-LOSSES = {"cross-entropy": "softmax", "binary": "binary"}
 
 
 def network_for(
@@ -103,7 +102,7 @@ class Trainee:
             self.optimizer.build(self.network.trainable_variables)
             self.model.compile(
                 self.optimizer,
-                loss(LOSSES[self.recipe.loss], self.recipe.label_smoothing),
+                _loss(self.recipe),
                 metrics=[self.accuracy],
                 jit_compile=self.recipe.jit,
             )
@@ -186,9 +185,14 @@ def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
         weight_decay=recipe.weight_decay,
         layer_decay=recipe.layer_decay,
         clip=recipe.clip,
-        clip_at=0.0 if recipe.clip == "none" else recipe.clip_at,
+        clip_at=(recipe.clip != "none" and recipe.clip_at) or USUAL_BOUNDS[recipe.clip],
         accumulate=parts,
     )
+
+
+def _loss(recipe: Recipe) -> keras.losses.Loss:
+    threshold = recipe.target_threshold if recipe.loss == "binary" else 0.0
+    return loss(recipe.loss, recipe.label_smoothing, threshold=threshold or None)
 
 
 def _head_optimizer(recipe: Recipe, parts: int) -> Layerwise:

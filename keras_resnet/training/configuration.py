@@ -20,6 +20,7 @@ from keras_resnet.training.recipe import Recipe, in_epochs
 from keras_resnet.training.recipes import DEFAULTS, RECIPES, recipe, source_for
 from keras_resnet.training.settings_file import Value, read_settings, written
 from keras_resnet.training.source_settings import SOURCE_SETTINGS, source_of
+from keras_resnet.training.usual import usual_instead
 
 if TYPE_CHECKING:
     from keras_resnet.data.source import Source
@@ -96,7 +97,8 @@ def configure(
 ) -> Configuration:
     """Settle a training's settings: defaults < recipe < file < `settings`.
 
-    Where a layer sets `epochs`, what the layers below it count in epochs is stretched along.
+    Where a layer sets `epochs`, what the layers below it count in epochs is stretched along. Where one sets
+    another optimizer than the recipe's, rate and decay that no file or argument sets are those usual for it.
 
     Args:
         recipe: The recipe to start from; None: the file's, or else the default for the kind of data.
@@ -132,6 +134,9 @@ def configure(
                 if value != before[name]:
                     values[name] = Value(value, f"{values[name].origin}, in {layer['epochs'].value} epochs")
         values |= layer
+    for name, value in usual_instead(values["optimizer"].value, base.optimizer).items():
+        if not values[name].said:
+            values[name] = Value(value, f"usual for {values['optimizer'].value}")
     # The recipe's own `data` stays its description, so that one run is one configuration however its data were named.
     fields = {name: values[name].value for name in RECIPE_SETTINGS} | {"data": base.data}
     return Configuration(Recipe(**fields), values)

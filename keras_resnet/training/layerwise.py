@@ -9,8 +9,9 @@ import keras
 from keras import ops
 
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.training.clipping import CLIPS, clip_adaptively, clip_by_norm, clip_by_value, norm
+from keras_resnet.training.clipping import clip_adaptively, clip_by_norm, clip_by_value, norm
 from keras_resnet.training.layer_groups import groups, is_classifier, rate_multipliers
+from keras_resnet.words import CLIPS
 
 Tensor = Any
 

@@ -8,10 +8,9 @@ import keras
 from keras import ops
 
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.words import LOSSES
 
 Tensor = Any
-
-LOSSES = ("softmax", "binary")
 
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
@@ -66,7 +65,7 @@ def loss(
     Weights of images multiply their losses; the sum is divided by the number of images, not of weights.
 
     Args:
-        kind: `softmax`, or `binary`, see `BinaryCrossEntropy`.
+        kind: `cross-entropy`, of a softmax, or `binary`, see `BinaryCrossEntropy`.
         label_smoothing: In [0, 1).
         threshold, sum_classes: Of `binary`.
 
@@ -82,5 +81,5 @@ def loss(
     if kind == "binary":
         return BinaryCrossEntropy(label_smoothing, threshold, sum_classes)
     if threshold is not None or sum_classes:
-        raise UsageError("threshold and sum_classes belong to the binary loss; received them for 'softmax'")
+        raise UsageError("threshold and sum_classes belong to the binary loss; received them for 'cross-entropy'")
     return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing, dtype="float32")

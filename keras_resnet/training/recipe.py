@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 from keras_resnet.errors import UsageError
 from keras_resnet.models.lookup import spec
 from keras_resnet.settings import refuse_unknown, setting, settings_of
-from keras_resnet.words import AUTOMATIC, CROPS, SAMPLINGS
+from keras_resnet.words import AUTOMATIC, CLIPS, CROPS, LOSSES, OPTIMIZERS, SAMPLINGS, SCHEDULES
 
 if TYPE_CHECKING:
     from keras_resnet.augment.policies import Policy
 
-OPTIMIZERS = ("sgd", "sgdw", "adam", "adamw", "lamb", "rmsprop", "adagrad", "adadelta", "adamax", "nadam", "lion")
-SCHEDULES = ("constant", "step", "multistep", "cosine", "one-cycle")
 PRECISIONS = ("float32", "bfloat16", "float16")
 CLASS_WEIGHTS = ("none", "balanced", "effective")
+
+MOVED_ALONG = "`--epochs`, or in Python `Recipe.lasting`, moves along what a recipe counts in epochs"
 
 training = partial(setting, group="training")
 images = partial(setting, group="images")
@@ -34,7 +34,9 @@ class Recipe:
     """A training's every setting.
 
     Each field's meaning and range stand beside it; `keras-resnet recipes NAME` prints them. The
-    defaults are a plain CIFAR training (He et al., 2015) with a cosine (Loshchilov & Hutter, 2016).
+    defaults are a plain CIFAR training (He et al., 2015) with a cosine (Loshchilov & Hutter, 2016). A
+    recipe is taken literally: `Recipe(optimizer="adamw")` keeps SGD's rate and decay unless they are given,
+    too; it is files and options, by `configure`, that get those usual for another optimizer.
 
     Raises:
         UsageError: A field is out of range; the message names it.
@@ -79,16 +81,18 @@ class Recipe:
     decay_every: float = optimisation(30.0, "epochs between two steps of step", above=0)
     decay_factor: float = optimisation(0.1, "by which step and multistep multiply the rate", above=0, high=1)
     final_rate: float = optimisation(0.0, "share of the rate at which cosine ends", low=0, high=1)
-    momentum: float = optimisation(0.9, "of sgd, sgdw and rmsprop", low=0, below=1)
+    momentum: float = optimisation(0.9, "of sgd, sgdw, muon and rmsprop", low=0, below=1)
     nesterov: bool = optimisation(True, "Nesterov's momentum")
     weight_decay: float = optimisation(1e-4, "of kernels; normalisations and biases do not decay", low=0)
     layer_decay: float = optimisation(1.0, "factor on the rate from each block to the one before it", above=0, high=1)
     clip: str = optimisation(
         "none",
         "gradient clipping: of the norm over all, by value, adaptive (Brock et al., 2021)",
-        choices=("none", "norm", "value", "adaptive"),
+        choices=CLIPS,
     )
-    clip_at: float = optimisation(1.0, "where it clips", above=0)
+    clip_at: float = optimisation(
+        0.0, "where it clips; 0: where it is usual, norm at 1, value at 0.5, adaptive at 0.01", low=0
+    )
 
     accumulate: int = resources(1, "parts that a batch is computed in, to save memory", low=1)
     precision: str = resources("float32", "of the computation; the others are mixed", choices=PRECISIONS)
@@ -96,8 +100,9 @@ class Recipe:
     sync_batchnorm: bool = resources(False, "normalise over the batch of all devices, not over each part")
     jit: bool = resources(False, "compile the step by XLA")
 
-    loss: str = regularisation(
-        "cross-entropy", "binary: each class by itself (Wightman et al., 2021)", choices=("cross-entropy", "binary")
+    loss: str = regularisation("cross-entropy", "binary: each class by itself (Wightman et al., 2021)", choices=LOSSES)
+    target_threshold: float = regularisation(
+        0.0, "in the binary loss a label is 1 above this and 0 below; 0: labels are as they were mixed", low=0, below=1
     )
     label_smoothing: float = regularisation(0.0, "share of every label spread over all classes", low=0, below=1)
     dropout: float = regularisation(0.0, "before the classifier; in wide networks within the blocks", low=0, below=1)
@@ -137,7 +142,18 @@ class Recipe:
         if self.schedule == "multistep" and self.milestones[-1] >= self.epochs:
             raise UsageError(
                 f"milestones must lie before the end of the epochs, else the rate never falls; received "
-                f"{list(self.milestones)} in {self.epochs} epochs (`Recipe.lasting` moves them along)"
+                f"{list(self.milestones)} in {self.epochs} epochs ({MOVED_ALONG})"
+            )
+        if self.schedule == "step" and self.decay_every >= self.epochs:
+            raise UsageError(
+                f"decay_every must be less than the epochs, else schedule=step never lowers the rate; received "
+                f"{self.decay_every:g} in {self.epochs} epochs: set it to {self.epochs / 3:.3g}, say, for two falls "
+                f"({MOVED_ALONG})"
+            )
+        if len(self.train_sizes) > self.head_epochs + self.epochs:
+            raise UsageError(
+                f"train_sizes must be no more than the epochs, since each has a part of them; received "
+                f"{list(self.train_sizes)} in {self.head_epochs + self.epochs} epochs"
             )
 
     @property

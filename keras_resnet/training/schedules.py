@@ -16,6 +16,7 @@ import keras
 from keras import ops
 
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.words import SCHEDULES
 
 Tensor = Any
 
@@ -177,7 +178,7 @@ def require(holds: bool, rule: str, received: object) -> None:
 
 ANNEALS: dict[str, Callable[[float, float, Tensor], Tensor]] = {"cosine": cosine_between, "linear": linear_between}
 
-SCHEDULES: dict[str, tuple[type[Schedule], tuple[str, ...]]] = {
+_SHAPES: dict[str, tuple[type[Schedule], tuple[str, ...]]] = {
     "constant": (Constant, ()),
     "step": (Step, ("every", "factor")),
     "multistep": (MultiStep, ("milestones", "factor")),
@@ -221,7 +222,7 @@ def schedule(
     """
     if kind not in SCHEDULES:
         raise UsageError(f"a schedule must be one of {listed(SCHEDULES)}; received {kind!r}")
-    shape, takes = SCHEDULES[kind]
+    shape, takes = _SHAPES[kind]
     given: dict[str, Any] = {
         "milestones": milestones,
         "factor": factor,

@@ -22,7 +22,7 @@ def test_every_setting_of_a_recipe_is_an_option_of_training() -> None:
         option = f"--{name.replace('_', '-')}"
         arguments = ["train", "digits", option, *([word] if one.kind is not bool else [])]
         if name == "schedule":
-            word, arguments = "step", ["train", "digits", option, "step"]
+            word, arguments = "step", ["train", "digits", option, "step", "--decay-every", "9"]
 
         found = getattr(configuration_of(parser().parse_args(arguments)).recipe, name)
 

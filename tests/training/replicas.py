@@ -24,7 +24,7 @@ def trained(strategy: tf.distribute.Strategy, kind: str, clip: str) -> list[np.n
         rate = schedule("cosine", 0.1, 16, warmup_steps=2, warmup_from=0.1)
         made = optimizer(kind, rate, weight_decay=0.01, layer_decay=0.9, clip=clip, clip_at=0.3)
         made.build(model.trainable_variables)
-        model.compile(made, loss("softmax", 0.1), jit_compile=False)
+        model.compile(made, loss("cross-entropy", 0.1), jit_compile=False)
     random = np.random.default_rng(0)
     images, labels = random.normal(0, 3, (64, 4)).astype("float32"), np.eye(3)[random.integers(0, 3, 64)]
     model.fit(images, labels, batch_size=8, epochs=2, shuffle=False, verbose=0)

@@ -71,6 +71,20 @@ def test_the_optimizer_is_the_recipes() -> None:
     assert (trainee(momentum=0.8, nesterov=False).optimizer.momentum, trainee().optimizer.nesterov) == (0.8, True)
 
 
+@pytest.mark.parametrize(("clip", "bound"), [("none", 0.0), ("norm", 1.0), ("value", 0.5), ("adaptive", 0.01)])
+def test_gradients_are_clipped_where_it_is_usual_unless_something_else_is_said(clip: str, bound: float) -> None:
+    assert trainee(clip=clip).optimizer.clip_at == bound
+
+
+def test_labels_are_thresholded_in_the_binary_loss_alone() -> None:
+    binary, plain = (trainee(loss=kind, target_threshold=0.2).model.loss for kind in ("binary", "cross-entropy"))
+    logits = np.array([[2.0, 0, -1]])
+
+    mixed, firm = np.array([[0.7, 0.3, 0.0]]), np.array([[1.0, 1.0, 0.0]])
+    assert float(binary(mixed, logits)) == pytest.approx(float(binary(firm, logits)))
+    assert float(plain(mixed, logits)) != pytest.approx(float(plain(firm, logits)))
+
+
 def test_the_loss_is_the_recipes() -> None:
     plain, smoothed, binary = (
         trainee(**settings).model.loss for settings in ({}, {"label_smoothing": 0.2}, {"loss": "binary"})

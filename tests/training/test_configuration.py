@@ -9,6 +9,8 @@ from keras_resnet.training.configuration import KNOWN, configure, read_recipe
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES, recipe
 from keras_resnet.training.source_settings import SOURCE_SETTINGS
+from keras_resnet.training.usual import USUAL
+from keras_resnet.words import OPTIMIZERS
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -70,6 +72,32 @@ def test_other_epochs_stretch_what_lower_layers_count_in_epochs(tmp_path: Path) 
     assert configure(recipe="cifar10-resnet20", epochs=20, milestones=(4, 19)).recipe.milestones == (4, 19)
     stretched = configure(recipe="cifar10-resnet20", epochs=20).values["milestones"]
     assert stretched.origin == "recipe cifar10-resnet20, in 20 epochs"
+
+
+def test_another_optimizer_brings_its_usual_rate_and_decay_unless_they_are_said(tmp_path: Path) -> None:
+    file = write(tmp_path / "mine.yaml", "optimizer: lamb", "weight_decay: 0.01")
+
+    adamw, lamb = configure(data="digits", optimizer="adamw"), configure(data="digits", config=file)
+
+    assert (adamw.recipe.learning_rate, adamw.recipe.weight_decay) == (1e-3, 0.05)
+    assert "learning_rate: 0.001" in str(adamw)
+    assert adamw.values["learning_rate"].origin == "usual for adamw"
+    assert (lamb.recipe.learning_rate, lamb.recipe.weight_decay, lamb.recipe.clip) == (5e-3, 0.01, "norm")
+    assert configure(data="digits", optimizer="adamw", learning_rate=0.1).recipe.learning_rate == 0.1
+    assert configure(recipe="folder", optimizer="lion").recipe.learning_rate == 1e-4, "0.05 was for sgd"
+
+
+def test_a_recipes_own_rate_stays_where_its_optimizer_or_one_like_it_does() -> None:
+    assert configure(recipe="imagenet-a3").recipe == recipe("imagenet-a3")
+    assert configure(recipe="imagenet-a3", optimizer="lamb").recipe.learning_rate == 8e-3
+    assert configure(recipe="folder", optimizer="sgdw").recipe.learning_rate == 0.05
+    assert configure(recipe="imagenet-a3", optimizer="sgd").recipe.learning_rate == 0.1
+
+
+def test_every_optimizer_has_usual_settings_that_a_recipe_takes() -> None:
+    assert USUAL.keys() == set(OPTIMIZERS)
+    for name, settings in USUAL.items():
+        assert Recipe(optimizer=name, **settings).learning_rate == settings["learning_rate"]
 
 
 def test_the_recipes_size_and_seed_are_the_sources(tmp_path: Path) -> None:

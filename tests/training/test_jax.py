@@ -53,7 +53,7 @@ def losses(weights: Path, recomputing: bool) -> list[float]:
     model = recompute_activations(model) if recomputing else model
     model.compile(
         optimizer("sgd", 0.02, momentum=0.9, nesterov=True, weight_decay=1e-3),
-        loss("softmax", 0.1),
+        loss("cross-entropy", 0.1),
     )
     random = np.random.default_rng(0)
     found = []

@@ -8,8 +8,8 @@ from keras_resnet.training.losses import loss
 from tests.golden import optimizer_cases as cases
 
 GOLDEN = {
-    "softmax": {"kind": "softmax"},
-    "softmax-smoothed": {"kind": "softmax", "label_smoothing": cases.SMOOTHING},
+    "softmax": {"kind": "cross-entropy"},
+    "softmax-smoothed": {"kind": "cross-entropy", "label_smoothing": cases.SMOOTHING},
     **{f"binary-{name}": {"kind": "binary", **options} for name, options in cases.BINARY.items()},
 }
 
@@ -38,7 +38,7 @@ def test_a_loss_and_its_gradient_are_those_of_pytorch_and_timm(case: str) -> Non
     np.testing.assert_allclose(gradient(made, labels, logits), golden[f"loss/{case}/gradient"], atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["softmax", "binary"])
+@pytest.mark.parametrize("kind", ["cross-entropy", "binary"])
 def test_losses_are_computed_in_float32_from_half_precision_logits(kind: str) -> None:
     _, labels = cases.loss_batch()
     logits = np.linspace(-9, 9, 30).reshape(6, 5).astype("float16")
@@ -49,7 +49,7 @@ def test_losses_are_computed_in_float32_from_half_precision_logits(kind: str) ->
     assert float(value) == pytest.approx(float(loss(kind)(labels, logits.astype("float32"))), rel=1e-6)
 
 
-@pytest.mark.parametrize("kind", ["softmax", "binary"])
+@pytest.mark.parametrize("kind", ["cross-entropy", "binary"])
 def test_an_image_of_weight_zero_does_not_count_and_one_of_two_counts_twice(kind: str) -> None:
     logits, labels = cases.loss_batch()
     made = loss(kind, 0.1)
@@ -73,7 +73,7 @@ def test_a_loss_comes_back_from_its_config(case: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"kind": "bce"}, "a loss must be one of 'softmax', 'binary'; received 'bce'"),
+        ({"kind": "bce"}, "a loss must be one of 'cross-entropy', 'binary'; received 'bce'"),
         ({"label_smoothing": 1.0}, "label_smoothing must be at least 0 and less than 1; received 1.0"),
         ({"threshold": 0.2}, "threshold and sum_classes belong to the binary loss"),
         ({"kind": "binary", "threshold": 1.0}, "threshold must be at least 0 and less than 1; received 1.0"),
@@ -81,4 +81,4 @@ def test_a_loss_comes_back_from_its_config(case: str) -> None:
 )
 def test_what_makes_no_loss_is_refused(wrong: dict, message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        loss(**{"kind": "softmax", **wrong})
+        loss(**{"kind": "cross-entropy", **wrong})

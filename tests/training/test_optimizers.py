@@ -5,7 +5,8 @@ from safetensors.numpy import load_file
 
 from keras_resnet.errors import UsageError
 from keras_resnet.training.losses import loss
-from keras_resnet.training.optimizers import OPTIMIZERS, optimizer
+from keras_resnet.training.optimizers import _RULES, OPTIMIZERS, optimizer
+from keras_resnet.training.recipe import SETTINGS, Recipe
 from keras_resnet.training.schedules import schedule
 from tests.golden import optimizer_cases as cases
 from tests.training.variables import named_variables
@@ -41,7 +42,7 @@ def test_a_network_learns_step_by_step_as_in_pytorch() -> None:
         if variable.path in cases.network_weights():
             variable.assign(cases.network_weights()[variable.path])
     made = optimizer("sgd", schedule(**WARMED), nesterov=True, weight_decay=cases.DECAY)
-    model.compile(made, loss("softmax", cases.SMOOTHING), jit_compile=False)
+    model.compile(made, loss("cross-entropy", cases.SMOOTHING), jit_compile=False)
 
     losses = []
     for step in range(cases.STEPS):
@@ -50,6 +51,12 @@ def test_a_network_learns_step_by_step_as_in_pytorch() -> None:
 
     np.testing.assert_allclose(losses, load_file(cases.FILE)["network/losses"], atol=1e-5)
     assert made.gradient_groups == ("stem", "head")
+
+
+def test_every_optimizer_is_a_recipes_too() -> None:
+    assert list(OPTIMIZERS) == list(SETTINGS["optimizer"].choices)
+    assert _RULES.keys() == OPTIMIZERS.keys()
+    assert Recipe(optimizer="muon").optimizer == "muon"
 
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)

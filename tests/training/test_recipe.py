@@ -83,6 +83,7 @@ def test_the_literatures_figures_are_the_recipes() -> None:
     assert (wide.milestones, wide.decay_factor, wide.dropout, wide.nesterov) == ((60, 120, 160), 0.2, 0.3, True)
     assert (a1.optimizer, a1.learning_rate, a1.weight_decay, a1.loss) == ("lamb", 5e-3, 0.01, "binary")
     assert (a1.batch_size, a1.epochs, a1.magnitude, a1.mixup, a1.cutmix) == (2048, 600, 7, 0.2, 1.0)
+    assert [recipe(f"imagenet-a{number}").target_threshold for number in (1, 2, 3)] == [0.2] * 3
     assert recipe("imagenet-a3").train_sizes == (160,)
     assert recipe("imagenet-classic").milestones == (30, 60, 80)
     assert recipe("imagenet-tv2").learning_rate == 0.5
@@ -108,6 +109,22 @@ def test_the_settings_survive_json_and_make_the_recipe_again() -> None:
 def test_milestones_that_are_never_reached_are_refused() -> None:
     with pytest.raises(UsageError, match=r"else the rate never falls; received \[100.0, 150.0\] in 5 epochs"):
         recipe("cifar10-resnet20").but(epochs=5)
+
+
+def test_steps_that_are_never_reached_are_refused_and_shorter_trainings_move_them_along() -> None:
+    with pytest.raises(UsageError, match="decay_every must be less than the epochs.*received 30 in 30 epochs: set it"):
+        Recipe(schedule="step")
+
+    stepping = Recipe(schedule="step", epochs=90)
+    assert [stepping.lasting(epochs).decay_every for epochs in (1, 7, 9)] == [0.333333, 2.33333, 3]
+    with pytest.raises(UsageError, match="`--epochs`, or in Python `Recipe.lasting`, moves along"):
+        stepping.but(epochs=9)
+
+
+def test_every_size_of_training_images_needs_an_epoch() -> None:
+    assert Recipe(train_sizes=(8, 16, 24), epochs=2, head_epochs=1).train_sizes == (8, 16, 24)
+    with pytest.raises(UsageError, match=r"train_sizes must be no more than.*received \[8, 16, 24\] in 2 epochs"):
+        Recipe(train_sizes=(8, 16, 24), epochs=2)
 
 
 @pytest.mark.parametrize(
