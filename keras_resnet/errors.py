@@ -7,6 +7,10 @@ without knowing this module.
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Iterable
+
 
 class KerasResNetError(Exception):
     """Base of every error this package raises on purpose."""
@@ -57,6 +61,15 @@ class MissingExtraError(KerasResNetError, ImportError):
 
     def __init__(self, purpose: str, extra: str) -> None:
         super().__init__(f"{purpose} needs the optional dependency '{extra}': pip install 'keras-resnet-kit[{extra}]'")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The name that was probably meant: the one with these initials (`lr`: `learning_rate`), or spelled most alike."""
+    names = list(known)
+    for one in names:
+        if name == "".join(word[:1] for word in re.split("[-_]", one)):
+            return one
+    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
 
 
 def listed(names: object, most: int = 10) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, get_args, get_type_hints
 
-from keras_resnet.errors import UsageError, listed
+from keras_resnet.errors import UsageError, listed, nearest
 
 NOUNS: dict[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
@@ -132,6 +131,6 @@ def refuse_unknown(name: object, known: Iterable[str]) -> None:
     """Raise a UsageError that gives the nearest name if there is no setting of this one."""
     names = list(known)
     if name not in names:
-        near = difflib.get_close_matches(str(name), names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; there are {listed(names, most=100)}"
+        near = nearest(str(name), names)
+        hint = f"; did you mean {near!r}?" if near else f"; there are {listed(names, most=100)}"
         raise UsageError(f"there is no setting {name!r}{hint}")

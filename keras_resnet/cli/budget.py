@@ -28,11 +28,10 @@ def plan_within_budget(
     """
     from keras_resnet.data.source import load_data
     from keras_resnet.runs.run import Run
-    from keras_resnet.training.budget import budget_record, run_within, seconds
+    from keras_resnet.training.budget import budget_record, recipe_of, run_within, seconds
     from keras_resnet.training.choice import choose
     from keras_resnet.training.fit import RUNS, plan
     from keras_resnet.training.fit import configuration as recorded
-    from keras_resnet.training.recipe import Recipe
 
     began, recipe, num_classes = time.monotonic(), configuration.recipe, configuration["num_classes"]
     free = [name for name in ("model", "epochs") if not configuration.is_said(name)]
@@ -44,7 +43,7 @@ def plan_within_budget(
     begun = None if options.overwrite else run_within(config, folders)
     out: Path | None = begun.path if begun else options.out
     if begun:
-        recipe = Recipe(**begun.config["recipe"])
+        recipe = recipe_of(begun)
         progress.console.print(f"{begun.path} was begun with {recipe.model} for this budget", markup=False)
     elif out:
         Run.check_free(out, config, overwrite=options.overwrite)

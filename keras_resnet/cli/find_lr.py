@@ -16,6 +16,7 @@ from keras_resnet.cli.options import (
     configuration_of,
     training_command,
 )
+from keras_resnet.errors import UsageError
 
 if TYPE_CHECKING:
     from keras_resnet.training.rate_finder import RateCurve
@@ -32,10 +33,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     configuration = configuration_of(options)
     source, recipe = configuration.source, configuration.recipe
+    if configuration["budget"]:
+        raise UsageError("budget is for training: rates are tried for one network, by --model; leave it out here")
 
     from keras_resnet.atomic import write_json
     from keras_resnet.data.source import load_data
-    from keras_resnet.errors import UsageError
     from keras_resnet.evaluation.plots import available
     from keras_resnet.evaluation.rate_picture import rate_picture
     from keras_resnet.runs.run import is_run

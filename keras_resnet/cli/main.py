@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from keras_resnet._version import __version__
 from keras_resnet.cli import check, demo, evaluate, export, find_lr, models, predict, recipes, train
+from keras_resnet.cli.parsing import Parser
 from keras_resnet.cli.running import finish_parser, run_parsed
 
 COMMANDS = {
@@ -40,9 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
-        prog="keras-resnet", description="Train, evaluate and export ResNets in Keras.", epilog=EXIT_CODES
-    )
+    top = Parser(prog="keras-resnet", description="Train, evaluate and export ResNets in Keras.", epilog=EXIT_CODES)
     top.add_argument("--version", action="version", version=f"keras-resnet {__version__}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, module in COMMANDS.items():

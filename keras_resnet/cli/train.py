@@ -16,8 +16,9 @@ from pathlib import Path
 
 from keras_resnet.cli.budget import plan_within_budget
 from keras_resnet.cli.options import SOURCE_HELP, add_cache_option, add_training_options, configuration_of
+from keras_resnet.cli.parsing import Parser
 from keras_resnet.cli.running import script_main
-from keras_resnet.errors import StoppedError
+from keras_resnet.errors import StoppedError, UsageError
 from keras_resnet.training.interruption import Interruption
 
 
@@ -55,6 +56,11 @@ def train(options: argparse.Namespace) -> int:
     """The command itself."""
     configuration = configuration_of(options)
     source = configuration.source
+    if configuration["budget"] and options.distribute == "multiworker":
+        raise UsageError(
+            "budget chooses by what one machine can do, and each of the workers would choose for itself: leave it out "
+            "with --distribute multiworker, and give --model and --epochs"
+        )
     if options.print_config:
         print(configuration)
         return 0
@@ -104,7 +110,7 @@ def script(description: str | None, kind: str, arguments: Sequence[str] | None =
         arguments: Default: those of the process.
     """
     path = "PATH " * kind.endswith(":")
-    command = argparse.ArgumentParser(description=description, usage=f"%(prog)s {path}[options]")
+    command = Parser(description=description, usage=f"%(prog)s {path}[options]")
     if kind.endswith(":"):
         command.add_argument("path", metavar="PATH", help="folder with one sub-folder of images a class")
     add_options(command)

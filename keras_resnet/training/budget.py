@@ -46,6 +46,21 @@ def budget_record(budget: str, recipe: Recipe, free: Iterable[str]) -> dict[str,
     return {"seconds": seconds(budget), "chosen": sorted(free), "recipe": recipe.settings}
 
 
+def recipe_of(run: Run) -> Recipe:
+    """The recipe that a run folder records.
+
+    Raises:
+        UsageError: Another version wrote it, whose recipes had other settings, or values that this one refuses.
+    """
+    try:
+        return Recipe(**run.config["recipe"])
+    except (KeyError, TypeError, UsageError) as error:
+        raise UsageError(
+            f"the recipe in {run.path} is another version's ({error}): go on with that version, or begin anew by "
+            "--overwrite"
+        ) from None
+
+
 def run_within(config: dict[str, Any], folders: Iterable[Path]) -> Run | None:
     """The unfinished run that was begun with the same budget, recipe before the choice, data and classes.
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 import keras
 import numpy as np
 
+from keras_resnet.errors import ModelError
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.precision import Precision
 from keras_resnet.models.resnet import build, check_input
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.training.clipping import USUAL_BOUNDS
 from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
 from keras_resnet.training.layerwise import Layerwise
@@ -21,7 +24,7 @@ from keras_resnet.training.optimizers import optimizer
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recompute import recompute_activations
 from keras_resnet.training.schedules import schedule
-from keras_resnet.weights.pretrained import is_name
+from keras_resnet.weights.pretrained import is_name, pretrained
 
 
 def network_for(
@@ -201,11 +204,18 @@ def _head_optimizer(recipe: Recipe, parts: int) -> Layerwise:
 
 def preprocessing_of(recipe: Recipe, own: Preprocessing) -> Preprocessing:
     """The normalisation that a recipe's weights were trained with, where it is known; else the data's own."""
-    if not recipe.weights or not is_name(recipe.weights):
-        return own
-    from keras_resnet.weights.pretrained import pretrained
-
-    known = pretrained(recipe.model, recipe.weights).preprocessing
-    if own.channels != len(known.mean):
+    known = _preprocessing_of_weights(recipe)
+    if known is None or own.channels != len(known.mean):
         return own
     return replace(own, mean=known.mean, std=known.std)
+
+
+def _preprocessing_of_weights(recipe: Recipe) -> Preprocessing | None:
+    if is_name(recipe.weights):
+        return pretrained(recipe.model, recipe.weights).preprocessing
+    if not recipe.weights.endswith(".keras"):
+        return None
+    try:
+        return read_stamp(Path(recipe.weights))
+    except ModelError:  # of another package; one that is damaged is refused where it is loaded
+        return None

@@ -17,7 +17,7 @@ from keras_resnet.settings import Setting, refuse_unknown
 from keras_resnet.training.budget import checked_length
 from keras_resnet.training.recipe import SETTINGS as RECIPE_SETTINGS
 from keras_resnet.training.recipe import Recipe, in_epochs
-from keras_resnet.training.recipes import DEFAULTS, RECIPES, recipe, source_for
+from keras_resnet.training.recipes import DEFAULTS, recipe, source_for
 from keras_resnet.training.settings_file import Value, read_settings, written
 from keras_resnet.training.source_settings import SOURCE_SETTINGS, source_of
 from keras_resnet.training.usual import usual_instead
@@ -25,7 +25,13 @@ from keras_resnet.training.usual import usual_instead
 if TYPE_CHECKING:
     from keras_resnet.data.source import Source
 
-RECIPE = Setting("recipe", str, "", "the one that the others change", "training", optional=True, choices=tuple(RECIPES))
+
+def _recipe_name(name: str) -> str:
+    recipe(name)
+    return name
+
+
+RECIPE = Setting("recipe", str, "", "the one that the others change", "training", optional=True, canonical=_recipe_name)
 RUN_SETTINGS = {
     one.name: one
     for one in (

@@ -91,7 +91,7 @@ def find_learning_rate(
 
     Args:
         recipe: A `Recipe`, or the name of one; its optimizer takes the rates.
-        data: A data set, a `Source`, or a source's name.
+        data: A data set, a `Source`, or a source's name, whose split is then by the recipe's seed.
         lowest, highest: Between these the rate rises exponentially.
         steps: How many; None: 100, fewer (at least 30) where that would show images more than five times.
         start: Sets up what takes the steps; default: `Trial`.
@@ -106,7 +106,7 @@ def find_learning_rate(
     if steps is not None and steps < 2:
         raise UsageError(f"steps must be at least 2; received {steps}")
     if not isinstance(data, ImageData):
-        data = load_data(source_for(recipe, Source(data) if isinstance(data, str) else data))
+        data = load_data(source_for(recipe, Source(data, seed=recipe.seed) if isinstance(data, str) else data))
     steps = steps or min(STEPS, max(FEWEST, PASSES * steps_per_epoch(data.train, recipe.batch_size)))
     if start is None:
         from keras_resnet.training.trial import Trial

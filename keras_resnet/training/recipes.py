@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from keras_resnet.errors import UsageError, listed
+from keras_resnet.errors import UsageError, listed, nearest
 from keras_resnet.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -221,10 +221,12 @@ def recipe(name: str) -> Recipe:
     """A recipe by name.
 
     Raises:
-        UsageError: There is none of this name.
+        UsageError: There is none of this name; the message gives the nearest.
     """
     if name not in RECIPES:
-        raise UsageError(f"there is no recipe {name!r}; known are {listed(RECIPES, most=100)}")
+        near = nearest(name, RECIPES)
+        hint = f"did you mean {near!r}?" if near else f"known are {listed(RECIPES, most=100)}"
+        raise UsageError(f"there is no recipe {name!r}; {hint}")
     return RECIPES[name]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from keras_resnet.data.balance import loss_weights
-from keras_resnet.data.images import ImageData
+from keras_resnet.data.images import ImageData, Split, at_size
 from keras_resnet.data.pipeline import evaluation_batches, training_batches
 from keras_resnet.training.compiling import Trainee, preprocessing_of
 from keras_resnet.training.distribution import distribution
@@ -20,26 +20,33 @@ class Trial:
     """Takes single training steps by a recipe, at rates one chooses.
 
     Args:
-        recipe: How it is trained; its schedule and the epochs of the classifier alone are left out.
+        recipe: How it is trained; its schedule and the epochs of the classifier alone are left out, and
+            of several sizes of training images the largest is taken.
         data: What on.
     """
 
     def __init__(self, recipe: Recipe, data: ImageData) -> None:
         self.recipe, self.data = recipe, data
         # One rate, which `set_rate` scales.
-        constant = recipe.but(schedule="constant", warmup_epochs=0.0, head_epochs=0, train_sizes=())
+        size = max(recipe.train_sizes, default=0)
+        sizes = (size,) if size else ()
+        constant = recipe.but(schedule="constant", warmup_epochs=0.0, head_epochs=0, train_sizes=sizes)
         self._trainee = Trainee(constant, preprocessing_of(recipe, preprocessing_for(data)), distribution("none"))
-        self._trainee.compile(head=False, parts=1, size=0, steps=1)
+        self._trainee.compile(head=False, parts=recipe.accumulate, size=size, steps=1)
         self.model = self._trainee.model
         classes = len(data.class_names)
+        train = data.train
+        if size:
+            train = Split(at_size(train.images, (size, size)), train.indices, train.labels)
         self._batches = iter(
             training_batches(
-                data.train,
+                train,
                 classes,
                 recipe.batch_size,
                 recipe.policy,
                 seed=recipe.seed,
                 epochs=UNENDING,
+                parts=recipe.accumulate,
                 sampling=recipe.sampling,
                 class_weights=loss_weights(recipe.class_weights, data.train.labels, classes),
             )
@@ -51,9 +58,13 @@ class Trial:
         self._trainee.scale_rate(rate / self.recipe.learning_rate)
 
     def step(self) -> float:
-        """One update on the next batch; the loss before it."""
-        self.model.reset_metrics()
-        return float(self.model.train_on_batch(*next(self._batches), return_dict=True)["loss"])
+        """One update on the next batch, in as many parts as the recipe has; the loss before it."""
+        losses = []
+        for _ in range(self.recipe.accumulate):
+            self.model.reset_metrics()
+            losses.append(float(self.model.train_on_batch(*next(self._batches), return_dict=True)["loss"]))
+        self._trainee.end_batch()
+        return sum(losses) / len(losses)
 
     def evaluate(self) -> int:
         """Evaluate the next validation images; how many they were."""

@@ -64,14 +64,23 @@ def test_the_printed_settings_are_a_file_that_trains_the_same(
     ("arguments", "message"),
     [
         (["train"], "Name a SOURCE, or a recipe that names its data by --recipe"),
-        (["train", "--recipe", "digit"], "recipe must be one of 'digits'"),
+        (["train", "--recipe", "digit"], "there is no recipe 'digit'; did you mean 'digits'?"),
         (["train", "digits", "--config", "nowhere.yaml"], "cannot read the settings nowhere.yaml: No such file"),
         (
             ["train", "digits", "--milestones", "3,x"],
             "--milestones: expected numbers, as 1,2,3; received '3,x'",
         ),
+        (["train", "digits", "--lr", "0.1"], "train: error: there is no option --lr; did you mean --learning-rate?"),
+        (["train", "digits", "--learning-rat=0.1"], "no option --learning-rat; did you mean --learning-rate?"),
+        (["train", "digits", "--epoch", "3"], "there is no option --epoch; did you mean --epochs?"),
+        (["find-lr", "digits", "--qqqq"], "find-lr: error: there is no option --qqqq"),
+        (["find-lr", "digits", "--budget", "1h"], "budget is for training: rates are tried for one network"),
+        (
+            ["train", "digits", "--budget", "1h", "--distribute", "multiworker"],
+            "budget chooses by what one machine can do",
+        ),
         (["train", "digits", "--epochs", "1e2"], "argument --epochs: expected a whole number; received '1e2'"),
-        (["recipes", "digit"], "there is no recipe 'digit'; known are 'digits'"),
+        (["recipes", "digit"], "there is no recipe 'digit'; did you mean 'digits'?"),
     ],
 )
 def test_a_mistake_in_a_setting_is_a_usage_error(

@@ -5,7 +5,7 @@ import pytest
 
 from keras_resnet.errors import UsageError
 from keras_resnet.runs.run import Run
-from keras_resnet.training.budget import budget_record, run_within, seconds
+from keras_resnet.training.budget import budget_record, recipe_of, run_within, seconds
 from keras_resnet.training.recipe import Recipe
 
 
@@ -52,3 +52,13 @@ def test_only_the_unfinished_run_of_the_same_command_is_found(tmp_path: Path) ->
             assert run_within({**config, key: value}, folders) is None
     run.finish()
     assert run_within(config, folders) is None
+
+
+def test_a_recipe_of_another_version_is_named(tmp_path: Path) -> None:
+    settings = Recipe(epochs=9).settings
+    run, _ = Run.start(tmp_path / "run", {"recipe": settings})
+    other, _ = Run.start(tmp_path / "other", {"recipe": {**settings, "momenta": 3}})
+
+    assert recipe_of(run) == Recipe(epochs=9)
+    with pytest.raises(UsageError, match="the recipe in .*other is another version's .*momenta"):
+        recipe_of(other)

@@ -12,7 +12,7 @@ from keras_resnet.errors import ModelError
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.training.checkpoint import CheckpointStore
-from keras_resnet.training.compiling import Trainee, network_for
+from keras_resnet.training.compiling import Trainee, network_for, preprocessing_of
 from keras_resnet.training.distribution import distribution
 from keras_resnet.training.fit import fit
 from keras_resnet.training.recipe import Recipe
@@ -234,6 +234,21 @@ def test_fine_tuning_begins_with_the_weights_and_a_new_classifier(
     np.testing.assert_array_equal(tuned.get_layer("stem_bn").moving_mean, trained.get_layer("stem_bn").moving_mean)
     assert len(run.metrics()) == 2
     assert run.metrics()[0]["learning_rate"] == pytest.approx(1e-3)
+
+
+def test_a_finished_runs_model_brings_the_normalisation_it_was_trained_with(finished_run: Run, tmp_path: Path) -> None:
+    other = Preprocessing((8, 8), 1, (10.0,), (20.0,), ("a", "b"))
+    recipe = TINY.but(weights=str(finished_run.model))
+
+    found = preprocessing_of(recipe, other)
+
+    trained = finished_run.preprocessing
+    assert (found.mean, found.std) == (trained.mean, trained.std) != (other.mean, other.std)
+    assert found.class_names == ("a", "b")
+    coloured = Preprocessing((8, 8), 3, (10.0,) * 3, (20.0,) * 3, ("a", "b"))
+    assert preprocessing_of(recipe, coloured) == coloured
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "foreign.keras")
+    assert preprocessing_of(recipe.but(weights=str(tmp_path / "foreign.keras")), other) == other
 
 
 def test_weights_that_are_not_there_are_refused_before_anything_is_written(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.data.images import ImageData
+from keras_resnet.data.source import Source
 from keras_resnet.errors import UsageError
 from keras_resnet.runs.run import Run
 from keras_resnet.training.rate_finder import RateCurve, find_learning_rate, valley
@@ -111,6 +112,49 @@ def test_on_a_network_the_same_seed_gives_the_same_curve_and_no_run_is_touched(
     assert one != find_learning_rate(TINY.but(seed=1), tiny_data, steps=12, highest=1.0)
     assert {path: path.stat().st_mtime_ns for path in finished_run.path.rglob("*")} == before
     assert not list(tmp_path.iterdir())
+
+
+def test_a_source_by_name_is_split_by_the_recipes_seed(tiny_data: ImageData, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Source] = []
+
+    def load(source: Source) -> ImageData:
+        loaded.append(source)
+        return tiny_data
+
+    monkeypatch.setattr("keras_resnet.training.rate_finder.load_data", load)
+    find_learning_rate(Recipe(seed=5), "digits", start=Bowl)
+    find_learning_rate(Recipe(seed=5), Source("digits", seed=2), start=Bowl)
+
+    assert [source.seed for source in loaded] == [5, 2]
+
+
+def test_a_step_on_trial_is_computed_in_the_parts_and_at_the_largest_size_of_the_training(tiny_data: ImageData) -> None:
+    from keras_resnet.training.trial import Trial
+
+    trial = Trial(TINY.but(accumulate=4, train_sizes=(8, 10), epochs=2), tiny_data)
+    seen: list[tuple[int, ...]] = []
+    train = trial.model.train_on_batch
+
+    def spy(images: np.ndarray, *rest: object, **options: object) -> object:
+        seen.append(tuple(images.shape[:2]))
+        return train(images, *rest, **options)
+
+    trial.model.train_on_batch = spy
+    trial.step()
+
+    assert seen == [(TINY.batch_size // 4, 10)] * 4
+    assert int(trial.model.optimizer.iterations.numpy()) == 1, "one update"
+    assert trial.evaluate() > 0
+
+
+def test_the_loss_of_a_step_in_parts_is_that_of_the_whole_batch(tiny_data: ImageData) -> None:
+    from keras_resnet.training.trial import Trial
+
+    frozen = TINY.but(freeze_batchnorm=True, augment="none")
+    whole, parts = Trial(frozen, tiny_data), Trial(frozen.but(accumulate=2), tiny_data)
+
+    assert parts.step() == pytest.approx(whole.step(), rel=1e-5)
+    assert parts.step() == pytest.approx(whole.step(), rel=1e-4), "one update came between"
 
 
 def test_the_network_takes_the_rates(tiny_data: ImageData) -> None:
