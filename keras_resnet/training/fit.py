@@ -137,7 +137,8 @@ def fit(
         StoppedError: It was asked to stop and has; call again to go on.
     """
     place = distribution(distribute)  # before anything uses TensorFlow
-    source = Source(data) if isinstance(data, str) else data
+    recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
+    source = Source(data, seed=recipe.seed) if isinstance(data, str) else data
     origin = (source.source or source) if isinstance(source, ImageData) else source
     planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes)
     with Progress(verbose and place.is_chief) as progress:
