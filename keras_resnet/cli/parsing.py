@@ -13,7 +13,7 @@ class Parser(argparse.ArgumentParser):
     """A parser that takes options in full alone, so that a new one changes no command that was written before."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, allow_abbrev=False, **options)
+        super().__init__(*args, **{"allow_abbrev": False, **options})
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
