@@ -4,7 +4,8 @@ import pytest
 from safetensors.numpy import load_file
 
 from keras_resnet.errors import UsageError
-from keras_resnet.training.schedules import schedule
+from keras_resnet.training.schedules import _SHAPES, schedule
+from keras_resnet.words import SCHEDULES
 from tests.golden import optimizer_cases as cases
 
 
@@ -97,3 +98,7 @@ def test_what_makes_no_schedule_is_refused(wrong: dict, message: str) -> None:
         schedule(**{"kind": "cosine", "peak": 0.1, "steps": 10, **wrong})
 
     assert message in str(refusal.value)
+
+
+def test_every_word_for_a_schedule_has_one() -> None:
+    assert _SHAPES.keys() == set(SCHEDULES)
