@@ -77,17 +77,24 @@ def end_of(out: Path) -> str:
     return digest.hexdigest()
 
 
+def is_finished(out: Path) -> bool:
+    """Whether a kill came too late for a run to be continued."""
+    from keras_resnet.runs.run import Run, is_run
+
+    return is_run(out) and Run(out).status == "finished"
+
+
 def without_times(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: without_times(one) for key, one in value.items() if key not in TIMES}
     return [without_times(one) for one in value] if isinstance(value, list) else value
 
 
-def dying_at_write(number: int, how: str) -> Callable[[], tuple[int, int, int]]:
+def dying_at_write(number: int, how: str) -> Callable[[], tuple[int, list[int]]]:
     """Kill this process at its `number`-th change of a file.
 
     Returns:
-        What gives the number of changes so far, and those before one checkpoint and before the next.
+        What gives the number of changes so far, and those before each checkpoint.
     """
     count = 0
 
@@ -128,7 +135,7 @@ def dying_at_write(number: int, how: str) -> Callable[[], tuple[int, int, int]]:
         save(*arguments, **options)
 
     CheckpointStore.save = counted_save  # type: ignore[method-assign]
-    return lambda: (count, saves[MIDDLE], saves[MIDDLE + 1])
+    return lambda: (count, saves)
 
 
 def in_child(out: Path, number: int = 0, how: str = "", kill_after: float | None = None) -> int:
@@ -180,7 +187,8 @@ def campaign(wanted: int, seed: int) -> int:
             return 1
         seconds = time.monotonic() - began
         expected = end_of(Path(folder) / "whole")
-        writes, first, last = json.loads((Path(folder) / "whole" / WRITES).read_text())
+        writes, saves = json.loads((Path(folder) / "whole" / WRITES).read_text())
+        first, last = saves[MIDDLE : MIDDLE + 2]
         each = [(number, how) for number in range(first + 1, last + 1) for how in WAYS]
         each = each if len(each) <= wanted else []
         while sum(kills.values()) < wanted:
@@ -197,13 +205,14 @@ def campaign(wanted: int, seed: int) -> int:
                     how = numbers.choice(WAYS)
                     kind = how.replace("it", "a write")
                     status = in_child(out, number=numbers.randint(1, writes), how=how)
-                if status != signal.SIGKILL:
+                if status != signal.SIGKILL or is_finished(out):
+                    kills[kind] += status == signal.SIGKILL
                     break
                 kills[kind] += 1
                 if each:
                     break  # one kill a training, or these would take long
             if status == signal.SIGKILL:
-                status = in_child(out)
+                status = 0 if is_finished(out) else in_child(out)
             finished += status == 0
             same = status == 0 and end_of(out) == expected
             identical += same

@@ -56,7 +56,7 @@ def test_a_run_within_a_budget_goes_on_by_the_same_command_without_timing_anew(
     assert run.status == "finished"
     recipe = Recipe(**run.config["recipe"])
     assert (recipe.model, recipe.epochs) == ("resnet8", 2)
-    assert recipe.warmup_epochs == pytest.approx(2 / 30), "it went along with the epochs"
+    assert recipe.warmup_epochs == pytest.approx(6 / 30), "it went along with the epochs"
     assert run.config["budget"]["seconds"] == 600
     if with_out:
         assert main(command) == 2, "a finished run is not repeated"
