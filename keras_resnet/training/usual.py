@@ -19,7 +19,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "adadelta": {"learning_rate": 1.0, "weight_decay": 0.0},  # Zeiler, 2012, has no rate; PyTorch's default
     "adamw": {"learning_rate": 1e-3, "weight_decay": 0.05},  # DeiT III (Touvron et al., 2022) and ConvNeXt decay so
     "lamb": {"learning_rate": 5e-3, "weight_decay": 0.02, "clip": "norm"},  # Wightman et al., 2021, A2; clips at 1
-    "lion": {"learning_rate": 1e-4, "weight_decay": 0.5},  # Chen et al., 2023: AdamW's / 10 and × 10
+    "lion": {"learning_rate": 3e-4, "weight_decay": 0.15},  # Chen et al., 2023: AdamW's / 3 to 10 and × 3 to 10
     "muon": {"learning_rate": 1e-3, "weight_decay": 0.1},  # Liu et al., Moonlight, 2025; Keras's default rate
 }
 """By optimizer, settings of a recipe."""

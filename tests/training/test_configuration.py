@@ -84,7 +84,7 @@ def test_another_optimizer_brings_its_usual_rate_and_decay_unless_they_are_said(
     assert adamw.values["learning_rate"].origin == "usual for adamw"
     assert (lamb.recipe.learning_rate, lamb.recipe.weight_decay, lamb.recipe.clip) == (5e-3, 0.01, "norm")
     assert configure(data="digits", optimizer="adamw", learning_rate=0.1).recipe.learning_rate == 0.1
-    assert configure(recipe="folder", optimizer="lion").recipe.learning_rate == 1e-4, "0.05 was for sgd"
+    assert configure(recipe="folder", optimizer="lion").recipe.learning_rate == 3e-4, "0.05 was for sgd"
 
 
 def test_a_recipes_own_rate_stays_where_its_optimizer_or_one_like_it_does() -> None:
