@@ -45,7 +45,6 @@ def test_the_classifiers_epochs_come_first() -> None:
         (6, (8, 12, 16), [(0, 2, 8), (2, 4, 12), (4, 6, 16)]),
         (5, (8, 12), [(0, 3, 8), (3, 5, 12)]),
         (4, (12,), [(0, 4, 12)]),
-        (1, (8, 12), [(0, 1, 8)]),
     ],
 )
 def test_training_sizes_share_the_epochs_out(
