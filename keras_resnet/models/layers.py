@@ -143,9 +143,12 @@ class KerasLayers:
         `last=True` starts gamma at zero, so that a block begins as the identity: Goyal et al.,
         "Accurate, Large Minibatch SGD", 2017.
         """
-        return _layers().BatchNormalization(
+        from keras_resnet.models.normalisation import use_fused_kernel
+
+        layer = _layers().BatchNormalization(
             axis=-1, momentum=0.9, epsilon=1e-5, gamma_initializer="zeros" if last else "ones", name=name
-        )(x)
+        )
+        return use_fused_kernel(layer)(x)
 
     def relu(self, x: Any, *, name: str) -> Any:
         return _layers().ReLU(name=name)(x)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 from keras import ops
 
 Tensor = Any
@@ -15,7 +16,15 @@ USUAL_BOUNDS = {"none": 0.0, "norm": 1.0, "value": 0.5, "adaptive": 0.01}
 
 def norm(tensors: Sequence[Tensor]) -> Tensor:
     """The Euclidean norm of all numbers in some tensors, a float32 scalar."""
-    return ops.sqrt(sum(ops.sum(ops.square(ops.cast(tensor, "float32"))) for tensor in tensors))
+    return ops.sqrt(sum(_square_sum(ops.cast(tensor, "float32")) for tensor in tensors))
+
+
+def _square_sum(tensor: Tensor) -> Tensor:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return 2 * tf.nn.l2_loss(tensor)  # one pass, and no tensor of squares
+    return ops.sum(ops.square(tensor))
 
 
 def clip_by_norm(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:

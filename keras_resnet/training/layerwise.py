@@ -43,7 +43,7 @@ class Layerwise(keras.optimizers.Optimizer):
     """
 
     word: ClassVar[str]
-    decay: ClassVar[str]  # `coupled`: part of the gradient; `decoupled`: by rate × decay; `rule`: the rule's own
+    decay: ClassVar[str]  # `decoupled`: by rate × decay; `rule`: the rule's own
 
     def __init__(
         self,
@@ -121,11 +121,8 @@ class Layerwise(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         rate = ops.cast(learning_rate * self._multipliers[self._get_variable_index(variable)], variable.dtype)
-        if self.weight_decay and self._use_weight_decay(variable):
-            if self.decay == "coupled":
-                gradient = ops.cast(gradient, variable.dtype) + self.weight_decay * ops.convert_to_tensor(variable)
-            elif self.decay == "decoupled":
-                self.assign_sub(variable, rate * self.weight_decay * ops.convert_to_tensor(variable))
+        if self.decay == "decoupled" and self.weight_decay and self._use_weight_decay(variable):
+            self.assign_sub(variable, rate * self.weight_decay * ops.convert_to_tensor(variable))
         super().update_step(gradient, variable, rate)
 
     def get_config(self) -> dict[str, Any]:

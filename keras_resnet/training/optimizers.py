@@ -12,11 +12,11 @@ import keras
 from keras_resnet import words
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.training.layerwise import Layerwise
-from keras_resnet.training.update_rules import Adam, Lamb, Momentum
+from keras_resnet.training.update_rules import Adam, DecayingMomentum, Lamb, Momentum
 
 # Not Keras's Ftrl, whose weights do not remember a decay, nor ScheduleFreeAdamW, which takes no schedule.
 _RULES: dict[str, tuple[type, str]] = {
-    "sgd": (Momentum, "coupled"),
+    "sgd": (DecayingMomentum, "rule"),
     "sgdw": (Momentum, "decoupled"),
     "adamw": (Adam, "decoupled"),
     "lamb": (Lamb, "rule"),

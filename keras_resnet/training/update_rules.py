@@ -1,8 +1,8 @@
 """Update rules that differ in Keras from PyTorch's and timm's, written as these have them.
 
 Keras multiplies the rate into the momentum, so that a changing rate acts late; its Adam adds epsilon
-before the bias correction. Weight decay is not decided here but in `layerwise`, save LAMB's, which is
-inside the rule.
+before the bias correction. Weight decay is decided in `layerwise`, save where it is inside the rule: LAMB's, and
+what is coupled with the momentum.
 """
 
 from __future__ import annotations
@@ -38,16 +38,65 @@ class Momentum(keras.optimizers.Optimizer):
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         step = gradient = ops.cast(gradient, variable.dtype)
+        rate = ops.cast(learning_rate, variable.dtype)
         if self.momentum:
             momentum = self.momentums[self._get_variable_index(variable)]
+            if keras.backend.backend() == "tensorflow":
+                _apply_momentum(variable, momentum, gradient, rate, self.momentum, self.nesterov)
+                return
             step = self.momentum * momentum + gradient
             self.assign(momentum, step)
             if self.nesterov:
                 step = gradient + self.momentum * step
-        self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * step)
+        self.assign_sub(variable, rate * step)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
+
+
+class DecayingMomentum(Momentum):
+    """`Momentum` with the decay coupled, as `torch.optim.SGD` has it: `g ← g + decay·w` comes first.
+
+    Args: As `Momentum`.
+    """
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        """Keras would shrink the weights; here decay is a part of the gradient."""
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        if self.weight_decay and self._use_weight_decay(variable):
+            if keras.backend.backend() == "tensorflow" and self.momentum and not self.nesterov:
+                # μ·(m + decay/μ·w) + g is μ·m + (g + decay·w), and needs no tensor for the sum.
+                momentum = self.momentums[self._get_variable_index(variable)]
+                _add_in_place(momentum, self.weight_decay / self.momentum, variable)
+            else:
+                gradient = ops.cast(gradient, variable.dtype) + self.weight_decay * ops.convert_to_tensor(variable)
+        super().update_step(gradient, variable, learning_rate)
+
+
+def _apply_momentum(
+    variable: Any, momentum: keras.Variable, gradient: Tensor, rate: Tensor, factor: float, nesterov: bool
+) -> None:
+    """A step by TensorFlow's kernel, which passes over each tensor once: updates are bound by memory."""
+    import tensorflow as tf
+
+    tf.raw_ops.ResourceApplyMomentum(
+        var=variable.handle,
+        accum=momentum.value.handle,
+        lr=rate,
+        grad=gradient,
+        momentum=ops.cast(factor, variable.dtype),
+        use_nesterov=nesterov,
+    )
+
+
+def _add_in_place(target: keras.Variable, factor: float, addend: Any) -> None:
+    """`target ← target + factor·addend` in one pass, by TensorFlow's kernel of gradient descent."""
+    import tensorflow as tf
+
+    tf.raw_ops.ResourceApplyGradientDescent(
+        var=target.value.handle, alpha=ops.cast(-factor, target.dtype), delta=ops.convert_to_tensor(addend)
+    )
 
 
 class Adam(keras.optimizers.Optimizer):
