@@ -120,13 +120,14 @@ def small_contenders(task: str, pool: object, cores: int) -> dict[str, Turn]:
 
     from keras_resnet import policy
     from keras_resnet.data.images import ArrayImages, Split
+    from keras_resnet.data.memory import aligned
     from keras_resnet.data.pipeline import training_batches
 
     images = pictures(5120)
     labels = np.arange(len(images)) % 10
     ours = {"crop-flip": policy("crop-flip"), "randaugment": policy("none", automatic="randaugment"),
             "mixup": policy("none", mixup=0.2)}[task]  # fmt: skip
-    split = Split(ArrayImages(images), np.arange(len(images)), labels)
+    split = Split(ArrayImages(aligned(images)), np.arange(len(images)), labels)
     found = {"ours": turns(training_batches(split, 10, BATCH, ours, seed=0, epochs=100_000))}
     batches = tf.data.Dataset.from_tensor_slices((images, np.eye(10, dtype=np.float32)[labels])).repeat().batch(BATCH)
 

@@ -44,9 +44,10 @@ def examples(side: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 def our_batches(images: np.ndarray, labels: np.ndarray, batch: int) -> Any:
     from keras_resnet.augment.policies import policy
     from keras_resnet.data.images import ArrayImages, Split
+    from keras_resnet.data.memory import aligned
     from keras_resnet.data.pipeline import training_batches
 
-    split = Split(ArrayImages(images), np.arange(len(images)), labels)
+    split = Split(ArrayImages(aligned(images)), np.arange(len(images)), labels)
     return training_batches(split, CLASSES, batch, policy("crop-flip"), seed=0, epochs=1_000_000)
 
 

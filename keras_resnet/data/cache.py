@@ -16,16 +16,12 @@ import PIL
 
 from keras_resnet.atomic import current_umask, storage_errors, write_with
 from keras_resnet.data.decode import Fit
+from keras_resnet.data.memory import aligned_empty, memory_for_images
 from keras_resnet.errors import DataError, UsageError, listed
 
 CACHES = ("auto", "memory", "disk", "none")
 DECODER = 1
 """Counts the changes of `decode` that change pixels: files cached by another are not used."""
-
-
-def memory_for_images() -> int:
-    """Bytes that decoded images may take: a quarter of the machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 
 
 def cache_folder() -> Path:
@@ -64,7 +60,7 @@ class MemoryCache(PixelCache):
     """Pixels in memory."""
 
     def __init__(self, count: int, fit: Fit) -> None:
-        self.array = np.empty((count, *fit.shape), np.uint8)
+        self.array = aligned_empty((count, *fit.shape))
         self.added = 0
 
     def add(self, digest: str, image: np.ndarray | None) -> None:

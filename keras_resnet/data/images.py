@@ -14,6 +14,7 @@ import numpy as np
 from keras_resnet.data.cache import Pixels
 from keras_resnet.data.decode import Fit, Header, decode, decode_box, resize_array
 from keras_resnet.data.listing import Contents
+from keras_resnet.data.memory import aligned
 from keras_resnet.errors import DataError, listed
 
 Progress = Callable[[int, int], None]
@@ -40,6 +41,11 @@ class ImageStore(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def held(self) -> np.ndarray | None:
+        """All of them, uint8 (n, *shape), if they lie in memory as they are."""
+        ...
+
     def read(self, indices: np.ndarray) -> np.ndarray:
         """uint8 (len(indices), *shape)."""
         ...
@@ -54,6 +60,10 @@ class ArrayImages:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.array.shape[1:]
+
+    @property
+    def held(self) -> np.ndarray:
+        return self.array
 
     def __len__(self) -> int:
         return len(self.array)
@@ -90,6 +100,10 @@ class EncodedImages:
     def sizes(self) -> np.ndarray:
         """Height and width of each image as a person sees it, int32 (n, 2)."""
         return np.array([header.upright for header in self.headers], np.int32).reshape(-1, 2)
+
+    @property
+    def held(self) -> np.ndarray | None:
+        return self.pixels if isinstance(self.pixels, np.ndarray) else None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -259,6 +273,10 @@ class ResizedImages:
     def shape(self) -> tuple[int, int, int]:
         return (*self.size, self.store.shape[2])
 
+    @property
+    def held(self) -> None:
+        return None
+
     def __len__(self) -> int:
         return len(self.store)
 
@@ -292,4 +310,4 @@ def as_uint8_images(
         if refuse_dark and images.max() <= 1 and np.issubdtype(images.dtype, np.floating):
             raise DataError("pixels must be on the 0–255 scale; these are all at most 1: multiply them by 255")
         images = np.rint(images).astype(np.uint8)
-    return ArrayImages(resize_array(images, size or images.shape[1:3]))
+    return ArrayImages(aligned(resize_array(images, size or images.shape[1:3])))

@@ -18,6 +18,7 @@ from keras_resnet.augment.policies import Policy
 from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.data.balance import balanced_order, images_of_classes
 from keras_resnet.data.images import EncodedImages, Split
+from keras_resnet.data.memory import as_tensor
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.words import SAMPLINGS
 
@@ -184,7 +185,11 @@ def evaluation_batches(
 
 
 def _read(split: Split, positions: tf.Tensor, size: int | None) -> tf.Tensor:
-    images = tf.numpy_function(split.read, [positions], tf.uint8, stateful=False)
+    held = None if split.images.held is None else as_tensor(split.images.held)
+    if held is None:
+        images = tf.numpy_function(split.read, [positions], tf.uint8, stateful=False)
+    else:
+        images = tf.gather(held, tf.gather(tf.constant(split.indices), positions))
     images.set_shape((size, *split.images.shape))
     return images
 

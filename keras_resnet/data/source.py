@@ -18,6 +18,7 @@ from keras_resnet.data.decode import Fit, check_background
 from keras_resnet.data.folder import list_folder
 from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, Progress, Skipped, Split, as_uint8_images
 from keras_resnet.data.listing import Blob, Listing
+from keras_resnet.data.memory import aligned
 from keras_resnet.data.split_file import content_fingerprint, read_split, write_split
 from keras_resnet.data.split_plan import SplitPlan
 from keras_resnet.data.splits import divide
@@ -249,7 +250,7 @@ def from_arrays(
         raise DataError("one class only; telling apart needs two or more")
     splits = divide(labels, class_names, {}, seed=seed, limit=limit, whole=whole)
     kept = np.sort(np.concatenate(list(splits.values())))
-    array = store.array if len(kept) == len(store) else store.read(kept)
+    array = store.array if len(kept) == len(store) else aligned(store.read(kept))
     names = [f"{number:06d}" for number in kept]
     return _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, class_names, splits)
 
