@@ -2,6 +2,7 @@
 
 python scripts/benchmark_training.py                          # ResNet-50 at 32×32, 64×64 and 224×224
 python scripts/benchmark_training.py --sides 64 --batches 32 --rounds 15
+python scripts/benchmark_training.py --stem cifar --sides 32 --batches 16      # the stem for small images
 python scripts/benchmark_training.py --jax                    # bfloat16 at 224×224, on the accelerator at hand
 python scripts/benchmark_training.py --jax --sides 32 --batches 8 --matrix 512      # the same anywhere
 
@@ -51,7 +52,7 @@ def our_batches(images: np.ndarray, labels: np.ndarray, batch: int) -> Any:
     return training_batches(split, CLASSES, batch, policy("crop-flip"), seed=0, epochs=1_000_000)
 
 
-def our_model(side: int, network: str, precision: str) -> Any:
+def our_model(side: int, network: str, precision: str, stem: str = "imagenet") -> Any:
     import keras
 
     import keras_resnet
@@ -64,7 +65,7 @@ def our_model(side: int, network: str, precision: str) -> Any:
         keras_resnet.spec(network),
         preprocessing=preprocessing,
         classifier_activation=None,
-        stem="imagenet",
+        stem=stem,
         precision=precision,
         seed=0,
     )
@@ -123,14 +124,14 @@ def waiting(model: Any, batches: Any, steps: int) -> float:
     return waited / (time.perf_counter() - start)
 
 
-def torch_step(images: np.ndarray, labels: np.ndarray, batch: int, compiled: bool) -> Step:
+def torch_step(images: np.ndarray, labels: np.ndarray, batch: int, compiled: bool, stem: str = "imagenet") -> Step:
     """The loop one writes in PyTorch."""
     import torch
     from torch.nn import functional
     from torch_resnet import ResNet
 
     torch.manual_seed(0)
-    module = ResNet(*BLOCKS[NETWORK], CLASSES).train().to(memory_format=torch.channels_last)
+    module = ResNet(*BLOCKS[NETWORK], CLASSES, stem).train().to(memory_format=torch.channels_last)
     called = torch.compile(module) if compiled else module
     optimizer = torch.optim.SGD(module.parameters(), 0.01, momentum=0.9, weight_decay=1e-4)
     side, margin = images.shape[1], images.shape[1] // 8
@@ -172,24 +173,27 @@ def compare(side: int, batch: int, options: argparse.Namespace) -> None:
     images, labels = examples(side, max(4 * batch, 256))
     ours = our_batches(images, labels, batch)
     constant = ours.take(1).cache().repeat()
-    models = {name: our_model(side, network, "float32") for name, network in OURS.items()}
+    models = {name: our_model(side, network, "float32", options.stem) for name, network in OURS.items()}
     steps: dict[str, Step] = {name: keras_step(model, ours) for name, model in models.items()}
-    steps["ours, constant batch"] = keras_step(our_model(side, NETWORK, "float32"), constant)
-    steps["ours, bfloat16"] = keras_step(our_model(side, NETWORK, "bfloat16"), ours)
-    plain = keras_model(side)
-    theirs = keras_batches(images, labels, batch)
-    steps["keras.applications"] = keras_step(plain, theirs)
+    steps["ours, constant batch"] = keras_step(our_model(side, NETWORK, "float32", options.stem), constant)
+    steps["ours, bfloat16"] = keras_step(our_model(side, NETWORK, "bfloat16", options.stem), ours)
+    pipelines = {"ours": (models["ours"], ours)}
+    if options.stem == "imagenet":  # keras.applications has no other
+        pipelines["keras.applications"] = keras_model(side), keras_batches(images, labels, batch)
+        steps["keras.applications"] = keras_step(*pipelines["keras.applications"])
     for compiled in (False, True) if importlib.util.find_spec("torch") else ():
-        steps[f"PyTorch {'compiled' if compiled else 'eager'}"] = torch_step(images, labels, batch, compiled)
+        steps[f"PyTorch {'compiled' if compiled else 'eager'}"] = torch_step(
+            images, labels, batch, compiled, options.stem
+        )
     found = medians(steps, options.rounds, options.seconds)
-    show(f"{NETWORK}, {side}×{side}, batch {batch}, {options.rounds} rounds", batch, found)
+    show(f"{NETWORK}, {options.stem} stem, {side}×{side}, batch {batch}, {options.rounds} rounds", batch, found)
     rows = []
-    for name, model, batches in (("ours", models["ours"], ours), ("keras.applications", plain, theirs)):
+    for name, (model, batches) in pipelines.items():
         shares = [100 * waiting(model, batches, 5) for _ in range(options.rounds)]
         rows.append((name, f"{statistics.median(shares):.2f} %", f"{min(shares):.2f} to {max(shares):.2f} %"))
     table(None, ("pipeline", "of a step spent waiting", "least to most"), rows)
     sys.stdout.flush()
-    del models, steps
+    del models, steps, pipelines
     keras.backend.clear_session()
 
 
@@ -238,6 +242,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sides", type=int, nargs="+", help="of the images (default: 32 64 224; --jax: 224)")
     parser.add_argument("--batches", type=int, nargs="+", help="one for each side (default: 64 32 8; --jax: 256)")
+    parser.add_argument("--stem", choices=("imagenet", "cifar"), default="imagenet", help="(default: imagenet)")
     parser.add_argument("--rounds", type=int, default=9, help="at least 7 (default: 9)")
     parser.add_argument("--seconds", type=float, default=0.3, help="least length of a turn (default: 0.3)")
     parser.add_argument("--jax", action="store_true", help="our step on JAX beside PyTorch's, in bfloat16")

@@ -36,11 +36,13 @@ class Block(nn.Module):
 
 
 class ResNet(nn.Module):
-    """Four stages with the ImageNet stem."""
+    """Four stages with the ImageNet stem, or with the 3×3 convolution of CIFAR's."""
 
-    def __init__(self, kind: str, depths: tuple[int, ...], num_classes: int = 1000) -> None:
+    def __init__(self, kind: str, depths: tuple[int, ...], num_classes: int = 1000, stem: str = "imagenet") -> None:
         super().__init__()
-        self.conv1, self.bn1 = convolution(3, 64, 7, 2), nn.BatchNorm2d(64)
+        small = stem == "cifar"
+        self.conv1, self.bn1 = convolution(3, 64, 3 if small else 7, 1 if small else 2), nn.BatchNorm2d(64)
+        self.pool = nn.Identity() if small else nn.MaxPool2d(3, 2, 1)
         channels = 64
         for stage, depth in enumerate(depths):
             planes = (64 if kind == "basic" else 256) * 2**stage
@@ -53,6 +55,5 @@ class ResNet(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         x = functional.relu(self.bn1(self.conv1(x)), inplace=True)
-        x = functional.max_pool2d(x, 3, 2, 1)
-        x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        x = self.layer4(self.layer3(self.layer2(self.layer1(self.pool(x)))))
         return self.fc(x.mean((2, 3)))
