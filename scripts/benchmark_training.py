@@ -11,7 +11,8 @@ ours (above 1: ours is faster). Each step takes a batch from its pipeline (rando
 memory, shuffled, shifted and mirrored), computes loss, gradient, momentum, weight decay and update, and hands
 loss and accuracy out, in Keras by the very function that `fit` calls. Ours: `training_batches`, `build`, our
 optimizer. keras.applications: its ResNet50 on batches that keras.layers augment in `tf.data`, SGD; it is v1, and
-is compared with our v1, with the ImageNet stem at every size. PyTorch, where installed: a plain ResNet-50 (v1.5)
+is compared with our v1, with the ImageNet stem at every size (it has no other: --stem cifar leaves it out).
+PyTorch, where installed: a plain ResNet-50 (v1.5)
 with the same augmentation by hand. `constant batch` is our step on one batch that lies ready: what the pipeline
 takes from the two cores they share is the difference. Below stands which share of a step's time is spent
 waiting for `next(batches)`.
