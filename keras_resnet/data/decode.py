@@ -21,13 +21,13 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageColor, UnidentifiedImageError
 
+from keras_resnet.data.resampling import FILTERS, resized
 from keras_resnet.errors import DataError, UsageError
 
 MOST_PIXELS = 1 << 27
 """Of an image, checked against its header before any pixel is decoded."""
 MOST_BYTES = 1 << 29
 """Of an image file, checked before it is read."""
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 # Nothing else: Pillow would hand an .eps to Ghostscript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF")
@@ -236,16 +236,19 @@ def decode_box(
     size = fit.size[::-1] if TURNS[header.orientation].swapped else fit.size
     ratio = min(height / size[0], width / size[1])
     if header.decodes_in_part and ratio < 4:
-        part = Image.fromarray(_decode_part(content, (top, left, height, width), fit.channels, name or "image"))
-        resized = part.resize(size[::-1], FILTERS[fit.resize])
+        part = _decode_part(content, (top, left, height, width), fit.channels, name or "image")
+        pixels = resized(part, size, fit.resize)
     else:
         with _opened(content, name) as (image, _):
             _reduce(image, ratio)
             # Each side on its own: libjpeg rounds a reduced side up.
             x0, x1 = (x * image.width / header.width for x in (left, left + width))
             y0, y1 = (y * image.height / header.height for y in (top, top + height))
-            resized = _flatten(image, fit).resize(size[::-1], FILTERS[fit.resize], box=(x0, y0, x1, y1))
-    return _pixels(_turned(resized, header.orientation))
+            flat = _flatten(image, fit)
+            pixels = np.asarray(flat.resize(size[::-1], FILTERS[fit.resize], box=(x0, y0, x1, y1)))
+    if header.orientation != 1:
+        pixels = np.asarray(_turned(Image.fromarray(pixels), header.orientation))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
 def read_header(source: Path | bytes, *, name: str | None = None) -> Header:
