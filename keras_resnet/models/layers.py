@@ -119,12 +119,14 @@ class KerasLayers:
         only, unlike every published ResNet, so there the padding is a layer of its own.
         He et al., "Delving Deep into Rectifiers", 2015 (normal, fan-out as torchvision has it).
         """
+        from keras_resnet.models.pointwise import use_matrix_product
+
         layers = _layers()
         same = stride == 1 or self.padding == "same"
         margin = dilation * (size // 2)
         if margin and not same:
             x = layers.ZeroPadding2D(margin, data_format="channels_last", name=f"{name}_pad")(x)
-        return layers.Conv2D(
+        layer = layers.Conv2D(
             filters,
             size,
             strides=stride,
@@ -135,7 +137,8 @@ class KerasLayers:
             use_bias=has_bias(self.bias, normalised),
             kernel_initializer=self._he_normal(name),
             name=name,
-        )(x)
+        )
+        return use_matrix_product(layer)(x)
 
     def norm(self, x: Any, *, last: bool = False, name: str) -> Any:
         """Batch normalisation with the literature's constants (Keras's own are 0.99 and 1e-3).
@@ -185,17 +188,20 @@ class KerasLayers:
         return keras.ops.pad(x, ((0, 0), (0, 0), (0, 0), (before, after)))
 
     def squeeze_excite(self, x: Any, squeezed: int, *, name: str) -> Any:
+        from keras_resnet.models.pointwise import use_matrix_product
+
         layers = _layers()
         y = layers.GlobalAveragePooling2D(data_format="channels_last", keepdims=True, name=f"{name}_pool")(x)
         for part, filters in (("reduce", squeezed), ("expand", x.shape[-1])):
-            y = layers.Conv2D(
+            layer = layers.Conv2D(
                 filters,
                 1,
                 data_format="channels_last",
                 kernel_initializer=self._he_normal(f"{name}_{part}"),
                 activation="relu" if part == "reduce" else "sigmoid",
                 name=f"{name}_{part}",
-            )(y)
+            )
+            y = use_matrix_product(layer)(y)
         return layers.Multiply(name=f"{name}_scale")([x, y])
 
     def channel_attention(self, x: Any, size: int, *, name: str) -> Any:
