@@ -19,6 +19,7 @@ from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.data.balance import balanced_order, images_of_classes
 from keras_resnet.data.images import EncodedImages, Split
 from keras_resnet.data.memory import as_tensor
+from keras_resnet.data.python_calls import call_python
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.words import SAMPLINGS
 
@@ -138,7 +139,7 @@ def _cut(split: Split, positions: tf.Tensor, size: int, crop: ResizedCrop, rando
     store = split.images
     if isinstance(store, EncodedImages):
         boxes = crop.boxes(tf.gather(tf.constant(store.sizes[split.indices]), positions), random)
-        images = tf.numpy_function(split.read_boxes, [positions, boxes], tf.uint8, stateful=False)
+        images = call_python(split.read_boxes, [positions, boxes])
         images.set_shape((size, *store.shape))
         return images
     sizes = tf.tile(tf.constant([store.shape[:2]]), (size, 1))
@@ -187,7 +188,7 @@ def evaluation_batches(
 def _read(split: Split, positions: tf.Tensor, size: int | None) -> tf.Tensor:
     held = None if split.images.held is None else as_tensor(split.images.held)
     if held is None:
-        images = tf.numpy_function(split.read, [positions], tf.uint8, stateful=False)
+        images = call_python(split.read, [positions])
     else:
         images = tf.gather(held, tf.gather(tf.constant(split.indices), positions))
     images.set_shape((size, *split.images.shape))
