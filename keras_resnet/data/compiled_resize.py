@@ -32,7 +32,7 @@ def resize_rgb(pixels: np.ndarray, size: tuple[int, int], cubic: bool) -> np.nda
     """What `Image.resize` of Pillow makes of an RGB image.
 
     Args:
-        pixels: uint8 (height, width, 3), C-contiguous.
+        pixels: uint8 (height, width, 3).
         size: Height and width of the result.
         cubic: Bicubic (a = -0.5) instead of bilinear.
 
@@ -41,7 +41,7 @@ def resize_rgb(pixels: np.ndarray, size: tuple[int, int], cubic: bool) -> np.nda
     """
     height, width = size
     flat = np.empty(height * width * 3 + 1, np.uint8)
-    _resize(pixels.reshape(len(pixels), -1), flat, height, width, cubic)
+    _resize(np.ascontiguousarray(pixels).reshape(len(pixels), -1), flat, height, width, cubic)
     return flat[:-1].reshape(height, width, 3)
 
 

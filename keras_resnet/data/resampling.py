@@ -20,7 +20,7 @@ def resized(pixels: np.ndarray, size: tuple[int, int], resize: str) -> np.ndarra
     """One image squeezed to a size.
 
     Args:
-        pixels: uint8 (height, width) or (height, width, 3), C-contiguous.
+        pixels: uint8 (height, width) or (height, width, 3).
         size: Height and width of the result.
         resize: A key of `FILTERS`.
 

@@ -54,6 +54,15 @@ def test_any_small_size_to_any_other_gives_the_bits_of_pillow(compiled: None) ->
         np.testing.assert_array_equal(found, by_pillow(pixels, (high, wide), "bicubic"), f"{height}×{width}")
 
 
+def test_a_part_of_a_wider_picture_is_resized_for_itself(compiled: None) -> None:
+    whole = noise((60, 90))
+    whole.setflags(write=False)
+
+    found = resampling.resized(whole[5:55, 20:70], (24, 32), "bilinear")
+
+    np.testing.assert_array_equal(found, by_pillow(whole[5:55, 20:70].copy(), (24, 32), "bilinear"))
+
+
 def test_threads_resize_beside_one_another(compiled: None) -> None:
     pixels = [noise((60 + number, 90)) for number in range(16)]
     with ThreadPoolExecutor(4) as threads:
