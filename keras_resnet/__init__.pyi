@@ -2,12 +2,12 @@ from ._version import __version__ as __version__
 from .augment.policies import Policy as Policy
 from .augment.policies import policy as policy
 from .data.images import ImageData as ImageData
+from .data.loading import from_arrays as from_arrays
+from .data.loading import from_dataset as from_dataset
+from .data.loading import load_data as load_data
+from .data.loading import save_split as save_split
 from .data.mosaic import show_batch as show_batch
 from .data.source import Source as Source
-from .data.source import from_arrays as from_arrays
-from .data.source import from_dataset as from_dataset
-from .data.source import load_data as load_data
-from .data.source import save_split as save_split
 from .errors import KerasResNetError as KerasResNetError
 from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate

@@ -168,7 +168,8 @@ def jpeg_contenders(contents: list[bytes], pool: object, cores: int) -> dict[str
     import tensorflow as tf
 
     from keras_resnet import policy
-    from keras_resnet.data.decode import Fit, decode, read_header
+    from keras_resnet.data.decode import Fit, decode
+    from keras_resnet.data.image_file import read_header
     from keras_resnet.data.images import EncodedImages, Split
     from keras_resnet.data.listing import Blob
     from keras_resnet.data.pipeline import training_batches

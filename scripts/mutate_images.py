@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.decode import ImageError, decode_image
+from keras_resnet.data.decode import decode_image
+from keras_resnet.data.image_file import ImageError
 
 FORMATS: tuple[dict[str, object], ...] = (
     {"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "JPEG", "mode": "CMYK"},

@@ -11,7 +11,8 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_resnet.data.images import ImageData
-from keras_resnet.data.source import Source, load_data
+from keras_resnet.data.loading import load_data
+from keras_resnet.data.source import Source
 from keras_resnet.runs.run import Run
 from keras_resnet.training.fit import fit
 from keras_resnet.training.recipe import Recipe

@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.atomic import write_json, write_text
     from keras_resnet.data.check import check
     from keras_resnet.data.check_page import page
+    from keras_resnet.data.loading import divided, list_source
     from keras_resnet.data.reading import MOST_SKIPPED
-    from keras_resnet.data.source import divided, list_source
     from keras_resnet.data.split_plan import SplitPlan
     from keras_resnet.errors import DataError, UsageError
 
@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _show_batch(source: Source, recipe: Recipe, path: Path) -> Path:
+    from keras_resnet.data.loading import load_data
     from keras_resnet.data.mosaic import show_batch
-    from keras_resnet.data.source import load_data
 
     return show_batch(load_data(source, cache="none"), recipe.policy, path, seed=recipe.seed)
 

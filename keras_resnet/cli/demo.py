@@ -28,7 +28,8 @@ def run(options: argparse.Namespace) -> int:
 
     from keras_resnet.cli.show import show_report
     from keras_resnet.cli.tables import table
-    from keras_resnet.data.source import Source, load_data
+    from keras_resnet.data.loading import load_data
+    from keras_resnet.data.source import Source
     from keras_resnet.evaluation.comparison import COLUMNS, compare, write_comparison
     from keras_resnet.evaluation.evaluate import load_run_data
     from keras_resnet.evaluation.report import report_run

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("budget is for training: rates are tried for one network, by --model; leave it out here")
 
     from keras_resnet.atomic import write_json
-    from keras_resnet.data.source import load_data
+    from keras_resnet.data.loading import load_data
     from keras_resnet.evaluation.plots import available
     from keras_resnet.evaluation.rate_picture import rate_picture
     from keras_resnet.runs.run import is_run

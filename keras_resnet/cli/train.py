@@ -66,7 +66,7 @@ def train(options: argparse.Namespace) -> int:
         return 0
 
     from keras_resnet.cli.show import show_report
-    from keras_resnet.data.source import load_data
+    from keras_resnet.data.loading import load_data
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.training.distribution import distribution
     from keras_resnet.training.fit import fit_planned, plan

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.data import duplicates, findings
-from keras_resnet.data.decode import REASONS
 from keras_resnet.data.findings import BLOCKING, SEVERITIES, Finding, printable
+from keras_resnet.data.image_file import REASONS
 from keras_resnet.data.images import Progress
 from keras_resnet.data.inspection import Inspection, Look, inspect_images
 from keras_resnet.data.listing import Listing

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from PIL import Image
 
 from keras_resnet.data.check import Report
-from keras_resnet.data.decode import ImageError, decode_image, read_header
+from keras_resnet.data.decode import decode_image
 from keras_resnet.data.findings import SEVERITIES, Finding, Subject, imbalance, printable
+from keras_resnet.data.image_file import ImageError, read_header
 from keras_resnet.data.listing import Listing
 
 SIDE = 96

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.data.decode import REASONS
+from keras_resnet.data.image_file import REASONS
 from keras_resnet.data.inspection import EXTREME_ASPECT, TINY, Inspection, Look
 from keras_resnet.data.suspicion import Doubts
 from keras_resnet.errors import listed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.data.decode import SUFFIXES
+from keras_resnet.data.image_file import SUFFIXES
 from keras_resnet.data.listing import Files, Listing
 from keras_resnet.errors import DataError, listed
 

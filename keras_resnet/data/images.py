@@ -12,7 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_resnet.data.cache import Pixels
-from keras_resnet.data.decode import Fit, Header, decode, decode_box, resize_array
+from keras_resnet.data.decode import Fit, decode, decode_box, resize_array
+from keras_resnet.data.image_file import Header
 from keras_resnet.data.listing import Contents
 from keras_resnet.data.memory import aligned
 from keras_resnet.errors import DataError, listed
@@ -170,7 +171,7 @@ class Skipped:
 
     Args:
         name: Its own.
-        code: A key of `keras_resnet.data.decode.REASONS`.
+        code: A key of `keras_resnet.data.image_file.REASONS`.
         detail: In words.
     """
 

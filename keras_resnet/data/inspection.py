@@ -13,7 +13,8 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.decode import FORMATS, JPEGS, SUFFIXES, Header, ImageError, decode_image, read_header
+from keras_resnet.data.decode import decode_image
+from keras_resnet.data.image_file import FORMATS, JPEGS, SUFFIXES, Header, ImageError, read_header
 from keras_resnet.data.images import Progress
 from keras_resnet.data.listing import Listing
 

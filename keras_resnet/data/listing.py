@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from keras_resnet.atomic import storage_errors
-from keras_resnet.data.decode import read_file
+from keras_resnet.data.image_file import read_file
 
 
 class Contents(Protocol):

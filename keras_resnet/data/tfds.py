@@ -11,10 +11,43 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from keras_resnet.data.cache import cache_folder
+from keras_resnet.data.listing import Blob, Listing
+from keras_resnet.data.source import Source
 from keras_resnet.errors import DataError, listed
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
+
+
+def list_tfds(source: Source, spool: bool) -> tuple[Listing, tuple[int, int, int]]:
+    """The images of a `tfds:` source, encoded, and the height, width and channels they are brought to.
+
+    Args:
+        source: Its `location` is the data set's name.
+        spool: Keep the encoded images in a file instead of in memory.
+
+    Raises:
+        DataError: As `open_builder`, and if it holds no labelled images.
+    """
+    builder, notes = open_builder(source.location, source.data_dir)
+    shape = image_shape(builder, source.image_size, source.channels)
+    parts = splits(builder)
+    labels_of = {part: labels(builder, part) for part in parts}
+    starts = dict(zip(parts, np.cumsum([0, *map(len, labels_of.values())]), strict=False))
+    given = {SPLIT_NAMES[part]: starts[part] + np.arange(len(found)) for part, found in labels_of.items()}
+    encoded = (image for part in parts for image in encoded_images(builder, part))
+    return (
+        Listing(
+            contents=Blob.of(encoded, cache_folder() if spool else None),
+            names=tuple(f"{part}/{n:06d}" for part, found in labels_of.items() for n in range(len(found))),
+            labels=np.concatenate(list(labels_of.values())),
+            class_names=class_names(builder),
+            given=given if len(given) > 1 else {},
+            notes=notes,
+        ),
+        shape,
+    )
 
 
 def open_builder(

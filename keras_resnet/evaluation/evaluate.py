@@ -10,7 +10,8 @@ import numpy as np
 
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, Progress, Split, at_size
-from keras_resnet.data.source import Source, load_data, merge
+from keras_resnet.data.loading import load_data, merge
+from keras_resnet.data.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation import plots
 from keras_resnet.evaluation.metrics import Metrics, classification_metrics

@@ -21,22 +21,21 @@ import csv
 import io
 import json
 import os
-import platform
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_resnet._version import __version__
 from keras_resnet.atomic import storage_errors, write_json, write_text
 from keras_resnet.data.images import ImageData
-from keras_resnet.data.source import save_split
+from keras_resnet.data.loading import save_split
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.environment import versions_and_machine
+from keras_resnet.runs.image_tables import skipped_table, split_table
 from keras_resnet.runs.lock import NAME as LOCK
 from keras_resnet.runs.record import Record
 
@@ -158,7 +157,7 @@ class Run:
                     if item.name != LOCK:
                         shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
         write_json(path / "config.json", config)
-        write_json(path / "environment.json", environment())
+        write_json(path / "environment.json", versions_and_machine())
         write_json(path / "run.json", {"format": FORMAT, "status": "unfinished", "started": _now()})
         return run, False
 
@@ -191,10 +190,10 @@ class Run:
                 "images_per_class": counts,
             },
         )
-        write_text(self.path / "split.csv", _split_table(data))
+        write_text(self.path / "split.csv", split_table(data))
         save_split(data, self.path / "split.json")
         if data.skipped:
-            write_text(self.path / "skipped.csv", _skipped_table(data))
+            write_text(self.path / "skipped.csv", skipped_table(data))
         write_text(self.path / "preprocessing.json", preprocessing.to_json())
 
     def record_metrics(self, rows: list[Row]) -> None:
@@ -285,25 +284,6 @@ def _continues(path: Path, config: dict[str, Any]) -> bool:
         return False
 
 
-def environment() -> dict[str, Any]:
-    """Versions of what a result may depend on."""
-    packages = ("tensorflow", "keras", "numpy", "scikit-learn", "pillow", "ai-edge-litert")
-    versions = {}
-    for package in packages:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            versions[package] = "not installed"
-    return {
-        "keras-resnet-kit": __version__,
-        "python": platform.python_version(),
-        **versions,
-        "system": platform.platform(),
-        "machine": platform.machine(),
-        "cpus": os.cpu_count(),
-    }
-
-
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
     found = []
     for key in sorted(old.keys() | new.keys()):
@@ -318,32 +298,6 @@ def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> 
 def _epochs_done(run: Run) -> str:
     done, asked = len(run.metrics()), run.config["recipe"]["epochs"]
     return f"{done} of {asked} epochs are done"
-
-
-def _split_table(data: ImageData) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["image", "class", "split"])
-    rows = [
-        (data.names[index], data.class_names[label], name)
-        for name, split in data.splits.items()
-        for index, label in zip(split.indices, split.labels, strict=True)
-    ]
-    writer.writerows([_cell(image), _cell(label), name] for image, label, name in sorted(rows))
-    return table.getvalue()
-
-
-def _skipped_table(data: ImageData) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["image", "reason", "detail"])
-    writer.writerows([_cell(one.name), one.code, _cell(one.detail)] for one in data.skipped)
-    return table.getvalue()
-
-
-def _cell(text: str) -> str:
-    """Spreadsheets run cells that begin like formulas; a quote makes them text."""
-    return f"'{text}" if text[:1] in "=+-@" else text
 
 
 def _now() -> str:

@@ -15,8 +15,9 @@ import tensorflow as tf
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
 from keras_resnet.data.balance import images_of_classes
 from keras_resnet.data.images import DataSource, ImageData
+from keras_resnet.data.loading import load_data
 from keras_resnet.data.pipeline import pixel_statistics
-from keras_resnet.data.source import Source, load_data
+from keras_resnet.data.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import check_input

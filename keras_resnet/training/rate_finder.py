@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 
 from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import load_data
 from keras_resnet.data.pipeline import steps_per_epoch
-from keras_resnet.data.source import Source, load_data
+from keras_resnet.data.source import Source
 from keras_resnet.errors import UsageError
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named

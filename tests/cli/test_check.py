@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from keras_resnet.cli import main
-from keras_resnet.data.source import Source, load_data
+from keras_resnet.data.loading import load_data
+from keras_resnet.data.source import Source
 from tests.data.test_check import pile
 
 

@@ -10,7 +10,7 @@ from keras_resnet.data import duplicates
 from keras_resnet.data.check import Report, check
 from keras_resnet.data.findings import Subject, doubted
 from keras_resnet.data.folder import list_folder
-from keras_resnet.data.source import list_source
+from keras_resnet.data.loading import list_source
 from keras_resnet.data.suspicion import Doubts
 from tests.data.test_duplicates import scene
 

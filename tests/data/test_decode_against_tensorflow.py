@@ -10,7 +10,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet.data.decode import Fit, Header, ImageError, decode, decode_box, decode_image, read_header
+from keras_resnet.data.decode import Fit, decode, decode_box, decode_image
+from keras_resnet.data.image_file import Header, ImageError, read_header
 from tests.zoo.images import (
     ALPHA,
     RGB,

@@ -8,7 +8,7 @@ from keras_resnet.data import duplicates
 from keras_resnet.data.decode import decode_image
 from keras_resnet.data.duplicates import exact_groups, near_groups
 from keras_resnet.data.folder import list_folder
-from keras_resnet.data.source import list_source
+from keras_resnet.data.loading import list_source
 from tests.conftest import shared_data
 
 

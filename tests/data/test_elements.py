@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet.data import elements
-from keras_resnet.data.source import from_dataset, merge
+from keras_resnet.data.loading import from_dataset, merge
 from keras_resnet.errors import DataError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3)).astype(np.uint8)

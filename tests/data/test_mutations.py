@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from keras_resnet.data.decode import REASONS
+from keras_resnet.data.image_file import REASONS
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ SCRIPT = textwrap.dedent(
     import numpy as np
     from PIL import Image
     from keras_resnet import policy
-    from keras_resnet.data.decode import Fit, read_header
+    from keras_resnet.data.decode import Fit
+    from keras_resnet.data.image_file import read_header
     from keras_resnet.data.images import EncodedImages, Split
     from keras_resnet.data.listing import Blob
     from keras_resnet.data.pipeline import training_batches

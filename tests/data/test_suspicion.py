@@ -3,7 +3,7 @@ import pytest
 
 from keras_resnet.data import suspicion
 from keras_resnet.data.decode import decode_image
-from keras_resnet.data.source import list_source
+from keras_resnet.data.loading import list_source
 from keras_resnet.data.suspicion import doubt_labels
 
 

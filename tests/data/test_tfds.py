@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from keras_resnet.data.source import Source, load_data
+from keras_resnet.data.loading import load_data
+from keras_resnet.data.source import Source
 from keras_resnet.errors import DataError
 from tests.conftest import shared_data
 

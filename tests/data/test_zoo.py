@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from keras_resnet.data import decode
-from keras_resnet.data.decode import REASONS, Fit, ImageError, decode_box, decode_image, read_header
+from keras_resnet.data.decode import Fit, decode_box, decode_image
 from keras_resnet.data.folder import list_folder
-from keras_resnet.data.source import Source, load_data
+from keras_resnet.data.image_file import REASONS, ImageError, read_header
+from keras_resnet.data.loading import load_data
+from keras_resnet.data.source import Source
 from keras_resnet.errors import DataError
 from tests.zoo.folders import FOLDERS, SHUT, Folder
 from tests.zoo.images import RGB, ZOO, Specimen, jpeg, png, png_of, smooth
@@ -91,30 +93,6 @@ def test_a_file_that_may_not_be_read_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="Permission denied") as caught:
         decode_image(path, (4, 4), 3)
     assert caught.value.code == "unreadable"
-
-
-def test_a_system_that_refuses_makes_a_file_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "secret.png"
-    path.write_bytes(png_of(RGB, 2))
-
-    def refuse(_: Path) -> bytes:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "read_bytes", refuse)
-    with pytest.raises(ImageError, match="Permission denied") as caught:
-        decode_image(path, (4, 4), 3)
-    assert caught.value.code == "unreadable"
-
-
-def test_a_file_of_too_many_bytes_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "large.png"
-    with path.open("wb") as file:
-        file.truncate(decode.MOST_BYTES + 1)  # a hole: it takes no room on the disk
-    monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
-
-    with pytest.raises(ImageError, match="536,870,913 bytes are over 536,870,912") as caught:
-        decode_image(path, (4, 4), 3)
-    assert caught.value.code == "too-large"
 
 
 def test_a_lack_of_memory_is_no_damage_to_the_image(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from keras_resnet.data.images import ImageData, Split
-from keras_resnet.data.source import Source, load_data
+from keras_resnet.data.loading import load_data
+from keras_resnet.data.source import Source
 from keras_resnet.evaluation.diagnosis import diagnose
 from keras_resnet.evaluation.history import History
 from keras_resnet.training.recipe import Recipe

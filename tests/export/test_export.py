@@ -7,7 +7,8 @@ import tensorflow as tf
 from safetensors.numpy import load_file, save_file
 
 from keras_resnet.data.images import ImageData
-from keras_resnet.data.source import Source, load_data
+from keras_resnet.data.loading import load_data
+from keras_resnet.data.source import Source
 from keras_resnet.errors import DataError, MissingExtraError, ModelError, UsageError
 from keras_resnet.evaluation.metrics import agreement
 from keras_resnet.export import export as exporting

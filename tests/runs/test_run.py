@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from keras_resnet.data.source import from_arrays
+from keras_resnet.data.loading import from_arrays
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, free_run_folder

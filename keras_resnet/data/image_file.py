@@ -1,0 +1,222 @@
+"""An image file before it is decoded: its bytes, what it says of itself, or why it cannot be read.
+
+Whatever is wrong with a file becomes one `ImageError` with a reason code, and what would take too much memory is
+refused by its header.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image, UnidentifiedImageError
+
+from keras_resnet.errors import DataError
+
+MOST_PIXELS = 1 << 27
+"""Of an image, checked against its header before any pixel is decoded."""
+MOST_BYTES = 1 << 29
+"""Of an image file, checked before it is read."""
+SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+# Nothing else: Pillow would hand an .eps to Ghostscript.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF")
+JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind it, as phones write
+
+REASONS = {
+    "missing": "there is no such file",
+    "not-a-file": "a folder, pipe or device, not a file",
+    "unreadable": "the system refuses to read it",
+    "empty": "the file is empty",
+    "not-an-image": "not an image of a known format",
+    "unsupported-format": "an image of a format that is not read here",
+    "truncated": "the file ends before the image does",
+    "damaged": "it begins like an image and cannot be decoded",
+    "too-large": "more pixels or bytes than are granted",
+    "unsupported-pixels": "pixels that have no brightness from black to white, such as floats",
+}
+"""Why an image cannot be read."""
+
+# What other formats begin with, so that the reason can be told apart from plain rubbish.
+_OTHER_FORMATS = {
+    b"8BPS": "Photoshop",
+    b"%!PS": "PostScript",
+    b"%PDF": "PDF",
+    b"<svg": "SVG",
+    b"<?xml": "SVG or other XML",
+    b"\xff\x0a": "JPEG XL",
+    b"\x00\x00\x00\x0cJXL ": "JPEG XL",
+    b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
+    b"\x00\x00\x01\x00": "Windows icon",
+    b"qoif": "QOI",
+    b"II\xbc": "JPEG XR",
+    b"v/1\x01": "OpenEXR",
+}
+
+
+class Turn(NamedTuple):
+    """How a stored image becomes upright."""
+
+    method: Image.Transpose | None
+    swapped: bool  # rows and columns
+    rows_reversed: bool  # of the stored image
+    columns_reversed: bool
+
+
+# By EXIF's orientation.
+TURNS = {
+    1: Turn(None, False, False, False),
+    2: Turn(Image.Transpose.FLIP_LEFT_RIGHT, False, False, True),
+    3: Turn(Image.Transpose.ROTATE_180, False, True, True),
+    4: Turn(Image.Transpose.FLIP_TOP_BOTTOM, False, True, False),
+    5: Turn(Image.Transpose.TRANSPOSE, True, False, False),
+    6: Turn(Image.Transpose.ROTATE_270, True, True, False),
+    7: Turn(Image.Transpose.TRANSVERSE, True, True, True),
+    8: Turn(Image.Transpose.ROTATE_90, True, False, True),
+}
+
+
+class ImageError(DataError):
+    """One image that cannot be read.
+
+    Args:
+        name: What the image is called.
+        code: A key of `REASONS`.
+        detail: What was found; default: the reason in general.
+    """
+
+    def __init__(self, name: str, code: str, detail: str | None = None) -> None:
+        super().__init__(f"cannot read {name}: {detail or REASONS[code]}")
+        self.name = name
+        self.code = code
+        self.detail = detail or REASONS[code]
+
+
+@dataclass(frozen=True)
+class Header:
+    """What an image file says of itself before it is decoded.
+
+    Args:
+        format: `JPEG`, `PNG`, …
+        mode: Pillow's word for its pixels: `RGB`, `L`, `P`, `CMYK`, `I;16`, …
+        width, height: In pixels as stored.
+        orientation: EXIF's 1–8; 1 is upright.
+        transparent: Whether any pixel may be.
+    """
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    orientation: int
+    transparent: bool
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Height and width as a person sees them."""
+        swapped = TURNS[self.orientation].swapped
+        return (self.width, self.height) if swapped else (self.height, self.width)
+
+    @property
+    def decodes_in_part(self) -> bool:
+        """Whether `decode.decode_box` need not decode the whole."""
+        return self.format in JPEGS and self.mode in ("RGB", "L")
+
+
+def read_header(source: Path | bytes, *, name: str | None = None) -> Header:
+    """What an image file says of itself; no pixel is decoded but a PNG's, whose EXIF may stand behind them.
+
+    Raises:
+        ImageError: It is no image, or too large.
+    """
+    with opened(source, name) as (_, header):
+        return header
+
+
+def read_file(path: Path, name: str) -> bytes:
+    """The content of an image file.
+
+    Raises:
+        ImageError: It cannot be read; the message calls it `name`.
+    """
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+            raise ImageError(name, "not-a-file")
+        if status.st_size > MOST_BYTES:
+            raise ImageError(name, "too-large", f"{status.st_size:,} bytes are over {MOST_BYTES:,}")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(name, "missing", error.strerror) from None
+    except OSError as error:
+        raise ImageError(name, "unreadable", error.strerror or str(error)) from None
+
+
+class UnsupportedPixels(Exception):
+    """Numbers that do not say how bright they are."""
+
+
+@contextmanager
+def opened(source: Path | bytes, name: str | None) -> Iterator[tuple[Image.Image, Header]]:
+    """A file that Pillow has opened, undecoded; whatever goes wrong with it inside becomes one `ImageError`."""
+    name = name or (str(source) if isinstance(source, Path) else "image")
+    content = source if isinstance(source, bytes) else read_file(source, name)
+    if not content:
+        raise ImageError(name, "empty")
+    if len(content) > MOST_BYTES:
+        raise ImageError(name, "too-large", f"{len(content):,} bytes are over {MOST_BYTES:,}")
+    try:
+        # Pillow's remarks on odd metadata are left to the caller: silencing them here is not safe in threads.
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise ImageError(name, "too-large", f"{image.width}×{image.height} pixels are over {MOST_PIXELS:,}")
+            yield image, _header(image)
+    except ImageError:
+        raise
+    except UnsupportedPixels as error:
+        raise ImageError(name, "unsupported-pixels", str(error)) from None
+    except UnidentifiedImageError:
+        raise ImageError(name, *_unidentified(content)) from None
+    except (Image.DecompressionBombError, MemoryError) as error:
+        raise ImageError(name, "too-large", str(error) or None) from None
+    except Exception as error:  # damaged files raise nearly anything, from SyntaxError to struct.error
+        text = str(error) or type(error).__name__
+        code = "truncated" if "truncated" in text.lower() or isinstance(error, EOFError) else "damaged"
+        raise ImageError(name, code, text) from None
+
+
+def _unidentified(content: bytes) -> tuple[str, str | None]:
+    for beginning, known in _OTHER_FORMATS.items():
+        if content.lstrip()[: len(beginning)].lower() == beginning.lower():
+            return "unsupported-format", f"{known} files are not read here"
+    if content[4:8] == b"ftyp":
+        return (
+            "unsupported-format",
+            f"{content[8:12].decode('ascii', 'replace')!r} files (HEIC, AVIF) are not read here",
+        )
+    if content[:2] in (b"\xff\xd8", b"BM", b"II", b"MM") or content[:4] in (b"\x89PNG", b"GIF8", b"RIFF"):
+        return "damaged", "it begins like an image and its header cannot be read"
+    return "not-an-image", None
+
+
+def _header(image: Image.Image) -> Header:
+    if image.format == "PNG":
+        image.load()  # EXIF may stand behind the pixels, and damage to these must not pass for broken EXIF below
+    try:
+        # Pillow turns a TIFF upright by itself.
+        orientation = 1 if image.format == "TIFF" else int(image.getexif().get(0x0112, 1))
+    except Exception:  # EXIF blocks are broken in more ways than images; a broken one turns nothing
+        orientation = 1
+    return Header(
+        format=str(image.format),
+        mode=image.mode,
+        width=image.width,
+        height=image.height,
+        orientation=orientation if orientation in TURNS else 1,
+        transparent=image.has_transparency_data,
+    )

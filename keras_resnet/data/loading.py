@@ -1,0 +1,241 @@
+"""From a source, or from arrays, to images in three splits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from keras_resnet.data import reading
+from keras_resnet.data.decode import Fit
+from keras_resnet.data.digits import list_digits
+from keras_resnet.data.folder import list_folder
+from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, Progress, Skipped, Split, as_uint8_images
+from keras_resnet.data.listing import Listing
+from keras_resnet.data.memory import aligned
+from keras_resnet.data.source import Source
+from keras_resnet.data.split_file import content_fingerprint, read_split, write_split
+from keras_resnet.data.split_plan import SplitPlan
+from keras_resnet.data.splits import divide
+from keras_resnet.data.table import list_table
+from keras_resnet.data.tfds import list_tfds
+from keras_resnet.errors import DataError
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+FOLDER_IMAGE_SIZE = 64
+DIGITS_IMAGE_SIZE = 16
+
+
+def load_data(
+    source: Source | str, progress: Progress | None = None, *, whole: bool = False, cache: str = "auto"
+) -> ImageData:
+    """Read a data source completely: every image is decoded once, the damaged ones are named.
+
+    Args:
+        source: A `Source`, or its name.
+        progress: Called with the number of images read and to be read.
+        whole: For evaluation only: split nothing; what the source does not separate itself is all
+            test images, and one class is enough.
+        cache: Where decoded pixels are kept: `memory`; `disk`, found again by the next reading;
+            `none`: images are decoded whenever they are used; `auto`: memory if a quarter of the
+            machine's holds them, otherwise none.
+
+    Raises:
+        DataError: It is missing, empty, damaged or unlabelled, or has too few images of a class.
+    """
+    source = Source(source) if isinstance(source, str) else source
+    listing, shape = _listed(source, fewest_classes=1 if whole else 2, spool=cache == "disk")
+    splits = divided(source, listing, whole)
+    fit = Fit(shape[:2], shape[2], source.resize, source.crop_fraction, source.background)
+    wanted = np.sort(np.concatenate(list(splits.values())))
+    read = reading.read_images(listing, wanted, fit, progress, on_error=source.on_error, cache=cache)
+    if read.skipped:
+        splits = {name: np.intersect1d(positions, read.positions) for name, positions in splits.items()}
+    data = _assembled(
+        source.short_name, read.store, read.store.names, read.digests, listing.labels, listing.class_names, splits
+    )
+    if source.split_file and not (whole or source.limit or read.skipped):
+        read_split(Path(source.split_file)).check(data.content)
+    notes = listing.notes + (_remark(read.skipped, len(wanted)) if read.skipped else ())
+    rest = np.setdiff1d(np.arange(len(listing)), wanted)
+    unused = tuple(listing.names[position] for position in rest)
+    return replace(data, source=source, notes=notes, skipped=read.skipped, unused=unused)
+
+
+def list_source(source: Source | str) -> Listing:
+    """What a source holds, no image decoded and nothing left out.
+
+    Raises:
+        DataError: It is missing, empty or unlabelled.
+    """
+    return _listed(Source(source) if isinstance(source, str) else source, fewest_classes=1, spool=False)[0]
+
+
+def divided(source: Source, listing: Listing, whole: bool = False) -> dict[str, np.ndarray]:
+    """The positions of train, validation and test among the images of a source's listing.
+
+    Raises:
+        DataError: As `load_data`.
+    """
+    if source.split_file and not whole:
+        saved = read_split(Path(source.split_file)).positions(listing.names)
+        listing = replace(listing, given=saved)
+    return divide(
+        listing.labels,
+        listing.class_names,
+        listing.given,
+        seed=source.seed,
+        limit=source.limit,
+        whole=whole,
+        plan=SplitPlan() if source.split_file else source.plan,
+        groups=listing.groups,
+        times=listing.times,
+    )
+
+
+def save_split(data: ImageData, path: str | os.PathLike[str]) -> None:
+    """Save which image is in which split, to be used again by `Source(…, split_file=path)`.
+
+    Args:
+        data: The data set.
+        path: The file, `.json`.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    source = data.source if isinstance(data.source, Source) else None
+    write_split(
+        path,
+        names=[*data.names, *(one.name for one in data.skipped), *data.unused],
+        splits={name: split.indices for name, split in data.splits.items()},
+        fingerprint=data.content,
+        method=str(source.plan) if source else "by class",
+        seed=source.seed if source else 0,
+    )
+
+
+def merge(data: ImageData) -> Split:
+    """All images of a data set as one split, to evaluate a model on data it has never seen."""
+    splits = [split for split in data.splits.values() if len(split)]
+    indices = np.concatenate([split.indices for split in splits])
+    order = np.argsort(indices)
+    labels = np.concatenate([split.labels for split in splits])
+    return Split(splits[0].images, indices[order], labels[order])
+
+
+def from_arrays(
+    images: np.ndarray,
+    labels: np.ndarray,
+    class_names: Sequence[str] | None = None,
+    *,
+    name: str = "arrays",
+    limit: int | None = None,
+    seed: int = 0,
+    whole: bool = False,
+) -> ImageData:
+    """Images in memory as a data set with a stratified split.
+
+    Args:
+        images: (n, height, width) or (n, height, width, channels), numbers in 0–255.
+        labels: Whole numbers (n,), 0 … number of classes - 1.
+        class_names: The names of labels 0, 1, …; default: the numbers.
+        name: For messages and the run's name.
+        limit: Use at most this many images, every class in its proportion.
+        seed: Of the split.
+        whole: Split nothing; all are test images.
+
+    Raises:
+        DataError: Shapes, pixel values or labels do not fit.
+    """
+    store = as_uint8_images(images)
+    labels = np.asarray(labels)
+    if labels.shape != (len(store),) or not np.issubdtype(labels.dtype, np.integer):
+        raise DataError(
+            f"labels must be {len(store)} whole numbers, one an image; received {labels.dtype}{labels.shape}"
+        )
+    class_names = tuple(class_names or (str(label) for label in range(int(labels.max()) + 1)))
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        raise DataError(
+            f"labels must lie in 0–{len(class_names) - 1} for {len(class_names)} classes; "
+            f"received {labels.min()} to {labels.max()}"
+        )
+    if len(class_names) < 2 and not whole:
+        raise DataError("one class only; telling apart needs two or more")
+    splits = divide(labels, class_names, {}, seed=seed, limit=limit, whole=whole)
+    kept = np.sort(np.concatenate(list(splits.values())))
+    array = store.array if len(kept) == len(store) else aligned(store.read(kept))
+    names = [f"{number:06d}" for number in kept]
+    return _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, class_names, splits)
+
+
+def from_dataset(
+    dataset: tf.data.Dataset,
+    class_names: Sequence[str] | None = None,
+    *,
+    name: str = "dataset",
+    image_size: int | None = None,
+    limit: int | None = None,
+    seed: int = 0,
+    whole: bool = False,
+) -> ImageData:
+    """The elements of a `tf.data.Dataset` as a data set with a stratified split, held in memory.
+
+    Args:
+        dataset: Finite; of (image, label) or (images, labels): pixels in 0–255, labels whole numbers
+            or one-hot.
+        class_names, name, limit, seed, whole: See `from_arrays`.
+        image_size: Height and width to bring the images to; None: they have one size.
+
+    Raises:
+        DataError: It never ends, is empty, has other elements, or images of several sizes.
+    """
+    from keras_resnet.data.elements import gather
+
+    images, labels = gather(dataset, image_size)
+    return from_arrays(images, labels, class_names, name=name, limit=limit, seed=seed, whole=whole)
+
+
+def _listed(source: Source, *, fewest_classes: int, spool: bool) -> tuple[Listing, tuple[int, int, int]]:
+    """A source's images, and the height, width and channels they are brought to."""
+    if source.kind == "digits":
+        side = source.image_size or DIGITS_IMAGE_SIZE
+        return list_digits(), (side, side, source.channels or 1)
+    if source.kind == "tfds":
+        return list_tfds(source, spool)
+    find = list_folder if source.kind == "folder" else list_table
+    side = source.image_size or FOLDER_IMAGE_SIZE
+    return find(source.location, fewest_classes=fewest_classes), (side, side, source.channels or 3)
+
+
+def _remark(skipped: Sequence[Skipped], total: int) -> tuple[str, ...]:
+    first = skipped[0]
+    return (f"skipped {len(skipped)} of {total} images that cannot be read, first {first.name}: {first.detail}",)
+
+
+def _assembled(
+    name: str,
+    store: ImageStore,
+    names: Sequence[str],
+    digests: Sequence[str],
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    splits: dict[str, np.ndarray],
+) -> ImageData:
+    """A data set from the kept images; `labels` and `splits` still count all images of the source."""
+    kept = np.sort(np.concatenate(list(splits.values())))
+    indices = {split: np.searchsorted(kept, positions) for split, positions in splits.items()}
+    kept_labels = labels[kept].astype(np.int64)
+    return ImageData(
+        name=name,
+        class_names=class_names,
+        splits={split: Split(store, index, kept_labels[index]) for split, index in indices.items()},
+        fingerprint=reading.fingerprint(names, digests, kept_labels, indices),
+        names=tuple(names),
+        content=content_fingerprint(names, digests, kept_labels),
+    )
