@@ -131,8 +131,8 @@ class Trainee:
 
     @property
     def learning_rate(self) -> float:
-        """Of the next update."""
-        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+        """Of the last update."""
+        return self.optimizer.last_rate
 
     @property
     def gradient_norms(self) -> dict[str, float]:

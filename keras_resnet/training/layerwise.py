@@ -80,10 +80,18 @@ class Layerwise(keras.optimizers.Optimizer):
             (len(self.gradient_groups),), dtype="float32", name="gradient_norms", aggregation="none"
         )
 
+    @property
+    def last_rate(self) -> float:
+        """Of the last update, before `layer_decay`; before the first one, that of the first."""
+        return float(ops.convert_to_numpy(self._rate_after(ops.maximum(self.iterations - 1, 0))))
+
     def _get_current_learning_rate(self) -> Tensor:
+        return self._rate_after(self.iterations)  # updates; Keras would count accumulated batches
+
+    def _rate_after(self, updates: Any) -> Tensor:
         rate = self._learning_rate
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-            rate = rate(self.iterations)  # updates; Keras would count accumulated batches
+            rate = rate(updates)
         return rate * self.rate_factor
 
     def _use_weight_decay(self, variable: Any) -> bool:

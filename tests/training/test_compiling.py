@@ -35,7 +35,7 @@ def rates(made: Trainee, updates: list[int]) -> list[float]:
     found = []
     for update in updates:
         made.optimizer.iterations.assign(update)
-        found.append(made.learning_rate)
+        found.append(float(made.optimizer.learning_rate))
     return found
 
 
@@ -96,6 +96,18 @@ def test_the_loss_is_the_recipes() -> None:
     assert float(smoothed(labels, logits)) == pytest.approx(expected + 0.2 * (2 - 1 / 3), abs=1e-6)
     sigmoid = 1 / (1 + np.exp([-2.0, 0, 1]))
     assert float(binary(labels, logits)) == pytest.approx(-np.log([sigmoid[0], 1 - sigmoid[1], 1 - sigmoid[2]]).mean())
+
+
+def test_the_rate_that_is_told_is_that_of_the_last_update() -> None:
+    made = trainee(schedule="step", decay_every=1, warmup_epochs=0, steps=2)
+
+    told = []
+    for _ in range(4):
+        made.model.train_on_batch(np.zeros((4, 8, 8, 1), np.uint8), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]])
+        told.append(made.learning_rate)
+
+    assert told == pytest.approx([0.1, 0.1, 0.01, 0.01])
+    assert float(made.optimizer.learning_rate) == pytest.approx(0.001)
 
 
 def test_only_the_classifier_learns_in_the_first_phase_and_normalisation_stands_still() -> None:
