@@ -42,6 +42,7 @@ def _has_kernel(layer: keras.layers.BatchNormalization, inputs: Any, mask: Any) 
         keras.backend.backend() == "tensorflow"
         and mask is None
         and not layer.synchronized  # over the replicas, whose sums the kernel does not know
+        and keras.backend.standardize_dtype(layer.variable_dtype) == "float32"  # as the kernel wants gamma and beta
         and keras.backend.standardize_dtype(inputs.dtype) in ("float32", "bfloat16", "float16")
     )
 

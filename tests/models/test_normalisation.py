@@ -119,3 +119,17 @@ def test_it_is_saved_as_a_layer_of_keras(tmp_path: Path) -> None:
     assert type(loaded) is keras.layers.BatchNormalization
     assert loaded.get_config() == model.layers[0].get_config()
     np.testing.assert_array_equal(loaded(IMAGES), model.layers[0](IMAGES))
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "float16", "float64"])
+def test_a_network_trains_under_keras_own_policy_of_one_type(policy: str) -> None:
+    keras.config.set_dtype_policy(policy)
+    try:
+        spec = keras_resnet.spec("resnet18", depths=(1, 1), widths=(8, 16), stem_width=8)
+        model = keras_resnet.build(spec, num_classes=3, input_shape=(16, 16, 3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+
+    assert model.variables[0].dtype == policy
+    assert np.isfinite(model.train_on_batch(RANDOM.normal(0, 1, (4, 16, 16, 3)), np.array([0, 1, 2, 0])))
