@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -35,8 +34,7 @@ def recompute_activations(model: keras.Model, blocks: int = 1) -> keras.Model:
             need more memory while a segment's gradient is computed.
 
     Returns:
-        A functional `keras.Model` of the same inputs and outputs. `keras.Model(it.inputs, it.outputs)` is
-        an ordinary one again.
+        A functional `keras.Model` of the same inputs and outputs. Keras saves and clones it as an ordinary one.
 
     Raises:
         UsageError: (a ValueError) The model has no residual blocks, or `blocks` is out of range.
@@ -44,27 +42,28 @@ def recompute_activations(model: keras.Model, blocks: int = 1) -> keras.Model:
     if isinstance(blocks, bool) or not isinstance(blocks, int) or blocks < 1:
         raise UsageError(f"blocks must be a whole number of at least 1; received {blocks!r}")
     with deep_recursion():
-        return Recomputing(model, _cuts(model, blocks))
-
-
-class Recomputing(keras.Model):
-    """A functional model whose training pass keeps the tensors `cuts` alone; see `recompute_activations`."""
-
-    def __init__(self, model: keras.Model, cuts: list[Any]) -> None:
-        super().__init__(model.input, model.output, name=model.name)
-        self.dtype_policy = model.dtype_policy  # by which Keras decides whether to scale the loss
-        segments = [RecomputedSegment(*ends) for ends in itertools.pairwise([model.inputs[0], *cuts])]
+        cuts = _cuts(model, blocks)
+        lean = keras.Model(model.input, model.output, name=model.name)
+        lean.dtype_policy = model.dtype_policy  # by which Keras decides whether to scale the loss
+        segments: list[Segment] = [RecomputedSegment(*ends) for ends in itertools.pairwise([model.inputs[0], *cuts])]
         # The head computes little, and its softmax hands its logits to the loss.
-        self._chain = _Chain([*segments, Segment(cuts[-1], model.outputs[0])])
+        _train_through(lean, [*segments, Segment(cuts[-1], model.outputs[0])])
+        return lean
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        """As the model it was made from."""
+
+def _train_through(model: keras.Model, segments: list[Segment]) -> None:
+    """Give an instance a training pass of its own; its class, by which Keras saves it, stays Keras's."""
+    whole = model.call
+
+    def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if not training:
-            return super().call(inputs, training=training, mask=mask)
-        x = keras.ops.cast(keras.tree.flatten(inputs)[0], self.inputs[0].dtype)
-        for segment in self._chain.segments:
+            return whole(inputs, training=training, mask=mask)
+        x = keras.ops.cast(keras.tree.flatten(inputs)[0], model.inputs[0].dtype)
+        for segment in segments:
             x = segment(x, training=True)
         return x
+
+    model.call = call
 
 
 class Segment(keras.layers.Layer):
@@ -109,13 +108,6 @@ class RecomputedSegment(Segment):
         for variable, value in zip(state, new, strict=True):
             variable.assign(value)
         return y
-
-
-@dataclass(frozen=True)
-class _Chain:
-    """Hides the segments from Keras, which would count them among the model's layers."""
-
-    segments: list[Segment]
 
 
 def _cuts(model: keras.Model, blocks: int) -> list[Any]:

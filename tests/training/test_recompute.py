@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import zipfile
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -104,6 +106,23 @@ def test_it_shares_the_variables_and_leaves_the_model_whole() -> None:
     assert list(feature_extractor(model, (1, 2)).output) == ["C0", "C1"]
     np.testing.assert_array_equal(lean(IMAGES), model(IMAGES))
     assert type(keras.Model(lean.input, lean.output)) is type(model)
+
+
+def test_it_is_saved_and_cloned_as_the_ordinary_model_with_its_optimizer(tmp_path: Path) -> None:
+    lean = recompute_activations(network("basic"))
+    trained(lean)
+    inputs = keras.Input((16, 16, 3))
+    around = keras.Model(inputs, keras.layers.Softmax()(lean(inputs)))
+
+    for model in (lean, around):
+        model.save(tmp_path / "it.keras")
+        again = keras.models.load_model(tmp_path / "it.keras")
+        np.testing.assert_array_equal(again(IMAGES), model(IMAGES))
+    lean.save(tmp_path / "it.keras")
+    again = keras.models.load_model(tmp_path / "it.keras")
+    assert int(again.optimizer.iterations) == 3
+    assert keras.models.clone_model(lean).count_params() == lean.count_params()
+    assert '"keras_resnet' not in zipfile.ZipFile(tmp_path / "it.keras").read("config.json").decode()
 
 
 def gradient(model: keras.Model, **options: Any) -> Any:
