@@ -12,7 +12,7 @@ import keras
 from keras_resnet import words
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.training.layerwise import Layerwise
-from keras_resnet.training.update_rules import Adam, DecayingMomentum, Lamb, Momentum
+from keras_resnet.training.update_rules import Adafactor, Adam, DecayingMomentum, Lamb, Momentum
 
 # Not Keras's Ftrl, whose weights do not remember a decay, nor ScheduleFreeAdamW, which takes no schedule.
 _RULES: dict[str, tuple[type, str]] = {
@@ -21,7 +21,7 @@ _RULES: dict[str, tuple[type, str]] = {
     "adamw": (Adam, "decoupled"),
     "lamb": (Lamb, "rule"),
     "adadelta": (keras.optimizers.Adadelta, "decoupled"),
-    "adafactor": (keras.optimizers.Adafactor, "decoupled"),
+    "adafactor": (Adafactor, "decoupled"),
     "adagrad": (keras.optimizers.Adagrad, "decoupled"),
     "adam": (keras.optimizers.Adam, "decoupled"),
     "adamax": (keras.optimizers.Adamax, "decoupled"),

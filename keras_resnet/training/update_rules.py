@@ -1,8 +1,8 @@
-"""Update rules that differ in Keras from PyTorch's and timm's, written as these have them.
+"""Update rules that differ in Keras from PyTorch's and timm's, written as these have them, and one that breaks in it.
 
 Keras multiplies the rate into the momentum, so that a changing rate acts late; its Adam adds epsilon
-before the bias correction. Weight decay is decided in `layerwise`, save where it is inside the rule: LAMB's, and
-what is coupled with the momentum.
+before the bias correction; its Adafactor divides nought by nought. Weight decay is decided in `layerwise`, save
+where it is inside the rule: LAMB's, and what is coupled with the momentum.
 """
 
 from __future__ import annotations
@@ -181,3 +181,34 @@ class Lamb(Adam):
             known = ops.logical_and(weights > 0, length > 0)
             step = step * ops.where(known, weights / ops.where(known, length, 1.0), 1.0)
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * step)
+
+
+class Adafactor(keras.optimizers.Adafactor):
+    """Adafactor (Shazeer & Stern, 2018) as Keras has it, for networks with dead units too.
+
+    Mean squares are kept by row and by column, and their product stands for each weight's own. Where an input and an
+    output of a kernel both have no gradient the product of two numbers of 1e-30 is nought in float32, and Keras
+    divides by its root: nought by nought, which the root mean square of the step spreads over the whole kernel.
+    Here the step is divided by one root after the other.
+
+    Args: As `keras.optimizers.Adafactor`.
+    """
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        if len(variable.shape) < 2:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        index, dtype = self._get_variable_index(variable), variable.dtype
+        gradient, rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
+        updates = ops.cast(self.iterations + 1, dtype)
+        kept = 1 - ops.power(updates, self.beta_2_decay)
+        square = ops.square(gradient) + self.epsilon_1
+        rows = kept * self._r[index] + (1 - kept) * ops.mean(square, axis=-1)
+        columns = kept * self._c[index] + (1 - kept) * ops.mean(square, axis=-2)
+        self.assign(self._r[index], rows)
+        self.assign(self._c[index], columns)
+        by_row = ops.sqrt(ops.mean(rows, axis=-1, keepdims=True)) / ops.sqrt(rows)
+        step = gradient * by_row[..., None] / ops.sqrt(columns)[..., None, :]
+        step = step / ops.maximum(1.0, self._rms(step) / self.clip_threshold)
+        size = ops.maximum(self.epsilon_2, self._rms(variable)) * ops.minimum(rate, 1 / ops.sqrt(updates))
+        self.assign_sub(variable, size * step)

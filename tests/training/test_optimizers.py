@@ -77,6 +77,36 @@ def test_every_optimizer_decays_kernels_only_and_comes_back_from_its_config(kind
     assert again.name == kind
 
 
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_dead_inputs_and_outputs_leave_the_other_weights_finite(kind: str) -> None:
+    variables = named_variables({"stem_conv/kernel": np.full((3, 3, 4, 4), 0.5)})
+    gradient = np.random.default_rng(0).normal(0, 1, (3, 3, 4, 4)).astype("float32")
+    gradient[:, :, 1], gradient[..., 2] = 0, 0
+    made = optimizer(kind, 0.01)
+
+    for _ in range(3):
+        made.apply([keras.ops.convert_to_tensor(gradient)], variables)
+
+    after = variables[0].numpy()
+    assert np.isfinite(after).all()
+    np.testing.assert_array_equal(after[0, 0, 1, [0, 1, 3]], np.float32(0.5))
+    assert (after[0, 0, 0, [0, 1, 3]] != 0.5).all()
+
+
+def test_adafactor_steps_as_keras_does() -> None:
+    random = np.random.default_rng(1)
+    start, gradients = random.normal(0, 1, (3, 3, 4, 5)), random.normal(0, 1, (20, 3, 3, 4, 5)).astype("float32")
+    (ours,), (theirs,) = (named_variables({"stem_conv/kernel": start}) for _ in range(2))
+    made, reference = optimizer("adafactor", 0.05), keras.optimizers.Adafactor(0.05)
+
+    for gradient in gradients:
+        made.apply([keras.ops.convert_to_tensor(gradient)], [ours])
+        reference.apply([keras.ops.convert_to_tensor(gradient)], [theirs])
+
+    assert np.abs(theirs.numpy() - start).max() > 0.05
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
