@@ -45,8 +45,8 @@ def load_weights(
         adapt_input: Fit the first convolution of RGB weights to another number of input channels.
 
     Raises:
-        ModelError: The file is missing, damaged, of another kind, or does not fit this model; ten
-            mismatches at most are listed.
+        ModelError: The file is missing, damaged, of another kind, holds numbers that are not finite, or does
+            not fit this model; ten mismatches at most are listed.
         MissingExtraError: A PyTorch file, and PyTorch is not installed.
         UsageError: `head` or `adapt_input` with a `.weights.h5` file, whose layers have no names.
     """
@@ -81,6 +81,7 @@ def load_weights(
         refuse_mismatches(expected, tensors, f"{path} (read as {naming.title}'s naming)")
     except ModelError as error:
         raise ModelError(f"{error}{_remedy(model, expected, tensors)}") from None
+    _refuse_broken(tensors, path)
     for name, variable in variables.items():
         variable.assign(tensors[name])
     logger.info("%s: %d tensors loaded, read as %s's naming", path.name, len(variables), naming.title)
@@ -100,9 +101,19 @@ def _load_keras_weights(model: keras.Model, path: Path, head: str, adapt_input: 
         if held != needed:  # Keras itself asks for what the model has and passes over the rest
             raise ValueError(f"it holds {held} arrays, the model {needed}")
         model.load_weights(path)
+        _refuse_broken({variable.path: variable.numpy() for variable in model.weights}, path)
+    except ModelError:
+        model.set_weights(before)
+        raise
     except Exception as error:  # Keras and h5py raise what they like
         model.set_weights(before)
         raise ModelError(f"{path} does not fit {model.name}, nothing was loaded: {error}") from error
+
+
+def _refuse_broken(tensors: Tensors, path: Path) -> None:
+    broken = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
+    if broken:
+        raise ModelError(f"{path} holds numbers that are not finite, nothing was loaded: {listed(broken)}")
 
 
 def _count_arrays(path: Path) -> int:

@@ -45,6 +45,22 @@ def rewrite(path: Path, **changes: np.ndarray | None) -> None:
     save_file(tensors, path)
 
 
+@pytest.mark.parametrize("ending", [".safetensors", ".weights.h5"])
+def test_weights_that_are_no_numbers_are_refused(ending: str, saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"broken{ending}"
+    model = tiny(weights=saved)
+    before = model.get_weights()
+    kernel = model.get_layer("stem_conv").kernel
+    kernel.assign(np.where(np.arange(3) == 1, np.nan, kernel.numpy().transpose(0, 1, 3, 2)).transpose(0, 1, 3, 2))
+    save_weights(model, path) if ending == ".safetensors" else model.save_weights(path)
+    model.set_weights(before)
+
+    with pytest.raises(ModelError, match=r"broken\S* holds numbers that are not finite, .* 'stem_conv/kernel'"):
+        load_weights(model, path)
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
 def test_names_are_recognised_under_the_wrappers_of_pytorch(prefix: str, saved: Path) -> None:
     expected = tiny(weights=saved)(X)
