@@ -79,6 +79,6 @@ def said(curve: RateCurve) -> list[str]:
         return [*lines, "No rate lowered the loss: look at the labels by `keras-resnet check`, or try another recipe."]
     return [
         *lines,
-        f"Suggested learning rate: {curve.suggestion:.2g}, in the middle of the loss's longest fall. It falls most "
-        f"steeply at {curve.steepest:.2g} and is lowest at {curve.lowest:.2g}; rates near that are too high.",
+        f"Suggested learning rate: {curve.suggestion:.2g}, in the middle of the loss's longest fall. It is "
+        f"lowest at {curve.lowest:.2g}; rates near that are too high.",
     ]

@@ -63,12 +63,6 @@ class RateCurve:
         return self.rates[first + valley(losses)]
 
     @property
-    def steepest(self) -> float:
-        """The rate at which the loss falls most steeply, against the logarithm of the rate."""
-        first, end = self._trusted
-        return self.rates[first + int(np.argmin(np.gradient(self.losses[first:end])))]
-
-    @property
     def _trusted(self) -> tuple[int, int]:
         """Not the first tenth, averages of few losses, nor the last five, where it explodes; as in fastai."""
         return len(self.rates) // 10, len(self.rates) - (5 if len(self.rates) > 20 else 0)
