@@ -23,7 +23,7 @@ from keras_resnet.training.optimizer_state import forget_partial_update, load_op
 from keras_resnet.training.optimizers import optimizer
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recompute import recompute_activations
-from keras_resnet.training.schedules import schedule
+from keras_resnet.training.schedules import USUAL_DIVISION, schedule
 from keras_resnet.weights.pretrained import is_name, pretrained
 
 
@@ -173,8 +173,9 @@ def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
         recipe.learning_rate,
         recipe.epochs * steps,
         warmup_steps=0 if cycle else round(recipe.warmup_epochs * steps),
-        climb=min(recipe.warmup_epochs / recipe.epochs, 1.0),
         warmup_from=recipe.warmup_from,
+        climb=min(recipe.warmup_epochs / recipe.epochs, 1.0),
+        initial_division=1 / recipe.warmup_from if recipe.warmup_from else USUAL_DIVISION,
         milestones=[max(1, round(epoch * steps)) for epoch in recipe.milestones],
         every=max(1, round(recipe.decay_every * steps)),
         factor=recipe.decay_factor,

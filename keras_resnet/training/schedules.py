@@ -19,6 +19,8 @@ from keras_resnet.errors import UsageError, listed
 from keras_resnet.words import SCHEDULES
 
 Tensor = Any
+USUAL_DIVISION = 25.0
+"""Of a one-cycle's highest rate by its first, as in PyTorch."""
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -136,7 +138,7 @@ class OneCycle(Schedule):
         *args: Any,
         climb: float = 0.3,
         anneal: str = "cosine",
-        initial_division: float = 25.0,
+        initial_division: float = USUAL_DIVISION,
         final_division: float = 1e4,
         **options: Any,
     ) -> None:
@@ -200,7 +202,7 @@ def schedule(
     floor: float = 0.0,
     climb: float = 0.3,
     anneal: str = "cosine",
-    initial_division: float = 25.0,
+    initial_division: float = USUAL_DIVISION,
     final_division: float = 1e4,
 ) -> Schedule:
     """The learning rate over a training.
