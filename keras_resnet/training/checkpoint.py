@@ -49,6 +49,11 @@ class CheckpointStore:
     folder: Path
     keep: int = 3
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no checkpoint was ever written, damaged or not."""
+        return not self._folders()
+
     def save(self, tensors: Mapping[str, np.ndarray], state: State, *, instead_of: int | None = None) -> None:
         """Write the next checkpoint and remove those that are too many.
 

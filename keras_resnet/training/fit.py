@@ -25,6 +25,7 @@ from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run
 from keras_resnet.runs.stamp import write_stamp
+from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.compiling import Trainee, network_for, preprocessing_of
 from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.health import Health, images_to_look_with
@@ -167,7 +168,11 @@ def fit_planned(
     recipe = plan.recipe
     if recipe.sampling == "balanced" or recipe.class_weights != "none":
         images_of_classes(data.train.labels, len(data.class_names))  # refuse before an old run is replaced
-    preprocessing = preprocessing_of(recipe, preprocessing_for(data))
+    if has_checkpoints(plan):
+        # What the recipe's weights gave lies in the run; their file may have changed since, or gone.
+        recipe, preprocessing = recipe.but(weights=""), Run(plan.path).preprocessing
+    else:
+        preprocessing = preprocessing_of(recipe, preprocessing_for(data))
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()  # or a continued run would not end with the same bits
     place = place or distribution("none")
@@ -188,6 +193,13 @@ def fit_planned(
     return run
 
 
+def has_checkpoints(plan: Plan) -> bool:
+    """Whether the plan's folder holds a run that it continues, and not from the beginning."""
+    run = Run(plan.path)
+    continues = not plan.overwrite and is_run(plan.path) and run.status == "unfinished"
+    return continues and not CheckpointStore(run.checkpoints).is_empty
+
+
 def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
     """The run's folder with what it trains on, new or as it was."""
     if is_run(plan.path):
@@ -195,13 +207,13 @@ def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
             remove_leftovers(plan.path, WRITTEN)
             remove_leftovers(Run(plan.path).checkpoints, (r"\d+", r"best-\d+"))
     run, continues = Run.start(plan.path, plan.config, overwrite=plan.overwrite)
-    if not continues or not run.has_data:
-        run.record_data(data, preprocessing)
-    elif run.fingerprint != data.fingerprint:
+    if continues and run.has_data and run.fingerprint != data.fingerprint:
         raise DataError(
             f"the data of {run.path} have changed since it began: their fingerprint is {data.fingerprint[:12]}, "
             f"was {run.fingerprint[:12]}. Restore them, or begin anew by --overwrite"
         )
+    if CheckpointStore(run.checkpoints).is_empty:
+        run.record_data(data, preprocessing)
     return run
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError, StoppedError, StorageError, UsageError
 from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import Run
+from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
-from keras_resnet.training.fit import fit
+from keras_resnet.training.compiling import network_for
+from keras_resnet.training.fit import fit, save_model
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.session import Saving
@@ -80,6 +83,47 @@ def test_a_run_stopped_after_any_update_ends_bit_identical(
     again = fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
 
     assert_same_end(again, whole)
+
+
+@pytest.mark.parametrize("fate", ["changed", "gone"])
+def test_a_run_goes_on_from_its_checkpoint_whatever_became_of_the_weights_it_began_with(
+    fate: str, finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights.keras"
+    shutil.copy(finished_run.model, weights)
+    recipe = TINY.but(epochs=2, weights=str(weights), head_epochs=1)
+    whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
+    with monkeypatch.context() as patch:
+        stopping_after(patch, 8)
+        with pytest.raises(StoppedError):
+            fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+    weights.unlink()
+    if fate == "changed":
+        other = replace(finished_run.preprocessing, mean=(0.0,), std=(1.0,))
+        save_model(network_for(TINY, other), weights, other)
+
+    again = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    assert_same_end(again, whole)
+    assert read_stamp(again.model) == read_stamp(whole.model) == again.preprocessing == finished_run.preprocessing
+
+
+def test_before_the_first_checkpoint_the_weights_of_the_day_count(
+    finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "weights.keras"
+    shutil.copy(finished_run.model, weights)
+    recipe = TINY.but(epochs=1, weights=str(weights))
+    with monkeypatch.context() as patch:
+        patch.setattr(CheckpointStore, "save", lambda *_, **__: pytest.fail("the disk is full"))
+        with pytest.raises(pytest.fail.Exception):
+            fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+    other = replace(finished_run.preprocessing, mean=(0.0,), std=(1.0,))
+    save_model(network_for(TINY, other), weights, other)
+
+    again = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    assert read_stamp(again.model) == again.preprocessing == other
 
 
 def test_a_run_stopped_while_it_validates_goes_on_with_the_validation(
