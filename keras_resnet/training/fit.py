@@ -178,7 +178,10 @@ def fit_planned(
     place = place or distribution("none")
     with place.scope():
         trainee = Trainee(recipe, preprocessing, place)
-    with Interruption(progress.note) as interruption, locked(plan.path) if place.is_chief else nullcontext():
+    with (
+        Interruption(progress.note, close=progress.close) as interruption,
+        locked(plan.path) if place.is_chief else nullcontext(),
+    ):
         run = begin(plan, data, preprocessing) if place.is_chief else Run(plan.path)
         place.anywhere(True)  # the others wait until the folder is there
         with place.scope():

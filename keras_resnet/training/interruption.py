@@ -1,9 +1,16 @@
-"""SIGTERM and the first Ctrl-C ask a training to stop where it can go on from; the second Ctrl-C ends it at once."""
+"""SIGTERM and the first Ctrl-C ask a training to stop where it can go on from; the second Ctrl-C ends it at once.
+
+Python's own handlers run when the main thread is back in Python, and a step of TensorFlow may take a minute. So a
+thread listens too, to the bytes that Python writes the moment a signal arrives.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -12,26 +19,31 @@ from typing import Any
 from keras_resnet.errors import StoppedError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+AT_ONCE = 130
+"""The exit code after the second Ctrl-C, as shells have it."""
 
 
 class Interruption:
     """A context in which SIGTERM raises StoppedError. In a thread that is not the main one it does nothing.
 
-    Within `deferred`, both signals only set `requested`, for a checkpoint to be written first.
+    Within `deferred`, both signals only set `requested`, for a checkpoint to be written first, and a Ctrl-C after
+    that ends the process; in an interactive session, whose other work would be lost, it raises KeyboardInterrupt.
 
     Args:
-        say: Told at once that the wish has arrived.
+        say: Told at once that the wish has arrived; called from another thread.
         advice: How to go on, for the error.
+        close: Called before the process ends, to leave the terminal as it was.
     """
 
     def __init__(
         self,
         say: Callable[[str], None] = lambda _: None,
         advice: str = "the same command, without --overwrite, goes on from the last checkpoint, if there is one",
+        close: Callable[[], None] = lambda: None,
     ) -> None:
         self.requested = False
-        self._say, self._advice = say, advice
-        self._deferring = False
+        self._say, self._advice, self._close = say, advice, close
+        self._deferring = self._listening = self._asked = False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -46,17 +58,57 @@ class Interruption:
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
         """Inside, a wish to stop waits until somebody asks for `requested`."""
-        self._deferring = True
-        try:
-            yield
-        finally:
-            self._deferring = False
+        self._listening = bool(self._before) and not hasattr(sys, "ps1")  # which interactive Pythons have
+        with listening(self._heard) if self._listening else contextlib.nullcontext():
+            self._deferring = True
+            try:
+                yield
+            finally:
+                self._deferring = False
 
     def _arrived(self, number: int, _: FrameType | None) -> None:
-        if number == signal.SIGINT and (self.requested or not self._deferring):
-            raise KeyboardInterrupt
+        """In the main thread, once it is back in Python."""
         if not self._deferring:
-            raise StoppedError(f"stopped: {self._advice}")
+            raise KeyboardInterrupt if number == signal.SIGINT else StoppedError(f"stopped: {self._advice}")
+        if not self._listening:
+            if number == signal.SIGINT and self.requested:
+                raise KeyboardInterrupt
+            with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
+                self._tell()
         self.requested = True
-        with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
-            self._say("stopping after this step, with a checkpoint; Ctrl-C once more stops at once")
+
+    def _heard(self, number: int) -> None:
+        """In a thread of its own, at once."""
+        if number == signal.SIGINT and self._asked:
+            self._say(f"stopped at once; {self._advice}")
+            self._close()
+            os._exit(AT_ONCE)
+        if number in SIGNALS:
+            self._asked = True
+            self._tell()
+
+    def _tell(self) -> None:
+        self._say("stopping after this step, with a checkpoint; Ctrl-C once more stops at once")
+
+
+@contextlib.contextmanager
+def listening(heard: Callable[[int], None]) -> Iterator[None]:
+    """Call a function, in another thread, with the number of every signal that has a handler. Main thread only."""
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+
+    def listen() -> None:
+        while numbers := ear.recv(16):
+            for number in numbers:
+                heard(number)
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        mouth.close()
+        thread.join()
+        ear.close()

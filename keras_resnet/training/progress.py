@@ -41,7 +41,7 @@ class Progress:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()  # a bar that is left running keeps the terminal's cursor hidden
+        self.close()
 
     def reading(self, done: int, total: int) -> None:
         """Called by the data reader."""
@@ -50,7 +50,7 @@ class Progress:
             self._task = self._bars.add_task("reading images", total=total, note="")
         self._bars.update(self._task, completed=done)
         if done == total:
-            self._stop()
+            self.close()
 
     def note(self, text: str) -> None:
         """Something out of the ordinary, on a line of its own."""
@@ -94,7 +94,8 @@ class Progress:
             f"{row['seconds']:.1f} s  {_clock(left)} left"
         )
 
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """Take the bar away; one that is left running keeps the terminal's cursor hidden."""
         self._bars.stop()
         if self._task is not None:
             self._bars.remove_task(self._task)

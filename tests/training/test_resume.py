@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -189,12 +190,15 @@ def test_a_run_whose_checkpoints_are_all_damaged_says_so_and_changes_nothing(
     assert after.keys() == before.keys()
 
 
-def test_the_second_ctrl_c_ends_at_once(tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_an_interactive_session_the_second_ctrl_c_raises_at_once(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def twice(self: Progress, state: State, learning_rate: float) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
 
     monkeypatch.setattr(Progress, "updated", twice)
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
     before = signal.getsignal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):

@@ -1,0 +1,74 @@
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from keras_resnet.errors import StoppedError
+from keras_resnet.training.interruption import Interruption
+
+# Inside C code that holds no lock, a minute long, as a step of TensorFlow may be: no handler of Python runs there.
+PROGRAM = """
+import hashlib, sys
+from keras_resnet.training.interruption import Interruption
+
+def say(text):
+    print(text, flush=True)
+
+with Interruption(say, close=lambda: say("closed")) as interruption, interruption.deferred():
+    say("begun")
+    hashlib.pbkdf2_hmac("sha256", b"", b"", int(sys.argv[1]))
+    say(f"done, asked to stop: {interruption.requested}")
+"""
+
+
+@contextmanager
+def process(iterations: int) -> Iterator[subprocess.Popen[str]]:
+    """A process of its own, because the signals would end this one."""
+    command = [sys.executable, "-c", PROGRAM, str(iterations)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        try:
+            assert line(started) == "begun"
+            yield started
+        finally:
+            started.kill()
+
+
+def line(started: subprocess.Popen[str]) -> str:
+    assert started.stdout is not None
+    return started.stdout.readline().strip()
+
+
+def test_the_second_ctrl_c_ends_the_process_in_the_middle_of_a_long_step() -> None:
+    with process(300_000_000) as started:
+        started.send_signal(signal.SIGINT)
+        assert line(started) == "stopping after this step, with a checkpoint; Ctrl-C once more stops at once"
+        started.send_signal(signal.SIGINT)
+
+        assert line(started).startswith("stopped at once; the same command, without --overwrite, goes on")
+        assert line(started) == "closed"
+        assert started.wait(timeout=10) == 130
+
+
+def test_sigterm_twice_still_waits_for_the_step() -> None:
+    with process(2_000_000) as started:
+        for _ in range(2):
+            started.send_signal(signal.SIGTERM)
+            assert line(started).startswith("stopping after this step")
+
+        assert line(started) == "done, asked to stop: True"
+        assert started.wait(timeout=10) == 0
+
+
+def test_outside_of_deferred_a_signal_raises() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    with pytest.raises(StoppedError, match="stopped: the same command"), Interruption():
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), Interruption():
+        signal.raise_signal(signal.SIGINT)
+
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.set_wakeup_fd(-1) == -1
