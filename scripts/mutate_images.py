@@ -1,8 +1,9 @@
-"""Damage small images of every format at random, decode each, and count what becomes of them.
+"""Damage small images of every format at random, decode each, whole and in part, and count what becomes of them.
 
 python scripts/mutate_images.py --count 2000 --seed 0
 
-Nothing but an `ImageError` may be raised. The seed and an image's number make the same image again.
+Nothing but an `ImageError` may be raised, and none for a part of what is decoded as a whole. The seed and an image's
+number make the same image again.
 """
 
 import argparse
@@ -18,8 +19,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.decode import decode_image
-from keras_resnet.data.image_file import ImageError
+from keras_resnet.data.decode import Fit, decode_box, decode_image
+from keras_resnet.data.image_file import ImageError, read_header
 
 FORMATS: tuple[dict[str, object], ...] = (
     {"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "JPEG", "mode": "CMYK"},
@@ -85,6 +86,7 @@ def mutate(count: int, seed: int) -> Outcome:
     contents, outcome = corpus(), Outcome()
     for content in contents:
         decode_image(content, (32, 24), 3)  # undamaged
+        decode_corner(content)  # TensorFlow is imported, and the resize compiled
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(count):
         content = damaged(contents, np.random.default_rng([seed, number]))
@@ -92,6 +94,10 @@ def mutate(count: int, seed: int) -> Outcome:
         try:
             decode_image(content, (32, 32), 3)
             outcome.counts["decoded"] += 1
+            try:
+                decode_corner(content)
+            except ImageError as error:
+                outcome.failures.append((number, f"decoded as a whole, not in part: {error}"))
         except ImageError as error:
             outcome.counts[error.code] += 1
         except Exception as error:
@@ -99,6 +105,13 @@ def mutate(count: int, seed: int) -> Outcome:
         outcome.longest = max(outcome.longest, time.perf_counter() - start)
     outcome.memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     return outcome
+
+
+def decode_corner(content: bytes) -> None:
+    """The last quarter of an image, as random crops are decoded."""
+    header = read_header(content)
+    height, width = header.upright
+    decode_box(content, header, (height // 2, width // 2, height - height // 2, width - width // 2), Fit((16, 16), 3))
 
 
 def main() -> int:

@@ -15,9 +15,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageColor
 
-from keras_resnet.data.image_file import JPEGS, TURNS, Header, ImageError, UnsupportedPixels, opened
+from keras_resnet.data.image_file import JPEGS, TURNS, Header, UnsupportedPixels, opened
 from keras_resnet.data.resampling import FILTERS, resized
 from keras_resnet.errors import DataError, UsageError
+
+MARGIN = 2
+"""Pixels around a part of a JPEG that are decoded with it."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,8 @@ def decode_box(
     top, left, height, width = _as_stored(header, box)
     size = fit.size[::-1] if TURNS[header.orientation].swapped else fit.size
     ratio = min(height / size[0], width / size[1])
-    if header.decodes_in_part and ratio < 4:
-        part = _decode_part(content, (top, left, height, width), fit.channels, name or "image")
+    part = _decode_part(content, header, (top, left, height, width), fit.channels) if ratio < 4 else None
+    if part is not None:
         pixels = resized(part, size, fit.resize)
     else:
         with opened(content, name) as (image, _):
@@ -177,16 +180,28 @@ def _reduce(image: Image.Image, ratio: float) -> None:
         image.draft(None, (image.width >> power, image.height >> power))
 
 
-def _decode_part(content: bytes, box: tuple[int, int, int, int], channels: int, name: str) -> np.ndarray:
+def _decode_part(content: bytes, header: Header, box: tuple[int, int, int, int], channels: int) -> np.ndarray | None:
+    """A part of a JPEG as Pillow would decode it; None for all that TensorFlow cannot, or will not."""
+    if not header.decodes_in_part:
+        return None
     import tensorflow as tf
 
+    top, left, height, width = box
+    # libjpeg smooths colours over the border of what it decodes, which is not that of the box.
+    above, beside = min(MARGIN, top), min(MARGIN, left)
+    bottom, right = min(top + height + MARGIN, header.height), min(left + width + MARGIN, header.width)
+    window = (top - above, left - beside, bottom - top + above, right - left + beside)
+    grey = header.mode == "L" and channels == 1
     try:
         # The method that Pillow uses: the same bits.
-        part = tf.io.decode_and_crop_jpeg(content, box, channels=channels, dct_method="INTEGER_ACCURATE")
-    except tf.errors.InvalidArgumentError as error:
-        raise ImageError(name, "damaged", str(error.message).splitlines()[0]) from None
-    pixels = np.asarray(part)  # not a copy, as .numpy() is
-    return pixels[..., 0] if channels == 1 else pixels
+        decoded = tf.io.decode_and_crop_jpeg(content, window, channels=1 if grey else 3, dct_method="INTEGER_ACCURATE")
+    except tf.errors.InvalidArgumentError:  # an error to TensorFlow is a warning to Pillow now and then
+        return None
+    pixels = np.asarray(decoded)[above : above + height, beside : beside + width]  # not a copy, as .numpy() is
+    if grey:
+        return np.ascontiguousarray(pixels[..., 0])
+    # TensorFlow's grey is the file's luminance, which is not the luminance of its colours, clipped as these are.
+    return np.asarray(Image.fromarray(pixels).convert("L")) if channels == 1 else pixels
 
 
 def _flatten(image: Image.Image, fit: Fit) -> Image.Image:

@@ -6,7 +6,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from keras_resnet.data.image_file import REASONS
+from keras_resnet.data.image_file import REASONS, ImageError
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +54,26 @@ def test_an_exception_that_is_no_image_error_is_a_failure(
             raise RuntimeError("oh")
 
     monkeypatch.setattr(script, "decode_image", decode)
+    monkeypatch.setattr(script, "decode_corner", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["mutate_images.py", "--count", "3", "--seed", "8"])
 
     assert script.main() == 1
     shown = capsys.readouterr()
     assert "seed 8, image 1: RuntimeError: oh" in shown.err
     assert "2 decoded" in shown.out
+
+
+def test_a_part_that_is_refused_of_a_whole_that_is_decoded_is_a_failure(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undamaged = iter(script.FORMATS)
+
+    def refuse(_: bytes) -> None:
+        if next(undamaged, None) is None:
+            raise ImageError("it", "damaged")
+
+    monkeypatch.setattr(script, "decode_corner", refuse)
+    outcome = script.mutate(12, 1)
+
+    assert len(outcome.failures) == outcome.counts["decoded"] > 0
+    assert "decoded as a whole, not in part" in outcome.failures[0][1]

@@ -124,7 +124,8 @@ def test_the_whole_zoo_takes_little_memory_and_time() -> None:
     start = time.perf_counter()
     grown = run_alone(
         "from tests.zoo.images import ZOO\n"
-        "from keras_resnet.data.decode import decode_image, ImageError\n"
+        "from keras_resnet.data.decode import decode_image\n"
+        "from keras_resnet.data.image_file import ImageError\n"
         "before = peak()\n"
         "for specimen in ZOO:\n"
         "    try: decode_image(specimen.content, (64, 64), 3)\n"
