@@ -11,7 +11,7 @@ import numpy as np
 from keras_resnet.atomic import write_with
 from keras_resnet.augment.policies import Policy
 from keras_resnet.data.images import ImageData
-from keras_resnet.data.pipeline import training_batches
+from keras_resnet.data.pipeline import data_errors, training_batches
 from keras_resnet.errors import DataError, MissingExtraError, UsageError
 
 MOST_IMAGES = 256
@@ -45,7 +45,8 @@ def show_batch(
     classes = len(data.class_names)
     whole = count // policy.repeats * policy.repeats or policy.repeats
     batches = training_batches(data.train, classes, whole, policy, seed=seed, first_epoch=epoch, epochs=epoch + 1)
-    images, labels = next(batches.take(1).as_numpy_iterator())
+    with data_errors(data.train.images):
+        images, labels = next(batches.take(1).as_numpy_iterator())
     titles = [label_text(label, data.class_names) for label in labels]
     path = Path(path)
     _draw(images, titles, f"{data.name}: {len(images)} training images as the network gets them", path)

@@ -8,7 +8,8 @@ ever read, and however many workers read them. Nothing has a state that a checkp
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +18,7 @@ from keras_resnet.augment.crop import ResizedCrop, crop_resize
 from keras_resnet.augment.policies import Policy
 from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.data.balance import balanced_order, images_of_classes
-from keras_resnet.data.images import EncodedImages, Split
+from keras_resnet.data.images import EncodedImages, ImageStore, Split
 from keras_resnet.data.memory import as_tensor
 from keras_resnet.data.python_calls import call_python
 from keras_resnet.errors import UsageError, listed
@@ -76,6 +77,11 @@ def training_batches(
     count, all_steps = len(split), steps_per_epoch(split, batch_size)
     distinct = _distinct(min(batch_size, count * policy.repeats), policy.repeats, worker)
     size = distinct * policy.repeats // worker[1]
+    if policy.mixing and worker[1] > 1 and size % 2:
+        raise UsageError(
+            f"a batch of {distinct * policy.repeats} gives each of {worker[1]} workers {size} images: MixUp and CutMix "
+            f"mix pairs, so that batches must be a multiple of {2 * worker[1]}"
+        )
     labels = tf.constant(split.labels)
     shown_again = policy.repeats > 1 or sampling == "balanced"
     if sampling not in SAMPLINGS:
@@ -213,3 +219,15 @@ def pixel_statistics(split: Split, most: int = 10_000) -> tuple[float, float]:
         total, squares, count = total + pixels.sum(), squares + np.square(pixels).sum(), count + pixels.size
     mean = total / count
     return float(round(mean)), float(max(1, round(math.sqrt(max(squares / count - mean**2, 0.0)))))
+
+
+@contextmanager
+def data_errors(*stores: ImageStore) -> Iterator[None]:
+    """Around the use of batches: an image that can no longer be read, in its own words instead of tf.data's."""
+    try:
+        yield
+    except tf.errors.OpError:
+        for store in stores:
+            if isinstance(store, EncodedImages) and store.failures:
+                raise store.failures[0] from None
+        raise

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import tensorflow as tf
 
 from keras_resnet.data.balance import loss_weights
-from keras_resnet.data.images import EncodedImages, ImageData, ImageStore, Split, at_size
-from keras_resnet.data.pipeline import batch_images, evaluation_batches, permutation, steps_per_epoch, training_batches
+from keras_resnet.data.images import ImageData, Split, at_size
+from keras_resnet.data.pipeline import (
+    batch_images,
+    data_errors,
+    evaluation_batches,
+    permutation,
+    steps_per_epoch,
+    training_batches,
+)
 from keras_resnet.errors import StoppedError, StorageError
 from keras_resnet.runs.run import Run
 from keras_resnet.training.callbacks import Epochs, StopWhenAsked
@@ -233,15 +238,3 @@ def stopped(run: Run, state: State) -> StoppedError:
         f"stopped in epoch {state.epoch + 1} after batch {state.step}, with a checkpoint in {run.path}: the same "
         "command, without --overwrite, continues"
     )
-
-
-@contextmanager
-def data_errors(*stores: ImageStore) -> Iterator[None]:
-    """An image that can be read no longer in the middle of a training, in its own words instead of tf.data's."""
-    try:
-        yield
-    except tf.errors.OpError:
-        for store in stores:
-            if isinstance(store, EncodedImages) and store.failures:
-                raise store.failures[0] from None
-        raise

@@ -6,8 +6,10 @@ from PIL import Image
 
 from keras_resnet.augment.policies import policy
 from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import load_data
 from keras_resnet.data.mosaic import label_text, show_batch
-from keras_resnet.errors import UsageError
+from keras_resnet.data.source import Source
+from keras_resnet.errors import DataError, UsageError
 
 
 def test_a_label_is_its_class_and_a_mixed_one_its_classes_with_their_shares() -> None:
@@ -29,6 +31,15 @@ def test_the_picture_shows_the_augmented_batch(tiny_data: ImageData, tmp_path: P
     with Image.open(mixed) as picture:
         assert picture.width > 800
         assert picture.height > 300
+
+
+def test_an_image_that_can_no_longer_be_read_is_named(image_folder: Path, tmp_path: Path) -> None:
+    data = load_data(Source(f"folder:{image_folder}", image_size=10), cache="none")
+    for path in image_folder.rglob("*.png"):
+        path.write_bytes(b"gone")
+
+    with pytest.raises(DataError, match=r"cannot read .*\.png: not an image of a known format"):
+        show_batch(data, policy("none"), tmp_path / "x.png")
 
 
 def test_a_count_out_of_range_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:

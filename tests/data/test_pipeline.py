@@ -121,6 +121,13 @@ def test_workers_share_every_batch_out_between_them(split: Split, workers: int) 
         np.testing.assert_array_equal(np.concatenate([share[number][1] for share in shares]), labels)
 
 
+def test_workers_whose_shares_would_cut_a_mixed_pair_are_refused(split: Split) -> None:
+    for mixed in (policy("none", mixup=0.2), policy("none", cutmix=1.0)):
+        with pytest.raises(UsageError, match="each of 4 workers 3 images: .* must be a multiple of 8"):
+            training_batches(split, 4, 12, mixed, seed=3, worker=(0, 4))
+    assert len(list(training_batches(split, 4, 12, policy("none"), seed=3, worker=(0, 4)))) == 4
+
+
 def test_the_same_seed_gives_the_same_batches_however_many_threads_map_them(split: Split) -> None:
     batches = training_batches(split, 4, 16, EVERYTHING, seed=3, epochs=3)
     options = tf.data.Options()
