@@ -31,11 +31,11 @@ class ByGroup:
         check_training(self.labels, self.class_names, rest, "are in groups of this test fold")
         return rest, test
 
-    def check_apart(self, train: np.ndarray, others: np.ndarray) -> None:
-        shared = np.intersect1d(self.groups[train], self.groups[others])
+    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
+        shared = np.intersect1d(self.groups[earlier], self.groups[later])
         if len(shared):
             raise DataError(
-                f"{len(shared)} groups are in the training part that the data give and in another one: "
+                f"{len(shared)} groups are in more than one of the parts that the data give: "
                 "move each to one side, or split by class"
             )
 
@@ -75,12 +75,12 @@ class ByTime:
         start, end = [*cuts[1:], len(order)][number - 1 : number + 1]
         return np.sort(order[:start]), np.sort(order[start:end])
 
-    def check_apart(self, train: np.ndarray, others: np.ndarray) -> None:
-        early = (self.times[others] <= self.times[train].max()).sum()
+    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
+        early = (self.times[later] <= self.times[earlier].max()).sum() if len(earlier) else 0
         if early:
             raise DataError(
-                f"{early} images outside the training part that the data give are no later than its last: "
-                "move them, or split by class"
+                f"{early} images are no later than the last of a part that comes before theirs in the data (training, "
+                "validation, test): move them, or split by class"
             )
 
     def _ordered(self, positions: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from keras_resnet.data.partition import ByGroup, ByTime
+from keras_resnet.data.partition import ByGroup, ByTime, check_training
 from keras_resnet.data.split_plan import PARTS, SplitPlan
 from keras_resnet.errors import DataError, UsageError, listed
 
@@ -70,6 +70,7 @@ def divide(
         return {"train": train, "validation": validation, "test": test}
     parts = {name: limited(positions) for name, positions in given.items()}
     _check_given(parts, plan, method)
+    check_training(labels, class_names, parts["train"], "are in the other parts that the data give")
     if len(parts) < 3:
         parts["test"] = parts.get("test", parts.pop("validation", parts["train"][:0]))
         share = 0.0 if len(parts["test"]) else TEST_FRACTION
@@ -89,8 +90,8 @@ class Method(Protocol):
         """What is left to train and validate with, and the test of fold `number`, counted from 1."""
         ...
 
-    def check_apart(self, train: np.ndarray, others: np.ndarray) -> None:
-        """Raises: DataError, if the method would not have separated these."""
+    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
+        """Raises: DataError, if the method would not have separated these parts, or both these and a third."""
         ...
 
 
@@ -115,7 +116,7 @@ class ByClass:
         rest, test = list(folds)[number - 1]
         return positions[rest], positions[test]
 
-    def check_apart(self, train: np.ndarray, others: np.ndarray) -> None:
+    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
         pass
 
 
@@ -146,9 +147,10 @@ def _check_given(parts: dict[str, np.ndarray], plan: SplitPlan, method: Method) 
             f"the data are already separated into {listed(parts)}, and folds would mix these parts: "
             "leave the fold out, or give the data unseparated"
         )
-    others = [positions for name, positions in parts.items() if name != "train"]
-    if others:
+    if others := [parts[name] for name in PARTS[1:] if name in parts]:
         method.check_apart(parts["train"], np.concatenate(others))
+    if len(others) == 2:
+        method.check_apart(*others)
 
 
 def stratified_split(

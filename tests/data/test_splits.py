@@ -49,7 +49,7 @@ def test_a_subset_keeps_the_proportions() -> None:
 def test_given_splits_are_kept() -> None:
     given = {"train": np.arange(0, 100), "validation": np.arange(100, 130), "test": np.arange(130, 160)}
 
-    found = divide(LABELS, NAMES, given, seed=0)
+    found = divide(np.arange(160) % 3, NAMES, given, seed=0)
 
     assert {name: part.tolist() for name, part in found.items()} == {k: v.tolist() for k, v in given.items()}
 
@@ -363,15 +363,36 @@ def test_given_parts_that_the_plan_would_not_have_made_are_refused() -> None:
     labels, ascending = np.arange(200) % 2, np.arange(200.0)
     given = {"train": np.arange(165), "test": np.arange(165, 200)}
 
-    with pytest.raises(DataError, match="1 groups are in the training part"):
+    with pytest.raises(DataError, match="1 groups are in more than one of the parts"):
         divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("group"), groups=np.arange(200) // 10)
     divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=ascending)
-    with pytest.raises(DataError, match="1 images outside"):
+    with pytest.raises(DataError, match="1 images are no later than"):
         divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=np.maximum(ascending, 165))
-    with pytest.raises(DataError, match="35 images outside the training part .* no later than its last"):
+    with pytest.raises(DataError, match="35 images are no later than the last of a part that comes before"):
         divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=-ascending)
     with pytest.raises(UsageError, match="already separated into 'train', 'test', and folds would mix"):
         divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan(fold=(1, 5)))
+
+
+def test_given_validation_and_test_images_are_held_apart_too() -> None:
+    labels, ascending = np.arange(200) % 2, np.arange(200.0)
+    given = {"train": np.arange(160), "validation": np.arange(160, 175), "test": np.arange(175, 200)}
+
+    with pytest.raises(DataError, match="1 groups are in more than one"):
+        divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("group"), groups=np.arange(200) // 10)
+    divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=ascending)
+    ascending[174] = 177  # of the validation
+    with pytest.raises(DataError, match="3 images are no later"):
+        divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=ascending)
+
+
+def test_a_class_that_given_parts_leave_without_training_images_is_named() -> None:
+    labels = np.repeat([0, 1, 2], [60, 60, 20])
+    given = {"train": np.arange(100), "validation": np.arange(100, 130), "test": np.arange(130, 140)}
+
+    for parts in (given, {"train": given["train"], "test": np.arange(100, 140)}):
+        with pytest.raises(DataError, match="no image of 'c' is left to train on: all are in the other parts"):
+            divide(labels, ("a", "b", "c"), parts, seed=0)
 
 
 @pytest.mark.parametrize("fold", [(0, 5), (6, 5), (1, 1), (1, 2, 3), (-1, 2)])
