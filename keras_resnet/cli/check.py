@@ -35,6 +35,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    import numpy as np
+
     from keras_resnet.atomic import write_json, write_text
     from keras_resnet.data.check import check
     from keras_resnet.data.check_page import page
@@ -54,6 +56,9 @@ def run(options: argparse.Namespace) -> int:
     tolerated = MOST_SKIPPED if source.on_error == "skip" else 0.0
     planned = source.split_file or source.limit or source.plan != SplitPlan()
     splits = divided(source, listing) if planned else None
+    if source.limit and splits:
+        used = np.sort(np.concatenate(list(splits.values())))
+        listing, splits = listing.chosen(used), {name: np.searchsorted(used, part) for name, part in splits.items()}
     with _bar() as bar:
         task = bar.add_task("reading images", total=len(listing))
         report = check(

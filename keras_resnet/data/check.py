@@ -151,7 +151,8 @@ def check(
     readable = np.zeros(len(listing), bool)
     readable[list(inspection.looks)] = True
     counts = np.bincount(listing.labels[readable], minlength=len(listing.class_names))
-    found += findings.unreadable(inspection)
+    left_out = len(inspection.failures) <= tolerated * len(listing)
+    found += findings.unreadable(inspection, left_out=left_out)
     found += findings.unbalanced(counts, listing.class_names)
     found += findings.odd(inspection.looks)
     found += _repeated(listing, inspection, tuple(split_names), seed)

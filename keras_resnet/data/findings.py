@@ -127,11 +127,12 @@ class Finding:
         return sum(map(len, self.groups))
 
 
-def unreadable(inspection: Inspection) -> list[Finding]:
-    """Images that cannot be read, by reason."""
-    advice = "Training stops at them: repair or remove the files."
+def unreadable(inspection: Inspection, *, left_out: bool) -> list[Finding]:
+    """Images that cannot be read, by reason; `left_out` says whether a training goes on without them."""
+    what = "Training leaves them out" if left_out else "Training stops at them"
+    severity, advice = "warning" if left_out else "error", f"{what}: repair or remove the files."
     return [
-        Finding(code, "error", f"cannot be read: {reason}", advice, _singles(failures))
+        Finding(code, severity, f"cannot be read: {reason}", advice, _singles(failures))
         for code, reason in REASONS.items()
         if (failures := [(p, error.detail) for p, error in inspection.failures.items() if error.code == code])
     ]

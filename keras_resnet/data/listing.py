@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -132,3 +132,15 @@ class Listing:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def chosen(self, positions: np.ndarray) -> Listing:
+        """Some of the images, in this order."""
+        return replace(
+            self,
+            contents=self.contents.chosen(positions.tolist()),
+            names=tuple(self.names[position] for position in positions),
+            labels=self.labels[positions],
+            given={name: np.flatnonzero(np.isin(positions, part)) for name, part in self.given.items()},
+            groups=None if self.groups is None else self.groups[positions],
+            times=None if self.times is None else self.times[positions],
+        )

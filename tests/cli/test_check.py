@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from keras_resnet.cli import main
+from keras_resnet.data import listing
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.source import Source
 from tests.data.test_check import pile
@@ -135,5 +136,25 @@ def test_images_that_training_would_skip_do_not_keep_it_from_beginning(tmp_path:
 
     assert main(["check", str(root), "--out", str(tmp_path / "out")]) == 3
     assert main(["check", str(root), "--out", str(tmp_path / "out"), "--on-error", "skip"]) == 0
+    report = json.loads((tmp_path / "out" / "check.json").read_text())
+    (torn,) = [finding for finding in report["findings"] if finding["code"] == "not-an-image"]
+    assert (torn["severity"], torn["advice"]) == ("warning", "Training leaves them out: repair or remove the files.")
     (root / "cat" / "8.png").write_bytes(b"torn")
     assert main(["check", str(root), "--out", str(tmp_path / "out"), "--on-error", "skip"]) == 3
+
+
+def test_a_limit_checks_the_images_that_training_would_use_and_reads_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = pile(tmp_path / "pile")
+    read: list[str] = []
+    monkeypatch.setattr(listing, "read_file", lambda path, name: read.append(name) or path.read_bytes())
+
+    assert main(["check", str(root), "--out", str(tmp_path / "out"), "--limit", "10"]) == 0
+
+    report = json.loads((tmp_path / "out" / "check.json").read_text())
+    used = load_data(Source(f"folder:{root}", limit=10))
+    assert report["images"] == len(set(read)) == 10
+    assert set(read) == set(used.names)
+    splits = [one["splits"] for one in report["classes"]]
+    assert sum(one["test"] for one in splits) == len(used.test)
