@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.data.image_file import SUFFIXES
+from keras_resnet.data.image_file import SUFFIXES, UNREAD_SUFFIXES
 from keras_resnet.data.listing import Files, Listing
 from keras_resnet.errors import DataError, listed
 
@@ -66,8 +67,9 @@ def _listed(root: Path, fewest_classes: int) -> Listing:
         )
     parts = [(SPLIT_FOLDERS[top.name.lower()], top) for top in tops] if separated else [("", root)]
     class_names = tuple(sorted({folder.name for _, part in parts for folder in _visible_folders(part)}))
+    above = {root, *(part for _, part in parts)}
+    loose = sum(_is_image(file) and _is_data(file.name) for folder in above for file in folder.iterdir())
     if not class_names:
-        loose = sum(_is_image(file) for file in root.iterdir())
         found = f"it holds {loose} images but no sub-folders" if loose else "it holds no images"
         raise DataError(f"{root}: {found}; expected one sub-folder of images a class")
 
@@ -85,13 +87,13 @@ def _listed(root: Path, fewest_classes: int) -> Listing:
     paths: list[Path] = []
     labels: list[int] = []
     parts_of: list[str] = []
-    others = 0
+    others: list[Path] = []
     for label, class_name in enumerate(class_names):
         before = len(paths)
         for part_name, part in parts:
             files = _files_below(part / class_name)
             images = [file for file in files if _is_image(file)]
-            others += len(files) - len(images)
+            others += [file for file in files if not _is_image(file)]
             paths += images
             labels += [label] * len(images)
             parts_of += [part_name] * len(images)
@@ -112,8 +114,19 @@ def _listed(root: Path, fewest_classes: int) -> Listing:
         labels=np.array(labels, np.int64),
         class_names=class_names,
         given={name: positions for name, positions in given.items() if len(positions)} if separated else {},
-        notes=(f"{others} files that are no images by their extension were passed over",) if others else (),
+        notes=_notes(loose, others),
     )
+
+
+def _notes(loose: int, others: list[Path]) -> tuple[str, ...]:
+    """What was passed over: images in no class folder, and files in one that are no images."""
+    notes = [f"{loose} images that lie in no class folder were passed over"] if loose else []
+    if others:
+        notes.append(f"{len(others)} files that are no images by their extension were passed over")
+    if pictures := Counter(file.suffix.lower() for file in others if file.suffix.lower() in UNREAD_SUFFIXES):
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in pictures.most_common())
+        notes[-1] += f", among them pictures of formats that are not read here ({kinds}): convert them to JPEG or PNG"
+    return tuple(notes)
 
 
 def _visible_folders(path: Path) -> list[Path]:

@@ -24,6 +24,10 @@ MOST_PIXELS = 1 << 27
 MOST_BYTES = 1 << 29
 """Of an image file, checked before it is read."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+UNREAD_SUFFIXES = frozenset(
+    {".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".eps", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"}
+)
+"""Of pictures all the same."""
 # Nothing else: Pillow would hand an .eps to Ghostscript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF")
 JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind it, as phones write

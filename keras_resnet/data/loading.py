@@ -60,9 +60,13 @@ def load_data(
     data = _assembled(
         source.short_name, read.store, read.store.names, read.digests, listing.labels, listing.class_names, splits
     )
-    if source.split_file and not (whole or source.limit or read.skipped):
-        read_split(Path(source.split_file)).check(data.content)
     notes = listing.notes + (_remark(read.skipped, len(wanted)) if read.skipped else ())
+    if source.split_file and not (whole or source.limit):
+        saved = read_split(Path(source.split_file))
+        if not read.skipped:
+            saved.check(data.content)
+        elif saved.fingerprint != data.content:
+            notes += (f"images were skipped, so those of {saved.path} were compared by their names only",)
     rest = np.setdiff1d(np.arange(len(listing)), wanted)
     unused = tuple(listing.names[position] for position in rest)
     return replace(data, source=source, notes=notes, skipped=read.skipped, unused=unused)

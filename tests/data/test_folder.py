@@ -31,7 +31,10 @@ def test_hidden_files_and_folders_are_passed_over_and_other_files_counted(tmp_pa
     found = list_folder(root)
 
     assert found.names == ("cat/a.jpg", "dog/a.jpg")
-    assert found.notes == ("1 files that are no images by their extension were passed over",)
+    assert found.notes == (
+        "1 images that lie in no class folder were passed over",
+        "1 files that are no images by their extension were passed over",
+    )
 
 
 def test_links_are_followed_and_a_circle_of_links_ends(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +142,21 @@ def test_up_to_one_in_a_hundred_images_is_skipped_and_recorded(many: Path, tmp_p
     (many / "light" / "09.png").write_bytes(b"")
     with pytest.raises(DataError, match="cannot read 2 of 120 images: .*no more than 1% may be skipped"):
         load_data(source)
+
+
+def test_a_split_file_is_compared_by_names_where_images_are_skipped_and_that_is_told(
+    many: Path, tmp_path: Path
+) -> None:
+    save_split(load_data(Source(f"folder:{many}", image_size=8)), tmp_path / "split.json")
+    source = Source(f"folder:{many}", image_size=8, on_error="skip", split_file=str(tmp_path / "split.json"))
+    assert load_data(source).notes == ()
+    (many / "light" / "05.png").write_bytes(b"torn")
+    shutil.copy(many / "dark" / "08.png", many / "light" / "08.png")
+
+    skipped, told = load_data(source).notes
+
+    assert skipped.startswith("skipped 1 of 120")
+    assert told == f"images were skipped, so those of {tmp_path}/split.json were compared by their names only"
 
 
 def test_how_images_become_pixels_travels_into_the_model_and_back(tmp_path: Path) -> None:

@@ -143,6 +143,7 @@ def wrong_suffixes(root: Path) -> None:
 
 PETS = {"cat": 4, "dog": 4}
 TWO_PASSED_OVER = "2 files that are no images by their extension were passed over"
+TWO_LOOSE = "2 images that lie in no class folder were passed over"
 ONE_PASSED_OVER = "1 files that are no images by their extension were passed over"
 LONG = "n" * 255
 TOO_FEW = "every class needs at least"
@@ -199,6 +200,13 @@ FOLDERS = (
         pets("cat/x.jpg.png", "cat/x.png.bak", "cat/x.png~"),
         {"cat": 5, "dog": 4},
         notes=TWO_PASSED_OVER,
+    ),
+    Folder(
+        "pictures of formats that are not read",
+        pets("cat/1.HEIC", "cat/2.heic", "dog/3.svg"),
+        PETS,
+        notes="3 files that are no images by their extension were passed over, among them pictures of formats that are "
+        "not read here (2 .heic, 1 .svg): convert them to JPEG or PNG",
     ),
     Folder("an image without a suffix", pets("cat/x"), PETS, notes=ONE_PASSED_OVER),
     Folder("an image that is all suffix", pets("cat/.png"), PETS),
@@ -257,7 +265,7 @@ FOLDERS = (
         lambda root: images(root, "a.png", "b.JPG"),
         refused="it holds 2 images but no sub-folders",
     ),
-    Folder("images beside the classes, passed over", pets("x.png", "y.png"), PETS),
+    Folder("images beside the classes, passed over", pets("x.png", "y.png"), PETS, notes=TWO_LOOSE),
     Folder("one class only", of("cat"), refused="one class only, 'cat'"),
     Folder("one class only, for an evaluation", of("cat"), {"cat": 4}, whole=True),
     Folder("an empty class", empty_class, refused="the class folder 'bird' holds no image"),
@@ -327,6 +335,7 @@ FOLDERS = (
         )[0],
         {"cat": 8, "dog": 8},
         splits={"train": 8, "test": 8},
+        notes="1 images that lie in no class folder were passed over",
     ),
     Folder(
         "splits beside a class", split("train/cat", "val/cat", "cat"), refused="beside 'cat': move the one or the other"
@@ -359,7 +368,7 @@ FOLDERS = (
         split("val/cat", "val/dog", "test/cat", "test/dog"),
         {"test": 8, "val": 8},
     ),
-    Folder("splits without classes", split("train", "val"), refused="it holds no images"),
+    Folder("splits without classes", split("train", "val"), refused="it holds 8 images but no sub-folders"),
 )
 
 # Root may read everything, so these say nothing there.
