@@ -210,7 +210,10 @@ def _flatten(image: Image.Image, fit: Fit) -> Image.Image:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise UnsupportedPixels(f"32-bit pixels from {values.min()} to {values.max()}; expected 0–65535")
+        clear = image.info.get("transparency")
         image = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))  # the nearest of 8 bits
+        if clear is not None:
+            image.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     if image.mode == "LAB":  # Pillow knows no way from it to grey
         image = image.convert("RGB")
     if image.mode == "F":

@@ -179,6 +179,8 @@ def opened(source: Path | bytes, name: str | None) -> Iterator[tuple[Image.Image
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise ImageError(name, "too-large", f"{image.width}×{image.height} pixels are over {MOST_PIXELS:,}")
+            if image.format == "PNG" and "transparency" in image.info:
+                _mend_transparency(image, bits=content[24])
             yield image, _header(image)
     except ImageError:
         raise
@@ -206,6 +208,14 @@ def _unidentified(content: bytes) -> tuple[str, str | None]:
     if content[:2] in (b"\xff\xd8", b"BM", b"II", b"MM") or content[:4] in (b"\x89PNG", b"GIF8", b"RIFF"):
         return "damaged", "it begins like an image and its header cannot be read"
     return "not-an-image", None
+
+
+def _mend_transparency(image: Image.Image, bits: int) -> None:
+    """Pillow compares a PNG's transparent value with pixels that are scaled to 8 bits already."""
+    if image.mode == "L":
+        image.info["transparency"] *= 255 // (2**bits - 1)
+    elif image.mode == "RGB" and bits == 16:  # whose low bytes are gone: another colour might match
+        del image.info["transparency"]
 
 
 def _header(image: Image.Image) -> Header:

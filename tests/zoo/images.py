@@ -194,12 +194,20 @@ def pngs() -> list[Specimen]:
         png_of(RGB, 2, before=chunk(b"tRNS", struct.pack(">HHH", *RGB[1, 1]))),
         np.where((RGB[1, 1] == RGB).all(-1, keepdims=True), np.uint8(255), RGB),
     )
-    # Pillow compares the transparent value with pixels already scaled to 8 bits: of other depths it stays opaque.
-    few = random(5, 7, below=4)
-    opaque = png((5, 7), 2, 0, packed(few, 2), before=chunk(b"tRNS", struct.pack(">H", 1)))
-    add("grey of 2 bits with a transparent value, shown opaque", opaque, few * 85)
-    opaque = png_of(DEEP, 0, before=chunk(b"tRNS", DEEP[0, 0].tobytes()))
-    add("grey of 16 bits with a transparent value, shown opaque", opaque, eight_bits(DEEP))
+    for bits, step in ((2, 85), (4, 17)):
+        few = random(5, 7, below=2**bits)
+        clear = png((5, 7), bits, 0, packed(few, bits), before=chunk(b"tRNS", struct.pack(">H", 1)))
+        add(
+            f"grey of {bits} bits with a transparent value", clear, np.where(few == 1, 255, few * step).astype(np.uint8)
+        )
+    clear = png_of(DEEP, 0, before=chunk(b"tRNS", struct.pack(">H", DEEP[0, 0])))
+    add(
+        "grey of 16 bits with a transparent value", clear, np.where(DEEP[0, 0] == DEEP, np.uint8(255), eight_bits(DEEP))
+    )
+    # Pillow knows the high bytes of 16-bit colours only, so that (3, 2, 1) would hide the (768, 512, 256) of this one.
+    colours = np.array([[[3, 2, 1], [768, 512, 256], [9000, 40_000, 65_535]]], ">u2")
+    opaque = png_of(colours, 2, before=chunk(b"tRNS", colours[0, 0].tobytes()))
+    add("colours of 16 bits with a transparent one, shown opaque", opaque, (colours >> 8).astype(np.uint8))
 
     plain = png_of(RGB, 2)
     data = plain.index(b"IDAT")
