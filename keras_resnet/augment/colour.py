@@ -30,7 +30,8 @@ class ColourJitter:
     hue: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.brightness, self.contrast, self.saturation, self.hue) < 0 or self.hue > 0.5:
+        strengths = (self.brightness, self.contrast, self.saturation)
+        if not all(0 <= strength < float("inf") for strength in strengths) or not 0 <= self.hue <= 0.5:
             raise UsageError(f"colour jitter takes numbers of at least 0, and a hue of at most 0.5; received {self}")
 
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:

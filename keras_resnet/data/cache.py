@@ -20,7 +20,7 @@ from keras_resnet.data.memory import aligned_empty, memory_for_images
 from keras_resnet.errors import DataError, UsageError, listed
 
 CACHES = ("auto", "memory", "disk", "none")
-DECODER = 1
+DECODER = 2
 """Counts the changes of `decode` that change pixels: files cached by another are not used."""
 
 

@@ -301,10 +301,13 @@ def as_uint8_images(
     images = np.asarray(images)
     if images.ndim == 3:
         images = images[..., None]
-    if images.ndim != 4 or not images.shape[0]:
-        raise DataError(f"images must be an array (n, height, width, channels), n > 0; received shape {images.shape}")
+    if images.ndim != 4 or not images.size:
+        raise DataError(
+            f"images must be an array (n, height, width, channels), none of them 0; received shape {images.shape}"
+        )
     if images.dtype != np.uint8:
-        if not np.issubdtype(images.dtype, np.number) or not np.isfinite(images).all():
+        real = any(np.issubdtype(images.dtype, kind) for kind in (np.integer, np.floating))
+        if not real or not np.isfinite(images).all():
             raise DataError(f"images must be finite numbers; received {images.dtype}")
         if images.min() < 0 or images.max() > 255:
             raise DataError(f"pixels must lie in 0–255; received {images.min():g} to {images.max():g}")

@@ -23,7 +23,7 @@ from keras_resnet.data.split_plan import SplitPlan
 from keras_resnet.data.splits import divide
 from keras_resnet.data.table import list_table
 from keras_resnet.data.tfds import list_tfds
-from keras_resnet.errors import DataError
+from keras_resnet.errors import DataError, UsageError, listed
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -155,7 +155,8 @@ def from_arrays(
         whole: Split nothing; all are test images.
 
     Raises:
-        DataError: Shapes, pixel values or labels do not fit.
+        DataError: Shapes, pixel values, labels or class names do not fit.
+        UsageError: The seed or the limit is out of range.
     """
     store = as_uint8_images(images)
     labels = np.asarray(labels)
@@ -163,7 +164,20 @@ def from_arrays(
         raise DataError(
             f"labels must be {len(store)} whole numbers, one an image; received {labels.dtype}{labels.shape}"
         )
-    class_names = tuple(class_names or (str(label) for label in range(int(labels.max()) + 1)))
+    if class_names is None:
+        if labels.max() >= len(
+            labels
+        ):  # a class without images would be refused, and numbers such as 2⁴⁰ fill the memory
+            raise DataError(
+                f"labels must lie in 0–{len(labels) - 1}, the classes counted from 0; received {labels.min()} to "
+                f"{labels.max()}: number them anew, by numpy.unique(labels, return_inverse=True)"
+            )
+        class_names = [str(label) for label in range(int(labels.max()) + 1)]
+    class_names = tuple(map(str, class_names))
+    if len(set(class_names)) < len(class_names):
+        raise DataError(f"class_names must differ; received {listed(class_names)}")
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"seed must lie in 0–{2**31 - 1}; received {seed}")
     if labels.min() < 0 or labels.max() >= len(class_names):
         raise DataError(
             f"labels must lie in 0–{len(class_names) - 1} for {len(class_names)} classes; "

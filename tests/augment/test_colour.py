@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras_resnet.augment import tone
 from keras_resnet.augment.colour import ColourJitter, Greyscale
 from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.errors import UsageError
 from tests.augment.reference import pillow
 
 
@@ -55,3 +56,11 @@ def test_a_share_of_the_images_loses_its_colours() -> None:
     assert lost.mean() == pytest.approx(0.2, abs=0.025)
     expected = np.repeat(tone.grey(tf.constant(pictures[lost])).numpy(), 3, axis=-1)
     np.testing.assert_array_equal(found[lost], expected)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"contrast": float("nan")}, {"brightness": -0.1}, {"hue": 0.6}, {"hue": float("nan")}]
+)
+def test_strengths_that_are_none_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(UsageError, match="colour jitter takes numbers of at least 0"):
+        ColourJitter(**wrong)

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from keras_resnet.data import elements
 from keras_resnet.data.loading import from_dataset, merge
-from keras_resnet.errors import DataError
+from keras_resnet.errors import DataError, UsageError
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3)).astype(np.uint8)
 LABELS = np.arange(40) % 4
@@ -79,3 +79,10 @@ def test_more_than_memory_is_granted_is_refused(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(DataError, match="take more than the 0.0 GiB of memory"):
         from_dataset(dataset())
+
+
+def test_arguments_that_are_no_dataset_or_no_size_are_refused() -> None:
+    with pytest.raises(DataError, match="expected a tf.data.Dataset; received tuple: arrays go by from_arrays"):
+        from_dataset((np.zeros((4, 8, 8, 3)), np.zeros(4)))  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="image_size must be at least 1; received 0"):
+        from_dataset(dataset(), image_size=0)

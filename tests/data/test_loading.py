@@ -9,7 +9,7 @@ from keras_resnet.data import cache
 from keras_resnet.data.images import EncodedImages
 from keras_resnet.data.loading import from_arrays, load_data, merge
 from keras_resnet.data.source import Source
-from keras_resnet.errors import DataError
+from keras_resnet.errors import DataError, UsageError
 from tests.conftest import shared_data
 
 
@@ -135,11 +135,29 @@ def test_arrays_become_a_data_set() -> None:
         (np.full((6, 4, 4, 3), 0.5), [0, 1] * 3, "multiply them by 255"),
         (np.full((6, 4, 4, 3), 9), [0, -1] * 3, "labels must lie in"),
         (np.full((6, 4, 4, 3), 9), [0] * 6, "one class only"),
+        (
+            np.full((6, 4, 4, 3), 9),
+            [0, 2**40] * 3,
+            r"labels must lie in 0–5, .* received 0 to 1099511627776: number them",
+        ),
+        (np.full((6, 0, 4, 3), 9.0), [0, 1] * 3, "none of them 0"),
+        (np.full((6, 4, 4, 0), 9, np.uint8), [0, 1] * 3, "none of them 0"),
+        (np.full((6, 4, 4, 3), 9j), [0, 1] * 3, "finite numbers; received complex"),
     ],
 )
 def test_arrays_that_are_no_data_set_are_refused(images: np.ndarray, labels: list[float], message: str) -> None:
     with pytest.raises(DataError, match=message):
         from_arrays(images, np.array(labels))
+
+
+def test_class_names_may_be_an_array_and_must_differ() -> None:
+    images, labels = np.full((40, 4, 4, 3), 9, np.uint8), np.arange(40) % 2
+
+    assert from_arrays(images, labels, np.array(["even", "odd"])).class_names == ("even", "odd")
+    with pytest.raises(DataError, match="class_names must differ; received 'a', 'a'"):
+        from_arrays(images, labels, ["a", "a"])
+    with pytest.raises(UsageError, match="seed must lie in 0–2147483647; received -1"):
+        from_arrays(images, labels, seed=-1)
 
 
 def test_labels_are_counted_in_the_models_order_and_unknown_ones_refused(image_folder: Path) -> None:
