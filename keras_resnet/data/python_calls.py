@@ -2,8 +2,8 @@
 
 `tf.data` reads ahead in threads of its own. Such a thread that waits for Python's lock when the interpreter is
 being taken down never gets it, and the iterator that is destroyed then waits for the thread for ever: a script that
-keeps an iterator and comes to its end would hang. So from then on calls fail at once, and the end waits until the
-buffers are full of failures and nobody calls any more.
+keeps an iterator and comes to its end would hang. So from then on calls return at once, with nothing, which nobody
+will look at, and the end waits until the buffers are full of that and nobody calls any more.
 """
 
 from __future__ import annotations
@@ -28,8 +28,14 @@ def call_python(function: Callable[..., np.ndarray], arguments: list[tf.Tensor])
     """uint8 results of a pure function of arrays, by `tf.numpy_function`."""
 
     def counted(*arrays: np.ndarray) -> np.ndarray:
-        with _calls.one():
-            return function(*arrays)
+        nothing = np.empty(0, np.uint8)  # an error would be logged
+        with _calls.one() as wanted:
+            try:
+                return function(*arrays) if wanted else nothing
+            except RuntimeError as error:
+                if "cannot schedule new futures" not in str(error):  # pools close before `atexit` is reached
+                    raise
+                return nothing
 
     return tf.numpy_function(counted, arguments, tf.uint8, stateful=False)
 
@@ -44,14 +50,13 @@ class _Calls:
         self._lock = Lock()
 
     @contextmanager
-    def one(self) -> Iterator[None]:
+    def one(self) -> Iterator[bool]:
+        """Around a call; whether its result is still wanted."""
         with self._lock:
             self.started += 1
             self.running += 1
         try:
-            if self.ending:
-                raise RuntimeError("the interpreter is ending")
-            yield
+            yield not self.ending
         finally:
             with self._lock:
                 self.running -= 1
