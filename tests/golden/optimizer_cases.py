@@ -32,6 +32,11 @@ CASES = {
     "lamb": {"kind": "lamb"},
     "lion": {"kind": "lion"},
     "rmsprop": {"kind": "rmsprop", "weight_decay": 0.0, "rho": 0.99, "epsilon": 1e-30},
+    # Keras adds epsilon elsewhere, so that it is next to nothing in these, and PyTorch couples their decay.
+    "adam": {"kind": "adam", "epsilon": 1e-30},
+    "adamax": {"kind": "adamax", "weight_decay": 0.0, "epsilon": 1e-30},
+    "adagrad": {"kind": "adagrad", "weight_decay": 0.0, "epsilon": 1e-30},
+    "adadelta": {"kind": "adadelta", "weight_decay": 0.0, "rho": 0.9, "epsilon": 1e-6},
     "norm": {"kind": "sgd", "clip": "norm", "clip_at": 6.0},
     "value": {"kind": "sgd", "clip": "value", "clip_at": 0.9},
     "adaptive": {"kind": "sgd", "clip": "adaptive", "clip_at": 0.5},
