@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 FOLDER_IMAGE_SIZE = 64
 DIGITS_IMAGE_SIZE = 16
+MOST_CLASSES = 1_000_000
+"""That are named by numbers."""
 
 
 def load_data(
@@ -165,12 +167,11 @@ def from_arrays(
             f"labels must be {len(store)} whole numbers, one an image; received {labels.dtype}{labels.shape}"
         )
     if class_names is None:
-        if labels.max() >= len(
-            labels
-        ):  # a class without images would be refused, and numbers such as 2⁴⁰ fill the memory
+        # Numbers such as 2⁴⁰ would fill the memory with names.
+        if labels.max() >= MOST_CLASSES:
             raise DataError(
-                f"labels must lie in 0–{len(labels) - 1}, the classes counted from 0; received {labels.min()} to "
-                f"{labels.max()}: number them anew, by numpy.unique(labels, return_inverse=True)"
+                f"labels must be numbers of classes, counted from 0; received {labels.min()} to {labels.max()}: "
+                "number them anew, as numpy.unique(labels, return_inverse=True) does, or give class_names"
             )
         class_names = [str(label) for label in range(int(labels.max()) + 1)]
     class_names = tuple(map(str, class_names))

@@ -110,7 +110,8 @@ def fit(
 ) -> Run:
     """Train by a recipe. The same call on an unfinished run continues it and ends with the same bits.
 
-    SIGTERM and the first Ctrl-C write a checkpoint and stop. After a loss that is no number or jumps
+    SIGTERM and the first Ctrl-C write a checkpoint and stop; a second Ctrl-C ends the process at once, with 130 and
+    without `finally` (where there is a prompt, it raises KeyboardInterrupt). After a loss that is no number or jumps
     far up, the training goes back to its last checkpoint, leaves the batch out and halves the rate, up
     to three times; out of memory, it computes batches in parts.
 

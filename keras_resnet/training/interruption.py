@@ -12,7 +12,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from functools import cache
 from types import FrameType
 from typing import Any
 
@@ -21,6 +23,8 @@ from keras_resnet.errors import StoppedError
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 AT_ONCE = 130
 """The exit code after the second Ctrl-C, as shells have it."""
+PAUSE = 0.5
+"""Seconds before a Ctrl-C is a second one: `timeout` and other launchers send one wish twice."""
 
 
 class Interruption:
@@ -43,7 +47,8 @@ class Interruption:
     ) -> None:
         self.requested = False
         self._say, self._advice, self._close = say, advice, close
-        self._deferring = self._listening = self._asked = False
+        self._deferring = self._listening = False
+        self._asked: float | None = None  # when
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -58,13 +63,13 @@ class Interruption:
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
         """Inside, a wish to stop waits until somebody asks for `requested`."""
-        self._listening = bool(self._before) and not hasattr(sys, "ps1")  # which interactive Pythons have
-        with listening(self._heard) if self._listening else contextlib.nullcontext():
-            self._deferring = True
-            try:
+        self._listening = bool(self._before) and not _is_interactive()
+        self._deferring = True
+        try:
+            with listening(self._heard) if self._listening else contextlib.nullcontext():
                 yield
-            finally:
-                self._deferring = False
+        finally:
+            self._deferring = False
 
     def _arrived(self, number: int, _: FrameType | None) -> None:
         """In the main thread, once it is back in Python."""
@@ -79,13 +84,17 @@ class Interruption:
 
     def _heard(self, number: int) -> None:
         """In a thread of its own, at once."""
-        if number == signal.SIGINT and self._asked:
-            self._say(f"stopped at once; {self._advice}")
-            self._close()
-            os._exit(AT_ONCE)
+        now = time.monotonic()
+        if number == signal.SIGINT and self._asked is not None and now - self._asked > PAUSE:
+            try:
+                self._say(f"stopped at once; {self._advice}")
+                self._close()
+            finally:
+                os._exit(AT_ONCE)
         if number in SIGNALS:
-            self._asked = True
-            self._tell()
+            self._asked = self._asked or now
+            with contextlib.suppress(Exception, SystemExit):  # Rich ends a thread whose pipe is broken
+                self._tell()
 
     def _tell(self) -> None:
         self._say("stopping after this step, with a checkpoint; Ctrl-C once more stops at once")
@@ -104,11 +113,35 @@ def listening(heard: Callable[[int], None]) -> Iterator[None]:
 
     thread = threading.Thread(target=listen, daemon=True)
     thread.start()
+    _leave_children_out()
+    _mouths.add(mouth.fileno())
     before = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
     try:
         yield
     finally:
         signal.set_wakeup_fd(before)
+        _mouths.discard(mouth.fileno())
         mouth.close()
         thread.join()
         ear.close()
+
+
+_mouths: set[int] = set()
+"""Descriptors that signals are written to here."""
+
+
+@cache
+def _leave_children_out() -> None:
+    """Let no child that is forked while its parent listens write signals of its own into the parent's ear."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_hear_nothing)
+
+
+def _hear_nothing() -> None:
+    if _mouths and (theirs := signal.set_wakeup_fd(-1)) not in _mouths:
+        signal.set_wakeup_fd(theirs)
+
+
+def _is_interactive() -> bool:
+    """Whether there is a prompt that the process goes on to, as in a notebook, or `python -i`."""
+    return hasattr(sys, "ps1") or bool(sys.flags.interactive)

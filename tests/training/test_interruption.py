@@ -1,13 +1,14 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from keras_resnet.errors import StoppedError
-from keras_resnet.training.interruption import Interruption
+from keras_resnet.training.interruption import PAUSE, Interruption
 
 # Inside C code that holds no lock, a minute long, as a step of TensorFlow may be: no handler of Python runs there.
 PROGRAM = """
@@ -16,6 +17,7 @@ from keras_resnet.training.interruption import Interruption
 
 def say(text):
     print(text, flush=True)
+    {say}
 
 with Interruption(say, close=lambda: say("closed")) as interruption, interruption.deferred():
     say("begun")
@@ -25,9 +27,9 @@ with Interruption(say, close=lambda: say("closed")) as interruption, interruptio
 
 
 @contextmanager
-def process(iterations: int) -> Iterator[subprocess.Popen[str]]:
+def process(iterations: int, say: str = "") -> Iterator[subprocess.Popen[str]]:
     """A process of its own, because the signals would end this one."""
-    command = [sys.executable, "-c", PROGRAM, str(iterations)]
+    command = [sys.executable, "-c", PROGRAM.replace("{say}", say), str(iterations)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
         try:
             assert line(started) == "begun"
@@ -45,6 +47,7 @@ def test_the_second_ctrl_c_ends_the_process_in_the_middle_of_a_long_step() -> No
     with process(300_000_000) as started:
         started.send_signal(signal.SIGINT)
         assert line(started) == "stopping after this step, with a checkpoint; Ctrl-C once more stops at once"
+        time.sleep(2 * PAUSE)
         started.send_signal(signal.SIGINT)
 
         assert line(started).startswith("stopped at once; the same command, without --overwrite, goes on")
@@ -53,13 +56,53 @@ def test_the_second_ctrl_c_ends_the_process_in_the_middle_of_a_long_step() -> No
 
 
 def test_sigterm_twice_still_waits_for_the_step() -> None:
-    with process(2_000_000) as started:
+    with process(20_000_000) as started:
         for _ in range(2):
             started.send_signal(signal.SIGTERM)
             assert line(started).startswith("stopping after this step")
 
         assert line(started) == "done, asked to stop: True"
         assert started.wait(timeout=10) == 0
+
+
+def test_one_wish_that_arrives_twice_is_not_a_second_one() -> None:
+    with process(20_000_000) as started:
+        for _ in range(2):
+            started.send_signal(signal.SIGINT)  # as `timeout -s INT` does
+            assert line(started).startswith("stopping after this step")
+
+        assert line(started) == "done, asked to stop: True"
+
+
+def test_a_message_that_cannot_be_written_keeps_nobody_from_stopping() -> None:
+    with process(300_000_000, say="if text.startswith('stop'): sys.exit()") as started:
+        started.send_signal(signal.SIGINT)
+        time.sleep(2 * PAUSE)
+        started.send_signal(signal.SIGINT)
+
+        assert started.wait(timeout=10) == 130
+
+
+def test_a_forked_child_keeps_its_signals_to_itself() -> None:
+    program = """
+import os, signal, time
+from keras_resnet.training.interruption import listening
+
+signal.signal(signal.SIGTERM, lambda *_: None)
+heard = []
+with listening(heard.append):
+    child = os.fork()
+    signal.raise_signal(signal.SIGTERM)
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    time.sleep(0.2)
+print(len(heard))
+"""
+    # In a fresh process, where no thread of TensorFlow's stands in the way of a fork.
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout.strip() == "1", done.stderr
 
 
 def test_outside_of_deferred_a_signal_raises() -> None:
@@ -69,6 +112,9 @@ def test_outside_of_deferred_a_signal_raises() -> None:
         signal.raise_signal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), Interruption():
         signal.raise_signal(signal.SIGINT)
+
+    with Interruption() as interruption, interruption.deferred():
+        pass
 
     assert signal.getsignal(signal.SIGTERM) is before
     assert signal.set_wakeup_fd(-1) == -1
