@@ -90,7 +90,7 @@ class Progress:
         self.note(
             f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  loss {row['loss']:.4f}  "
             f"accuracy {row['accuracy']:.4f}  validation loss {row['val_loss']:.4f}  "
-            f"accuracy {row['val_accuracy']:.4f}  rate {row['learning_rate']:.4f}  "
+            f"accuracy {row['val_accuracy']:.4f}  rate {row['learning_rate']:.3g}  "
             f"{row['seconds']:.1f} s  {_clock(left)} left"
         )
 

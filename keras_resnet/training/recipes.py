@@ -133,7 +133,7 @@ RECIPES = {
         weight_decay=5e-4,
         label_smoothing=0.2,
         tta="flip",
-        expected="80.8–81.0 % measured here on images that went through JPEG, where the published ResNet-20 has 81.03 %",
+        expected="80.8–81.0 % here, on images that went through JPEG, where the published ResNet-20 has 81.03 %",
         source="ten epochs, one cycle and smoothing of Page, How to Train Your ResNet, 2018, and Jordan, airbench, "
         "2024, https://arxiv.org/abs/2404.00498, with a small wide network for a CPU",
     ),
