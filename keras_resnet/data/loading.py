@@ -212,7 +212,8 @@ def from_dataset(
         image_size: Height and width to bring the images to; None: they have one size.
 
     Raises:
-        DataError: It never ends, is empty, has other elements, or images of several sizes.
+        DataError: It never ends, is empty, has other elements, or images of several sizes; or as `from_arrays`.
+        UsageError: `image_size`, the seed or the limit is out of range.
     """
     from keras_resnet.data.elements import gather
 

@@ -9,6 +9,8 @@ import numpy as np
 
 from keras_resnet.errors import DataError, listed
 
+BY_CLASS = ", which a split by class would not let happen"
+
 
 @dataclass(frozen=True)
 class ByGroup:
@@ -22,13 +24,13 @@ class ByGroup:
     def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
         shares = [1 - validation - test, validation, test]
         parts = self._shared(positions, [share for share in shares if share])
-        check_training(self.labels, self.class_names, parts[0], "are in groups of another part")
+        check_training(self.labels, self.class_names, parts[0], parts[1:], f"are in groups of another part{BY_CLASS}")
         return (*parts, *[positions[:0]] * shares.count(0))
 
     def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         test = self._shared(positions, [1 / count] * count)[number - 1]
         rest = np.setdiff1d(positions, test, assume_unique=True)
-        check_training(self.labels, self.class_names, rest, "are in groups of this test fold")
+        check_training(self.labels, self.class_names, rest, [test], f"are in groups of this test fold{BY_CLASS}")
         return rest, test
 
     def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
@@ -63,7 +65,8 @@ class ByTime:
         wanted = np.cumsum([share for share in shares if share])[:-1] * len(positions)
         order = self._ordered(positions)
         parts = [np.sort(part) for part in np.split(order, cut_in_time(self.times[order], wanted.tolist()))]
-        check_training(self.labels, self.class_names, parts[0], "were taken later than the training images")
+        why = f"were taken later than the training images{BY_CLASS}"
+        check_training(self.labels, self.class_names, parts[0], parts[1:], why)
         return (*parts, *[positions[:0]] * shares.count(0))
 
     def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -87,14 +90,15 @@ class ByTime:
         return positions[np.argsort(self.times[positions], kind="stable")]
 
 
-def check_training(labels: np.ndarray, class_names: tuple[str, ...], train: np.ndarray, why: str) -> None:
-    """Raises: DataError, if a class has no image at the positions `train`."""
-    counts = np.bincount(labels[train], minlength=len(class_names))
-    missing = [name for name, count in zip(class_names, counts, strict=True) if not count]
-    if missing:
+def check_training(
+    labels: np.ndarray, class_names: tuple[str, ...], train: np.ndarray, others: Sequence[np.ndarray], why: str
+) -> None:
+    """Raises: DataError, if a class has images at the positions of `others` and none at those of `train`."""
+    missing = np.setdiff1d(labels[np.concatenate([train[:0], *others])], labels[train])
+    if len(missing):
         raise DataError(
-            f"no image of {listed(missing)} is left to train on: all {why}. Give more images of the class, "
-            "or split by class"
+            f"no image of {listed([class_names[label] for label in missing])} is left to train on: all {why}. "
+            "Give more images of the class, or leave it out"
         )
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from keras_resnet.data.partition import ByGroup, ByTime
+from keras_resnet.data.partition import ByGroup, ByTime, check_training
 from keras_resnet.data.split_plan import PARTS, SplitPlan
 from keras_resnet.errors import DataError, UsageError, listed
 
@@ -70,7 +70,8 @@ def divide(
         return {"train": train, "validation": validation, "test": test}
     parts = {name: limited(positions) for name, positions in given.items()}
     _check_given(parts, plan, method)
-    _check_trained(labels, class_names, parts)
+    others = [part for name, part in parts.items() if name != "train"]
+    check_training(labels, class_names, parts["train"], others, "are in other parts that the data give")
     if len(parts) < 3:
         parts["test"] = parts.get("test", parts.pop("validation", parts["train"][:0]))
         share = 0.0 if len(parts["test"]) else TEST_FRACTION
@@ -151,17 +152,6 @@ def _check_given(parts: dict[str, np.ndarray], plan: SplitPlan, method: Method) 
         method.check_apart(parts["train"], np.concatenate(others))
     if len(others) == 2:
         method.check_apart(*others)
-
-
-def _check_trained(labels: np.ndarray, class_names: tuple[str, ...], parts: dict[str, np.ndarray]) -> None:
-    """Raises: DataError, if a class is in another of the given parts and not in the training part."""
-    given = {name: np.bincount(labels[part], minlength=len(class_names)) for name, part in parts.items()}
-    untrained = np.flatnonzero((given["train"] == 0) & (sum(given.values()) > 0))
-    if len(untrained):
-        raise DataError(
-            f"the training part that the data give has no image of {listed([class_names[c] for c in untrained])}, "
-            "and another part has: give it some, or take the class out"
-        )
 
 
 def stratified_split(

@@ -6,7 +6,7 @@ import itertools
 
 from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.images import ImageData, Split, at_size
-from keras_resnet.data.pipeline import evaluation_batches, training_batches
+from keras_resnet.data.pipeline import data_errors, evaluation_batches, training_batches
 from keras_resnet.training.compiling import Trainee, preprocessing_of
 from keras_resnet.training.distribution import distribution
 from keras_resnet.training.fit import preprocessing_for
@@ -62,12 +62,15 @@ class Trial:
         losses = []
         for _ in range(self.recipe.accumulate):
             self.model.reset_metrics()
-            losses.append(float(self.model.train_on_batch(*next(self._batches), return_dict=True)["loss"]))
+            with data_errors(self.data.train.images):
+                batch = next(self._batches)
+            losses.append(float(self.model.train_on_batch(*batch, return_dict=True)["loss"]))
         self._trainee.end_batch()
         return sum(losses) / len(losses)
 
     def evaluate(self) -> int:
         """Evaluate the next validation images; how many they were."""
-        images, labels = next(self._evaluation)
+        with data_errors(self.data.validation.images):
+            images, labels = next(self._evaluation)
         self.model.test_on_batch(images, labels)
         return len(images)

@@ -55,23 +55,15 @@ def test_the_second_ctrl_c_ends_the_process_in_the_middle_of_a_long_step() -> No
         assert started.wait(timeout=10) == 130
 
 
-def test_sigterm_twice_still_waits_for_the_step() -> None:
+@pytest.mark.parametrize("wish", [signal.SIGTERM, signal.SIGINT])
+def test_one_wish_that_arrives_twice_still_waits_for_the_step(wish: signal.Signals) -> None:
     with process(20_000_000) as started:
         for _ in range(2):
-            started.send_signal(signal.SIGTERM)
+            started.send_signal(wish)  # as `timeout` does: to the process, and to its group
             assert line(started).startswith("stopping after this step")
 
         assert line(started) == "done, asked to stop: True"
         assert started.wait(timeout=10) == 0
-
-
-def test_one_wish_that_arrives_twice_is_not_a_second_one() -> None:
-    with process(20_000_000) as started:
-        for _ in range(2):
-            started.send_signal(signal.SIGINT)  # as `timeout -s INT` does
-            assert line(started).startswith("stopping after this step")
-
-        assert line(started) == "done, asked to stop: True"
 
 
 def test_a_message_that_cannot_be_written_keeps_nobody_from_stopping() -> None:

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import load_data
 from keras_resnet.data.source import Source
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import DataError, UsageError
 from keras_resnet.runs.run import Run
 from keras_resnet.training.rate_finder import RateCurve, find_learning_rate, valley
 from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.trial import Trial
 from tests.conftest import TINY
 
 
@@ -167,3 +169,13 @@ def test_the_network_takes_the_rates(tiny_data: ImageData) -> None:
         return float(np.abs(trial.model.get_layer("stem_conv").kernel.numpy() - before).max())
 
     assert moved(1e-3) == pytest.approx(10 * moved(1e-4), rel=1e-3)
+
+
+def test_an_image_that_can_no_longer_be_read_is_named(image_folder: Path) -> None:
+    data = load_data(Source(f"folder:{image_folder}", image_size=8), cache="none")
+    trial = Trial(TINY.but(batch_size=8), data)
+    for path in image_folder.rglob("*.png"):
+        path.write_bytes(b"gone")
+
+    with pytest.raises(DataError, match=r"cannot read .*\.png: not an image of a known format"):
+        [trial.step() for _ in range(20)]  # some batches were read ahead

@@ -344,7 +344,7 @@ FOLDERS = (
         "a class of the validation that is not trained",
         split("train/cat", "train/dog", "val/bird", "val/cat", "test/cat"),
         {"bird": 4, "cat": 12, "dog": 4},
-        unread="the training part that the data give has no image of 'bird'",
+        unread="no image of 'bird' is left to train on: all are in other parts that the data give",
         splits={"train": 8, "validation": 8, "test": 4},
     ),
     Folder(
