@@ -26,7 +26,7 @@ OPTIMIZERS = (
     "lion",
     "muon",
 )
-"""Update rules: `keras_resnet.training.optimizers.optimizer`'s `kind`."""
+"""Update rules: `keras_resnet.optimizers.by_name.optimizer`'s `kind`."""
 
 SCHEDULES = ("constant", "step", "multistep", "cosine", "one-cycle")
 """How a learning rate falls."""

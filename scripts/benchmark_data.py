@@ -119,9 +119,9 @@ def small_contenders(task: str, pool: object, cores: int) -> dict[str, Turn]:
     import tensorflow as tf
 
     from keras_resnet import policy
+    from keras_resnet.data.batches import training_batches
     from keras_resnet.data.images import ArrayImages, Split
     from keras_resnet.data.memory import aligned
-    from keras_resnet.data.pipeline import training_batches
 
     images = pictures(5120)
     labels = np.arange(len(images)) % 10
@@ -168,11 +168,11 @@ def jpeg_contenders(contents: list[bytes], pool: object, cores: int) -> dict[str
     import tensorflow as tf
 
     from keras_resnet import policy
-    from keras_resnet.data.decode import Fit, decode
-    from keras_resnet.data.image_file import read_header
+    from keras_resnet.data.batches import training_batches
     from keras_resnet.data.images import EncodedImages, Split
-    from keras_resnet.data.listing import Blob
-    from keras_resnet.data.pipeline import training_batches
+    from keras_resnet.data.sources.listing import Blob
+    from keras_resnet.images.decode import Fit, decode
+    from keras_resnet.images.image_file import read_header
 
     many = list(itertools.islice(itertools.cycle(contents), 96))
     headers = tuple(read_header(content) for content in many)

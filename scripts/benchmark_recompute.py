@@ -37,7 +37,7 @@ def trainer(options: argparse.Namespace, batch: int, segment: int) -> Callable[[
     import tensorflow as tf
 
     import keras_resnet
-    from keras_resnet.training.recompute import recompute_activations
+    from keras_resnet.models.recompute import recompute_activations
 
     shape = (options.side, options.side, 3)
     model = keras_resnet.build(

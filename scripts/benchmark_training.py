@@ -45,9 +45,9 @@ def examples(side: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def our_batches(images: np.ndarray, labels: np.ndarray, batch: int) -> Any:
     from keras_resnet.augment.policies import policy
+    from keras_resnet.data.batches import training_batches
     from keras_resnet.data.images import ArrayImages, Split
     from keras_resnet.data.memory import aligned
-    from keras_resnet.data.pipeline import training_batches
 
     split = Split(ArrayImages(aligned(images)), np.arange(len(images)), labels)
     return training_batches(split, CLASSES, batch, policy("crop-flip"), seed=0, epochs=1_000_000)
@@ -57,8 +57,8 @@ def our_model(side: int, network: str, precision: str, stem: str = "imagenet") -
     import keras
 
     import keras_resnet
+    from keras_resnet.optimizers.by_name import optimizer as optimizer_named
     from keras_resnet.preprocessing import Preprocessing
-    from keras_resnet.training.optimizers import optimizer as optimizer_named
 
     names = tuple(map(str, range(CLASSES)))
     preprocessing = Preprocessing((side, side), 3, (127.5,) * 3, (74.0,) * 3, names)

@@ -18,7 +18,7 @@ def jax_step(network: str, side: int, x: np.ndarray, labels: np.ndarray) -> Step
     import keras
 
     import keras_resnet
-    from keras_resnet.training.optimizers import optimizer as optimizer_named
+    from keras_resnet.optimizers.by_name import optimizer as optimizer_named
 
     spec = keras_resnet.spec(network, stem="imagenet")
     model = keras_resnet.build(

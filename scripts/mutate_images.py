@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.decode import Fit, decode_box, decode_image
-from keras_resnet.data.image_file import ImageError, read_header
+from keras_resnet.images.decode import Fit, decode_box, decode_image
+from keras_resnet.images.image_file import ImageError, read_header
 
 FORMATS: tuple[dict[str, object], ...] = (
     {"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "JPEG", "mode": "CMYK"},

@@ -12,7 +12,7 @@ from PIL import Image
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import load_data
-from keras_resnet.data.source import Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.runs.run import Run
 from keras_resnet.training.fit import fit
 from keras_resnet.training.recipe import Recipe

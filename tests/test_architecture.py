@@ -11,18 +11,24 @@ PACKAGE = Path(keras_resnet.__file__).parent
 
 # A room may import itself, the modules at the top of the package, and the rooms named here.
 ALLOWED = {
-    "weights": set(),
+    "compat": set(),
+    "weights": {"compat"},
+    "models": {"weights", "compat"},
+    "images": set(),
     "augment": set(),
-    "models": {"weights"},
-    "data": {"augment"},
+    "data": {"augment", "images"},
+    "inspection": {"data", "images"},
+    "optimizers": {"weights", "compat"},
     "runs": {"data", "weights", "models"},
-    "inference": {"runs", "data", "models", "weights"},
-    "training": {"runs", "data", "models", "weights", "augment"},
-    "evaluation": {"inference", "runs", "data"},
-    "export": {"evaluation", "inference", "runs", "data", "models"},
-    "cli": {"training", "evaluation", "export", "inference", "runs", "data", "models", "weights", "augment"},
+    "inference": {"runs", "data", "images", "models", "weights", "compat"},
+    "explanation": {"runs"},
+    "training": {"runs", "data", "images", "models", "weights", "augment", "optimizers", "compat"},
+    "tuning": {"training", "runs", "data", "images", "models", "weights", "augment", "optimizers"},
+    "evaluation": {"inference", "explanation", "runs", "data", "images"},
+    "exports": {"evaluation", "inference", "runs", "data", "images", "models"},
 }
-FOUNDATION = {"errors", "preprocessing", "atomic", "deep_graphs", "words", "settings", "_version"}
+ALLOWED["cli"] = set(ALLOWED)
+FOUNDATION = {"errors", "preprocessing", "atomic", "words", "settings", "pictures", "schedules", "losses", "_version"}
 
 
 def imports(path: Path) -> set[str]:

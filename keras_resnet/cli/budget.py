@@ -12,10 +12,10 @@ from keras_resnet.training.configuration import Configuration
 
 if TYPE_CHECKING:
     from keras_resnet.data.images import ImageData
-    from keras_resnet.data.source import Source
-    from keras_resnet.training.choice import Candidate, Choice
+    from keras_resnet.data.sources.source import Source
     from keras_resnet.training.fit import Plan
     from keras_resnet.training.progress import Progress
+    from keras_resnet.tuning.choice import Candidate, Choice
 
 
 def plan_within_budget(
@@ -29,9 +29,9 @@ def plan_within_budget(
     from keras_resnet.data.loading import load_data
     from keras_resnet.runs.run import Run
     from keras_resnet.training.budget import budget_record, recipe_of, run_within, seconds
-    from keras_resnet.training.choice import choose
     from keras_resnet.training.fit import RUNS, plan
     from keras_resnet.training.fit import configuration as recorded
+    from keras_resnet.tuning.choice import choose
 
     began, recipe, num_classes = time.monotonic(), configuration.recipe, configuration["num_classes"]
     free = [name for name in ("model", "epochs") if not configuration.is_said(name)]

@@ -19,8 +19,8 @@ from keras_resnet.training.source_settings import SOURCE_SETTINGS
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from keras_resnet.data.check import Report
-    from keras_resnet.data.source import Source
+    from keras_resnet.data.sources.source import Source
+    from keras_resnet.inspection.check import Report
     from keras_resnet.training.recipe import Recipe
 
 
@@ -38,12 +38,12 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from keras_resnet.atomic import write_json, write_text
-    from keras_resnet.data.check import check
-    from keras_resnet.data.check_page import page
     from keras_resnet.data.loading import divided, list_source
     from keras_resnet.data.reading import MOST_SKIPPED
-    from keras_resnet.data.split_plan import SplitPlan
+    from keras_resnet.data.splits.plan import SplitPlan
     from keras_resnet.errors import DataError, UsageError
+    from keras_resnet.inspection.check import check
+    from keras_resnet.inspection.page import page
 
     configuration = configuration_of(options)
     source, recipe = configuration.source, configuration.recipe
@@ -87,8 +87,8 @@ def _show_batch(source: Source, recipe: Recipe, path: Path) -> Path:
 
 def _show(report: Report, name: str) -> None:
     from keras_resnet.cli.tables import table
-    from keras_resnet.data.check_page import summary
-    from keras_resnet.data.findings import printable
+    from keras_resnet.inspection.findings import printable
+    from keras_resnet.inspection.page import summary
 
     rows = [(f.severity, f"{f.images:,}" if f.images else "–", f.title, f.code) for f in report.findings]
     if rows:

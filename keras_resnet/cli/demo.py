@@ -29,11 +29,11 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.show import show_report
     from keras_resnet.cli.tables import table
     from keras_resnet.data.loading import load_data
-    from keras_resnet.data.source import Source
+    from keras_resnet.data.sources.source import Source
     from keras_resnet.evaluation.comparison import COLUMNS, compare, write_comparison
     from keras_resnet.evaluation.evaluate import load_run_data
     from keras_resnet.evaluation.report import report_run
-    from keras_resnet.export.export import FORMATS, export_run
+    from keras_resnet.exports.export import FORMATS, export_run
     from keras_resnet.runs.run import Run
     from keras_resnet.training.fit import configuration, fit_planned, plan
     from keras_resnet.training.progress import Progress

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from keras_resnet.data.source import Source
+    from keras_resnet.data.sources.source import Source
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.show import show_evaluation, show_report
     from keras_resnet.data.images import ImageData
-    from keras_resnet.data.source import Source
+    from keras_resnet.data.sources.source import Source
     from keras_resnet.errors import UsageError
     from keras_resnet.evaluation.evaluate import evaluate, load_run_data
     from keras_resnet.evaluation.report import report_run

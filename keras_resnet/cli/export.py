@@ -15,7 +15,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from keras_resnet.export.export import export_run
+    from keras_resnet.exports.export import export_run
     from keras_resnet.training.progress import Progress
 
     with Progress() as progress:

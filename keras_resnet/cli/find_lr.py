@@ -19,7 +19,7 @@ from keras_resnet.cli.options import (
 from keras_resnet.errors import UsageError
 
 if TYPE_CHECKING:
-    from keras_resnet.training.rate_finder import RateCurve
+    from keras_resnet.tuning.rate_finder import RateCurve
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -38,11 +38,11 @@ def run(options: argparse.Namespace) -> int:
 
     from keras_resnet.atomic import write_json
     from keras_resnet.data.loading import load_data
-    from keras_resnet.evaluation.plots import available
-    from keras_resnet.evaluation.rate_picture import rate_picture
+    from keras_resnet.pictures import available
     from keras_resnet.runs.run import is_run
     from keras_resnet.training.progress import Progress
-    from keras_resnet.training.rate_finder import find_learning_rate
+    from keras_resnet.tuning.rate_finder import find_learning_rate
+    from keras_resnet.tuning.rate_picture import rate_picture
 
     out = options.out or Path("saved_models") / f"find-lr-{recipe.model}-{source.short_name}"
     if is_run(out):
@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
 
 def said(curve: RateCurve) -> list[str]:
     """The curve in words."""
-    from keras_resnet.training.rate_finder import EXPLODED, STEPS
+    from keras_resnet.tuning.rate_finder import EXPLODED, STEPS
 
     lines = []
     if curve.steps < STEPS:

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from keras_resnet.data.cache import Pixels
-from keras_resnet.data.decode import Fit, decode, decode_box, resize_array
-from keras_resnet.data.image_file import Header
-from keras_resnet.data.listing import Contents
 from keras_resnet.data.memory import aligned
+from keras_resnet.data.sources.listing import Contents
 from keras_resnet.errors import DataError, listed
+from keras_resnet.images.decode import Fit, decode, decode_box, resize_array
+from keras_resnet.images.image_file import Header
 
 Progress = Callable[[int, int], None]
 """Called with how many of how many images have been read."""
@@ -171,7 +171,7 @@ class Skipped:
 
     Args:
         name: Its own.
-        code: A key of `keras_resnet.data.image_file.REASONS`.
+        code: A key of `keras_resnet.images.image_file.REASONS`.
         detail: In words.
     """
 

@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from keras_resnet.data import reading
-from keras_resnet.data.decode import Fit
-from keras_resnet.data.digits import list_digits
-from keras_resnet.data.folder import list_folder
 from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, Progress, Skipped, Split, as_uint8_images
-from keras_resnet.data.listing import Listing
 from keras_resnet.data.memory import aligned
-from keras_resnet.data.source import Source
-from keras_resnet.data.split_file import content_fingerprint, read_split, write_split
-from keras_resnet.data.split_plan import SplitPlan
-from keras_resnet.data.splits import divide
-from keras_resnet.data.table import list_table
-from keras_resnet.data.tfds import list_tfds
+from keras_resnet.data.sources.digits import list_digits
+from keras_resnet.data.sources.folder import list_folder
+from keras_resnet.data.sources.listing import Listing
+from keras_resnet.data.sources.source import Source
+from keras_resnet.data.sources.table import list_table
+from keras_resnet.data.sources.tfds import list_tfds
+from keras_resnet.data.splits.divide import divide
+from keras_resnet.data.splits.plan import SplitPlan
+from keras_resnet.data.splits.split_file import content_fingerprint, read_split, write_split
 from keras_resnet.errors import DataError, UsageError, listed
+from keras_resnet.images.decode import Fit
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -215,7 +215,7 @@ def from_dataset(
         DataError: It never ends, is empty, has other elements, or images of several sizes; or as `from_arrays`.
         UsageError: `image_size`, the seed or the limit is out of range.
     """
-    from keras_resnet.data.elements import gather
+    from keras_resnet.data.sources.elements import gather
 
     images, labels = gather(dataset, image_size)
     return from_arrays(images, labels, class_names, name=name, limit=limit, seed=seed, whole=whole)

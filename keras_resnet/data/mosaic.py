@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_resnet.atomic import write_with
 from keras_resnet.augment.policies import Policy
+from keras_resnet.data.batches import data_errors, training_batches
 from keras_resnet.data.images import ImageData
-from keras_resnet.data.pipeline import data_errors, training_batches
 from keras_resnet.errors import DataError, MissingExtraError, UsageError
 
 MOST_IMAGES = 256

@@ -13,11 +13,11 @@ from typing import TypeVar
 import numpy as np
 
 from keras_resnet.data.cache import pixel_cache
-from keras_resnet.data.decode import Fit, decode
-from keras_resnet.data.image_file import Header, ImageError, read_header
 from keras_resnet.data.images import EncodedImages, Progress, Skipped
-from keras_resnet.data.listing import Listing
+from keras_resnet.data.sources.listing import Listing
 from keras_resnet.errors import DataError, UsageError, listed
+from keras_resnet.images.decode import Fit, decode
+from keras_resnet.images.image_file import Header, ImageError, read_header
 
 Result = TypeVar("Result")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_resnet import pictures as plots
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, Progress, Split, at_size
 from keras_resnet.data.loading import load_data, merge
-from keras_resnet.data.source import Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.evaluation import plots
 from keras_resnet.evaluation.metrics import Metrics, classification_metrics
 from keras_resnet.inference.predictors import Predictor, open_predictor
 from keras_resnet.inference.views import check_views, view_logits, view_size

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from keras_resnet import pictures as plots
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, Progress
-from keras_resnet.evaluation import plots
-from keras_resnet.evaluation.diagnosis import Symptom, diagnose
 from keras_resnet.evaluation.evaluate import Evaluation, evaluate, load_run_data
-from keras_resnet.evaluation.history import History
-from keras_resnet.evaluation.training_plots import learning_curves, training_picture
+from keras_resnet.explanation.diagnosis import Symptom, diagnose
+from keras_resnet.explanation.history import History
+from keras_resnet.explanation.training_pictures import learning_curves, training_picture
 from keras_resnet.runs.run import Run
 
 

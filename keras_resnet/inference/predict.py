@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from keras_resnet.data.decode import decode_image, resize_array
 from keras_resnet.data.images import as_uint8_images
 from keras_resnet.errors import DataError
+from keras_resnet.images.decode import decode_image, resize_array
 from keras_resnet.inference.predictors import Predictor, open_predictor
 from keras_resnet.inference.views import view_logits, view_size
 from keras_resnet.runs.run import Run

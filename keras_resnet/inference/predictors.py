@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.deep_graphs import deep_recursion
+from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import MissingExtraError, ModelError
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run

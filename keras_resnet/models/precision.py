@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from keras_resnet.deep_graphs import deep_recursion
+from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError, listed
 
 if TYPE_CHECKING:

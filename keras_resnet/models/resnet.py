@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from keras_resnet.deep_graphs import deep_recursion
+from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.models.assembly import classifier, features
 from keras_resnet.models.layers import KerasLayers

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from keras_resnet.training.phases import Stretch
 from keras_resnet.training.setbacks import WINDOW, Setback, what_is_wrong
 from keras_resnet.training.state import State
-from keras_resnet.training.stretch import Stretch
 
 if TYPE_CHECKING:
     from keras_resnet.training.loop import Training

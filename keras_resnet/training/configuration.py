@@ -23,7 +23,7 @@ from keras_resnet.training.source_settings import SOURCE_SETTINGS, source_of
 from keras_resnet.training.usual import usual_instead
 
 if TYPE_CHECKING:
-    from keras_resnet.data.source import Source
+    from keras_resnet.data.sources.source import Source
 
 
 def _recipe_name(name: str) -> str:
@@ -166,7 +166,7 @@ def _base(layers: list[dict[str, Value]]) -> tuple[Value, Recipe]:
         return named, recipe(named.value)
     if "data" not in merged:
         return named, Recipe()
-    from keras_resnet.data.source import Source
+    from keras_resnet.data.sources.source import Source
 
     kind = Source(merged["data"].value).kind
     return Value(DEFAULTS[kind], f"default for {kind}"), recipe(DEFAULTS[kind])

@@ -18,8 +18,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_resnet.compat.replicated import sum_gradients_first
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.training.replicated import sum_gradients_first
 
 KINDS = ("none", "mirrored", "multiworker")
 

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
 from keras_resnet.data.balance import images_of_classes
+from keras_resnet.data.batches import pixel_statistics
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.loading import load_data
-from keras_resnet.data.pipeline import pixel_statistics
-from keras_resnet.data.source import Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import check_input
@@ -26,11 +26,11 @@ from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run
 from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
-from keras_resnet.training.compiling import Trainee, network_for, preprocessing_of
 from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.health import Health, images_to_look_with
 from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.loop import Training
+from keras_resnet.training.network import Trainee, network_for, preprocessing_of
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named

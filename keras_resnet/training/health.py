@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.data.images import Split
-from keras_resnet.deep_graphs import deep_recursion
 from keras_resnet.errors import ModelError
 from keras_resnet.weights.files import Tensors
 

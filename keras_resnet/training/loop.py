@@ -8,8 +8,7 @@ import time
 import tensorflow as tf
 
 from keras_resnet.data.balance import loss_weights
-from keras_resnet.data.images import ImageData, Split, at_size
-from keras_resnet.data.pipeline import (
+from keras_resnet.data.batches import (
     batch_images,
     data_errors,
     evaluation_batches,
@@ -17,15 +16,16 @@ from keras_resnet.data.pipeline import (
     steps_per_epoch,
     training_batches,
 )
+from keras_resnet.data.images import ImageData, Split, at_size
 from keras_resnet.errors import StoppedError, StorageError
 from keras_resnet.runs.run import Run
 from keras_resnet.training.callbacks import Epochs, StopWhenAsked
 from keras_resnet.training.distribution import is_lost_worker
 from keras_resnet.training.interruption import Interruption
+from keras_resnet.training.phases import Stretch, next_stretch, total_epochs
 from keras_resnet.training.session import Session
 from keras_resnet.training.setbacks import RATE_FACTOR, TRIES, Setback, diagnosis, loss_of_a_guess
 from keras_resnet.training.state import State
-from keras_resnet.training.stretch import Stretch, next_stretch, total_epochs
 
 EVALUATION_BATCH = 256
 """Fewer where memory does not suffice."""

@@ -10,9 +10,9 @@ from rich.progress import Progress as Bars
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.runs.run import Row, Run
+from keras_resnet.training.phases import total_epochs
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.state import State
-from keras_resnet.training.stretch import total_epochs
 
 
 class Progress:

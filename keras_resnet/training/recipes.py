@@ -14,7 +14,7 @@ from keras_resnet.errors import UsageError, listed, nearest
 from keras_resnet.training.recipe import Recipe
 
 if TYPE_CHECKING:
-    from keras_resnet.data.source import Source
+    from keras_resnet.data.sources.source import Source
 
 AKAMASTER = "He et al., 2015, https://arxiv.org/abs/1512.03385; steps as github.com/akamaster/pytorch_resnet_cifar10"
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.optimizers.averaging import MovingAverage
 from keras_resnet.runs.run import Run
-from keras_resnet.training.averaging import MovingAverage
 from keras_resnet.training.checkpoint import Checkpoint, CheckpointStore
-from keras_resnet.training.compiling import Trainee
 from keras_resnet.training.health import Health
+from keras_resnet.training.network import Trainee
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.setbacks import Setback

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from keras_resnet.settings import Setting
 
 if TYPE_CHECKING:
-    from keras_resnet.data.source import Source
+    from keras_resnet.data.sources.source import Source
 
 text = partial(Setting, kind=str, default=None, optional=True, group="source")
 number = partial(Setting, kind=int, default=None, optional=True, group="source")
@@ -42,8 +42,8 @@ def source_of(data: str, seed: int, values: dict[str, Any]) -> Source:
     Raises:
         UsageError: One is out of range.
     """
-    from keras_resnet.data.source import Source
-    from keras_resnet.data.split_plan import parse_fold
+    from keras_resnet.data.sources.source import Source
+    from keras_resnet.data.splits.plan import parse_fold
 
     fold = parse_fold(values["fold"]) if values["fold"] else None
     return Source(data, seed=seed, **{**values, "fold": fold})

@@ -6,9 +6,9 @@ from keras_resnet.cli import main
 from keras_resnet.cli.budget import show_choice
 from keras_resnet.runs.run import Run
 from keras_resnet.training import fit
-from keras_resnet.training.choice import Candidate, Choice, Timing
 from keras_resnet.training.fit import Plan
 from keras_resnet.training.recipe import Recipe
+from keras_resnet.tuning.choice import Candidate, Choice, Timing
 
 CHOICE = Choice(
     "resnet8",
@@ -38,7 +38,7 @@ def test_a_run_within_a_budget_goes_on_by_the_same_command_without_timing_anew(
         raise KeyboardInterrupt
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("keras_resnet.training.choice.choose", choose)
+    monkeypatch.setattr("keras_resnet.tuning.choice.choose", choose)
     command = ["train", "digits", "--budget", "10min", "--limit", "100", "--image-size", "8", "--batch-size", "32"]
     command += ["--out", "run"] if with_out else []
     with monkeypatch.context() as patch:
@@ -70,7 +70,7 @@ def test_what_is_said_is_not_chosen(capsys: pytest.CaptureFixture[str], monkeypa
         asked.update(options)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("keras_resnet.training.choice.choose", choose)
+    monkeypatch.setattr("keras_resnet.tuning.choice.choose", choose)
     command = ["train", "digits", "--budget", "10min", "--limit", "100"]
 
     assert main([*command, "--model", "ResNet-20"]) == 130

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from keras_resnet.cli import main
-from keras_resnet.data import listing
 from keras_resnet.data.loading import load_data
-from keras_resnet.data.source import Source
-from tests.data.test_check import pile
+from keras_resnet.data.sources import listing
+from keras_resnet.data.sources.source import Source
+from tests.inspection.test_check import pile
 
 
 def test_a_good_folder_gives_zero_and_both_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,7 +115,7 @@ def test_a_demo_stopped_after_its_training_goes_on_with_the_exports(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("keras_resnet.export.export.export_run", interrupted)
+        patch.setattr("keras_resnet.exports.export.export_run", interrupted)
         assert main(command) == 130
     trained = (tmp_path / "demo" / "model.keras").stat().st_mtime_ns
     assert "the same command, without --overwrite, continues" in one_line(capsys)

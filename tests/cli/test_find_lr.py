@@ -6,13 +6,13 @@ import pytest
 from keras_resnet.cli import main
 from keras_resnet.cli.find_lr import said
 from keras_resnet.runs.run import Run
-from keras_resnet.training.rate_finder import RateCurve
+from keras_resnet.tuning.rate_finder import RateCurve
 
 
 def test_the_curve_is_drawn_and_written_and_the_command_to_use_it_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("keras_resnet.training.rate_finder.FEWEST", 12)
+    monkeypatch.setattr("keras_resnet.tuning.rate_finder.FEWEST", 12)
     options = "--recipe folder --model resnet8 --limit 100 --image-size 8 --no-nesterov --milestones 3,4.5 --epochs 9"
 
     assert main(["find-lr", "digits", "--out", str(tmp_path / "out"), *options.split()]) == 0

@@ -6,11 +6,11 @@ import pytest
 
 from keras_resnet.data import cache, images, reading
 from keras_resnet.data.cache import DiskCache, pixel_cache
-from keras_resnet.data.decode import Fit
 from keras_resnet.data.images import EncodedImages, ImageData
 from keras_resnet.data.loading import load_data, merge
-from keras_resnet.data.source import Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
+from keras_resnet.images.decode import Fit
 
 FIT = Fit((3, 4), 3)
 

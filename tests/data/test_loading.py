@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 from keras_resnet.data import cache
 from keras_resnet.data.images import EncodedImages
 from keras_resnet.data.loading import from_arrays, load_data, merge
-from keras_resnet.data.source import Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from tests.conftest import shared_data
 

@@ -6,12 +6,12 @@ import tensorflow as tf
 
 from keras_resnet.augment.policies import policy
 from keras_resnet.data import memory
+from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.cache import MemoryCache
-from keras_resnet.data.decode import Fit
 from keras_resnet.data.images import ArrayImages, Split
 from keras_resnet.data.loading import from_arrays
 from keras_resnet.data.memory import ALIGNMENT, aligned, aligned_empty, as_tensor
-from keras_resnet.data.pipeline import evaluation_batches, training_batches
+from keras_resnet.images.decode import Fit
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
 

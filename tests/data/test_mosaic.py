@@ -8,7 +8,7 @@ from keras_resnet.augment.policies import policy
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.mosaic import label_text, show_batch
-from keras_resnet.data.source import Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 
 

@@ -15,11 +15,11 @@ SCRIPT = textwrap.dedent(
     import numpy as np
     from PIL import Image
     from keras_resnet import policy
-    from keras_resnet.data.decode import Fit
-    from keras_resnet.data.image_file import read_header
+    from keras_resnet.images.decode import Fit
+    from keras_resnet.images.image_file import read_header
     from keras_resnet.data.images import EncodedImages, Split
-    from keras_resnet.data.listing import Blob
-    from keras_resnet.data.pipeline import training_batches
+    from keras_resnet.data.sources.listing import Blob
+    from keras_resnet.data.batches import training_batches
 
     stream = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 800, 3)).astype(np.uint8)).save(stream, "JPEG")

@@ -12,7 +12,7 @@ from PIL import Image
 
 from keras_resnet.data.images import EncodedImages, ImageData, Split
 from keras_resnet.data.loading import list_source, load_data, save_split
-from keras_resnet.data.source import Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.inference.predict import predict

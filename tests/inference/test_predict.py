@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data.decode import decode_image
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import DataError
+from keras_resnet.images.decode import decode_image
 from keras_resnet.inference.predict import Predictions, predict
 from keras_resnet.runs.run import Run
 

@@ -10,8 +10,8 @@ import pytest
 import keras_resnet
 from keras_resnet.errors import UsageError
 from keras_resnet.models.precision import computing_in, float32_copy
+from keras_resnet.models.recompute import recompute_activations
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.training.recompute import recompute_activations
 
 SPEC = keras_resnet.spec("resnet50", depths=(1, 1), widths=(16, 32), stem_width=8, attention="se", antialias=True)
 PREPROCESSING = Preprocessing((16, 16), 3, (120.0,) * 3, (70.0,) * 3, ("a", "b", "c"))

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.training.losses import loss
-from keras_resnet.training.optimizers import optimizer
-from keras_resnet.training.schedules import schedule
+from keras_resnet.losses import loss
+from keras_resnet.optimizers.by_name import optimizer
+from keras_resnet.schedules import schedule
 
 
 def trained(strategy: tf.distribute.Strategy, kind: str, clip: str) -> list[np.ndarray]:

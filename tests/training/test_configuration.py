@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from keras_resnet.data.source import Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
 from keras_resnet.training.configuration import KNOWN, configure, read_recipe
 from keras_resnet.training.recipe import Recipe

@@ -8,7 +8,7 @@ import pytest
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import from_arrays, load_data
-from keras_resnet.data.source import Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import read_stamp

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from keras_resnet.data.source import Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES, recipe, recipe_for, source_for

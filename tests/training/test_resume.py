@@ -18,8 +18,8 @@ from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
-from keras_resnet.training.compiling import network_for
 from keras_resnet.training.fit import fit, save_model
+from keras_resnet.training.network import network_for
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.session import Saving

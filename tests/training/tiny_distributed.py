@@ -13,13 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.augment.policies import policy
+from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.images import ArrayImages, Split
-from keras_resnet.data.pipeline import evaluation_batches, training_batches
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.optimizers.by_name import optimizer as optimizer_named
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.training.distribution import Distribution, distribution, is_lost_worker, synchronise_batch_norm
-from keras_resnet.training.optimizers import optimizer as optimizer_named
 
 NET = ResNetSpec("tiny", "basic", (1,), (8,), stem="cifar", stem_width=8)
 CLASSES, BATCH, STEPS, EPOCHS = 4, 16, 3, 4

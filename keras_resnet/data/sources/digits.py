@@ -1,0 +1,32 @@
+"""The handwritten digits that ship with scikit-learn."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from keras_resnet.data.sources.listing import Blob, Listing
+
+
+def list_digits() -> Listing:
+    """The 1,797 handwritten digits of 8×8 pixels that ship with scikit-learn (UCI, Alpaydin & Kaynak)."""
+    from sklearn.datasets import load_digits
+
+    bunch: Any = load_digits()
+    pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
+    return Listing(
+        contents=Blob.of(_bitmap(image) for image in pixels),
+        names=tuple(f"{number:06d}" for number in range(len(pixels))),
+        labels=bunch.target.astype(np.int64),
+        class_names=tuple(str(digit) for digit in range(10)),
+    )
+
+
+def _bitmap(pixels: np.ndarray) -> bytes:
+    """A BMP file, which unlike a PNG has the same bytes whatever compressed it."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "BMP")
+    return stream.getvalue()

@@ -1,0 +1,161 @@
+"""A folder of image files, one sub-folder a class; or such folders under train, validation and test."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.data.sources.listing import Files, Listing
+from keras_resnet.errors import DataError, listed
+from keras_resnet.images.image_file import SUFFIXES, UNREAD_SUFFIXES
+
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "test": "test",
+    "testing": "test",
+}
+# What a Mac packs into archives and a Synology drive keeps beside its images: copies and thumbnails, no data.
+SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
+
+
+def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Listing:
+    """Find the images of a folder with one sub-folder a class, however deep below it.
+
+    Hidden files and folders, and what Macs and network drives add, are passed over. If the
+    sub-folders are called train, val and test (or such), their own sub-folders are the classes and
+    the separation is kept.
+
+    Args:
+        path: The folder.
+        fewest_classes: How many classes there must be.
+
+    Raises:
+        DataError: The folder is missing, holds no images, one class only, an empty class, or two
+            whose names cannot be told apart.
+    """
+    try:
+        return _listed(Path(os.path.expanduser(path)), fewest_classes)
+    except OSError as error:
+        raise DataError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
+
+
+def _listed(root: Path, fewest_classes: int) -> Listing:
+    if not root.exists():
+        raise DataError(f"there is no folder {root}")
+    if not root.is_dir():
+        raise DataError(f"{root} is a file; expected a folder with one sub-folder of images a class")
+    tops = _visible_folders(root)
+    separated = (
+        bool(tops)
+        and {top.name.lower() for top in tops} <= SPLIT_FOLDERS.keys()
+        and "train" in {SPLIT_FOLDERS[top.name.lower()] for top in tops}
+    )
+    known = [top.name for top in tops if top.name.lower() in SPLIT_FOLDERS]
+    if not separated and len(known) > 1 and "train" in {SPLIT_FOLDERS[name.lower()] for name in known}:
+        unknown = [top.name for top in tops if top.name not in known]
+        raise DataError(
+            f"{root} holds the splits {listed(known)} beside {listed(unknown)}: move the one or the other out, "
+            "since they cannot be told from classes"
+        )
+    parts = [(SPLIT_FOLDERS[top.name.lower()], top) for top in tops] if separated else [("", root)]
+    class_names = tuple(sorted({folder.name for _, part in parts for folder in _visible_folders(part)}))
+    above = {root, *(part for _, part in parts)}
+    loose = sum(_is_image(file) and _is_data(file.name) for folder in above for file in folder.iterdir())
+    if not class_names:
+        found = f"it holds {loose} images but no sub-folders" if loose else "it holds no images"
+        raise DataError(f"{root}: {found}; expected one sub-folder of images a class")
+
+    for name in class_names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:  # bytes that are no UTF-8, which no model file could hold
+            raise DataError(f"{root}: the class folder {name!a} has a name that cannot be written; rename it") from None
+    written: dict[str, str] = {}
+    for name in class_names:  # é is one character on most systems and e with an accent on old Macs
+        alike = written.setdefault(unicodedata.normalize("NFC", name), name)
+        if alike != name:
+            raise DataError(f"{root}: the class folders {alike!a} and {name!a} are written alike; give both one name")
+
+    paths: list[Path] = []
+    labels: list[int] = []
+    parts_of: list[str] = []
+    others: list[Path] = []
+    for label, class_name in enumerate(class_names):
+        before = len(paths)
+        for part_name, part in parts:
+            files = _files_below(part / class_name)
+            images = [file for file in files if _is_image(file)]
+            others += [file for file in files if not _is_image(file)]
+            paths += images
+            labels += [label] * len(images)
+            parts_of += [part_name] * len(images)
+        if len(paths) == before and len(class_names) > 1:
+            raise DataError(
+                f"{root}: the class folder {class_name!r} holds no image "
+                f"({', '.join(sorted(SUFFIXES))} in any case); remove the folder or fill it"
+            )
+    if not paths:
+        raise DataError(f"{root}: no images ({', '.join(sorted(SUFFIXES))} in any case) in {listed(class_names)}")
+    if len(class_names) < fewest_classes:
+        raise DataError(f"{root}: one class only, {class_names[0]!r}; telling apart needs two sub-folders or more")
+    given = {split: np.flatnonzero([part == split for part in parts_of]) for split in ("train", "validation", "test")}
+    names = tuple(file.relative_to(root).as_posix() for file in paths)
+    return Listing(
+        contents=Files(tuple(paths), names),
+        names=names,
+        labels=np.array(labels, np.int64),
+        class_names=class_names,
+        given={name: positions for name, positions in given.items() if len(positions)} if separated else {},
+        notes=_notes(loose, others),
+    )
+
+
+def _notes(loose: int, others: list[Path]) -> tuple[str, ...]:
+    """What was passed over: images in no class folder, and files in one that are no images."""
+    notes = [f"{loose} images that lie in no class folder were passed over"] if loose else []
+    if others:
+        notes.append(f"{len(others)} files that are no images by their extension were passed over")
+    if pictures := Counter(file.suffix.lower() for file in others if file.suffix.lower() in UNREAD_SUFFIXES):
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in pictures.most_common())
+        notes[-1] += f", among them pictures of formats that are not read here ({kinds}): convert them to JPEG or PNG"
+    return tuple(notes)
+
+
+def _visible_folders(path: Path) -> list[Path]:
+    return sorted(item for item in path.iterdir() if item.is_dir() and _is_data(item.name))
+
+
+def _files_below(path: Path) -> list[Path]:
+    """Visible files, links followed, sorted; a folder is visited once, and none of those that hold this one."""
+    found: list[Path] = []
+    visited = {parent.resolve() for parent in path.parents} | set(path.resolve().parents)
+    for folder, subfolders, files in os.walk(path, onerror=_refuse, followlinks=True):
+        real = Path(folder).resolve()
+        if real in visited:
+            subfolders.clear()
+            continue
+        visited.add(real)
+        subfolders[:] = sorted(filter(_is_data, subfolders))
+        found += [Path(folder, name) for name in files if _is_data(name)]
+    return sorted(found)
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # a class may be missing from one of the given splits
+        raise error
+
+
+def _is_data(name: str) -> bool:
+    return not name.startswith(".") and name not in SYSTEM_FOLDERS
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.is_dir()

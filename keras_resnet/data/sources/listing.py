@@ -1,0 +1,146 @@
+"""What a source of encoded images holds: where each image's bytes are, its label, and what else is known of it."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from keras_resnet.atomic import storage_errors
+from keras_resnet.images.image_file import read_file
+
+
+class Contents(Protocol):
+    """Encoded images by position."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, position: int) -> bytes:
+        """The bytes of one image.
+
+        Raises:
+            ImageError: They cannot be read.
+        """
+        ...
+
+    def chosen(self, positions: Sequence[int]) -> Contents:
+        """Some of the images, in this order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Files:
+    """Encoded images that are files.
+
+    Args:
+        paths: Where they are.
+        names: What they are called in errors.
+    """
+
+    paths: tuple[Path, ...]
+    names: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, position: int) -> bytes:
+        return read_file(self.paths[position], self.names[position])
+
+    def chosen(self, positions: Sequence[int]) -> Files:
+        return Files(tuple(self.paths[p] for p in positions), tuple(self.names[p] for p in positions))
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Encoded images one behind the other, in memory or in a file mapped into it.
+
+    Args:
+        stream: uint8 (total,).
+        starts, ends: int64 (n,): image i is `stream[starts[i]:ends[i]]`.
+    """
+
+    stream: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, contents: Iterable[bytes], folder: Path | None = None) -> Blob:
+        """Gather images.
+
+        Args:
+            contents: Their bytes, in order.
+            folder: Where a temporary file takes them, gone when the process ends; None: memory.
+
+        Raises:
+            StorageError: The disk is full.
+        """
+        lengths = []
+        with storage_errors(folder or Path("memory")):
+            if folder:
+                folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder) if folder else io.BytesIO() as file:
+                for content in contents:
+                    file.write(content)
+                    lengths.append(len(content))
+                file.flush()
+                ends = np.cumsum(lengths, dtype=np.int64)
+                if isinstance(file, io.BytesIO):
+                    stream = np.frombuffer(file.getvalue(), np.uint8)
+                else:
+                    stream = np.memmap(file, np.uint8, "r") if lengths else np.empty(0, np.uint8)
+        return cls(stream, np.concatenate([[0], ends[:-1]]).astype(np.int64), ends)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def read(self, position: int) -> bytes:
+        return self.stream[self.starts[position] : self.ends[position]].tobytes()
+
+    def chosen(self, positions: Sequence[int]) -> Blob:
+        return Blob(self.stream, self.starts[list(positions)], self.ends[list(positions)])
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A source's images, unread.
+
+    Args:
+        contents: Their bytes.
+        names: One name for each: a relative path, or a split and a number.
+        labels: int64 (n,).
+        class_names: The names of labels 0, 1, …
+        given: The positions of each split that the source itself separates; empty without such.
+        groups: int64 (n,): images of one group (a patient, a camera, a scene) belong on one side of a
+            split; None where no groups are known.
+        times: float64 (n,): when each was taken, in seconds or any unit; None where unknown.
+        notes: What a user should know of how they were found.
+    """
+
+    contents: Contents
+    names: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    given: dict[str, np.ndarray] = field(default_factory=dict)
+    groups: np.ndarray | None = None
+    times: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def chosen(self, positions: np.ndarray) -> Listing:
+        """Some of the images, in this order."""
+        return replace(
+            self,
+            contents=self.contents.chosen(positions.tolist()),
+            names=tuple(self.names[position] for position in positions),
+            labels=self.labels[positions],
+            given={name: np.flatnonzero(np.isin(positions, part)) for name, part in self.given.items()},
+            groups=None if self.groups is None else self.groups[positions],
+            times=None if self.times is None else self.times[positions],
+        )

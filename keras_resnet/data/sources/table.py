@@ -1,0 +1,183 @@
+"""A table that says where images are and what they show: CSV, or JSON Lines."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.data.sources.folder import SPLIT_FOLDERS
+from keras_resnet.data.sources.listing import Files, Listing
+from keras_resnet.data.sources.table_rows import COLUMNS, Faults, read_rows
+from keras_resnet.data.splits.plan import PARTS
+from keras_resnet.errors import DataError, listed
+
+
+def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Listing:
+    """Find the images that a table names.
+
+    A `.csv` or `.tsv` begins with a line that names its columns, divided by commas, semicolons or
+    tabs; a `.jsonl` has one object a line. Both are UTF-8. The columns, in any order:
+
+    - `path`: of the image, absolute or seen from the table's own folder. Whether the file is there
+      shows when it is read.
+    - `label`: the name of its class. If all are whole numbers, the classes are in their order.
+    - `split`, if wanted: train, validation or test (or training, val, valid, testing).
+    - `group`, if wanted: any text; images of one group (a patient, a camera) belong on one side.
+    - `time`, if wanted: ISO 8601 (UTC where it names no zone), or a number.
+
+    Args:
+        path: The table.
+        fewest_classes: How many classes there must be.
+
+    Returns:
+        The images in the order of the rows, each called as it is in the table.
+
+    Raises:
+        DataError: The table is missing, unreadable or empty, has one class only, or rows that cannot
+            be used: the first five are named.
+    """
+    file = Path(os.path.expanduser(path))
+    faults = Faults(file)
+    rows, others = read_rows(file, faults)
+    if not rows and not faults:
+        raise DataError(f"{file} has no rows; expected one for each image, with its path and label")
+    lines = [line for line, _ in rows]
+    paths, *texts = ([cells[place] for _, cells in rows] for place in range(len(COLUMNS)))  # a path may end in a space
+    labels, splits, groups, times = ([cell.strip() for cell in cells] for cells in texts)
+
+    folder = os.path.abspath(file.parent)  # absolute, so that the images are found from another working folder
+    places = [os.path.join(folder, path) for path in paths]
+    _check_paths(faults, lines, paths, places, labels)
+    _check_labels(faults, lines, labels)
+    given = _given(faults, lines, splits) if _filled(faults, lines, "split", splits) else {}
+    codes = _coded(sorted(set(groups)), groups) if _filled(faults, lines, "group", groups) else None
+    seconds = _seconds(faults, lines, times) if _filled(faults, lines, "time", times) else None
+    faults.raise_any()
+
+    class_names = _in_order(set(labels))
+    if len(class_names) < fewest_classes:
+        raise DataError(f"{file}: one class only, {class_names[0]!r}; telling apart needs two or more")
+    names = tuple(path.replace(os.sep, "/") for path in paths)
+    return Listing(
+        contents=Files(tuple(map(Path, places)), names),
+        names=names,
+        labels=_coded(class_names, labels),
+        class_names=tuple(class_names),
+        given=given,
+        groups=codes,
+        times=seconds,
+        notes=(f"the columns {listed(others)} of {file.name} are not used",) if others else (),
+    )
+
+
+def _check_paths(faults: Faults, lines: list[int], paths: list[str], places: list[str], labels: list[str]) -> None:
+    seen: dict[str, int] = {}
+    for index, (line, path, place) in enumerate(zip(lines, paths, places, strict=True)):
+        if not path.strip():
+            faults.add(line, "the path is empty")
+        elif not _can_be_a_path(path):
+            faults.add(line, f"no file can have the path {path!a}")
+        elif (first := seen.setdefault(os.path.normpath(place), index)) != index:
+            label = "the same label" if labels[first] == labels[index] else f"the label {labels[first]!r}"
+            faults.add(line, f"{path!r} is on line {lines[first]} already, with {label}; keep one of them")
+
+
+def _can_be_a_path(path: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:  # JSON can write halves of characters
+        return False
+
+
+def _check_labels(faults: Faults, lines: list[int], labels: list[str]) -> None:
+    written: dict[str, str] = {}
+    wrong: dict[str, str] = {}
+    for label in sorted(set(labels)):  # é is one character in most programs and e with an accent on old Macs
+        alike = written.setdefault(unicodedata.normalize("NFC", label), label)
+        if alike != label:
+            wrong[label] = f"the label {label!a} is written as {alike!a} is; give both one name"
+        elif not _can_be_a_label(label):
+            wrong[label] = f"the label {label!a} cannot be written in a line" if label else "the label is empty"
+    for line, label in zip(lines, labels, strict=True):
+        if label in wrong:
+            faults.add(line, wrong[label])
+
+
+def _can_be_a_label(label: str) -> bool:
+    """Whether a list of classes, a line each, can hold it in UTF-8: model files do."""
+    try:
+        label.encode()
+    except UnicodeEncodeError:
+        return False
+    return label.splitlines() == [label]
+
+
+def _filled(faults: Faults, lines: list[int], column: str, cells: list[str]) -> bool:
+    """Whether a column that may be left out is there; it must be so for all rows or for none."""
+    if not any(cells):
+        return False
+    for line, cell in zip(lines, cells, strict=True):
+        if not cell:
+            faults.add(line, f"the {column} is empty and other rows have one; fill it in for all rows or for none")
+    return True
+
+
+def _given(faults: Faults, lines: list[int], cells: list[str]) -> dict[str, np.ndarray]:
+    splits = np.array([SPLIT_FOLDERS.get(cell.lower(), "") for cell in cells])
+    for index in np.flatnonzero(splits == ""):
+        if cells[index]:
+            faults.add(lines[index], f"there is no split {cells[index]!r}; expected train, validation or test")
+    found = {split: np.flatnonzero(splits == split) for split in PARTS}
+    return {split: positions for split, positions in found.items() if len(positions)}
+
+
+def _seconds(faults: Faults, lines: list[int], cells: list[str]) -> np.ndarray:
+    """float64 (n,): all numbers as they are, or all moments as seconds since 1970."""
+    filled = [cell for cell in cells if cell]
+    read, kind = (_number, "number") if _number(filled[0]) is not None else (_moment, "moment")
+    found = [read(cell) if cell else math.nan for cell in cells]
+    for line, cell, value in zip(lines, cells, found, strict=True):
+        if value is None:
+            faults.add(
+                line,
+                f"the time {cell!r} is no {kind}; expected ISO 8601, as 2024-05-31 or 2024-05-31T13:45Z, in all rows, "
+                "or a number in all",
+            )
+    return np.array([math.nan if value is None else value for value in found])
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _moment(cell: str) -> float | None:
+    try:
+        moment = datetime.fromisoformat(cell)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _in_order(labels: Iterable[str]) -> list[str]:
+    """Sorted; whole numbers by their size."""
+    labels = sorted(labels)
+    if all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in labels):
+        labels.sort(key=int)
+    return labels
+
+
+def _coded(names: list[str], cells: list[str]) -> np.ndarray:
+    """int64 (n,): the number of each cell among the names."""
+    number_of = {name: number for number, name in enumerate(names)}
+    return np.array([number_of[cell] for cell in cells], np.int64)

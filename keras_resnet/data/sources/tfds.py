@@ -1,0 +1,225 @@
+"""Data sets of TensorFlow Datasets: downloaded by name, or from a folder prepared before, with no network."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_resnet.data.cache import cache_folder
+from keras_resnet.data.sources.listing import Blob, Listing
+from keras_resnet.data.sources.source import Source
+from keras_resnet.errors import DataError, listed
+
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
+
+def list_tfds(source: Source, spool: bool) -> tuple[Listing, tuple[int, int, int]]:
+    """The images of a `tfds:` source, encoded, and the height, width and channels they are brought to.
+
+    Args:
+        source: Its `location` is the data set's name.
+        spool: Keep the encoded images in a file instead of in memory.
+
+    Raises:
+        DataError: As `open_builder`, and if it holds no labelled images.
+    """
+    builder, notes = open_builder(source.location, source.data_dir)
+    shape = image_shape(builder, source.image_size, source.channels)
+    parts = splits(builder)
+    labels_of = {part: labels(builder, part) for part in parts}
+    starts = dict(zip(parts, np.cumsum([0, *map(len, labels_of.values())]), strict=False))
+    given = {SPLIT_NAMES[part]: starts[part] + np.arange(len(found)) for part, found in labels_of.items()}
+    encoded = (image for part in parts for image in encoded_images(builder, part))
+    return (
+        Listing(
+            contents=Blob.of(encoded, cache_folder() if spool else None),
+            names=tuple(f"{part}/{n:06d}" for part, found in labels_of.items() for n in range(len(found))),
+            labels=np.concatenate(list(labels_of.values())),
+            class_names=class_names(builder),
+            given=given if len(given) > 1 else {},
+            notes=notes,
+        ),
+        shape,
+    )
+
+
+def open_builder(
+    name: str, data_dir: str | os.PathLike[str] | None
+) -> tuple[tfds.core.DatasetBuilder, tuple[str, ...]]:
+    """A builder whose data lie prepared on disk, and notes on how it was found.
+
+    Args:
+        name: As TensorFlow Datasets knows it: `cifar10`, `cifar10:3.0.2`, `imagenet_resized/32x32`.
+        data_dir: A prepared folder: the data set's own (with `dataset_info.json`), or one that
+            holds data sets by name. None: the default place, where it is downloaded if need be.
+
+    Raises:
+        DataError: It is not there, cannot be downloaded, or no data set has this name.
+    """
+    import tensorflow_datasets as tfds
+
+    if data_dir is not None:
+        folder, notes = _prepared_folder(name, Path(data_dir).expanduser())
+        with _damage_named(folder):
+            builder = tfds.builder_from_directory(folder)
+        wanted = name.partition(":")[0].partition("/")[0]
+        if not builder.name.startswith(wanted):
+            raise DataError(f"{folder} holds {builder.name!r}, not {wanted!r}: name it, as tfds:{builder.name}")
+        return builder, notes
+    try:
+        builder = tfds.builder(name)
+        builder.download_and_prepare()
+    except tfds.core.DatasetNotFoundError:
+        near = difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False), n=3)
+        raise DataError(
+            f"TensorFlow Datasets has no data set {name!r}" + (f"; did you mean {listed(near)}?" if near else "")
+        ) from None
+    except Exception as error:  # a download fails in as many ways as there are hosts
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(
+            f"cannot download {name}: {reason}. If it lies prepared on this machine, "
+            "give the folder by --data-dir (data_dir= in Python)"
+        ) from error
+    return builder, ()
+
+
+def _prepared_folder(name: str, data_dir: Path) -> tuple[Path, tuple[str, ...]]:
+    """The version folder meant by a name under a folder, and a note if it goes by another name."""
+    if not data_dir.is_dir():
+        raise DataError(f"there is no folder {data_dir}")
+    if (data_dir / "dataset_info.json").is_file():
+        return data_dir, ()
+    wanted, _, version = name.partition(":")
+    prepared = sorted(data_dir.rglob("dataset_info.json"), key=lambda file: _version_key(file.parent.name))
+    by_name: dict[str, list[Path]] = {}
+    for file in prepared:
+        # DIR/name/version or DIR/name/config/version; the folder may itself be `name`.
+        relative = file.parent.parent.relative_to(data_dir).as_posix()
+        by_name.setdefault(data_dir.name if relative == "." else relative, []).append(file.parent)
+    if not by_name:
+        raise DataError(f"{data_dir} holds no prepared data set (no dataset_info.json below it)")
+    exact = [key for key in by_name if key == wanted or key.startswith(f"{wanted}/")]
+    alike = [key for key in by_name if key.startswith(wanted)]
+    chosen = (exact or alike or [""])[0]
+    if not chosen or len(exact or alike) > 1:
+        count = "more than one" if chosen else "none"
+        raise DataError(
+            f"{data_dir} holds {listed(sorted(by_name))}, and {wanted!r} is {count} of them: "
+            "name the one you mean, as tfds:NAME"
+        )
+    versions = [path for path in by_name[chosen] if version in ("", path.name)]
+    if not versions:
+        raise DataError(f"{chosen} is prepared in versions {listed(p.name for p in by_name[chosen])}, not {version}")
+    note = () if exact else (f"read the prepared data set {chosen!r}, the only one whose name begins with {wanted!r}",)
+    return versions[-1], note
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
+
+
+def keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
+    """The names of the image and the label feature.
+
+    Raises:
+        DataError: It is no classification data set.
+    """
+    import tensorflow_datasets as tfds
+
+    features = dict(builder.info.features.items())
+    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
+    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    if builder.info.supervised_keys and set(builder.info.supervised_keys[:2]) <= features.keys():
+        image, label = builder.info.supervised_keys[:2]
+        if image in images and label in labels:
+            return image, label
+    if len(images) != 1 or len(labels) != 1:
+        raise DataError(
+            f"{builder.name} is not an image classification data set: it has the image features {listed(images)} "
+            f"and the label features {listed(labels)}; expected one of each"
+        )
+    return images[0], labels[0]
+
+
+SPLIT_NAMES = {"train": "train", "validation": "validation", "valid": "validation", "val": "validation", "test": "test"}
+
+
+def splits(builder: tfds.core.DatasetBuilder) -> list[str]:
+    """The splits that have a part in training or evaluation."""
+    found = [split for split in builder.info.splits if split in SPLIT_NAMES]
+    if "train" not in found:
+        raise DataError(f"{builder.name} has no split 'train', only {listed(builder.info.splits)}")
+    return found
+
+
+def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
+    """The names of its labels."""
+    return tuple(builder.info.features[keys(builder)[1]].names)
+
+
+def image_shape(
+    builder: tfds.core.DatasetBuilder, image_size: int | None, channels: int | None
+) -> tuple[int, int, int]:
+    """Height, width, channels: what is asked for, else the data set's own.
+
+    Raises:
+        DataError: Its images have no common size and none is asked for.
+    """
+    height, width, own_channels = builder.info.features[keys(builder)[0]].shape
+    if image_size is None and (height is None or width is None):
+        raise DataError(f"the images of {builder.name} are of different sizes: give one by --image-size")
+    own = own_channels if own_channels in (1, 3) else 3
+    return (image_size or height, image_size or width, channels or own)
+
+
+def labels(builder: tfds.core.DatasetBuilder, split: str) -> np.ndarray:
+    """int64 (n,): the labels of a split in the order on disk, no image decoded.
+
+    Raises:
+        DataError: An example has no label.
+    """
+    key = keys(builder)[1]
+    found = np.concatenate([np.asarray(batch, np.int64) for batch in _batches(builder, split, key)])
+    if (found < 0).any():
+        raise DataError(f"{builder.name}: {(found < 0).sum()} examples of the split {split!r} have no label")
+    return found
+
+
+def encoded_images(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[bytes]:
+    """The encoded images of a split, in the order on disk."""
+    return (bytes(example) for batch in _batches(builder, split, keys(builder)[0]) for example in batch)
+
+
+def _batches(builder: tfds.core.DatasetBuilder, split: str, key: str) -> Iterator[np.ndarray]:
+    """One feature of all examples, in the order on disk, images still encoded."""
+    import tensorflow_datasets as tfds
+
+    undecoded = {key: tfds.decode.SkipDecoding()} if key == keys(builder)[0] else {}
+    dataset: Any = builder.as_dataset(
+        split=split,
+        shuffle_files=False,
+        decoders=tfds.decode.PartialDecoding({key: True}, undecoded),
+        # One file after the other: the order must be that of the disk, every time.
+        read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
+    )
+    with _damage_named(builder.data_dir):
+        yield from (batch[key] for batch in tfds.as_numpy(dataset.batch(512)))
+
+
+@contextmanager
+def _damage_named(folder: object) -> Iterator[None]:
+    """One clear error for files that are missing or torn, which TensorFlow and protobuf report in many ways."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(f"the prepared data set {folder} cannot be read: {reason}") from error

@@ -1,0 +1,225 @@
+"""Which images train, which choose the best epoch, and which are kept for the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from sklearn.model_selection import StratifiedKFold, train_test_split
+
+from keras_resnet.data.splits.partition import ByGroup, ByTime, check_training
+from keras_resnet.data.splits.plan import PARTS, SplitPlan
+from keras_resnet.errors import DataError, UsageError, listed
+
+VALIDATION_FRACTION = 0.1
+TEST_FRACTION = 0.2
+
+
+def divide(
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    given: dict[str, np.ndarray],
+    *,
+    seed: int,
+    limit: int | None = None,
+    whole: bool = False,
+    plan: SplitPlan | None = None,
+    groups: np.ndarray | None = None,
+    times: np.ndarray | None = None,
+) -> dict[str, np.ndarray]:
+    """The positions of train, validation and test.
+
+    What the source itself separates is kept. Where it gives two parts only, the one that is not
+    for training is the test (so ImageNet's validation images are used), and validation images are
+    taken from the training part; where it gives none, all is split by the plan.
+
+    Args:
+        labels: int (n,).
+        class_names: For messages.
+        given: Positions of the splits the source separates; empty if it does not.
+        seed: Of the split and of the limit's choice.
+        limit: Take at most this many images of each given split, or of all.
+        whole: Split nothing: what the source does not separate is all for the test.
+        plan: How to split; default: by class.
+        groups: int (n,), for a split by group.
+        times: float (n,), for a split by time.
+
+    Raises:
+        DataError: A class has too few images, the source has no training part, or it lacks the groups
+            or times of the plan or separates them otherwise.
+        UsageError: Folds are wanted of data that are already separated.
+    """
+
+    def limited(positions: np.ndarray) -> np.ndarray:
+        if limit is None:
+            return positions
+        return positions[stratified_subset(labels[positions], limit, len(class_names), seed)]
+
+    if whole:
+        parts = {name: limited(positions) for name, positions in (given or {"test": np.arange(len(labels))}).items()}
+        return {name: parts.get(name, np.arange(0)) for name in PARTS}
+    plan = plan or SplitPlan()
+    method = _method(plan, labels, class_names, groups, times, seed)
+    if not given:
+        positions = limited(np.arange(len(labels)))
+        if plan.fold is None:
+            return dict(zip(PARTS, method.split(positions, VALIDATION_FRACTION, TEST_FRACTION), strict=True))
+        rest, test = method.fold(positions, *plan.fold)
+        train, validation, _ = method.split(rest, VALIDATION_FRACTION / (1 - TEST_FRACTION), 0.0)
+        return {"train": train, "validation": validation, "test": test}
+    parts = {name: limited(positions) for name, positions in given.items()}
+    _check_given(parts, plan, method)
+    others = [part for name, part in parts.items() if name != "train"]
+    check_training(labels, class_names, parts["train"], others, "are in other parts that the data give")
+    if len(parts) < 3:
+        parts["test"] = parts.get("test", parts.pop("validation", parts["train"][:0]))
+        share = 0.0 if len(parts["test"]) else TEST_FRACTION
+        parts["train"], parts["validation"], carved = method.split(parts["train"], VALIDATION_FRACTION, share)
+        parts["test"] = parts["test"] if len(parts["test"]) else carved
+    return {name: parts[name] for name in PARTS}
+
+
+class Method(Protocol):
+    """A way to divide; all positions it returns are sorted."""
+
+    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
+        """Train, validation and test with these shares of the positions; a share of 0 gives an empty part."""
+        ...
+
+    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """What is left to train and validate with, and the test of fold `number`, counted from 1."""
+        ...
+
+    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
+        """Raises: DataError, if the method would not have separated these parts, or both these and a third."""
+        ...
+
+
+@dataclass(frozen=True)
+class ByClass:
+    """Every class in its proportion."""
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    seed: int
+
+    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
+        labels = self.labels[positions]
+        parts = stratified_split(labels, self.class_names, self.seed, validation=validation, test=test)
+        return tuple(positions[part] for part in parts)
+
+    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        labels = self.labels[positions]
+        # Beside any test fold, one image each is left to train and to validate: half of three would leave one.
+        _check_counts(labels, self.class_names, 4 if count == 2 else count, f"divided into {count} folds")
+        folds = StratifiedKFold(count, shuffle=True, random_state=self.seed).split(labels, labels)
+        rest, test = list(folds)[number - 1]
+        return positions[rest], positions[test]
+
+    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
+        pass
+
+
+def _method(
+    plan: SplitPlan,
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    groups: np.ndarray | None,
+    times: np.ndarray | None,
+    seed: int,
+) -> Method:
+    if plan.method == "class":
+        return ByClass(labels, class_names, seed)
+    known = groups if plan.method == "group" else times
+    if known is None:
+        raise DataError(
+            f"a split by {plan.method} needs the {plan.method} of every image, and these data tell none: "
+            f"give a table with the columns path, label and {plan.method}"
+        )
+    return ByGroup(labels, class_names, seed, known) if plan.method == "group" else ByTime(labels, class_names, known)
+
+
+def _check_given(parts: dict[str, np.ndarray], plan: SplitPlan, method: Method) -> None:
+    if "train" not in parts:
+        raise DataError(f"the data have no training part, only {listed(parts)}")
+    if plan.fold is not None:
+        raise UsageError(
+            f"the data are already separated into {listed(parts)}, and folds would mix these parts: "
+            "leave the fold out, or give the data unseparated"
+        )
+    if others := [parts[name] for name in PARTS[1:] if name in parts]:
+        method.check_apart(parts["train"], np.concatenate(others))
+    if len(others) == 2:
+        method.check_apart(*others)
+
+
+def stratified_split(
+    labels: np.ndarray,
+    class_names: tuple[str, ...],
+    seed: int,
+    *,
+    validation: float = VALIDATION_FRACTION,
+    test: float = TEST_FRACTION,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split positions into train, validation and test, every class in its proportion.
+
+    A class that is very rare beside the others may be missing from the smaller parts.
+
+    Args:
+        labels: int (n,).
+        class_names: For messages.
+        seed: The same seed gives the same split.
+        validation: Share of all images for validation, in [0, 1); 0 gives an empty split.
+        test: Likewise for the test.
+
+    Returns:
+        Three sorted int64 arrays of positions that together hold each position once.
+
+    Raises:
+        DataError: A class has fewer images than there are splits.
+    """
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise UsageError(f"validation and test shares must leave something to train on; received {validation}, {test}")
+    needed = 1 + (validation > 0) + (test > 0)
+    _check_counts(labels, class_names, needed, "split into training, validation and test")
+    rest, test_part = _part(np.arange(len(labels)), labels, test, len(class_names), seed)
+    share = validation / (1 - test)
+    train, validation_part = _part(rest, labels, share, len(class_names), seed)
+    return train, validation_part, test_part
+
+
+def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int) -> np.ndarray:
+    """At most `most` sorted positions, every class in its proportion and at least once."""
+    if most >= len(labels):
+        return np.arange(len(labels))
+    counts = np.bincount(labels, minlength=classes)
+    if most < (counts > 0).sum():
+        raise UsageError(f"a limit of {most} images is less than one for each of {(counts > 0).sum()} classes")
+    quotas = counts * most / len(labels)
+    sizes = np.maximum(np.floor(quotas).astype(np.int64), counts > 0)
+    while sizes.sum() > most:  # rare classes were rounded up: take from those furthest over their quota
+        sizes[np.argmax(np.where(sizes > 1, sizes - quotas, -np.inf))] -= 1
+    while sizes.sum() < most:
+        sizes[np.argmax(np.where(sizes < counts, quotas - sizes, -np.inf))] += 1
+    random = np.random.default_rng(seed)
+    chosen = [random.permutation(np.flatnonzero(labels == label))[:size] for label, size in enumerate(sizes)]
+    return np.sort(np.concatenate(chosen))
+
+
+def _part(
+    positions: np.ndarray, labels: np.ndarray, share: float, classes: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Positions split in two; the second holds `share` of them, at least as many as there are classes."""
+    if not share:
+        return positions, positions[:0]
+    size = min(max(round(share * len(positions)), classes), len(positions) - classes)
+    first, second = train_test_split(positions, test_size=size, stratify=labels[positions], random_state=seed)
+    return np.sort(first), np.sort(second)
+
+
+def _check_counts(labels: np.ndarray, class_names: tuple[str, ...], needed: int, purpose: str) -> None:
+    counts = np.bincount(labels, minlength=len(class_names))
+    scarce = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < needed]
+    if scarce:
+        raise DataError(f"every class needs at least {needed} images to be {purpose}; too few in {listed(scarce)}")

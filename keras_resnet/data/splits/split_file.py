@@ -1,0 +1,179 @@
+"""A split kept as a file, so that other trainings use the same images for the same purpose."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.atomic import write_json
+from keras_resnet.data.splits.plan import PARTS
+from keras_resnet.errors import DataError, listed
+
+FORMAT = 1
+UNUSED = "unused"
+
+
+@dataclass(frozen=True)
+class SavedSplit:
+    """A split as it was saved.
+
+    Args:
+        path: Of its file, for messages.
+        parts: The names of the images in train, validation and test, and of those known and unused.
+        fingerprint: Of the images that were split, by `content_fingerprint`.
+        method: How it was made.
+        seed: Of the split.
+    """
+
+    path: Path
+    parts: Mapping[str, tuple[str, ...]]
+    fingerprint: str
+    method: str
+    seed: int
+
+    def positions(self, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Where the images of train, validation and test are among these.
+
+        Args:
+            names: All images there are now, in any order.
+
+        Returns:
+            Sorted int64 positions by part.
+
+        Raises:
+            DataError: Images have come or gone since the split was saved; up to ten each are named.
+        """
+        place_of = {name: place for place, name in enumerate(names)}
+        saved = {name for part in self.parts.values() for name in part}
+        gone, come = sorted(saved - place_of.keys()), sorted(place_of.keys() - saved)
+        if gone or come:
+            changes = [f"{len(gone)} are missing now: {listed(gone)}"] if gone else []
+            changes += [f"{len(come)} are new: {listed(come)}"] if come else []
+            raise DataError(
+                f"the images are not those of the split {self.path}: {'; '.join(changes)}. "
+                "Restore the images, or make a new split"
+            )
+        return {part: np.array(sorted(place_of[name] for name in self.parts[part]), np.int64) for part in PARTS}
+
+    def check(self, fingerprint: str) -> None:
+        """Compare the images that there are now with those that were split.
+
+        Raises:
+            DataError: They are called the same and are others.
+        """
+        if fingerprint != self.fingerprint:
+            raise DataError(
+                f"the content or the labels of images have changed since the split {self.path} was saved: their "
+                f"fingerprint is {fingerprint[:12]}, was {self.fingerprint[:12]}. Restore them, or make a new split"
+            )
+
+
+def write_split(
+    path: str | os.PathLike[str],
+    *,
+    names: Sequence[str],
+    splits: Mapping[str, np.ndarray],
+    fingerprint: str,
+    method: str,
+    seed: int,
+) -> None:
+    """Save a split; the same split always gives the same bytes.
+
+    Args:
+        path: The file, `.json`.
+        names: All images of the source, each with a name of its own.
+        splits: Positions of train, validation and test among them; an image may be in none.
+        fingerprint: By `content_fingerprint`.
+        method: How it was made, for people.
+        seed: Of the split.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    parts = {part: sorted(names[position] for position in splits[part]) for part in PARTS}
+    used = {name for part in parts.values() for name in part}
+    write_json(
+        Path(os.path.expanduser(path)),
+        {
+            "format": FORMAT,
+            "method": method,
+            "seed": seed,
+            "fingerprint": fingerprint,
+            "splits": {**parts, UNUSED: sorted(set(names) - used)},
+        },
+    )
+
+
+def read_split(path: str | os.PathLike[str]) -> SavedSplit:
+    """Load a split that `write_split` saved.
+
+    Raises:
+        DataError: It is missing, no such file, of another format, or has an image in it twice.
+    """
+    file = Path(os.path.expanduser(path))
+    value = _json(file)
+    found = value.get("format") if isinstance(value, dict) else None
+    if found != FORMAT:
+        raise DataError(f"{file} is no split of format {FORMAT}, but of {found!r}; it may be of a newer version")
+    _check_fields(value, file)
+    parts = {part: tuple(value["splits"][part]) for part in (*PARTS, UNUSED)}
+    counts = Counter(name for part in parts.values() for name in part)
+    twice = sorted(name for name, count in counts.items() if count > 1)
+    if twice:
+        raise DataError(
+            f"{file} has {len(twice)} images more than once, in one part or in two: {listed(twice)}; "
+            "leave each where it belongs"
+        )
+    return SavedSplit(file, parts, value["fingerprint"], value["method"], value["seed"])
+
+
+def content_fingerprint(names: Sequence[str], digests: Sequence[str], labels: np.ndarray) -> str:
+    """SHA-256 over each image's name, content and label, whatever their order and split.
+
+    Args:
+        names: One for each image.
+        digests: Of each image's content.
+        labels: int (n,).
+    """
+    images = zip(names, digests, labels.tolist(), strict=True)
+    lines = sorted(f"{name}\0{digest}\0{label}\0" for name, digest, label in images)  # no file's name holds a zero
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _json(file: Path) -> Any:
+    try:
+        # surrogateescape: as `atomic` writes file names that are no valid Unicode
+        return json.loads(file.read_bytes().decode("utf-8", "surrogateescape"))
+    except FileNotFoundError:
+        raise DataError(f"there is no split {file}") from None
+    except OSError as error:
+        raise DataError(f"cannot read {file}: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file} is no JSON: {error}. Restore it, or make a new split") from None
+
+
+def _check_fields(value: dict[str, Any], file: Path) -> None:
+    """Raises: DataError, unless all is there and of its type: people edit such files."""
+    kinds = {"method": str, "seed": int, "fingerprint": str, "splits": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(value.get(name), kind)]
+    if not wrong:
+        splits = value["splits"]
+        wrong = [part for part in (*PARTS, UNUSED) if not _is_names(splits.get(part))]
+        wrong += [part for part in splits if part not in (*PARTS, UNUSED)]
+    if wrong:
+        raise DataError(
+            f"{file} is no split as it was saved: {listed(wrong)} missing, unknown or of another type. "
+            "Restore it, or make a new split"
+        )
+
+
+def _is_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)

@@ -1,0 +1,249 @@
+"""The one image decoder: encoded bytes to uint8 pixels of a given size, as a person would see them.
+
+Training, evaluation, prediction, calibration and the data check all read images here, so that none
+of them sees other pixels than the others. Pillow throughout, and TensorFlow where only a part of a
+JPEG is wanted: both decode it by libjpeg-turbo to the same bits, but only TensorFlow can leave the
+rest out. For all else `tf.io.decode_image` is wrong too often: it ignores EXIF orientation, shows
+what transparency hides and drops the low byte of 16 bits (tests/images/test_decode_against_tensorflow.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageColor
+
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.images.image_file import JPEGS, TURNS, Header, UnsupportedPixels, opened
+from keras_resnet.images.resampling import FILTERS, resized
+
+MARGIN = 2
+"""Pixels around a part of a JPEG that are decoded with it."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How an image becomes pixels of a size.
+
+    Args:
+        size: Height and width in pixels of the result.
+        channels: 1 (grey) or 3 (RGB).
+        resize: `"bilinear"` or `"bicubic"`, antialiased.
+        crop_fraction: None squeezes the whole image to `size`. A number in (0, 1] keeps the aspect
+            ratio: the image is resized until `size` is this fraction of it along the shorter side,
+            and its centre is cut out.
+        background: What transparency is laid over: a CSS colour name or `#rrggbb`.
+
+    Raises:
+        DataError: The channels are none that image files have.
+        UsageError: There is no such background colour.
+    """
+
+    size: tuple[int, int]
+    channels: int
+    resize: str = "bilinear"
+    crop_fraction: float | None = None
+    background: str = "white"
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise DataError(f"image files give 1 or 3 channels; {self.channels} were asked for. Pass arrays instead")
+        check_background(self.background)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels."""
+        return (*self.size, self.channels)
+
+
+def check_background(colour: str) -> None:
+    """Raises: UsageError, unless it is a colour."""
+    try:
+        ImageColor.getrgb(colour)
+    except ValueError:
+        raise UsageError(f"background must be a colour, as white or #ffffff; received {colour!r}") from None
+
+
+def decode_image(
+    source: Path | bytes,
+    size: tuple[int, int],
+    channels: int,
+    *,
+    resize: str = "bilinear",
+    crop_fraction: float | None = None,
+    background: str = "white",
+    name: str | None = None,
+) -> np.ndarray:
+    """Decode one image file to the pixels a person sees, brought to a size.
+
+    EXIF orientation is applied, transparency laid over the background, palettes are resolved, 16
+    bits scaled to 8; of an animation the first frame is taken. A JPEG more than four times the
+    wanted size is decoded at a half, quarter or eighth of its size, as libjpeg can.
+
+    Args:
+        source: A file's path, or its content.
+        size, channels, resize, crop_fraction, background: See `Fit`.
+        name: What to call the image in an error; default: the path.
+
+    Returns:
+        uint8 (height, width, channels).
+
+    Raises:
+        ImageError: The image cannot be read; its `code` says why.
+        DataError: `channels` is neither 1 nor 3.
+    """
+    return decode(source, Fit(size, channels, resize, crop_fraction, background), name=name)
+
+
+def decode(source: Path | bytes, fit: Fit, *, name: str | None = None) -> np.ndarray:
+    """`decode_image` for a `Fit`."""
+    with opened(source, name) as (image, header):
+        _reduce(image, min(image.size) / (max(fit.size) / (fit.crop_fraction or 1)))
+        return _fitted(_flatten(_turned(image, header.orientation), fit), fit)
+
+
+def decode_box(
+    content: bytes, header: Header, box: tuple[int, int, int, int], fit: Fit, *, name: str | None = None
+) -> np.ndarray:
+    """Decode a part of an image, squeezed to a size; of a JPEG no more than that part.
+
+    Args:
+        content: The file.
+        header: The file's.
+        box: Top, left, height, width of the part in pixels of the upright image.
+        fit: Its `crop_fraction` is not used.
+        name: What to call the image in an error.
+
+    Returns:
+        uint8 (*fit.shape).
+
+    Raises:
+        ImageError: As `decode_image`.
+    """
+    top, left, height, width = _as_stored(header, box)
+    size = fit.size[::-1] if TURNS[header.orientation].swapped else fit.size
+    ratio = min(height / size[0], width / size[1])
+    part = _decode_part(content, header, (top, left, height, width), fit.channels) if ratio < 4 else None
+    if part is not None:
+        pixels = resized(part, size, fit.resize)
+    else:
+        with opened(content, name) as (image, _):
+            _reduce(image, ratio)
+            # Each side on its own: libjpeg rounds a reduced side up.
+            x0, x1 = (x * image.width / header.width for x in (left, left + width))
+            y0, y1 = (y * image.height / header.height for y in (top, top + height))
+            flat = _flatten(image, fit)
+            pixels = np.asarray(flat.resize(size[::-1], FILTERS[fit.resize], box=(x0, y0, x1, y1)))
+    if header.orientation != 1:
+        pixels = np.asarray(_turned(Image.fromarray(pixels), header.orientation))
+    return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def resize_array(
+    images: np.ndarray, size: tuple[int, int], *, resize: str = "bilinear", crop_fraction: float | None = None
+) -> np.ndarray:
+    """uint8 (n, height, width, channels) brought to a size the way `decode_image` does it."""
+    if images.shape[1:3] == tuple(size) and crop_fraction in (None, 1):
+        return np.ascontiguousarray(images)
+    fit = Fit(size, 1, resize, crop_fraction)
+    resized = np.empty((len(images), *size, images.shape[3]), np.uint8)
+    for index, image in enumerate(images):
+        for channel in range(images.shape[3]):
+            resized[index, ..., channel] = _fitted(Image.fromarray(image[..., channel]), fit)[..., 0]
+    return resized
+
+
+def _turned(image: Image.Image, orientation: int) -> Image.Image:
+    method = TURNS[orientation].method
+    return image if method is None else image.transpose(method)
+
+
+def _as_stored(header: Header, box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
+    """A box of the upright image as the box of the stored one: top, left, height, width."""
+    turn = TURNS[header.orientation]
+    top, left, height, width = box
+    if turn.swapped:
+        top, left, height, width = left, top, width, height
+    if turn.rows_reversed:
+        top = header.height - top - height
+    if turn.columns_reversed:
+        left = header.width - left - width
+    return top, left, height, width
+
+
+def _reduce(image: Image.Image, ratio: float) -> None:
+    """Let libjpeg decode at a half, quarter or eighth, where an image `ratio` times too large stays twice as large."""
+    if ratio >= 4 and image.format in JPEGS:
+        power = min(3, int(np.log2(ratio / 2)))
+        image.draft(None, (image.width >> power, image.height >> power))
+
+
+def _decode_part(content: bytes, header: Header, box: tuple[int, int, int, int], channels: int) -> np.ndarray | None:
+    """A part of a JPEG as Pillow would decode it; None for all that TensorFlow cannot, or will not."""
+    if not header.decodes_in_part:
+        return None
+    import tensorflow as tf
+
+    top, left, height, width = box
+    # libjpeg smooths colours over the border of what it decodes, which is not that of the box.
+    above, beside = min(MARGIN, top), min(MARGIN, left)
+    bottom, right = min(top + height + MARGIN, header.height), min(left + width + MARGIN, header.width)
+    window = (top - above, left - beside, bottom - top + above, right - left + beside)
+    grey = header.mode == "L" and channels == 1
+    try:
+        # The method that Pillow uses: the same bits.
+        decoded = tf.io.decode_and_crop_jpeg(content, window, channels=1 if grey else 3, dct_method="INTEGER_ACCURATE")
+    except tf.errors.InvalidArgumentError:  # an error to TensorFlow is a warning to Pillow now and then
+        return None
+    pixels = np.asarray(decoded)[above : above + height, beside : beside + width]  # not a copy, as .numpy() is
+    if grey:
+        return np.ascontiguousarray(pixels[..., 0])
+    # TensorFlow's grey is the file's luminance, which is not the luminance of its colours, clipped as these are.
+    return np.asarray(Image.fromarray(pixels).convert("L")) if channels == 1 else pixels
+
+
+def _flatten(image: Image.Image, fit: Fit) -> Image.Image:
+    """8 bits a channel, no palette, no transparency."""
+    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips at 255
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise UnsupportedPixels(f"32-bit pixels from {values.min()} to {values.max()}; expected 0–65535")
+        clear = image.info.get("transparency")
+        image = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))  # the nearest of 8 bits
+        if clear is not None:
+            image.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    if image.mode == "LAB":  # Pillow knows no way from it to grey
+        image = image.convert("RGB")
+    if image.mode == "F":
+        raise UnsupportedPixels("floating-point pixels, whose white is unknown; save the image with 8 or 16 bits")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, fit.background), image)
+    return image.convert("L" if fit.channels == 1 else "RGB")
+
+
+def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:
+    """Pixels of the given size: the whole image squeezed, or the centre of one resized in proportion."""
+    height, width = fit.size
+    whole = (width, height)
+    if fit.crop_fraction is not None:
+        # Sides and offsets are rounded as torchvision and timm round them.
+        wanted = (int(width / fit.crop_fraction) / image.width, int(height / fit.crop_fraction) / image.height)
+        whole = max(width, int(image.width * max(wanted) + 1e-9)), max(height, int(image.height * max(wanted) + 1e-9))
+    left, top = round((whole[0] - width) / 2), round((whole[1] - height) / 2)
+    if whole[0] * whole[1] > 64 * width * height:  # of so long and thin an image only the centre fits into memory
+        across, down = image.width / whole[0], image.height / whole[1]
+        box = (left * across, top * down, (left + width) * across, (top + height) * down)
+        return _pixels(image.resize((width, height), FILTERS[fit.resize], box=box))
+    if image.size != whole:
+        image = image.resize(whole, FILTERS[fit.resize])  # antialiased when shrinking
+    if whole != (width, height):
+        image = image.crop((left, top, left + width, top + height))
+    return _pixels(image)
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    pixels = np.asarray(image, np.uint8)
+    return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -1,0 +1,219 @@
+"""What is wrong or odd in a pile of labelled images, before anything is trained on it. Reads only, changes nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.data.images import Progress
+from keras_resnet.data.sources.listing import Listing
+from keras_resnet.data.splits.divide import divide
+from keras_resnet.errors import DataError
+from keras_resnet.images.image_file import REASONS
+from keras_resnet.inspection import duplicates, findings
+from keras_resnet.inspection.findings import BLOCKING, SEVERITIES, Finding, printable
+from keras_resnet.inspection.label_doubts import doubt_labels
+from keras_resnet.inspection.looks import Inspection, Look, inspect_images
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Widths and heights of upright images: smallest, median, largest; and how many different sizes there are."""
+
+    widths: tuple[int, int, int]
+    heights: tuple[int, int, int]
+    different: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a check has found.
+
+    Args:
+        names, labels, class_names: The listing's.
+        split_names: The split that each image is in; empty where there is none.
+        readable: bool (n,).
+        sizes: None if nothing can be read.
+        formats, modes: How many files there are of each; modes are Pillow's words.
+        findings: The worst first.
+        notes: The listing's.
+        tolerated: The share of unreadable images with which a training would begin.
+    """
+
+    names: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    split_names: tuple[str, ...]
+    readable: np.ndarray
+    sizes: Sizes | None
+    formats: Mapping[str, int]
+    modes: Mapping[str, int]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+    tolerated: float = 0.0
+
+    @property
+    def trainable(self) -> bool:
+        """Whether a training would begin."""
+        unreadable = int((~self.readable).sum())
+        if unreadable > self.tolerated * len(self.names):
+            return False
+        return not any(finding.code in BLOCKING - REASONS.keys() for finding in self.findings)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """int64 (classes,): readable images of each class."""
+        return np.bincount(self.labels[self.readable], minlength=len(self.class_names))
+
+    @property
+    def verdict(self) -> str:
+        """The report in a sentence."""
+        number = Counter(finding.severity for finding in self.findings)
+        if not self.trainable:
+            return "Training cannot begin with these images; see the errors."
+        if number["error"]:
+            return "Training would begin, and its figures could not be trusted; see the errors."
+        if number["warning"]:
+            return "Training can begin; the warnings are worth a look."
+        return "Training can begin; nothing was found that speaks against it."
+
+    def splits_of(self, label: int) -> dict[str, int]:
+        """How many images of a class are in each split."""
+        inside = (self.split_names[position] for position in np.flatnonzero(self.labels == label))
+        return dict(Counter(name for name in inside if name))
+
+    def image(self, position: int) -> dict[str, str]:
+        """What one image is called, and where it belongs."""
+        return {
+            "image": printable(self.names[position]),
+            "class": printable(self.class_names[self.labels[position]]),
+            "split": self.split_names[position],
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """The whole report for a JSON file."""
+        counts = self.counts
+        concerned = {s.position for finding in self.findings for group in finding.groups for s in group}
+        images = {position: self.image(position) for position in concerned}
+        return {
+            "format": FORMAT,
+            "verdict": self.verdict,
+            "trainable": self.trainable,
+            "images": len(self.names),
+            "readable": int(self.readable.sum()),
+            "classes": [
+                {"name": printable(name), "readable": int(counts[label]), "splits": self.splits_of(label)}
+                for label, name in enumerate(self.class_names)
+            ],
+            "imbalance": round(findings.imbalance(counts), 4),
+            "largest_class_share": round(float(counts.max() / max(1, counts.sum())), 4),
+            "sizes": self.sizes
+            and {"widths": self.sizes.widths, "heights": self.sizes.heights, "different": self.sizes.different},
+            "formats": dict(self.formats),
+            "modes": dict(self.modes),
+            "findings": [findings.as_json(finding, images) for finding in self.findings],
+            "notes": [printable(note) for note in self.notes],
+        }
+
+
+def check(
+    listing: Listing,
+    *,
+    splits: Mapping[str, np.ndarray] | None = None,
+    seed: int = 0,
+    tolerated: float = 0.0,
+    progress: Progress | None = None,
+) -> Report:
+    """Look at every image of a listing once.
+
+    Args:
+        listing: The images and their labels.
+        splits: The positions of each split, to report copies across them. None: those that the source
+            separates, otherwise those that training would make; if these cannot be made, it is reported.
+        seed: Of those splits, and of every choice among too many images.
+        tolerated: The share of unreadable images that a training is told to skip.
+        progress: Called with the number of images read and to be read.
+    """
+    found: list[Finding] = []
+    if splits is None:
+        splits, refused = _splits(listing, seed)
+        found += refused
+    split_names = np.full(len(listing), "", dtype=object)
+    for name, positions in splits.items():
+        split_names[positions] = name
+    inspection = inspect_images(listing, progress)
+    readable = np.zeros(len(listing), bool)
+    readable[list(inspection.looks)] = True
+    counts = np.bincount(listing.labels[readable], minlength=len(listing.class_names))
+    left_out = len(inspection.failures) <= tolerated * len(listing)
+    found += findings.unreadable(inspection, left_out=left_out)
+    found += findings.unbalanced(counts, listing.class_names)
+    found += findings.odd(inspection.looks)
+    found += _repeated(listing, inspection, tuple(split_names), seed)
+    found += _doubted(listing, inspection, seed)
+    return Report(
+        names=listing.names,
+        labels=listing.labels,
+        class_names=listing.class_names,
+        split_names=tuple(split_names),
+        readable=readable,
+        sizes=_sizes(inspection.looks),
+        formats=dict(Counter(look.header.format for look in inspection.looks.values()).most_common()),
+        modes=dict(Counter(look.header.mode for look in inspection.looks.values()).most_common()),
+        findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
+        notes=listing.notes,
+        tolerated=tolerated,
+    )
+
+
+def _splits(listing: Listing, seed: int) -> tuple[Mapping[str, np.ndarray], list[Finding]]:
+    """The splits to look across: the source's own or those of a training; and why there can be no training."""
+    try:
+        made = divide(listing.labels, listing.class_names, listing.given, seed=seed)
+    except DataError as error:
+        return listing.given, [Finding("cannot-split", "error", "cannot be split for a training", f"{error}.")]
+    return listing.given or made, []
+
+
+def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, ...], seed: int) -> list[Finding]:
+    positions = np.array(list(inspection.looks), np.int64)
+    exact = [positions[group] for group in duplicates.exact_groups([look.digest for look in inspection.looks.values()])]
+    copies = {int(group[0]): group for group in exact}
+    # One of each file is compared, and its copies are where it is.
+    firsts = np.setdiff1d(positions, np.concatenate([group[1:] for group in exact])) if exact else positions
+    near = [
+        np.sort(np.concatenate([copies.get(position, np.array([position])) for position in firsts[group].tolist()]))
+        for group in duplicates.near_groups(inspection.thumbnails[firsts], seed)
+    ]
+    found = findings.repeated("exact", exact, listing.labels, split_names)
+    found += findings.repeated("near", near, listing.labels, split_names)
+    if len(firsts) > duplicates.MOST_COMPARED:
+        title = "too many images to compare each with every other"
+        advice = (
+            f"Near duplicates were looked for among {duplicates.MOST_COMPARED:,} of {len(firsts):,}, drawn by seed."
+        )
+        found.append(Finding("not-all-compared", "note", title, advice))
+    return found
+
+
+def _doubted(listing: Listing, inspection: Inspection, seed: int) -> list[Finding]:
+    positions = np.array(list(inspection.looks), np.int64)
+    doubts = doubt_labels(inspection.thumbnails[positions], listing.labels[positions], seed)
+    finding = findings.doubted(doubts, positions, listing.class_names)
+    return [finding] if finding else []
+
+
+def _sizes(looks: Mapping[int, Look]) -> Sizes | None:
+    if not looks:
+        return None
+    sizes = np.array([look.header.upright for look in looks.values()])
+    (heights, widths) = (
+        (int(side.min()), int(np.median(side)), int(side.max())) for side in (sizes[:, 0], sizes[:, 1])
+    )
+    return Sizes(widths, heights, len(np.unique(sizes, axis=0)))

@@ -1,0 +1,132 @@
+"""Labels that a simple model, trained on the other images, confidently contradicts.
+
+After Northcutt, Jiang and Chuang, "Confident Learning" (2021): a label is doubted where the model gives
+another class at least the probability that it gives that class on average where it is the label.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from keras_resnet.data.splits.divide import stratified_subset
+
+MOST_IMAGES = 10_000
+FOLDS = 5
+SURE = 0.8
+"""Probability below which nothing is said, however unsure the model is of the class elsewhere."""
+COMPONENTS = 100
+PENALTY = 10.0
+CELLS, DIRECTIONS = 4, 8
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """What the model says of the labels.
+
+    Args:
+        positions: Images with doubted labels, the most doubtful first.
+        suggested: The label that the model sees in each.
+        probability: How sure it is of that.
+        looked_at: How many images it was asked about.
+        accuracy: How often it agrees with the label.
+        sure: Among how many images it is sure of any class.
+        reason: Why nothing can be said; empty if something can.
+    """
+
+    positions: np.ndarray
+    suggested: np.ndarray
+    probability: np.ndarray
+    looked_at: int
+    accuracy: float = 0.0
+    sure: int = 0
+    reason: str = ""
+
+
+def doubt_labels(thumbnails: np.ndarray, labels: np.ndarray, seed: int = 0) -> Doubts:
+    """Find labels that a model doubts.
+
+    Args:
+        thumbnails: uint8 (n, 32, 32, 3).
+        labels: int64 (n,).
+        seed: Of the folds, and of the choice among more than `MOST_IMAGES`.
+    """
+    counts = np.bincount(labels)
+    kept = np.flatnonzero(counts[labels] >= FOLDS)
+    if len(np.unique(labels[kept])) < 2:
+        return _nothing(len(kept), f"it takes two classes with {FOLDS} images or more")
+    if len(kept) > MOST_IMAGES:
+        kept = kept[stratified_subset(labels[kept], MOST_IMAGES, len(counts), seed)]
+        kept = kept[np.bincount(labels[kept])[labels[kept]] >= FOLDS]
+    classes, given = np.unique(labels[kept], return_inverse=True)
+    probabilities = _out_of_fold(_features(thumbnails[kept]), given, seed)
+    accuracy = float((probabilities.argmax(axis=1) == given).mean())
+    guessing = float(np.bincount(given).max() / len(given))
+    if 1 - accuracy > (1 - guessing) / 2:  # it must avoid half of the mistakes of guessing
+        reason = f"a simple model agrees with {accuracy:.0%} of the labels, where guessing agrees with {guessing:.0%}"
+        return _nothing(len(kept), reason, accuracy)
+    row = np.arange(len(given))
+    usual = np.array([probabilities[given == label, label].mean() for label in range(len(classes))])
+    confident = np.where(probabilities >= np.maximum(usual, SURE), probabilities, 0)
+    seen = confident.argmax(axis=1)
+    sure = confident[row, seen] > 0
+    doubted = np.flatnonzero(sure & (seen != given))
+    margin = probabilities[doubted, seen[doubted]] - probabilities[doubted, given[doubted]]
+    doubted = doubted[np.argsort(-margin, kind="stable")]
+    return Doubts(
+        positions=kept[doubted],
+        suggested=classes[seen[doubted]],
+        probability=confident[doubted, seen[doubted]],
+        looked_at=len(kept),
+        accuracy=accuracy,
+        sure=int(sure.sum()),
+    )
+
+
+def _nothing(looked_at: int, reason: str, accuracy: float = 0.0) -> Doubts:
+    none = np.arange(0)
+    return Doubts(none, none, np.zeros(0), looked_at, accuracy, reason=reason)
+
+
+def _out_of_fold(features: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
+    """Each image's probabilities by a model that has not seen it."""
+    components = min(COMPONENTS, features.shape[1], len(labels) - len(labels) // FOLDS - 1)
+    model = make_pipeline(
+        StandardScaler(), PCA(components, random_state=seed), LogisticRegression(C=1 / PENALTY, max_iter=200)
+    )
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    # Matrices so small are multiplied faster by one thread: beside other programs two waited forty times as long.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that is nearly the best is as good here
+        return cross_val_predict(model, features, labels, cv=folds, method="predict_proba")
+
+
+def _features(thumbnails: np.ndarray) -> np.ndarray:
+    """float32 (n, 320): how strong the edges of each direction are in each part, and colours of 8×8."""
+    parts = [thumbnails[start : start + 1024] for start in range(0, len(thumbnails), 1024)]
+    return np.concatenate([np.concatenate([_edges(part), _pooled(part / 64.0, 8)], axis=1) for part in parts])
+
+
+def _edges(thumbnails: np.ndarray) -> np.ndarray:
+    grey = np.pad(thumbnails @ np.array([0.299, 0.587, 0.114]), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    across, down = grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2], grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]
+    direction = np.floor(np.arctan2(down, across) / (2 * np.pi) * DIRECTIONS).astype(np.int64) % DIRECTIONS
+    strength = np.hypot(across, down)[..., None] * (direction[..., None] == np.arange(DIRECTIONS))
+    cells = _pooled(strength, CELLS)
+    return np.sqrt(cells / (cells.mean(axis=1, keepdims=True) + 1))  # whatever the contrast
+
+
+def _pooled(images: np.ndarray, side: int) -> np.ndarray:
+    """Images (n, height, width, channels) averaged to `side`×`side`, each as one row."""
+    count, height, width, channels = images.shape
+    cells = images.reshape(count, side, height // side, side, width // side, channels).mean(axis=(2, 4))
+    return cells.reshape(count, -1).astype(np.float32)

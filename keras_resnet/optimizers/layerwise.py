@@ -1,0 +1,138 @@
+"""What every optimizer here has: decay of kernels only, rates by layer, clipping, norms, a rate factor."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import keras
+from keras import ops
+
+from keras_resnet.errors import UsageError, listed
+from keras_resnet.optimizers.clipping import clip_adaptively, clip_by_norm, clip_by_value, norm
+from keras_resnet.optimizers.layer_groups import groups, is_classifier, rate_multipliers
+from keras_resnet.words import CLIPS
+
+Tensor = Any
+
+
+class Layerwise(keras.optimizers.Optimizer):
+    """Put before an update rule among the bases, it treats each variable by where it lies in the network.
+
+    Gradients are taken as they act: unscaled, averaged over accumulated batches, summed over replicas.
+    Their norms are measured, then they are clipped, then the rule is applied at the variable's own
+    rate. Only kernels decay; biases and normalisations do not.
+
+    Args:
+        *args: The rule's.
+        layer_decay: Rates are multiplied by this to the power of the distance from the head, in (0, 1].
+        clip: `none`, `norm`, `value` or `adaptive`.
+        clip_at: The norm, value or ratio to keep to; positive where gradients are clipped, else 0.
+        name: Default: the optimizer's word. (Keras would number it through the process.)
+        **options: The rule's, and those of every Keras optimizer.
+
+    Attributes:
+        rate_factor: A scalar variable, 1 at first, that every rate is multiplied by.
+        gradient_groups: Names of groups of layers: `stem`, `stage1` …, `head`; once built.
+        gradient_norms: A float32 variable, the norm of each group's gradient at the last update, before
+            clipping; once built.
+
+    Raises:
+        UsageError: A setting is out of range; or, when it is built, `layer_decay` is less than 1 and a layer's
+            name does not say where it lies.
+    """
+
+    word: ClassVar[str]
+    decay: ClassVar[str]  # `decoupled`: by rate × decay; `rule`: the rule's own
+
+    def __init__(
+        self,
+        *args: Any,
+        layer_decay: float = 1.0,
+        clip: str = "none",
+        clip_at: float = 0.0,
+        name: str | None = None,
+        **options: Any,
+    ) -> None:
+        if clip not in CLIPS:
+            raise UsageError(f"clip must be one of {listed(CLIPS)}; received {clip!r}")
+        if clip != "none" and not 0 < clip_at < math.inf:
+            raise UsageError(f"clip={clip!r} needs a positive clip_at; received {clip_at}")
+        if clip == "none" and clip_at:
+            raise UsageError(f"clip_at={clip_at} needs to be told what to clip by: {listed(CLIPS[1:])}")
+        if not 0 < layer_decay <= 1:
+            raise UsageError(f"layer_decay must be more than 0 and at most 1; received {layer_decay}")
+        super().__init__(*args, name=name or self.word, **options)
+        self.layer_decay, self.clip, self.clip_at = layer_decay, clip, clip_at
+        self.rate_factor = self.add_variable((), "ones", name="rate_factor", aggregation="only_first_replica")
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        if self.built:
+            return
+        # By position, since updates receive the backend's variables, which have other names.
+        paths = [variable.path for variable in variables]
+        self._multipliers = rate_multipliers(paths, self.layer_decay)
+        self._decays = [variable.name == "kernel" for variable in variables]
+        self._classifies = [is_classifier(path) for path in paths]
+        self.gradient_groups, self._groups = groups(paths)
+        super().build(variables)
+        self.gradient_norms = self.add_variable(
+            (len(self.gradient_groups),), dtype="float32", name="gradient_norms", aggregation="none"
+        )
+
+    @property
+    def last_rate(self) -> float:
+        """Of the last update, before `layer_decay`; before the first one, that of the first."""
+        return float(ops.convert_to_numpy(self._rate_after(ops.maximum(self.iterations - 1, 0))))
+
+    def _get_current_learning_rate(self) -> Tensor:
+        return self._rate_after(self.iterations)  # updates; Keras would count accumulated batches
+
+    def _rate_after(self, updates: Any) -> Tensor:
+        rate = self._learning_rate
+        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
+            rate = rate(updates)
+        return rate * self.rate_factor
+
+    def _use_weight_decay(self, variable: Any) -> bool:
+        return self._decays[self._get_variable_index(variable)]
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        """Keras would decay all variables at the common rate here; `update_step` knows each one's."""
+
+    def _all_reduce_sum_gradients(self, pairs: list[tuple[Tensor, Any]]) -> list[tuple[Tensor, Any]]:
+        # TensorFlow alone calls this: before it, a gradient is that of one replica's part of the batch.
+        gradients, variables = zip(*super()._all_reduce_sum_gradients(pairs), strict=True)
+        return list(zip(self._measured_and_clipped(gradients, variables), variables, strict=True))
+
+    def _backend_update_step(self, grads: list[Tensor], trainable_variables: list[Any], learning_rate: Tensor) -> None:
+        if keras.backend.backend() != "tensorflow":
+            grads = self._measured_and_clipped(grads, trainable_variables)
+        super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+    def _measured_and_clipped(self, gradients: Any, variables: Any) -> list[Tensor]:
+        indices = [self._get_variable_index(variable) for variable in variables]
+        members: list[list[Tensor]] = [[] for _ in self.gradient_groups]
+        for index, gradient in zip(indices, gradients, strict=True):
+            members[self._groups[index]].append(gradient)
+        self.gradient_norms.assign(ops.stack([norm(group) if group else 0.0 for group in members]))
+        if self.clip == "norm":
+            return clip_by_norm(gradients, self.clip_at)
+        if self.clip == "value":
+            return clip_by_value(gradients, self.clip_at)
+        if self.clip == "adaptive":
+            return [
+                gradient if self._classifies[index] else clip_adaptively(gradient, variable, self.clip_at)
+                for index, gradient, variable in zip(indices, gradients, variables, strict=True)
+            ]
+        return list(gradients)
+
+    def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
+        rate = ops.cast(learning_rate * self._multipliers[self._get_variable_index(variable)], variable.dtype)
+        if self.decay == "decoupled" and self.weight_decay and self._use_weight_decay(variable):
+            self.assign_sub(variable, rate * self.weight_decay * ops.convert_to_tensor(variable))
+        super().update_step(gradient, variable, rate)
+
+    def get_config(self) -> dict[str, Any]:
+        own = {"layer_decay": self.layer_decay, "clip": self.clip, "clip_at": self.clip_at}
+        return {**super().get_config(), **own}

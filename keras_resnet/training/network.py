@@ -1,0 +1,222 @@
+"""A network as its recipe trains it: built, frozen where it must be, with optimizer, loss and metric."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import keras
+import numpy as np
+
+from keras_resnet.errors import ModelError
+from keras_resnet.losses import loss
+from keras_resnet.models.lookup import spec
+from keras_resnet.models.precision import Precision
+from keras_resnet.models.recompute import recompute_activations
+from keras_resnet.models.resnet import build, check_input
+from keras_resnet.optimizers.by_name import optimizer
+from keras_resnet.optimizers.clipping import USUAL_BOUNDS
+from keras_resnet.optimizers.layerwise import Layerwise
+from keras_resnet.optimizers.state import forget_partial_update, load_optimizer_state, optimizer_state
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.stamp import read_stamp
+from keras_resnet.schedules import USUAL_DIVISION, schedule
+from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.weights.pretrained import is_name, pretrained
+
+
+def network_for(
+    recipe: Recipe, preprocessing: Preprocessing, *, any_size: bool = False, precision: Precision = "float32"
+) -> keras.Model:
+    """The network of a recipe: raw pixels in, logits out.
+
+    Args:
+        recipe: Names network, weights and regularisation.
+        preprocessing: Of the data.
+        any_size: Take images of any size; its weights are those of the network of one size.
+        precision: What it computes in; its weights are the same.
+    """
+    own = spec(recipe.model)
+    shape = preprocessing.input_shape
+    return build(
+        replace(own, stem=check_input(own, shape)),  # the stem that the real size asks for
+        preprocessing=preprocessing,
+        input_shape=(None, None, shape[2]) if any_size else None,
+        weights=recipe.weights or None,
+        head="reset" if recipe.weights else "load",
+        adapt_input=bool(recipe.weights) and shape[2] != 3,
+        classifier_activation=None,
+        dropout=recipe.dropout,
+        stochastic_depth=recipe.stochastic_depth,
+        precision=precision,
+        seed=recipe.seed,
+    )
+
+
+class Trainee:
+    """A network that can be compiled for each phase of its recipe.
+
+    Args:
+        recipe: The training's.
+        preprocessing: Of the data.
+        place: Where its replicas are.
+
+    Attributes:
+        network: Whose weights are trained.
+        model: What `fit` is called on; it has the same variables.
+    """
+
+    def __init__(self, recipe: Recipe, preprocessing: Preprocessing, place: Distribution) -> None:
+        self.recipe, self.place = recipe, place
+        precision = cast(Precision, recipe.precision)
+        with place.scope():
+            self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes), precision=precision)
+            self.model = recompute_activations(self.network) if recipe.recompute else self.network
+        synchronise_batch_norm(self.network, recipe.sync_batchnorm)
+        self.average_statistics = place.statistics_averager(self.network)
+        self._compiled: tuple[bool, int] | None = None
+        self._size = 0
+
+    def compile(self, *, head: bool, parts: int, size: int, steps: int) -> bool:
+        """Make it ready for `fit`, with a new optimizer, which remembers nothing, where the phase or the parts changed.
+
+        Args:
+            head: Whether only the classifier learns.
+            parts: Micro-batches to an update.
+            size: Side of the training images; 0: as evaluation has them.
+            steps: Updates in an epoch.
+
+        Returns:
+            Whether the optimizer is new; `prepare` must follow once it has its memory.
+        """
+        if self._compiled == (head, parts):
+            if size != self._size:
+                # TensorFlow would make one function for all sizes, whose bits differ from those of one for this size.
+                self.model.make_train_function(force=True)
+                self._size = size
+            return False
+        self._compiled, self._size = (head, parts), size
+        freeze_for(self.network, head=head, batchnorm=self.recipe.freeze_batchnorm)
+        with self.place.scope():
+            self.accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+            self.optimizer = _head_optimizer(self.recipe, parts) if head else _optimizer(self.recipe, steps, parts)
+            self.optimizer.build(self.network.trainable_variables)
+            self.model.compile(
+                self.optimizer,
+                _loss(self.recipe),
+                metrics=[self.accuracy],
+                jit_compile=self.recipe.jit,
+            )
+            self.model.optimizer.build(self.network.trainable_variables)  # that of a scaled loss is another one
+        self.loss = next(metric for metric in self.model.metrics if metric.name == "loss")
+        return True
+
+    def prepare(self, new: bool) -> None:
+        """Make the replicas ready, after the variables have been given values.
+
+        Args:
+            new: What `compile` returned.
+        """
+        if new:
+            self.place.prepare(self.model)
+        else:
+            self.place.part_random_streams(self.model)
+
+    @property
+    def sums(self) -> list[keras.Variable]:
+        """Over the epoch so far: loss, images, right answers, images."""
+        return [self.loss.total, self.loss.count, self.accuracy.total, self.accuracy.count]
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the last update."""
+        return self.optimizer.last_rate
+
+    @property
+    def gradient_norms(self) -> dict[str, float]:
+        """Of the last update, by group of layers."""
+        norms = keras.ops.convert_to_numpy(self.optimizer.gradient_norms)
+        return {name: float(norm) for name, norm in zip(self.optimizer.gradient_groups, norms, strict=True)}
+
+    def end_batch(self) -> None:
+        """After the last part of a batch."""
+        if self.model.optimizer is not self.optimizer:  # the loss is scaled
+            forget_partial_update(self.model.optimizer)
+
+    def scale_rate(self, factor: float) -> None:
+        """Multiply the recipe's rates by a factor from now on."""
+        self.optimizer.rate_factor.assign(factor)
+
+    def optimizer_tensors(self) -> dict[str, np.ndarray]:
+        """What the optimizer remembers."""
+        return optimizer_state(self.model.optimizer)
+
+    def restore_optimizer(self, tensors: dict[str, np.ndarray], source: str) -> None:
+        """Take what `optimizer_tensors` gave. Raises ModelError if it does not fit."""
+        load_optimizer_state(self.model.optimizer, tensors, source)
+
+
+def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool) -> None:
+    """Decide which layers learn: all, all but batch normalisation, or the classifier alone."""
+    for layer in network.layers:
+        is_norm = isinstance(layer, keras.layers.BatchNormalization)
+        # A normalisation that does not learn uses the statistics it has.
+        layer.trainable = layer.name.startswith("head_dense") if head else not (batchnorm and is_norm)
+
+
+def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
+    cycle = recipe.schedule == "one-cycle"  # whose first part is a warm-up already
+    rates = schedule(
+        recipe.schedule,
+        recipe.learning_rate,
+        recipe.epochs * steps,
+        warmup_steps=0 if cycle else round(recipe.warmup_epochs * steps),
+        warmup_from=recipe.warmup_from,
+        climb=min(recipe.warmup_epochs / recipe.epochs, 1.0),
+        initial_division=1 / recipe.warmup_from if recipe.warmup_from else USUAL_DIVISION,
+        milestones=[max(1, round(epoch * steps)) for epoch in recipe.milestones],
+        every=max(1, round(recipe.decay_every * steps)),
+        factor=recipe.decay_factor,
+        floor=recipe.final_rate * recipe.learning_rate,
+    )
+    return optimizer(
+        recipe.optimizer,
+        rates,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov and recipe.momentum > 0,
+        weight_decay=recipe.weight_decay,
+        layer_decay=recipe.layer_decay,
+        clip=recipe.clip,
+        clip_at=(recipe.clip != "none" and recipe.clip_at) or USUAL_BOUNDS[recipe.clip],
+        accumulate=parts,
+    )
+
+
+def _loss(recipe: Recipe) -> keras.losses.Loss:
+    threshold = recipe.target_threshold if recipe.loss == "binary" else 0.0
+    return loss(recipe.loss, recipe.label_smoothing, threshold=threshold or None)
+
+
+def _head_optimizer(recipe: Recipe, parts: int) -> Layerwise:
+    return optimizer("adam", schedule("constant", recipe.head_rate, 1), accumulate=parts)
+
+
+def preprocessing_of(recipe: Recipe, own: Preprocessing) -> Preprocessing:
+    """The normalisation that a recipe's weights were trained with, where it is known; else the data's own."""
+    known = _preprocessing_of_weights(recipe)
+    if known is None or own.channels != len(known.mean):
+        return own
+    return replace(own, mean=known.mean, std=known.std)
+
+
+def _preprocessing_of_weights(recipe: Recipe) -> Preprocessing | None:
+    if is_name(recipe.weights):
+        return pretrained(recipe.model, recipe.weights).preprocessing
+    if not recipe.weights.endswith(".keras"):
+        return None
+    try:
+        return read_stamp(Path(recipe.weights))
+    except ModelError:  # of another package; one that is damaged is refused where it is loaded
+        return None

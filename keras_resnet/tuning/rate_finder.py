@@ -1,0 +1,136 @@
+"""The learning rate range test: train a few steps at ever higher rates and look where the loss falls and breaks.
+
+Smith, Cyclical Learning Rates for Training Neural Networks, 2015, https://arxiv.org/abs/1506.01186; smoothing,
+the end, and the suggestions as in fastai.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from keras_resnet.data.batches import steps_per_epoch
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import load_data
+from keras_resnet.data.sources.source import Source
+from keras_resnet.errors import UsageError
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recipes import recipe as recipe_named
+from keras_resnet.training.recipes import source_for
+
+STEPS, FEWEST = 100, 30
+PASSES = 5
+"""No image is to be shown more often: a loss that falls because images are known by heart says nothing."""
+EXPLODED = 4
+"""Times the lowest loss."""
+LEAST_FALL = 0.005
+"""Share of the loss; small, since a network may stand at the loss of guessing for a hundred steps."""
+
+
+class Steps(Protocol):
+    """What the test is made on: `Trial`."""
+
+    def set_rate(self, rate: float) -> None: ...
+
+    def step(self) -> float: ...
+
+
+@dataclass(frozen=True)
+class RateCurve:
+    """Losses at rising rates.
+
+    Args:
+        rates: Of each step.
+        losses: After each step's, smoothed: averages of the losses so far that count later ones more.
+        steps: How many were planned; there are fewer rates if the loss exploded.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    steps: int
+
+    @property
+    def suggestion(self) -> float | None:
+        """A rate in the middle of the longest fall, fastai's "valley"; None if the loss did not fall."""
+        first, end = self._trusted
+        losses = self.losses[first:end]
+        if not losses or min(losses) > (1 - LEAST_FALL) * max(losses[: int(np.argmin(losses)) + 1]):
+            return None
+        return self.rates[first + valley(losses)]
+
+    @property
+    def _trusted(self) -> tuple[int, int]:
+        """Not the first tenth, averages of few losses, nor the last five, where it explodes; as in fastai."""
+        return len(self.rates) // 10, len(self.rates) - (5 if len(self.rates) > 20 else 0)
+
+    @property
+    def lowest(self) -> float:
+        """The rate at which the loss is lowest: too high to train with; a tenth of it is a usual choice."""
+        return self.rates[int(np.argmin(self.losses))]
+
+
+def find_learning_rate(
+    recipe: Recipe | str,
+    data: ImageData | Source | str,
+    *,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+    steps: int | None = None,
+    start: Callable[[Recipe, ImageData], Steps] | None = None,
+) -> RateCurve:
+    """Find the learning rate for a recipe on a data set. Writes nothing; the same seed gives the same curve.
+
+    Args:
+        recipe: A `Recipe`, or the name of one; its optimizer takes the rates.
+        data: A data set, a `Source`, or a source's name, whose split is then by the recipe's seed.
+        lowest, highest: Between these the rate rises exponentially.
+        steps: How many; None: 100, fewer (at least 30) where that would show images more than five times.
+        start: Sets up what takes the steps; default: `Trial`.
+
+    Raises:
+        UsageError: An argument is out of range.
+        DataError: The data cannot be read.
+    """
+    recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
+    if not 0 < lowest < highest < math.inf:
+        raise UsageError(f"lowest must be greater than 0 and less than highest; received {lowest} and {highest}")
+    if steps is not None and steps < 2:
+        raise UsageError(f"steps must be at least 2; received {steps}")
+    if not isinstance(data, ImageData):
+        data = load_data(source_for(recipe, Source(data, seed=recipe.seed) if isinstance(data, str) else data))
+    steps = steps or min(STEPS, max(FEWEST, PASSES * steps_per_epoch(data.train, recipe.batch_size)))
+    if start is None:
+        from keras_resnet.tuning.trial import Trial
+
+        start = Trial
+    trial = start(recipe, data)
+    rates, losses, mean, decay = [], [], 0.0, 1 - 2 / steps
+    for number, rate in enumerate(np.geomspace(lowest, highest, steps).tolist()):
+        trial.set_rate(rate)
+        loss = trial.step()
+        mean = decay * mean + (1 - decay) * loss
+        smoothed = mean / (1 - decay ** (number + 1))
+        if not math.isfinite(smoothed):
+            break
+        rates.append(rate)
+        losses.append(smoothed)
+        if smoothed > EXPLODED * min(losses):
+            break
+    return RateCurve(tuple(rates), tuple(losses), steps)
+
+
+def valley(losses: Sequence[float]) -> int:
+    """The middle of the longest falling subsequence: after its first third and half of its second, as in fastai."""
+    lengths, begins = [1] * len(losses), list(range(len(losses)))
+    for end, loss in enumerate(losses):
+        higher = [before for before in range(end) if losses[before] > loss]
+        if higher:
+            best = max(higher, key=lengths.__getitem__)
+            lengths[end], begins[end] = lengths[best] + 1, begins[best]
+    end = int(np.argmax(lengths))
+    third = (end - begins[end]) / 3
+    return begins[end] + int(third) + int(third / 2)

@@ -1,0 +1,118 @@
+"""Real trainings made ill on purpose, and healthy ones, of which nothing may be said."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnet.data.images import ImageData, Split
+from keras_resnet.data.loading import load_data
+from keras_resnet.data.sources.source import Source
+from keras_resnet.explanation.diagnosis import diagnose
+from keras_resnet.explanation.history import History
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recipes import recipe_for
+from tests.explanation.training_rows import network, train
+
+HEALTHY = Recipe(epochs=20, batch_size=32, learning_rate=0.05, augment="shift")
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageData:
+    return load_data(Source("digits", image_size=8, limit=400))
+
+
+def codes(recipe: Recipe, data: ImageData, model: keras.Model | None = None) -> list[str]:
+    rows = train(model or network(data), recipe, data)
+    symptoms = diagnose(History.of(rows, len(data.validation)))
+    print(*symptoms, sep="\n")
+    return [one.code for one in symptoms]
+
+
+def test_of_a_healthy_training_nothing_is_said(digits: ImageData) -> None:
+    assert codes(HEALTHY, digits) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_of_the_demos_recipe_nothing_is_said(seed: int) -> None:
+    data = load_data(Source("digits", seed=seed))
+
+    assert codes(recipe_for("digits").but(seed=seed), data) == []
+
+
+def test_a_learning_rate_far_too_high_makes_numbers_that_are_none(digits: ImageData) -> None:
+    assert "exploding-gradients" in codes(HEALTHY.but(learning_rate=10.0, epochs=6), digits)
+
+
+def test_a_learning_rate_far_too_low_is_told_by_weights_that_hardly_move(digits: ImageData) -> None:
+    rows = train(network(digits), HEALTHY.but(learning_rate=1e-5, epochs=8), digits)
+
+    found = diagnose(History.of(rows))
+
+    assert [one.code for one in found] == ["not-learning"]
+    assert "the learning rate is too low" in found[0].text
+
+
+def test_labels_that_say_nothing_are_not_put_down_to_the_learning_rate(digits: ImageData) -> None:
+    random = np.random.default_rng(0)
+    train_split = replace(digits.train, labels=random.permutation(digits.train.labels))
+    data = replace(digits, splits={**digits.splits, "train": train_split})
+    rows = train(network(data), HEALTHY.but(epochs=4), data)
+
+    found = {one.code: one.text for one in diagnose(History.of(rows))}
+
+    assert "check that images and labels belong together" in found["not-learning"]
+
+
+def test_a_batch_of_two_is_too_small_to_normalise_by(digits: ImageData) -> None:
+    assert codes(HEALTHY.but(batch_size=2, epochs=2), digits) == ["batch-too-small"]
+
+
+@pytest.mark.slow
+def test_twenty_images_trained_on_for_long_are_learnt_by_heart(digits: ImageData) -> None:
+    few = Split(digits.train.images, digits.train.indices[:20], digits.train.labels[:20])
+    data = replace(digits, splits={**digits.splits, "train": few})
+
+    assert "overfitting" in codes(HEALTHY.but(epochs=60, augment="none"), data)
+
+
+def test_a_bias_that_kills_relus_is_seen(digits: ImageData) -> None:
+    model = network(digits)
+    model.get_layer("stage1_block1_bn1").beta.assign(np.full(16, -10.0))
+    rows = train(model, HEALTHY.but(epochs=3), digits)
+
+    found = {one.code: one.text for one in diagnose(History.of(rows))}
+
+    assert "50% in stage1" in found["dead-relu"]
+
+
+def test_gradients_vanish_in_sigmoids_without_shortcuts(digits: ImageData) -> None:
+    found = codes(HEALTHY.but(epochs=3), digits, plain(digits, "sigmoid", scale=1.0))
+
+    assert "vanishing-gradients" in found
+
+
+def test_gradients_explode_in_large_weights_without_normalisation(digits: ImageData) -> None:
+    # Poole et al., 2016: in tanh networks of large weights outputs stay bounded and gradients grow layer by layer.
+    # At a rate that changes nothing, so that only the gradients tell.
+    found = codes(HEALTHY.but(epochs=3, learning_rate=1e-30), digits, plain(digits, "tanh", scale=10_000.0))
+
+    assert "exploding-gradients" in found
+
+
+def plain(data: ImageData, activation: str, scale: float) -> keras.Model:
+    """Ten convolutions upon each other."""
+    layers = keras.layers
+    x = inputs = keras.Input(data.train.images.shape)
+    x = layers.Rescaling(1 / 255)(x)
+    for number, name in enumerate(["stem", *(f"stage{n}_block1" for n in range(1, 10))]):
+        weights = keras.initializers.VarianceScaling(scale, seed=number)
+        x = layers.Conv2D(8, 3, padding="same", activation=activation, kernel_initializer=weights, name=f"{name}_conv")(
+            x
+        )
+    x = layers.GlobalAveragePooling2D(name="head_pool")(layers.ReLU(name="head_relu")(x))
+    head = layers.Dense(len(data.class_names), kernel_initializer=keras.initializers.RandomNormal(0, 0.1, seed=0))
+    head.name = "head_dense"
+    return keras.Model(inputs, head(x))

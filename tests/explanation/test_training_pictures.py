@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from keras_resnet.errors import MissingExtraError
+from keras_resnet.explanation.diagnosis import Symptom
+from keras_resnet.explanation.history import History
+from keras_resnet.explanation.training_pictures import PANELS, draw_gradient_norms, learning_curves, training_picture
+from keras_resnet.pictures import new_figure
+from tests.explanation.test_diagnosis import LOSSES, rows
+
+ILL = [Symptom("overfitting", "Overfitting: a text that costs $5 and $6, " + "and is long, " * 30)]
+
+
+def colours(path: Path) -> int:
+    with Image.open(path) as image:
+        assert min(image.size) > 300
+        return len(image.convert("RGB").getcolors(1 << 24))
+
+
+@pytest.mark.parametrize("epochs", [1, 10])
+def test_learning_curves_are_drawn(epochs: int, tmp_path: Path) -> None:
+    learning_curves(History.of(rows(losses=LOSSES[:epochs])), tmp_path / "curves.png")
+
+    assert colours(tmp_path / "curves.png") > 20
+
+
+@pytest.mark.parametrize("epochs", [1, 10])
+@pytest.mark.parametrize("symptoms", [[], ILL])
+def test_the_whole_training_is_drawn_with_what_looks_ill(epochs: int, symptoms: list[Symptom], tmp_path: Path) -> None:
+    history = History.of(rows(losses=LOSSES[:epochs], val_loss=900.0))
+
+    training_picture(history, symptoms, "net on $data", tmp_path / "training.png")
+
+    assert colours(tmp_path / "training.png") > 100
+
+
+def test_what_looks_ill_has_room_below(tmp_path: Path) -> None:
+    sizes = []
+    for number, symptoms in enumerate([[], ILL, ILL * 5]):
+        training_picture(History.of(rows()), symptoms, "net", tmp_path / f"{number}.png")
+        with Image.open(tmp_path / f"{number}.png") as image:
+            sizes.append(image.size)
+
+    assert len({width for width, _ in sizes}) == 1
+    assert sizes[0][1] < sizes[1][1] < sizes[2][1]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_training_of_which_little_was_recorded_is_drawn_too(missing: float | None, tmp_path: Path) -> None:
+    bare = [
+        {
+            "event": "epoch",
+            "epoch": n,
+            "step": n,
+            "loss": missing,
+            "accuracy": 0.1,
+            "val_loss": 2.0,
+            "val_accuracy": 0.1,
+        }
+        for n in (1, 2)
+    ]
+
+    training_picture(History.of(bare), [], "net", tmp_path / "training.png")
+
+    assert colours(tmp_path / "training.png") > 20
+
+
+def test_each_panel_says_what_it_shows() -> None:
+    axes = new_figure(8, 4).subplots(2, 4)
+    for one, draw in zip(axes.flat, PANELS, strict=True):
+        draw(one, History.of(rows()))
+
+    assert all(one.get_title() and one.get_xlabel() in ("epoch", "update") for one in axes.flat)
+    assert len({one.get_title() for one in axes.flat}) == len(PANELS)
+
+
+def test_gradient_norms_are_drawn_by_stage_and_update() -> None:
+    axes = new_figure(4, 4).subplots()
+    draw_gradient_norms(axes, History.of(rows(losses=LOSSES[:2])))
+
+    assert [line.get_label() for line in axes.lines] == ["stem", "stage1", "head"]
+    assert axes.lines[1].get_xdata().tolist() == [10, 20, 30, 40, 50, 60, 70, 80]
+    assert set(axes.lines[1].get_ydata().tolist()) == {0.1}
+    assert axes.get_yscale() == "log"
+
+
+def test_the_same_record_gives_the_same_file(tmp_path: Path) -> None:
+    for name in ("one.png", "two.png"):
+        training_picture(History.of(rows()), ILL, "net", tmp_path / name)
+
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'keras-resnet-kit\[plots\]'"):
+        training_picture(History.of(rows()), [], "net", tmp_path / "training.png")

@@ -1,0 +1,263 @@
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from safetensors.numpy import load_file, save_file
+
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import load_data
+from keras_resnet.data.sources.source import Source
+from keras_resnet.errors import DataError, MissingExtraError, ModelError, UsageError
+from keras_resnet.evaluation.metrics import agreement
+from keras_resnet.exports import export as exporting
+from keras_resnet.exports.export import Exported, export_run, export_saved_model, export_tflite
+from keras_resnet.exports.tflite import calibration_images, check_integer, representative, write_tflite
+from keras_resnet.exports.verify import verify
+from keras_resnet.inference.predictors import KerasPredictor, TFLitePredictor, open_predictor
+from keras_resnet.models.lookup import spec
+from keras_resnet.models.resnet import build
+from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.run import Run
+from keras_resnet.runs.stamp import read_stamp
+from tests.golden.cases import CASES
+from tests.golden.cases import FILE as GOLDEN
+
+pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed")
+
+
+@pytest.fixture(scope="module")
+def exported(finished_run: Run, tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
+    folder = tmp_path_factory.mktemp("exports")
+    return {
+        "saved_model": export_saved_model(finished_run, folder / "saved_model", data=tiny_data),
+        "tflite-float": export_tflite(finished_run, folder / "float.tflite", int8=False, data=tiny_data),
+        "tflite-int8": export_tflite(finished_run, folder / "int8.tflite", data=tiny_data),
+    }
+
+
+@pytest.mark.parametrize("file_format", ["saved_model", "tflite-float", "tflite-int8"])
+def test_an_exported_file_opens_alone_and_agrees_with_its_model(
+    file_format: str, exported: dict[str, Exported], finished_run: Run, tiny_data: ImageData
+) -> None:
+    images = tiny_data.test.read(slice(None))
+    expected = open_predictor(finished_run).logits(images)
+
+    predictor = open_predictor(exported[file_format].path)
+    found = predictor.logits(images)
+
+    assert predictor.preprocessing == finished_run.preprocessing
+    assert found.dtype == np.float32
+    if file_format == "tflite-int8":
+        assert agreement(expected, found) >= 0.95
+        assert np.abs(found - expected).max() < 0.1 * np.ptp(expected)
+    else:
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_verification_reports_what_it_compared(exported: dict[str, Exported], tiny_data: ImageData) -> None:
+    for file_format, result in exported.items():
+        assert result.verification.images == len(tiny_data.validation) + len(tiny_data.train) == 240
+        assert result.verification.agreement >= (0.9 if file_format == "tflite-int8" else 1)
+        assert result.verification.logit_range > 0
+
+
+def test_the_int8_file_takes_pixels_minus_128_and_gives_int8(exported: dict[str, Exported]) -> None:
+    predictor = exported["tflite-int8"].predictor
+    assert isinstance(predictor, TFLitePredictor)
+
+    assert predictor.input["dtype"] == predictor.output["dtype"] == np.int8
+    assert predictor.input["quantization"] == (1.0, -128)
+    assert predictor.input["shape"].tolist() == [1, 8, 8, 1]
+
+
+def test_the_int8_file_is_three_times_smaller_than_the_float_file(exported: dict[str, Exported]) -> None:
+    sizes = {name: result.predictor.size_in_bytes or 0 for name, result in exported.items()}
+
+    assert sizes["tflite-float"] > 3 * sizes["tflite-int8"]
+
+
+def test_labels_can_be_unzipped_from_a_tflite_file(exported: dict[str, Exported]) -> None:
+    with zipfile.ZipFile(exported["tflite-int8"].path) as archive:
+        assert archive.read("labels.txt").decode().split() == list("0123456789")
+
+
+def test_the_saved_model_takes_raw_bytes_and_gives_probabilities(
+    exported: dict[str, Exported], tiny_data: ImageData
+) -> None:
+    images = tiny_data.test.read(slice(0, 3))
+    serving = tf.saved_model.load(str(exported["saved_model"].path)).signatures["serving_default"]
+
+    outputs = serving(image=tf.constant(images))
+
+    np.testing.assert_allclose(outputs["probabilities"].numpy().sum(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(tf.nn.softmax(outputs["logits"]), outputs["probabilities"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("shortcut", ["projection", "identity_pad"])
+@pytest.mark.parametrize(("channels", "side"), [(1, 9), (3, 16)])
+def test_every_kind_of_shortcut_becomes_all_integer(shortcut: str, channels: int, side: int, tmp_path: Path) -> None:
+    names = ("a", "b", "c")
+    preprocessing = Preprocessing((side, side), channels, (120.0,) * channels, (60.0,) * channels, names)
+    model = build(
+        spec("resnet8"),
+        preprocessing=preprocessing,
+        classifier_activation=None,
+        shortcut=shortcut,
+        seed=1,  # type: ignore[arg-type]
+    )
+    images = np.random.default_rng(0).integers(0, 256, (40, side, side, channels)).astype(np.uint8)
+
+    write_tflite(model, preprocessing, tmp_path / "model.tflite", calibration=images)
+
+    found = TFLitePredictor(tmp_path / "model.tflite", preprocessing).logits(images)
+    expected = KerasPredictor(model, preprocessing).logits(images)
+    assert np.abs(found - expected).max() < 0.1 * np.ptp(expected)
+
+
+def test_a_network_with_an_imagenet_stem_becomes_all_integer(tmp_path: Path) -> None:
+    preprocessing = Preprocessing((70, 70), 3, (120.0,) * 3, (60.0,) * 3, ("a", "b"))
+    model = build(spec("resnet18"), preprocessing=preprocessing, classifier_activation=None, seed=1)
+    images = np.random.default_rng(0).integers(0, 256, (4, 70, 70, 3)).astype(np.uint8)
+
+    write_tflite(model, preprocessing, tmp_path / "model.tflite", calibration=images)
+
+    assert read_stamp(tmp_path / "model.tflite") == preprocessing
+
+
+FAMILIES = ["bottleneck_stride8", "resnet_d", "se", "eca", "rs", "blur_bottleneck", "resnext", "preact_bottleneck"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_becomes_a_float_and_an_all_integer_file(family: str, tmp_path: Path) -> None:
+    preprocessing = Preprocessing((40, 40), 3, (127.5,) * 3, (127.5,) * 3, tuple("abcdefg"))
+    golden = load_file(GOLDEN)
+    prefix = f"{CASES[family].weights_of or family}/"
+    weights = {key.removeprefix(prefix): array for key, array in golden.items() if key.startswith(prefix)}
+    save_file({key: array.astype("float32") for key, array in weights.items()}, tmp_path / "net.safetensors")
+    model = build(
+        ResNetSpec(family, **CASES[family].row),
+        preprocessing=preprocessing,
+        classifier_activation=None,
+        weights=tmp_path / "net.safetensors",
+        **CASES[family].options,
+    )
+    images = np.concatenate([golden["images/40"], np.random.default_rng(0).integers(0, 256, (14, 40, 40, 3), np.uint8)])
+
+    write_tflite(model, preprocessing, tmp_path / "float.tflite")
+    write_tflite(model, preprocessing, tmp_path / "int8.tflite", calibration=images)
+
+    expected = KerasPredictor(model, preprocessing).logits(images)
+    for name, tolerance in (("float", 1e-4), ("int8", 0.2)):
+        found = TFLitePredictor(tmp_path / f"{name}.tflite", preprocessing).logits(images)
+        assert np.abs(found - expected).max() < tolerance * np.ptp(expected), name
+
+
+def test_calibration_sees_training_images_only(
+    finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[np.ndarray] = []
+    monkeypatch.setattr(
+        "keras_resnet.exports.tflite.representative", lambda images: seen.append(images) or representative(images)
+    )
+
+    export_tflite(finished_run, tmp_path / "model.tflite", data=tiny_data)
+
+    train = {image.tobytes() for image in tiny_data.train.read(slice(None))}
+    assert len(seen[0]) == len(tiny_data.train)
+    assert {image.tobytes() for image in seen[0]} <= train
+
+
+def test_calibration_shows_the_full_range_of_pixels() -> None:
+    samples = [sample[0] for sample in representative(np.full((3, 4, 4, 1), 90, np.uint8))]
+
+    assert (samples[0].min(), samples[0].max()) == (0, 255)
+    assert (samples[0] == 90).sum() == 14
+    assert all((sample == 90).all() for sample in samples[1:])
+    assert samples[0].shape == (1, 4, 4, 1)
+
+
+def test_calibration_images_are_spread_over_the_split(tiny_data: ImageData) -> None:
+    train = tiny_data.train.read(slice(None))
+
+    few = calibration_images(tiny_data.train, most=3)
+
+    np.testing.assert_array_equal(few, train[[0, (len(train) - 1) // 2, len(train) - 1]])
+
+
+def test_a_model_with_a_floating_point_tensor_is_not_integer(exported: dict[str, Exported]) -> None:
+    with pytest.raises(ModelError, match="not all integer"):
+        check_integer(exported["tflite-float"].path.read_bytes())
+
+
+def test_a_file_that_is_not_its_model_is_refused(
+    exported: dict[str, Exported], finished_run: Run, tiny_data: ImageData
+) -> None:
+    images = tiny_data.validation.read(slice(None))
+    other = build(spec("resnet8"), preprocessing=finished_run.preprocessing, classifier_activation=None, seed=9)
+    stranger = KerasPredictor(other, finished_run.preprocessing)
+
+    for file_format, result in exported.items():
+        with pytest.raises(ModelError, match="is not the model it came from"):
+            verify(result.predictor, stranger, images, integer=file_format == "tflite-int8")
+
+
+def test_a_file_with_another_preprocessing_is_refused(
+    exported: dict[str, Exported], finished_run: Run, tiny_data: ImageData
+) -> None:
+    reference = open_predictor(finished_run)
+    reference.preprocessing = Preprocessing((8, 8), 1, (1.0,), (2.0,), finished_run.preprocessing.class_names)
+
+    with pytest.raises(ModelError, match="another preprocessing"):
+        verify(exported["saved_model"].predictor, reference, tiny_data.validation.read(slice(None)), integer=False)
+
+
+def test_what_cannot_be_exported_is_refused(finished_run: Run, tmp_path: Path) -> None:
+    run, _ = Run.start(tmp_path / "run", {"recipe": {"epochs": 4}, "data": {}})
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "me.jpg").write_text("")
+
+    with pytest.raises(UsageError, match="is not finished: 0 of 4 epochs are done"):
+        export_run(run.path, "tflite-int8")
+    with pytest.raises(UsageError, match="the format must be one of"):
+        export_run(finished_run, "onnx")
+    with pytest.raises(UsageError, match=r"ends in \.tflite"):
+        export_run(finished_run, "tflite-int8", tmp_path / "model.bin")
+    with pytest.raises(UsageError, match="something else than a SavedModel"):
+        export_run(finished_run, "saved_model", tmp_path / "photos")
+    assert (tmp_path / "photos" / "me.jpg").exists()
+
+
+def test_without_the_runtime_the_extra_is_named(
+    finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(MissingExtraError, match=r"pip install 'keras-resnet-kit\[edge\]'"):
+        exporting.export_run(finished_run, "tflite-int8", tmp_path / "model.tflite")
+
+
+def test_a_file_that_fails_its_verification_leaves_what_was_there(
+    finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise ModelError("is not the model it came from")
+
+    (tmp_path / "model.tflite").write_bytes(b"the good old file")
+    monkeypatch.setattr(exporting, "verify", refuse)
+
+    for file_format, name in {"tflite-int8": "model.tflite", "saved_model": "saved_model"}.items():
+        with pytest.raises(ModelError):
+            export_run(finished_run, file_format, tmp_path / name, data=tiny_data)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
+    assert (tmp_path / "model.tflite").read_bytes() == b"the good old file"
+
+
+def test_other_data_than_the_runs_own_do_not_calibrate_it(finished_run: Run, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="are not the data that"):
+        export_tflite(
+            finished_run, tmp_path / "model.tflite", data=load_data(Source("digits", image_size=8, limit=200))
+        )

@@ -1,0 +1,134 @@
+import base64
+import io
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+from PIL import Image
+
+from keras_resnet.data.sources.folder import list_folder
+from keras_resnet.inspection.check import check
+from keras_resnet.inspection.page import page
+from tests.inspection.test_check import pile
+from tests.inspection.test_duplicates import scene
+
+NASTY = "<script>alert(1)</script>&\"'.png"
+
+
+class Seen(HTMLParser):
+    """What a browser would take the page for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def named(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def seen(root: Path) -> Seen:
+    listing = list_folder(root)
+    return Seen(page(check(listing), listing, root.name))
+
+
+def test_the_page_needs_no_network_and_runs_no_script(tmp_path: Path) -> None:
+    pile(tmp_path)
+    scene(0).save(tmp_path / "cat" / "copy.png")
+
+    shown = seen(tmp_path)
+
+    policies = [tag["content"] for tag in shown.named("meta") if "http-equiv" in tag]
+    assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+    assert not shown.named("script")
+    assert not shown.named("link")
+    assert all(str(tag["src"]).startswith("data:image/jpeg;base64,") for tag in shown.named("img"))
+
+
+def test_names_are_shown_as_they_are_and_never_run(tmp_path: Path) -> None:
+    pile(tmp_path)
+    folder = tmp_path / "\"><img src=x onerror='alert(1)'>"
+    folder.mkdir()
+    # a file name may hold no slash
+    (folder / NASTY.replace("/", "")).write_bytes(b"")
+    scene(0).save(folder / "copy.png")
+
+    shown = seen(tmp_path)
+
+    assert not shown.named("script")
+    assert all("onerror" not in tag for tag in shown.named("img"))
+    assert "<script>alert(1)<script>&\"'.png" in shown.text
+    assert "\"><img src=x onerror='alert(1)'>" in shown.text
+
+
+def test_a_file_name_that_is_no_unicode_is_written_as_escapes(tmp_path: Path) -> None:
+    pile(tmp_path)
+    (tmp_path / "cat" / "caf\udce9.png").write_bytes(b"")
+    listing = replace(list_folder(tmp_path), notes=("passed over: n\udce9",))
+
+    text = page(check(listing), listing, "pile")
+
+    assert "cat/caf\\udce9.png" in text
+    assert "passed over: n\\udce9" in text
+    text.encode("utf-8")
+
+
+def test_pictures_are_small_in_proportion_and_upright(tmp_path: Path) -> None:
+    pile(tmp_path)
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    scene(9).resize((200, 100)).save(tmp_path / "cat" / "turned.jpg", exif=turned)
+
+    (source,) = [str(tag["src"]) for tag in seen(tmp_path).named("img")]
+
+    assert Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).size == (48, 96)
+
+
+def test_many_images_are_cut_and_the_rest_is_counted(tmp_path: Path) -> None:
+    pile(tmp_path, images=30)
+    for number in range(30):
+        (tmp_path / "cat" / f"empty{number:02}.png").write_bytes(b"")
+    for number in range(11):
+        scene(0).save(tmp_path / "cat" / f"copy{number:02}.png")
+
+    listing = list_folder(tmp_path)
+    shown = Seen(page(check(listing, splits={}), listing, "pile"))
+
+    assert "and 6 more, all of them in check.json" in shown.text  # 30 empty files, 24 shown
+    assert "and 4 more, all of them in check.json" in shown.text  # 12 copies of one group, 8 shown
+    assert "empty23.png" in shown.text
+    assert "empty24.png" not in shown.text
+    assert len(shown.named("img")) == 8
+
+
+def test_the_verdict_comes_first_and_findings_follow_by_severity(tmp_path: Path) -> None:
+    pile(tmp_path)
+    (tmp_path / "cat" / "empty.png").write_bytes(b"")
+    Image.new("RGB", (40, 40)).save(tmp_path / "cat" / "blank.png")
+
+    shown = seen(tmp_path)
+
+    kinds = [str(tag["class"]).split()[-1] for tag in shown.named("section")]
+    assert kinds == sorted(kinds, key=["error", "warning", "note"].index)
+    assert {"error", "warning"} <= set(kinds)
+    text = re.sub(r"\s+", " ", shown.text)
+    assert text.index("Training cannot begin") < text.index("the file is empty") < text.index("nothing to see")
+    assert "26 images of 2 classes, 25 readable" in text
+
+
+def test_bars_are_as_long_as_classes_are_large(tmp_path: Path) -> None:
+    pile(tmp_path, images=4)
+    for number in range(4):
+        scene(200 + number).save(tmp_path / "dog" / f"more{number}.png")
+
+    bars = [tag["style"] for tag in seen(tmp_path).named("div") if tag.get("class") == "bar"]
+
+    assert bars == ["width: 100.0%", "width: 50.0%"]

@@ -1,0 +1,280 @@
+"""Every setting of a recipe reaches the training."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resnet.data.images import ImageData
+from keras_resnet.errors import ModelError
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.run import Run
+from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.distribution import distribution
+from keras_resnet.training.fit import fit
+from keras_resnet.training.network import Trainee, network_for, preprocessing_of
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.weights.files import variables_by_path
+from keras_resnet.weights.saving import save_weights
+from tests.conftest import TINY
+from tests.training.test_resume import without_times
+
+PREPROCESSING = Preprocessing((8, 8), 1, (127.0,), (74.0,), tuple("abc"))
+
+
+def trainee(*, parts: int = 1, head: bool = False, steps: int = 10, **settings: object) -> Trainee:
+    made = Trainee(Recipe(model="resnet8", epochs=4, **settings), PREPROCESSING, distribution("none"))  # type: ignore[arg-type]
+    made.compile(head=head, parts=parts, size=0, steps=steps)
+    return made
+
+
+def rates(made: Trainee, updates: list[int]) -> list[float]:
+    found = []
+    for update in updates:
+        made.optimizer.iterations.assign(update)
+        found.append(float(made.optimizer.learning_rate))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("settings", "updates", "expected"),
+    [
+        ({"schedule": "constant", "warmup_epochs": 0}, [0, 39], [0.1, 0.1]),
+        ({"schedule": "cosine", "warmup_epochs": 1}, [0, 5, 10, 25, 40], [0, 0.05, 0.1, 0.05, 0]),
+        ({"schedule": "cosine", "warmup_epochs": 1, "warmup_from": 0.5, "final_rate": 0.1}, [0, 40], [0.05, 0.01]),
+        (
+            {"schedule": "multistep", "milestones": (1, 2.5), "warmup_epochs": 0, "decay_factor": 0.2},
+            [9, 10, 24, 25],
+            [0.1, 0.02, 0.02, 0.004],
+        ),
+        ({"schedule": "step", "decay_every": 1.5, "warmup_epochs": 0}, [14, 15, 30], [0.1, 0.01, 0.001]),
+        ({"schedule": "one-cycle", "warmup_epochs": 1}, [0, 9, 39], [0.004, 0.1, 4e-7]),
+        ({"schedule": "one-cycle", "warmup_epochs": 1, "warmup_from": 0.5}, [0, 9, 39], [0.05, 0.1, 5e-6]),
+    ],
+)
+def test_epochs_become_updates_of_the_schedule(
+    settings: dict[str, object], updates: list[int], expected: list[float]
+) -> None:
+    assert rates(trainee(**settings), updates) == pytest.approx(expected, abs=1e-7)
+
+
+def test_the_optimizer_is_the_recipes() -> None:
+    made = trainee(
+        optimizer="adamw", weight_decay=0.03, layer_decay=0.7, clip="adaptive", clip_at=0.02, batch_size=64, parts=4
+    ).optimizer
+
+    assert made.word == "adamw"
+    assert (made.weight_decay, made.layer_decay, made.clip, made.clip_at) == (0.03, 0.7, "adaptive", 0.02)
+    assert made.gradient_accumulation_steps == 4
+    assert (trainee(momentum=0.8, nesterov=False).optimizer.momentum, trainee().optimizer.nesterov) == (0.8, True)
+
+
+@pytest.mark.parametrize(("clip", "bound"), [("none", 0.0), ("norm", 1.0), ("value", 0.5), ("adaptive", 0.01)])
+def test_gradients_are_clipped_where_it_is_usual_unless_something_else_is_said(clip: str, bound: float) -> None:
+    assert trainee(clip=clip).optimizer.clip_at == bound
+
+
+def test_labels_are_thresholded_in_the_binary_loss_alone() -> None:
+    binary, plain = (trainee(loss=kind, target_threshold=0.2).model.loss for kind in ("binary", "cross-entropy"))
+    logits = np.array([[2.0, 0, -1]])
+
+    mixed, firm = np.array([[0.7, 0.3, 0.0]]), np.array([[1.0, 1.0, 0.0]])
+    assert float(binary(mixed, logits)) == pytest.approx(float(binary(firm, logits)))
+    assert float(plain(mixed, logits)) != pytest.approx(float(plain(firm, logits)))
+
+
+def test_the_loss_is_the_recipes() -> None:
+    plain, smoothed, binary = (
+        trainee(**settings).model.loss for settings in ({}, {"label_smoothing": 0.2}, {"loss": "binary"})
+    )
+    labels, logits = np.array([[1.0, 0, 0]]), np.array([[2.0, 0, -1]])
+
+    expected = np.log(np.exp([2.0, 0, -1]).sum()) - 2
+    assert float(plain(labels, logits)) == pytest.approx(expected, abs=1e-6)
+    assert float(smoothed(labels, logits)) == pytest.approx(expected + 0.2 * (2 - 1 / 3), abs=1e-6)
+    sigmoid = 1 / (1 + np.exp([-2.0, 0, 1]))
+    assert float(binary(labels, logits)) == pytest.approx(-np.log([sigmoid[0], 1 - sigmoid[1], 1 - sigmoid[2]]).mean())
+
+
+def test_the_rate_that_is_told_is_that_of_the_last_update() -> None:
+    made = trainee(schedule="step", decay_every=1, warmup_epochs=0, steps=2)
+
+    told = []
+    for _ in range(4):
+        made.model.train_on_batch(np.zeros((4, 8, 8, 1), np.uint8), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]])
+        told.append(made.learning_rate)
+
+    assert told == pytest.approx([0.1, 0.1, 0.01, 0.01])
+    assert float(made.optimizer.learning_rate) == pytest.approx(0.001)
+
+
+def test_only_the_classifier_learns_in_the_first_phase_and_normalisation_stands_still() -> None:
+    made = trainee(head=True)
+
+    assert [variable.path for variable in made.network.trainable_variables] == ["head_dense/kernel", "head_dense/bias"]
+    assert made.optimizer.word == "adam"
+    assert made.learning_rate == pytest.approx(1e-3)
+    before = {path: one.numpy() for path, one in variables_by_path(made.network).items()}
+    made.model.train_on_batch(np.zeros((4, 8, 8, 1), np.uint8), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]])
+    changed = [path for path, one in variables_by_path(made.network).items() if (one.numpy() != before[path]).any()]
+    assert changed == ["head_dense/kernel", "head_dense/bias"] or changed == ["head_dense/bias"]
+
+
+def test_frozen_normalisation_keeps_weights_and_statistics_and_the_rest_learns() -> None:
+    made = trainee(freeze_batchnorm=True)
+
+    names = {variable.name for variable in made.network.trainable_variables}
+    assert names == {"kernel", "bias"}
+    assert trainee().network.trainable_variables[1].name in ("bias", "gamma")
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("bfloat16", "bfloat16"), ("float16", "float16")])
+def test_it_computes_in_the_recipes_precision_and_the_finished_network_in_float32(precision: str, dtype: str) -> None:
+    made = trainee(precision=precision)
+
+    assert made.network.get_layer("stage1_block1_conv1").compute_dtype == dtype
+    assert made.network.output.dtype == "float32"
+    assert {variable.dtype for variable in made.network.trainable_variables} == {"float32"}
+    assert (made.model.optimizer is made.optimizer) == (precision == "bfloat16"), "float16 scales the loss"
+    finished = network_for(made.recipe, PREPROCESSING)
+    assert finished.get_layer("stage1_block1_conv1").compute_dtype == "float32"
+    assert variables_by_path(finished).keys() == variables_by_path(made.network).keys()
+
+
+def test_a_batch_of_which_one_part_overflows_makes_no_update_and_the_next_one_does() -> None:
+    made = trainee(precision="float16", batch_size=8, parts=2, schedule="constant", warmup_epochs=0)
+    images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
+    kernel = made.network.get_layer("head_dense").bias
+    scale = made.model.optimizer.dynamic_scale
+    before = kernel.numpy()
+
+    scale.assign(np.float32(2.0**120))  # every gradient overflows
+    made.model.train_on_batch(images, labels)
+    scale.assign(1.0)
+    made.model.train_on_batch(images, labels)
+    made.end_batch()
+    np.testing.assert_array_equal(kernel.numpy(), before)
+    assert int(made.optimizer.iterations) == 0
+
+    for _ in range(2):
+        made.model.train_on_batch(images, labels)
+    made.end_batch()
+    assert (kernel.numpy() != before).any()
+    assert int(made.optimizer.iterations) == 1
+
+
+def test_recomputation_trains_the_same_network_bit_by_bit(tiny_data: ImageData, tmp_path: Path) -> None:
+    recipe = TINY.but(epochs=1, dropout=0.3, stochastic_depth=0.2)
+    made = trainee(recompute=True)
+    assert made.model is not made.network
+
+    kept = fit(recipe, tiny_data, tmp_path / "kept", verbose=False)
+    recomputed = fit(recipe.but(recompute=True), tiny_data, tmp_path / "recomputed", verbose=False)
+
+    a, b = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (kept, recomputed))
+    assert a is not None
+    assert b is not None
+    for name, tensor in a.tensors.items():
+        np.testing.assert_allclose(b.tensors[name], tensor, rtol=1e-5, atol=1e-6, err_msg=name)
+    assert [row["step"] for row in recomputed.metrics()] == [row["step"] for row in kept.metrics()]
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_mixed_precision_run_is_saved_in_float32(precision: str, tiny_data: ImageData, tmp_path: Path) -> None:
+    run = fit(TINY.but(epochs=1, precision=precision, accumulate=2), tiny_data, tmp_path / "run", verbose=False)
+
+    model = keras.models.load_model(run.model)
+    assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert np.isfinite(run.metrics()[0]["loss"])
+
+
+def test_synchronised_normalisation_is_for_training_only(tiny_data: ImageData, tmp_path: Path) -> None:
+    assert trainee(sync_batchnorm=True).network.get_layer("stem_bn").synchronized
+    run = fit(TINY.but(epochs=1, sync_batchnorm=True), tiny_data, tmp_path / "run", verbose=False)
+
+    assert not keras.models.load_model(run.model).get_layer("stem_bn").synchronized
+
+
+def test_the_average_is_what_is_judged_and_saved(tiny_data: ImageData, tmp_path: Path) -> None:
+    plain = fit(TINY.but(epochs=1), tiny_data, tmp_path / "plain", verbose=False)
+    averaged = fit(TINY.but(epochs=1, ema=0.5), tiny_data, tmp_path / "averaged", verbose=False)
+
+    a, b = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (plain, averaged))
+    assert a is not None
+    assert b is not None
+    np.testing.assert_array_equal(a.tensors["model/head_dense/kernel"], b.tensors["model/head_dense/kernel"])
+    best = CheckpointStore(averaged.checkpoints).read_best(b.state)
+    for name in ("head_dense/kernel", "stem_bn/moving_mean"):
+        np.testing.assert_array_equal(best[name], b.tensors[f"average/{name}"])
+        assert (best[name] != b.tensors[f"model/{name}"]).any()
+    assert averaged.metrics()[0]["val_loss"] != plain.metrics()[0]["val_loss"]
+    assert averaged.metrics()[0]["loss"] == plain.metrics()[0]["loss"]
+
+
+def test_the_average_follows_the_formula() -> None:
+    from keras_resnet.optimizers.averaging import MovingAverage
+
+    model = trainee().network
+    average, kernel = MovingAverage(model, 0.9), model.get_layer("head_dense").kernel
+    expected = kernel.numpy()
+    for update in range(1, 30):
+        kernel.assign(kernel.value + 1.0)
+        average.update(update)
+        decay = min(0.9, (1 + update) / (10 + update))
+        expected = decay * expected + (1 - decay) * kernel.numpy()
+    own = kernel.numpy()
+
+    with average.swapped():
+        np.testing.assert_allclose(kernel.numpy(), expected, rtol=1e-5)
+    np.testing.assert_array_equal(kernel.numpy(), own)
+
+
+def test_fine_tuning_begins_with_the_weights_and_a_new_classifier(
+    finished_run: Run, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    trained = keras.models.load_model(finished_run.model)
+    save_weights(trained, tmp_path / "mine.safetensors")
+    recipe = TINY.but(epochs=1, head_epochs=1, weights=str(tmp_path / "mine.safetensors"), freeze_batchnorm=True)
+
+    network = network_for(recipe, finished_run.preprocessing)
+    np.testing.assert_array_equal(network.get_layer("stem_conv").kernel, trained.get_layer("stem_conv").kernel)
+    assert (network.get_layer("head_dense").kernel.numpy() != trained.get_layer("head_dense").kernel.numpy()).any()
+    run = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    tuned = keras.models.load_model(run.model)
+    np.testing.assert_array_equal(tuned.get_layer("stem_bn").moving_mean, trained.get_layer("stem_bn").moving_mean)
+    assert len(run.metrics()) == 2
+    assert run.metrics()[0]["learning_rate"] == pytest.approx(1e-3)
+
+
+def test_a_finished_runs_model_brings_the_normalisation_it_was_trained_with(finished_run: Run, tmp_path: Path) -> None:
+    other = Preprocessing((8, 8), 1, (10.0,), (20.0,), ("a", "b"))
+    recipe = TINY.but(weights=str(finished_run.model))
+
+    found = preprocessing_of(recipe, other)
+
+    trained = finished_run.preprocessing
+    assert (found.mean, found.std) == (trained.mean, trained.std) != (other.mean, other.std)
+    assert found.class_names == ("a", "b")
+    coloured = Preprocessing((8, 8), 3, (10.0,) * 3, (20.0,) * 3, ("a", "b"))
+    assert preprocessing_of(recipe, coloured) == coloured
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "foreign.keras")
+    assert preprocessing_of(recipe.but(weights=str(tmp_path / "foreign.keras")), other) == other
+
+
+def test_weights_that_are_not_there_are_refused_before_anything_is_written(
+    tiny_data: ImageData, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="there is no weights file"):
+        fit(TINY.but(weights="nowhere.safetensors"), tiny_data, tmp_path / "run", verbose=False)
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_same_recipe_compiled_by_xla_trains_too(tiny_data: ImageData, tmp_path: Path) -> None:
+    run = fit(TINY.but(epochs=1, jit=True), tiny_data, tmp_path / "run", verbose=False)
+
+    assert without_times(run.metrics()[0])["step"] == 6
+    assert tf.config.optimizer.get_jit() in ("", False), "for this training only"
