@@ -12,7 +12,7 @@ from typing import Any
 
 from keras_resnet.errors import ModelError, UsageError, listed
 
-FORMAT = 3
+FORMAT = 4
 RESIZINGS = ("bilinear", "bicubic")
 
 
@@ -45,6 +45,7 @@ class Preprocessing:
     resize: str = "bilinear"
     crop_fraction: float | None = None
     background: str = "white"
+    task: str = "classification"
 
     def __post_init__(self) -> None:
         if len(self.image_size) != 2 or min(self.image_size) < 1:
@@ -86,8 +87,8 @@ class Preprocessing:
             found = values.pop("format")
         except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise ModelError(f"the preprocessing stored in this file cannot be read: {error!r}") from None
-        if found == 2:  # before there was another background than white
-            found, values = FORMAT, {**values, "background": "white"}
+        if found in (2, 3):  # before there was another background than white, and another task
+            found, values = FORMAT, {"background": "white", "task": "classification", **values}
         expected = {field.name for field in fields(cls)}
         if found != FORMAT or set(values) != expected:
             raise ModelError(

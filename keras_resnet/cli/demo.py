@@ -30,10 +30,11 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.tables import table
     from keras_resnet.data.loading import load_data
     from keras_resnet.data.sources.source import Source
-    from keras_resnet.evaluation.comparison import COLUMNS, compare, write_comparison
+    from keras_resnet.evaluation.comparison import columns, compare, write_comparison
     from keras_resnet.evaluation.evaluate import load_run_data
     from keras_resnet.evaluation.report import report_run
-    from keras_resnet.exports.export import FORMATS, export_run
+    from keras_resnet.exports.export import export_run
+    from keras_resnet.exports.formats import FORMATS
     from keras_resnet.runs.run import Run
     from keras_resnet.training.fit import configuration, fit_planned, plan
     from keras_resnet.training.progress import Progress
@@ -65,7 +66,11 @@ def run(options: argparse.Namespace) -> int:
     rows = compare(predictors, data.test)
     write_comparison(rows, comparison_file)
     print()
-    table(f"{recipe.model} on the {len(data.test)} test digits", COLUMNS, [row.cells() for row in rows])
+    table(
+        f"{recipe.model} on the {len(data.test)} test digits",
+        columns(data.task),
+        [row.cells() for row in rows],
+    )
     print("latency: median milliseconds for one image at batch 1 on this machine; TFLite on one thread")
     print(f"everything lies in {finished.path}")
     return 0

@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
             data = Source(options.data, data_dir=data_dir, limit=options.limit)
         else:
             data = load_run_data(finished, progress.reading)
-        evaluation = evaluate(predictor, data, split=options.split, views=options.tta, progress=progress.reading)
+        evaluation = evaluate(predictor, data, split=options.split, tta=options.tta, progress=progress.reading)
     # One folder for each question asked, so that none overwrites another's answer.
     asked_of = f"{data.short_name}-{_key(data)}" if isinstance(data, Source) else ""
     tta = options.tta if options.tta != "none" else ""

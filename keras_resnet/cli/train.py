@@ -68,10 +68,10 @@ def train(options: argparse.Namespace) -> int:
     from keras_resnet.cli.show import show_report
     from keras_resnet.data.loading import load_data
     from keras_resnet.evaluation.report import report_run
+    from keras_resnet.training.checkpointer import Saving
     from keras_resnet.training.distribution import distribution
     from keras_resnet.training.fit import fit_planned, plan
     from keras_resnet.training.progress import Progress
-    from keras_resnet.training.session import Saving
     from keras_resnet.training.tensorboard import require_tensorboard
 
     saving = Saving(options.checkpoint_steps, options.checkpoint_minutes, options.keep_checkpoints)

@@ -13,6 +13,7 @@ from keras_resnet.augment.policies import Policy
 from keras_resnet.data.batches import data_errors, training_batches
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import DataError, MissingExtraError, UsageError
+from keras_resnet.tasks.task import Task
 
 MOST_IMAGES = 256
 
@@ -42,28 +43,27 @@ def show_batch(
         raise UsageError(f"count must lie in 1–{MOST_IMAGES}; received {count}")
     if not len(data.train):
         raise DataError(f"{data.name} has no training images to show")
-    classes = len(data.class_names)
     whole = count // policy.repeats * policy.repeats or policy.repeats
-    batches = training_batches(data.train, classes, whole, policy, seed=seed, first_epoch=epoch, epochs=epoch + 1)
+    batches = training_batches(data.train, whole, policy, seed=seed, first_epoch=epoch, epochs=epoch + 1)
     with data_errors(data.train.images):
         images, labels = next(batches.take(1).as_numpy_iterator())
-    titles = [label_text(label, data.class_names) for label in labels]
+    titles = [label_text(label, data.task) for label in labels]
     path = Path(path)
     _draw(images, titles, f"{data.name}: {len(images)} training images as the network gets them", path)
     return path
 
 
-def label_text(label: np.ndarray, class_names: tuple[str, ...]) -> str:
-    """A label in words; the shares of a mixed one, the largest first, as `cat 70 % + dog 30 %`.
+def label_text(target: np.ndarray, task: Task) -> str:
+    """A target in words; the shares of a mixed one, the largest first, as `cat 70 % + dog 30 %`.
 
     Args:
-        label: float32 (classes,).
-        class_names: Of the classes.
+        target: float32 (classes,).
+        task: Whose target it is.
     """
-    order = [int(index) for index in np.argsort(-label, kind="stable") if label[index] >= 0.005]
-    if len(order) == 1:
-        return _short(class_names[order[0]])
-    return "\n+ ".join(f"{_short(class_names[index], 12)} {label[index]:.0%}" for index in order)
+    shares = task.shares(target)
+    if len(shares) < 2:
+        return _short(shares[0][0]) if shares else "–"
+    return "\n+ ".join(_short(name, 12) + ("" if share > 0.995 else f" {share:.0%}") for name, share in shares)
 
 
 def _draw(images: np.ndarray, titles: list[str], heading: str, path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from keras_resnet import pictures as plots
+from keras_resnet import pictures
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, Progress
 from keras_resnet.evaluation.evaluate import Evaluation, evaluate, load_run_data
@@ -45,10 +45,10 @@ def report_run(run: Run, data: ImageData | None = None, progress: Progress | Non
     data, averaged = data or load_run_data(run, progress), None
     evaluation = evaluate(run, data)
     files = evaluation.write(run.path / "evaluation")
-    views = run.config["recipe"]["tta"]
-    if views != "none":
-        averaged = evaluate(run, data, views=views)
-        files += averaged.write(run.path / "evaluation" / views)
+    tta = run.config["recipe"]["tta"]
+    if tta != "none":
+        averaged = evaluate(run, data, tta=tta)
+        files += averaged.write(run.path / "evaluation" / tta)
     symptoms, more = report_training(run)
     return Report(evaluation, averaged, tuple(symptoms), (*files, *more))
 
@@ -66,7 +66,7 @@ def report_training(run: Run) -> tuple[list[Symptom], list[Path]]:
     symptoms = diagnose(history)
     files = [run.path / "evaluation" / "diagnosis.json"]
     write_json(files[0], {"epochs": len(history.epochs), "symptoms": [asdict(one) for one in symptoms]})
-    if plots.available():
+    if pictures.available():
         files += [run.path / "plots" / "training.png", run.path / "plots" / "learning_curves.png"]
         training_picture(history, symptoms, _title(run, history), files[1])
         learning_curves(history, files[2])

@@ -9,6 +9,7 @@ import keras
 from keras_resnet.atomic import write_folder_with
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.stamp import write_stamp
+from keras_resnet.tasks.table import task
 
 
 def write_saved_model(model: keras.Model, preprocessing: Preprocessing, path: Path) -> Path:
@@ -19,9 +20,11 @@ def write_saved_model(model: keras.Model, preprocessing: Preprocessing, path: Pa
     """
     import tensorflow as tf
 
+    activation = keras.activations.get(task(preprocessing.task, preprocessing.class_names).activation)
+
     def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = model(tf.cast(image, tf.float32), training=False)
-        return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+        return {"logits": logits, "probabilities": activation(logits)}
 
     def write(folder: Path) -> None:
         archive = keras.export.ExportArchive()

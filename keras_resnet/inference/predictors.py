@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from keras_resnet.errors import MissingExtraError, ModelError
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.runs.stamp import read_stamp
+from keras_resnet.tasks.table import task
+from keras_resnet.tasks.task import Task
 
 if TYPE_CHECKING:
     import keras
@@ -38,6 +41,11 @@ class Predictor(ABC):
         self.name = name
         self.preprocessing = preprocessing
         self.path = path
+
+    @cached_property
+    def task(self) -> Task:
+        """What it was trained for."""
+        return task(self.preprocessing.task, self.preprocessing.class_names)
 
     @property
     def size_in_bytes(self) -> int | None:
@@ -172,19 +180,12 @@ def open_predictor(source: str | os.PathLike[str] | Run) -> Predictor:
         UsageError: The run is not finished.
         MissingExtraError: A `.tflite` file is given and no runtime is installed.
     """
-    if isinstance(source, Run):
-        return _open_keras(Run.at(source.path, finished=True).model)
-    path = Path(source)
+    path = source.path if isinstance(source, Run) else Path(source)
     if not path.exists():
         raise ModelError(f"there is no model {path}")
-    if is_run(path):
-        return _open_keras(Run.at(path, finished=True).model)
-    if path.is_dir() and (path / "saved_model.pb").is_file():
-        return SavedModelPredictor(path, read_stamp(path))
-    if path.suffix == ".keras":
-        return _open_keras(path)
-    if path.suffix == ".tflite":
-        return TFLitePredictor(path, read_stamp(path))
+    for is_of_kind, opened in OPENERS:
+        if is_of_kind(path):
+            return opened(path)
     raise ModelError(f"{path} is no run folder, .keras file, SavedModel folder or .tflite file")
 
 
@@ -207,6 +208,15 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
 def _open_keras(path: Path) -> KerasPredictor:
     preprocessing = read_stamp(path)
     return KerasPredictor(load_model(path), preprocessing, path)
+
+
+OPENERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Predictor]], ...] = (
+    (is_run, lambda path: _open_keras(Run.at(path, finished=True).model)),
+    (lambda path: (path / "saved_model.pb").is_file(), lambda path: SavedModelPredictor(path, read_stamp(path))),
+    (lambda path: path.suffix == ".keras", _open_keras),
+    (lambda path: path.suffix == ".tflite", lambda path: TFLitePredictor(path, read_stamp(path))),
+)
+"""What a path may be, and what opens it: a row each."""
 
 
 def _in_batches(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:

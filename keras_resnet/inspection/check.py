@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_resnet.data.images import Progress
 from keras_resnet.data.sources.listing import Listing
+from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.splits.divide import divide
 from keras_resnet.errors import DataError
 from keras_resnet.images.image_file import REASONS
@@ -18,6 +19,7 @@ from keras_resnet.inspection import duplicates, findings
 from keras_resnet.inspection.findings import BLOCKING, SEVERITIES, Finding, printable
 from keras_resnet.inspection.label_doubts import doubt_labels
 from keras_resnet.inspection.looks import Inspection, Look, inspect_images
+from keras_resnet.tasks.task import Task
 
 FORMAT = 1
 
@@ -36,7 +38,7 @@ class Report:
     """What a check has found.
 
     Args:
-        names, labels, class_names: The listing's.
+        names, labels, task: The listing's.
         split_names: The split that each image is in; empty where there is none.
         readable: bool (n,).
         sizes: None if nothing can be read.
@@ -48,7 +50,7 @@ class Report:
 
     names: tuple[str, ...]
     labels: np.ndarray
-    class_names: tuple[str, ...]
+    task: Task
     split_names: tuple[str, ...]
     readable: np.ndarray
     sizes: Sizes | None
@@ -57,6 +59,11 @@ class Report:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     tolerated: float = 0.0
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.task.class_names
 
     @property
     def trainable(self) -> bool:
@@ -69,7 +76,7 @@ class Report:
     @property
     def counts(self) -> np.ndarray:
         """int64 (classes,): readable images of each class."""
-        return np.bincount(self.labels[self.readable], minlength=len(self.class_names))
+        return self.task.images_of_classes(self.labels[self.readable])
 
     @property
     def verdict(self) -> str:
@@ -85,14 +92,15 @@ class Report:
 
     def splits_of(self, label: int) -> dict[str, int]:
         """How many images of a class are in each split."""
-        inside = (self.split_names[position] for position in np.flatnonzero(self.labels == label))
+        members = self.task.membership(self.labels)[:, label]
+        inside = (self.split_names[position] for position in np.flatnonzero(members))
         return dict(Counter(name for name in inside if name))
 
     def image(self, position: int) -> dict[str, str]:
         """What one image is called, and where it belongs."""
         return {
             "image": printable(self.names[position]),
-            "class": printable(self.class_names[self.labels[position]]),
+            "class": printable(LABEL_SEPARATOR.join(self.task.names_of(self.labels[position]))),
             "split": self.split_names[position],
         }
 
@@ -150,17 +158,17 @@ def check(
     inspection = inspect_images(listing, progress)
     readable = np.zeros(len(listing), bool)
     readable[list(inspection.looks)] = True
-    counts = np.bincount(listing.labels[readable], minlength=len(listing.class_names))
+    counts = listing.task.images_of_classes(listing.labels[readable])
     left_out = len(inspection.failures) <= tolerated * len(listing)
     found += findings.unreadable(inspection, left_out=left_out)
-    found += findings.unbalanced(counts, listing.class_names)
+    found += findings.unbalanced(counts, listing.class_names, fewest=2 if listing.labels.ndim == 1 else 1)
     found += findings.odd(inspection.looks)
     found += _repeated(listing, inspection, tuple(split_names), seed)
     found += _doubted(listing, inspection, seed)
     return Report(
         names=listing.names,
         labels=listing.labels,
-        class_names=listing.class_names,
+        task=listing.task,
         split_names=tuple(split_names),
         readable=readable,
         sizes=_sizes(inspection.looks),
@@ -203,6 +211,8 @@ def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, 
 
 
 def _doubted(listing: Listing, inspection: Inspection, seed: int) -> list[Finding]:
+    if listing.labels.ndim > 1:
+        return [findings.not_doubted("labels are doubted where each image has one")]
     positions = np.array(list(inspection.looks), np.int64)
     doubts = doubt_labels(inspection.thumbnails[positions], listing.labels[positions], seed)
     finding = findings.doubted(doubts, positions, listing.class_names)

@@ -166,7 +166,7 @@ def repeated(kind: str, groups: Iterable[np.ndarray], labels: np.ndarray, splits
     sorted_by: dict[str, list[tuple[Subject, ...]]] = {where: [] for where in _WHERE}
     for group in groups:
         subjects = tuple(Subject(int(position)) for position in group)
-        conflict = len(set(labels[group].tolist())) > 1
+        conflict = len(np.unique(labels[group], axis=0)) > 1
         leak = len({splits[position] for position in group} - {""}) > 1
         for where, holds in (("label-conflict", conflict), ("across-splits", leak), ("", not (conflict or leak))):
             if holds:
@@ -179,11 +179,18 @@ def repeated(kind: str, groups: Iterable[np.ndarray], labels: np.ndarray, splits
     ]
 
 
-def unbalanced(counts: np.ndarray, class_names: Sequence[str]) -> list[Finding]:
-    """Classes with too few images, absolutely or beside others; `counts` are those of readable images."""
+def unbalanced(counts: np.ndarray, class_names: Sequence[str], *, fewest: int = 2) -> list[Finding]:
+    """Classes with too few images, absolutely or beside others.
+
+    Args:
+        counts: int (classes,), readable images of each.
+        class_names: Their names.
+        fewest: How many classes a training needs.
+    """
     found = []
-    if (counts > 0).sum() < 2:
-        found.append(Finding("one-class", "error", "fewer than two classes", "Telling apart needs two or more."))
+    if (counts > 0).sum() < fewest:
+        title = "fewer than two classes" if fewest == 2 else "no class has an image"
+        found.append(Finding("one-class", "error", title, f"A training needs {fewest} or more."))
     few = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < FEW]
     if few:
         advice = f"Too few to learn from and to test on: {listed(few)}. Add images or leave the classes out."
@@ -208,8 +215,7 @@ def imbalance(counts: np.ndarray) -> float:
 def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -> Finding | None:
     """Labels that the model doubts; `positions` are those of the images that it was asked about."""
     if doubts.reason:
-        advice = f"Nothing can be said of wrong labels: {doubts.reason}."
-        return Finding("labels-not-checked", "note", "labels that could not be checked", advice)
+        return not_doubted(doubts.reason)
     if not len(doubts.positions):
         return None
     advice = (
@@ -224,6 +230,12 @@ def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -
     subjects = [(int(p), f"looks like {class_names[label]} ({sure:.0%})") for p, label, sure in seen]
     severity = "warning" if doubts.accuracy >= TRUSTED else "note"
     return Finding("suspicious-label", severity, "labels that may be wrong", advice, _singles(subjects[:MOST_DOUBTED]))
+
+
+def not_doubted(reason: str) -> Finding:
+    """That nothing can be said of wrong labels, and why."""
+    advice = f"Nothing can be said of wrong labels: {reason}."
+    return Finding("labels-not-checked", "note", "labels that could not be checked", advice)
 
 
 def printable(text: str) -> str:

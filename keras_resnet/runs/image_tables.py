@@ -6,6 +6,7 @@ import csv
 import io
 
 from keras_resnet.data.images import ImageData
+from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 
 
 def split_table(data: ImageData) -> str:
@@ -14,7 +15,7 @@ def split_table(data: ImageData) -> str:
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["image", "class", "split"])
     rows = [
-        (data.names[index], data.class_names[label], name)
+        (data.names[index], LABEL_SEPARATOR.join(data.task.names_of(label)), name)
         for name, split in data.splits.items()
         for index, label in zip(split.indices, split.labels, strict=True)
     ]

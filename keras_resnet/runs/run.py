@@ -27,8 +27,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from keras_resnet.atomic import storage_errors, write_json, write_text
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import save_split
@@ -177,15 +175,13 @@ class Run:
 
     def record_data(self, data: ImageData, preprocessing: Preprocessing) -> None:
         """Write what the run trains on: fingerprint, classes, split, preprocessing."""
-        counts = {
-            name: np.bincount(split.labels, minlength=len(data.class_names)).tolist()
-            for name, split in data.splits.items()
-        }
+        counts = {name: data.task.images_of_classes(split.labels).tolist() for name, split in data.splits.items()}
         write_json(
             self.path / "data.json",
             {
                 "name": data.name,
                 "fingerprint": data.fingerprint,
+                "task": data.task.name,
                 "class_names": data.class_names,
                 "images_per_class": counts,
             },

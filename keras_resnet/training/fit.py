@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,7 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
-from keras_resnet.data.balance import images_of_classes
-from keras_resnet.data.batches import pixel_statistics
+from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
@@ -26,16 +25,16 @@ from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run
 from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.checkpointer import Checkpointer, Saving
 from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.health import Health, images_to_look_with
 from keras_resnet.training.interruption import Interruption
-from keras_resnet.training.loop import Training
-from keras_resnet.training.network import Trainee, network_for, preprocessing_of
+from keras_resnet.training.loop import TrainingLoop
+from keras_resnet.training.network import CompiledNetwork, network_for, preprocessing_for
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
 from keras_resnet.training.recipes import source_for
-from keras_resnet.training.session import Saving, Session
 from keras_resnet.weights.files import assign, variables_by_path
 
 RUNS = Path("saved_models")
@@ -168,17 +167,17 @@ def fit_planned(
         raise DataError(f"{data.name} lacks training or validation images")
     recipe = plan.recipe
     if recipe.sampling == "balanced" or recipe.class_weights != "none":
-        images_of_classes(data.train.labels, len(data.class_names))  # refuse before an old run is replaced
+        shown_classes(data.train)  # refuse before an old run is replaced
     if has_checkpoints(plan):
         # What the recipe's weights gave lies in the run; their file may have changed since, or gone.
         recipe, preprocessing = recipe.but(weights=""), Run(plan.path).preprocessing
     else:
-        preprocessing = preprocessing_of(recipe, preprocessing_for(data))
+        preprocessing = preprocessing_for(recipe, data)
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()  # or a continued run would not end with the same bits
     place = place or distribution("none")
     with place.scope():
-        trainee = Trainee(recipe, preprocessing, place)
+        compiled = CompiledNetwork(recipe, preprocessing, data.task, place)
     with (
         Interruption(progress.note, close=progress.close) as interruption,
         locked(plan.path) if place.is_chief else nullcontext(),
@@ -187,12 +186,13 @@ def fit_planned(
         place.anywhere(True)  # the others wait until the folder is there
         with place.scope():
             # How many images a normalisation sees is said when it is known.
-            health = Health(trainee.network, images_to_look_with(data.validation), batch_per_normalisation=0)
-            session = Session(trainee, recipe, run, health, progress, saving or Saving(), tensorboard=tensorboard)
+            health = Health(compiled.network, images_to_look_with(data.validation), batch_per_normalisation=0)
+            saving = saving or Saving()
+            checkpointer = Checkpointer(compiled, recipe, run, health, progress, saving, tensorboard=tensorboard)
             with interruption.deferred():
-                Training(session, data, interruption).run_to_end()
+                TrainingLoop(checkpointer, data, interruption).run_to_end()
         if place.is_chief:
-            finish(session, preprocessing)
+            finish(checkpointer, preprocessing)
         place.anywhere(True)  # none leaves before the run is finished
     return run
 
@@ -221,24 +221,13 @@ def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
     return run
 
 
-def finish(session: Session, preprocessing: Preprocessing) -> None:
+def finish(checkpointer: Checkpointer, preprocessing: Preprocessing) -> None:
     """Save the best weights as the run's model and mark the run as finished."""
     # Without weights to load first: they are replaced.
-    network = network_for(session.recipe.but(weights=""), preprocessing)
-    assign(variables_by_path(network), session.store.read_best(session.state), session.state.best)
-    write_with(session.run.model, lambda temporary: save_model(network, temporary, preprocessing))
-    session.run.finish()
-
-
-def preprocessing_for(data: ImageData) -> Preprocessing:
-    """Normalisation by the training images' own mean and standard deviation."""
-    mean, std = pixel_statistics(data.train)
-    height, width, channels = data.train.images.shape
-    bare = Preprocessing((height, width), channels, (mean,) * channels, (std,) * channels, data.class_names)
-    fit = data.fit
-    if fit is None:
-        return bare
-    return replace(bare, resize=fit.resize, crop_fraction=fit.crop_fraction, background=fit.background)
+    network = network_for(checkpointer.recipe.but(weights=""), preprocessing)
+    assign(variables_by_path(network), checkpointer.store.read_best(checkpointer.state), checkpointer.state.best)
+    write_with(checkpointer.run.model, lambda temporary: save_model(network, temporary, preprocessing))
+    checkpointer.run.finish()
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str], preprocessing: Preprocessing) -> None:

@@ -9,8 +9,9 @@ from typing import cast
 import keras
 import numpy as np
 
+from keras_resnet.data.batches import pixel_statistics
+from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError
-from keras_resnet.losses import loss
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.precision import Precision
 from keras_resnet.models.recompute import recompute_activations
@@ -22,6 +23,7 @@ from keras_resnet.optimizers.state import forget_partial_update, load_optimizer_
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.schedules import USUAL_DIVISION, schedule
+from keras_resnet.tasks.task import Task
 from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.pretrained import is_name, pretrained
@@ -55,12 +57,13 @@ def network_for(
     )
 
 
-class Trainee:
+class CompiledNetwork:
     """A network that can be compiled for each phase of its recipe.
 
     Args:
         recipe: The training's.
         preprocessing: Of the data.
+        task: What is asked of the network; gives loss and metrics.
         place: Where its replicas are.
 
     Attributes:
@@ -68,8 +71,8 @@ class Trainee:
         model: What `fit` is called on; it has the same variables.
     """
 
-    def __init__(self, recipe: Recipe, preprocessing: Preprocessing, place: Distribution) -> None:
-        self.recipe, self.place = recipe, place
+    def __init__(self, recipe: Recipe, preprocessing: Preprocessing, task: Task, place: Distribution) -> None:
+        self.recipe, self.task, self.place = recipe, task, place
         precision = cast(Precision, recipe.precision)
         with place.scope():
             self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes), precision=precision)
@@ -100,13 +103,13 @@ class Trainee:
         self._compiled, self._size = (head, parts), size
         freeze_for(self.network, head=head, batchnorm=self.recipe.freeze_batchnorm)
         with self.place.scope():
-            self.accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+            self.accuracy = self.task.accuracy()
             self.optimizer = _head_optimizer(self.recipe, parts) if head else _optimizer(self.recipe, steps, parts)
             self.optimizer.build(self.network.trainable_variables)
             self.model.compile(
                 self.optimizer,
-                _loss(self.recipe),
-                metrics=[self.accuracy],
+                _loss(self.recipe, self.task),
+                metrics=[self.accuracy, *self.task.validation_metrics()],
                 jit_compile=self.recipe.jit,
             )
             self.model.optimizer.build(self.network.trainable_variables)  # that of a scaled loss is another one
@@ -194,21 +197,32 @@ def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
     )
 
 
-def _loss(recipe: Recipe) -> keras.losses.Loss:
+def _loss(recipe: Recipe, task: Task) -> keras.losses.Loss:
     threshold = recipe.target_threshold if recipe.loss == "binary" else 0.0
-    return loss(recipe.loss, recipe.label_smoothing, threshold=threshold or None)
+    return task.loss(recipe.loss, recipe.label_smoothing, threshold=threshold or None)
 
 
 def _head_optimizer(recipe: Recipe, parts: int) -> Layerwise:
     return optimizer("adam", schedule("constant", recipe.head_rate, 1), accumulate=parts)
 
 
-def preprocessing_of(recipe: Recipe, own: Preprocessing) -> Preprocessing:
-    """The normalisation that a recipe's weights were trained with, where it is known; else the data's own."""
+def preprocessing_for(recipe: Recipe, data: ImageData) -> Preprocessing:
+    """How images are prepared for a training: as its initial weights had them, where that is known.
+
+    Otherwise they are normalised by the training images' own mean and standard deviation.
+    """
     known = _preprocessing_of_weights(recipe)
-    if known is None or own.channels != len(known.mean):
-        return own
-    return replace(own, mean=known.mean, std=known.std)
+    height, width, channels = data.train.images.shape
+    if known is not None and channels == len(known.mean):
+        mean, std = known.mean, known.std
+    else:
+        own_mean, own_std = pixel_statistics(data.train)
+        mean, std = (own_mean,) * channels, (own_std,) * channels
+    bare = Preprocessing((height, width), channels, mean, std, data.class_names, task=data.task.name)
+    fit = data.fit
+    if fit is None:
+        return bare
+    return replace(bare, resize=fit.resize, crop_fraction=fit.crop_fraction, background=fit.background)
 
 
 def _preprocessing_of_weights(recipe: Recipe) -> Preprocessing | None:

@@ -52,11 +52,6 @@ def what_is_wrong(loss: float, recent: Sequence[float], guess: float) -> str | N
     return None
 
 
-def loss_of_a_guess(kind: str, num_classes: int) -> float:
-    """The loss of a network whose logits are all equal, or for the binary one zero."""
-    return math.log(2 if kind == "binary" else max(num_classes, 2))
-
-
 def diagnosis(
     setback: Setback, *, rate: float, gradient_norms: dict[str, float], images: Sequence[str], kept: object
 ) -> DivergedError:

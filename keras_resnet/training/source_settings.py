@@ -30,6 +30,15 @@ SOURCE_SETTINGS = {
             text="how images are divided that come undivided",
             choices=("class", "group", "time"),
         ),
+        Setting(
+            "task",
+            str,
+            None,
+            "what is asked of an image: one class, or any number; none: as the source has it",
+            "source",
+            optional=True,
+            choices=("classification", "multi-label"),
+        ),
         text("fold", text="K/N: the Kth of N folds is the test, as 2/5"),
         text("split_file", text="use this split, as a run's split.json"),
     )

@@ -22,7 +22,7 @@ class State:
         left_out: (epoch, step) of batches that are not trained on any more.
         tries: Setbacks since an epoch was last completed that had one, or comes after one that had.
         setback_epoch: The last epoch that had one; -1: none.
-        best_accuracy: Of a validation; -1 before the first.
+        best_value: The best monitored value of a validation so far; -1 before the first.
         best: Name of the file with the weights that reached it.
         best_digest: Its SHA-256.
         rows: Of `metrics.csv`.
@@ -41,7 +41,7 @@ class State:
     left_out: list[list[int]] = field(default_factory=list)
     tries: int = 0
     setback_epoch: int = -1
-    best_accuracy: float = -1.0
+    best_value: float = -1.0
     best: str = ""
     best_digest: str = ""
     rows: list[Row] = field(default_factory=list)

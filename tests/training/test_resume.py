@@ -18,11 +18,11 @@ from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit, save_model
 from keras_resnet.training.network import network_for
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.training.session import Saving
 from keras_resnet.training.state import State
 from tests.conftest import TINY
 
@@ -130,16 +130,16 @@ def test_before_the_first_checkpoint_the_weights_of_the_day_count(
 def test_a_run_stopped_while_it_validates_goes_on_with_the_validation(
     whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from keras_resnet.training import callbacks
+    from keras_resnet.training import loop
 
-    ended = callbacks.StopWhenAsked.on_test_batch_end
+    ended = loop.StopWhenAsked.on_test_batch_end
 
-    def stop(self: callbacks.StopWhenAsked, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def stop(self: loop.StopWhenAsked, batch: int, logs: dict[str, Any] | None = None) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         ended(self, batch, logs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.StopWhenAsked, "on_test_batch_end", stop)
+        patch.setattr(loop.StopWhenAsked, "on_test_batch_end", stop)
         with pytest.raises(StoppedError, match="in epoch 1 after batch 6"):
             fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
 

@@ -12,6 +12,7 @@ from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.errors import UsageError
 from keras_resnet.images.decode import check_background
 from keras_resnet.preprocessing import RESIZINGS
+from keras_resnet.tasks.table import TASKS
 
 KINDS = ("digits", "folder", "csv", "jsonl", "tfds")
 PATHS = ("folder", "csv", "jsonl")
@@ -35,6 +36,8 @@ class Source:
         split_file: A saved split to use instead (see `save_split`).
         resize, crop_fraction, background: See `Preprocessing`.
         on_error: `fail` if an image cannot be read, or `skip` it, up to one in a hundred.
+        task: `classification` or `multi-label`; None: as the source has it, which is multi-label for tables with
+            a column `labels`.
 
     Raises:
         UsageError: A field is out of range; the message names it.
@@ -53,6 +56,7 @@ class Source:
     crop_fraction: float | None = None
     background: str = "white"
     on_error: str = "fail"
+    task: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", _named(self.name))
@@ -61,6 +65,10 @@ class Source:
                 "a data source is digits, folder:PATH, csv:PATH, jsonl:PATH, tfds:NAME or a path that exists; "
                 f"received {self.name!r}"
             )
+        if self.task not in (None, *TASKS):
+            raise UsageError(f"task must be one of {', '.join(TASKS)}; received {self.task!r}")
+        if self.task == "multi-label" and self.kind in ("digits", "tfds"):
+            raise UsageError(f"{self.kind} sources have one label an image; received task={self.task!r}")
         if self.image_size is not None and self.image_size < 1:
             raise UsageError(f"image_size must be at least 1; received {self.image_size}")
         if self.channels not in (None, 1, 3):

@@ -13,7 +13,7 @@ from keras_resnet.optimizers.averaging import MovingAverage
 from keras_resnet.runs.run import Run
 from keras_resnet.training.checkpoint import Checkpoint, CheckpointStore
 from keras_resnet.training.health import Health
-from keras_resnet.training.network import Trainee
+from keras_resnet.training.network import CompiledNetwork
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.setbacks import Setback
@@ -51,11 +51,11 @@ WAY = ("parts", "rate_factor", "left_out", "tries", "setback_epoch")
 KINDS = ("model", "optimizer", "optimizer_head", "average", "health")
 
 
-class Session:
+class Checkpointer:
     """A network, where its training stands, and the checkpoints of both.
 
     Args:
-        trainee: The network.
+        compiled: The network.
         recipe: How it is trained.
         run: Where.
         health: What is remembered of the network's inner state.
@@ -66,7 +66,7 @@ class Session:
 
     def __init__(
         self,
-        trainee: Trainee,
+        compiled: CompiledNetwork,
         recipe: Recipe,
         run: Run,
         health: Health,
@@ -75,10 +75,10 @@ class Session:
         *,
         tensorboard: bool = False,
     ) -> None:
-        self.trainee, self.recipe, self.run, self.place = trainee, recipe, run, trainee.place
+        self.compiled, self.recipe, self.run, self.place = compiled, recipe, run, compiled.place
         self.health, self.progress, self.saving, self.tensorboard = health, progress, saving, tensorboard
         self.store = CheckpointStore(run.checkpoints, saving.keep)
-        self.average = MovingAverage(trainee.network, recipe.ema)
+        self.average = MovingAverage(compiled.network, recipe.ema)
         self.state = State(parts=recipe.accumulate)
         self._board: TensorBoardWriter | None = None
         self._waiting: Checkpoint | None = None  # read, and not yet in the network
@@ -117,13 +117,13 @@ class Session:
         sharers = 1 if self.recipe.sync_batchnorm else self.place.replicas
         frozen = head or self.recipe.freeze_batchnorm
         self.health.batch_per_normalisation = 0 if frozen else batch // self.state.parts // sharers
-        new = self.trainee.compile(head=head, parts=self.state.parts, size=size, steps=steps)
+        new = self.compiled.compile(head=head, parts=self.state.parts, size=size, steps=steps)
         self.head = head
         if self._waiting:
             self._fill(self._waiting.tensors)
-        self.trainee.scale_rate(self.state.rate_factor)
+        self.compiled.scale_rate(self.state.rate_factor)
         if new or self._waiting:
-            self.trainee.prepare(new)
+            self.compiled.prepare(new)
         self._waiting = None
         if self._changed:
             self.save()
@@ -135,8 +135,8 @@ class Session:
             StorageError: It cannot be written; the one before is as it was.
             Setback: The network is spoilt, so that no training could go on from it.
         """
-        tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.trainee.network).items()}
-        tensors |= {f"{self._optimizer}/{name}": value for name, value in self.trainee.optimizer_tensors().items()}
+        tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.compiled.network).items()}
+        tensors |= {f"{self._optimizer}/{name}": value for name, value in self.compiled.optimizer_tensors().items()}
         tensors |= {f"average/{name}": value for name, value in self.average.tensors().items()}
         broken = [name for name, value in tensors.items() if not np.isfinite(value).all()]
         if any(name.startswith(("model/", "average/")) for name in broken):
@@ -156,14 +156,14 @@ class Session:
             or (minutes and time.monotonic() - self._saved_time >= 60 * minutes)
         )
 
-    def keep_best(self, accuracy: float) -> None:
+    def keep_best(self, value: float) -> None:
         """Remember the network as it is now, if no epoch had a better one."""
         # Of equal ones the later: it has been trained longer at a lower rate.
-        if accuracy >= self.state.best_accuracy:
-            self.state.best_accuracy = accuracy
+        if value >= self.state.best_value:
+            self.state.best_value = value
             if not self.place.is_chief:
                 return
-            weights = {name: one.numpy() for name, one in variables_by_path(self.trainee.network).items()}
+            weights = {name: one.numpy() for name, one in variables_by_path(self.compiled.network).items()}
             self.state.best, self.state.best_digest = self.store.save_best(weights, self.state.epoch + 1)
 
     def warn(self, text: str) -> None:
@@ -208,9 +208,9 @@ class Session:
             if kind not in groups:
                 raise ModelError(f"the checkpoint holds {name}, which this version of the package does not know")
             groups[kind][rest] = tensor
-        assign(variables_by_path(self.trainee.network), groups["model"], "the checkpoint")
+        assign(variables_by_path(self.compiled.network), groups["model"], "the checkpoint")
         # At the end of the first phase the checkpoint has its optimizer still; the next one begins anew.
         if groups[self._optimizer] or not groups["optimizer_head"]:
-            self.trainee.restore_optimizer(groups[self._optimizer], "the checkpoint")
+            self.compiled.restore_optimizer(groups[self._optimizer], "the checkpoint")
         self.average.restore(groups["average"], "the checkpoint")
         self.health.restore(groups["health"], "the checkpoint")
