@@ -22,8 +22,7 @@ from keras_resnet.errors import DataError, UsageError
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import check_input
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.runs.lock import locked
-from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run
+from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run, locked
 from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.distribution import Distribution, distribution
