@@ -21,28 +21,36 @@ import csv
 import io
 import json
 import os
+import platform
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from filelock import lock_descriptor
+
+from keras_resnet._version import __version__
 from keras_resnet.atomic import storage_errors, write_json, write_text
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import save_split
+from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.runs.environment import versions_and_machine
-from keras_resnet.runs.image_tables import skipped_table, split_table
-from keras_resnet.runs.lock import NAME as LOCK
 from keras_resnet.runs.record import Record
 
 FORMAT = 1
+LOCK = ".lock"
 # Written before run.json: a folder with nothing else is a run that was killed as it began.
 OVERWRITTEN = "overwritten"
 WRITTEN = ("run", "config", "environment", "data", "split", "skipped", "preprocessing", "metrics", "model")
 """Stems of the files that a training writes into the folder."""
 BEGINNING = {"config.json", "environment.json"}
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pillow", "ai-edge-litert")
+"""What a result may depend on besides its configuration."""
 Row = dict[str, float]
 
 
@@ -155,7 +163,7 @@ class Run:
                     if item.name != LOCK:
                         shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
         write_json(path / "config.json", config)
-        write_json(path / "environment.json", versions_and_machine())
+        write_json(path / "environment.json", _versions_and_machine())
         write_json(path / "run.json", {"format": FORMAT, "status": "unfinished", "started": _now()})
         return run, False
 
@@ -186,10 +194,10 @@ class Run:
                 "images_per_class": counts,
             },
         )
-        write_text(self.path / "split.csv", split_table(data))
+        write_text(self.path / "split.csv", _split_table(data))
         save_split(data, self.path / "split.json")
         if data.skipped:
-            write_text(self.path / "skipped.csv", skipped_table(data))
+            write_text(self.path / "skipped.csv", _skipped_table(data))
         write_text(self.path / "preprocessing.json", preprocessing.to_json())
 
     def record_metrics(self, rows: list[Row]) -> None:
@@ -247,6 +255,37 @@ class Run:
         return value
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Let no other process train into a folder, which is made if it is missing.
+
+    However this process ends, the system releases the lock.
+
+    Raises:
+        UsageError: Another process holds the lock.
+        StorageError: The folder cannot be written.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / LOCK, "a+b", buffering=0)  # noqa: SIM115 – closed below
+    with file:
+        try:
+            free = lock_descriptor(file.fileno(), blocking=False)
+        except OSError:  # some network file systems have no locks; training must be possible there, too
+            free = True
+        if not free:
+            file.seek(1)
+            owner = file.read(32).decode("ascii", "replace").strip()
+            raise UsageError(
+                f"{folder} is being trained into by another process ({owner or 'unknown'}): wait until it is done, "
+                "stop it, or choose another folder by --out"
+            )
+        with storage_errors(folder):
+            file.truncate(0)
+            file.write(f" {os.getpid()}\n".encode())  # Windows locks the first byte, which nobody else can read
+        yield
+
+
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run."""
     return (path / "run.json").is_file()
@@ -289,6 +328,47 @@ def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> 
         elif before != now:
             found.append(f"{prefix}{key} {before!r}, now {now!r}")
     return found
+
+
+def _versions_and_machine() -> dict[str, Any]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "keras-resnet-kit": __version__,
+        "python": platform.python_version(),
+        **versions,
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _split_table(data: ImageData) -> str:
+    """Image, class and split, as CSV."""
+    rows = [
+        (data.names[index], LABEL_SEPARATOR.join(data.task.names_of(label)), name)
+        for name, split in data.splits.items()
+        for index, label in zip(split.indices, split.labels, strict=True)
+    ]
+    return _csv(["image", "class", "split"], sorted(rows))
+
+
+def _skipped_table(data: ImageData) -> str:
+    """Image, reason code and detail, as CSV."""
+    return _csv(["image", "reason", "detail"], [(one.name, one.code, one.detail) for one in data.skipped])
+
+
+def _csv(header: list[str], rows: list[tuple[str, ...]]) -> str:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(header)
+    # Spreadsheets run cells that begin like formulas; a quote makes them text.
+    writer.writerows([f"'{cell}" if cell[:1] in {*"=+-@"} else cell for cell in row] for row in rows)
+    return table.getvalue()
 
 
 def _epochs_done(run: Run) -> str:

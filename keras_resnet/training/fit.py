@@ -21,8 +21,7 @@ from keras_resnet.errors import DataError, UsageError
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import check_input
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.runs.lock import locked
-from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run
+from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run, locked
 from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Checkpointer, Saving
@@ -35,6 +34,7 @@ from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
 from keras_resnet.training.recipes import source_for
+from keras_resnet.training.tensorboard import require_tensorboard
 from keras_resnet.weights.files import assign, variables_by_path
 
 RUNS = Path("saved_models")
@@ -132,12 +132,15 @@ def fit(
     Raises:
         UsageError: A setting is out of range, `out` holds a finished or different run, or another
             process trains into it.
+        MissingExtraError: `tensorboard` is wanted and TensorBoard is not installed.
         DataError: The data cannot be read, or are not those the run began with.
         DivergedError: The loss became infinite, not a number, or jumped, and did so again.
         ModelError: Every checkpoint is damaged, or the recipe's weights do not fit.
         StorageError: The run folder cannot be written, or memory does not suffice.
         StoppedError: It was asked to stop and has; call again to go on.
     """
+    if tensorboard:
+        require_tensorboard()
     place = distribution(distribute)  # before anything uses TensorFlow
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
     source = Source(data, seed=recipe.seed) if isinstance(data, str) else data
