@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -50,6 +51,21 @@ def image_folder(tmp_path: Path) -> Path:
             pixels = np.clip(np.array(colour) + random.integers(-20, 20, (10, 12, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(root / label / f"{number:02}.png")
     return root
+
+
+@pytest.fixture
+def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The format of each image file that Pillow opens while the test runs."""
+    found: list[str] = []
+    really = Image.open
+
+    def counted(*arguments: Any, **options: Any) -> Image.Image:
+        image = really(*arguments, **options)
+        found.append(str(image.format))
+        return image
+
+    monkeypatch.setattr(Image, "open", counted)
+    return found
 
 
 def shared_data(name: str) -> Path:

@@ -16,8 +16,8 @@ from keras_resnet.data.cache import pixel_cache
 from keras_resnet.data.images import EncodedImages, Progress, Skipped
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.errors import DataError, UsageError, listed
-from keras_resnet.images.decode import Fit, decode
-from keras_resnet.images.image_file import Header, ImageError, read_header
+from keras_resnet.images.decode import Fit, pixels_of
+from keras_resnet.images.image_file import Header, ImageError, opened
 
 Result = TypeVar("Result")
 
@@ -73,8 +73,8 @@ def read_images(
     def read(position: int) -> tuple[Header, np.ndarray | None, str]:
         content = listing.contents.read(position)
         name, digest = listing.names[position], hashlib.sha256(content).hexdigest()
-        header = read_header(content, name=name)
-        return header, None if pixels.holds(digest) else decode(content, fit, name=name), digest
+        with opened(content, name) as (image, header):
+            return header, None if pixels.holds(digest) else pixels_of(image, header, fit), digest
 
     try:
         for place, future in enumerate(_in_threads(read, positions.tolist())):

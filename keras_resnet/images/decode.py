@@ -100,8 +100,25 @@ def decode_image(
 def decode(source: Path | bytes, fit: Fit, *, name: str | None = None) -> np.ndarray:
     """`decode_image` for a `Fit`."""
     with opened(source, name) as (image, header):
-        _reduce(image, min(image.size) / (max(fit.size) / (fit.crop_fraction or 1)))
-        return _fitted(_flatten(_turned(image, header.orientation), fit), fit)
+        return pixels_of(image, header, fit)
+
+
+def pixels_of(image: Image.Image, header: Header, fit: Fit) -> np.ndarray:
+    """What `decode` gives, from an image that `opened` gave: for those who need the header too, by one opening.
+
+    Args:
+        image: As `opened` yields it.
+        header: Likewise.
+        fit: How it becomes pixels.
+
+    Returns:
+        uint8 (*fit.shape).
+
+    Raises:
+        Exception: Whatever the damage provokes; `opened`, inside which this is called, makes an `ImageError` of it.
+    """
+    _reduce(image, min(image.size) / (max(fit.size) / (fit.crop_fraction or 1)))
+    return _fitted(_flatten(_turned(image, header.orientation), fit), fit)
 
 
 def decode_box(

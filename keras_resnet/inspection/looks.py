@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +14,8 @@ from PIL import Image
 
 from keras_resnet.data.images import Progress
 from keras_resnet.data.sources.listing import Listing
-from keras_resnet.images.decode import decode_image
-from keras_resnet.images.image_file import FORMATS, JPEGS, SUFFIXES, Header, ImageError, read_header
+from keras_resnet.images.decode import Fit, pixels_of
+from keras_resnet.images.image_file import JPEGS, SUFFIXES, Header, ImageError, opened
 
 SIDE = 32
 """Of a thumbnail, in pixels."""
@@ -104,17 +103,20 @@ def inspect_images(listing: Listing, progress: Progress | None = None) -> Inspec
 
 def _look(content: bytes, name: str, thumbnail: np.ndarray) -> Look:
     """What one image shows; fills its thumbnail."""
-    header = read_header(content, name=name)
-    thumbnail[:] = decode_image(content, (SIDE, SIDE), 3, name=name)
+    with opened(content, name) as (image, header):
+        thumbnail[:] = pixels_of(image, header, Fit((SIDE, SIDE), 3))
+        inner = tuple(_inner_oddities(image, header))
+    blank = np.ptp(thumbnail, axis=(0, 1)).max() <= ALIKE and "dark-16-bit" not in inner
     return Look(
         header=header,
         digest=hashlib.sha256(content).digest(),
-        oddities=tuple(_oddities(content, header, name, thumbnail)),
+        oddities=(*_outer_oddities(content, header, name), *inner, *(("blank",) if blank else ())),
         grey=bool(np.ptp(thumbnail, axis=-1).max() <= GREY),
     )
 
 
-def _oddities(content: bytes, header: Header, name: str, thumbnail: np.ndarray) -> Iterator[str]:
+def _outer_oddities(content: bytes, header: Header, name: str) -> Iterator[str]:
+    """What name and header tell."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in SUFFIXES and suffix not in SUFFIXES_OF[header.format]:
         yield "wrong-extension"
@@ -131,25 +133,16 @@ def _oddities(content: bytes, header: Header, name: str, thumbnail: np.ndarray) 
         yield "tiny"
     if max(header.upright) > EXTREME_ASPECT * min(header.upright):
         yield "extreme-aspect"
-    inner = tuple(_inner_oddities(content, header))
-    yield from inner
-    if np.ptp(thumbnail, axis=(0, 1)).max() <= ALIKE and "dark-16-bit" not in inner:
-        yield "blank"
 
 
-def _inner_oddities(content: bytes, header: Header) -> Iterator[str]:
-    """What only the full pixels or the frames behind the first can tell."""
-    dark = header.mode.startswith("I;16")
-    framed = header.format not in (*JPEGS, "BMP", "DIB")
-    if not (dark or framed or header.transparent):
-        return
+def _inner_oddities(image: Image.Image, header: Header) -> Iterator[str]:
+    """What only the full pixels or the frames behind the first tell, of an image whose first frame is decoded."""
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if dark and np.asarray(image).max() < DARK:
-                yield "dark-16-bit"
-            if header.transparent and np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
-                yield "transparent"
-            if framed and getattr(image, "is_animated", False):
-                yield "animated"
-    except Exception:  # the first frame was decoded above: what is broken behind it harms no training
+        if header.mode.startswith("I;16") and np.asarray(image).max() < DARK:
+            yield "dark-16-bit"
+        if header.transparent and np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
+            yield "transparent"
+        if header.format not in (*JPEGS, "BMP", "DIB") and getattr(image, "is_animated", False):
+            yield "animated"
+    except Exception:  # a training does not read the frames that are broken
         return

@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from keras_resnet.data.sources.listing import Listing
-from keras_resnet.images.decode import decode_image
-from keras_resnet.images.image_file import ImageError, read_header
+from keras_resnet.images.decode import Fit, pixels_of
+from keras_resnet.images.image_file import ImageError, opened
 from keras_resnet.inspection.check import Report
 from keras_resnet.inspection.findings import SEVERITIES, Finding, Subject, imbalance, printable
 
@@ -113,11 +113,11 @@ def _image(subject: Subject, report: Report, listing: Listing) -> dict[str, Any]
 def _picture(listing: Listing, position: int) -> str:
     """An image made small, base64 of a JPEG; empty if it cannot be read."""
     try:
-        content = listing.contents.read(position)
-        height, width = read_header(content).upright
-        scale = SIDE / max(height, width)
-        size = max(1, round(height * scale)), max(1, round(width * scale))
-        pixels = decode_image(content, size, 3)
+        with opened(listing.contents.read(position), None) as (image, header):
+            height, width = header.upright
+            scale = SIDE / max(height, width)
+            size = max(1, round(height * scale)), max(1, round(width * scale))
+            pixels = pixels_of(image, header, Fit(size, 3))
     except ImageError:
         return ""
     stream = io.BytesIO()

@@ -3,14 +3,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from keras_resnet.data import cache, images, reading
+from keras_resnet.data import cache, reading
 from keras_resnet.data.cache import DiskCache, pixel_cache
 from keras_resnet.data.images import EncodedImages, ImageData
 from keras_resnet.data.loading import load_data, merge
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
+from keras_resnet.images import decode
 from keras_resnet.images.decode import Fit
+from keras_resnet.images.image_file import Header
 
 FIT = Fit((3, 4), 3)
 
@@ -32,18 +35,18 @@ def filled(folder: Path, pixels: dict[str, np.ndarray]) -> np.ndarray:
     return disk.finish(list(pixels))[np.arange(len(pixels))]
 
 
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the images that are decoded from now on."""
-    names: list[str] = []
-    for module in (reading, images):
-        original = module.decode
+def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Fit]:
+    """How each image that is decoded from now on becomes pixels."""
+    found: list[Fit] = []
 
-        def counting(content: bytes, fit: Fit, *, name: str, original: object = original) -> np.ndarray:
-            names.append(name)
-            return original(content, fit, name=name)  # type: ignore[operator]
+    def counting(image: Image.Image, header: Header, fit: Fit) -> np.ndarray:
+        found.append(fit)
+        return really(image, header, fit)
 
-        monkeypatch.setattr(module, "decode", counting)
-    return names
+    really = decode.pixels_of
+    for module in (reading, decode):
+        monkeypatch.setattr(module, "pixels_of", counting)
+    return found
 
 
 def pixels_of(data: ImageData) -> np.ndarray:
@@ -58,25 +61,25 @@ def test_the_pixels_are_the_same_wherever_they_are_kept(
     expected = load_data(source)
 
     data = load_data(source, cache=where)
-    names = decoded(monkeypatch)
+    found = decodings(monkeypatch)
 
     np.testing.assert_array_equal(pixels_of(data), pixels_of(expected))
     assert data.fingerprint == expected.fingerprint
-    assert len(names) == (36 if where == "none" else 0)
+    assert len(found) == (36 if where == "none" else 0)
 
 
 def test_what_is_on_disk_is_not_decoded_again(image_folder: Path, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = Source(f"folder:{image_folder}", image_size=10)
     before = pixels_of(load_data(source, cache="disk"))
     (image_folder / "red" / "00.png").write_bytes((image_folder / "blue" / "00.png").read_bytes())
-    names = decoded(monkeypatch)
+    found = decodings(monkeypatch)
 
     after = load_data(source, cache="disk")
 
-    assert names == [], "the changed file has the content of one that is known"
+    assert found == [], "the changed file has the content of one that is known"
     assert (pixels_of(after) != before).any()
     load_data(Source(f"folder:{image_folder}", image_size=11), cache="disk")
-    assert len(set(names)) in (35, 36), "another size is another decoding; of the two alike one may do for both"
+    assert len(found) in (35, 36), "another size is another decoding; of the two alike one may do for both"
 
 
 def test_new_images_are_added_and_the_old_ones_kept(tmp_path: Path) -> None:

@@ -87,6 +87,21 @@ def test_images_that_do_not_fit_into_memory_are_read_batch_by_batch(
     np.testing.assert_array_equal(on_disk.test.read(np.array([5, 0])), in_memory.test.read(np.array([5, 0])))
 
 
+@pytest.mark.parametrize("kept", ["memory", "none"])
+def test_each_file_is_opened_once_for_its_header_and_its_pixels(kept: str, tmp_path: Path, openings: list[str]) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8))
+    suffixes = ("png", "jpg", "gif", "webp", "tif", "bmp")
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for suffix in suffixes:
+            picture.save(tmp_path / label / f"image.{suffix}")
+
+    data = load_data(Source(f"folder:{tmp_path}", image_size=8), cache=kept)
+
+    assert sorted(openings) == sorted(["PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP"] * 2)
+    assert data.train.images.sizes.tolist() == [[20, 30]] * 12
+
+
 def test_a_limit_reads_no_more_images_than_it_keeps(image_folder: Path) -> None:
     for path in (image_folder / "red").iterdir():
         path.write_bytes(b"broken")

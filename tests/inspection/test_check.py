@@ -13,6 +13,7 @@ from keras_resnet.inspection.check import Report, check
 from keras_resnet.inspection.findings import Subject, doubted
 from keras_resnet.inspection.label_doubts import Doubts
 from tests.inspection.test_duplicates import scene
+from tests.zoo.images import chunk, packed, png
 
 
 def pile(root: Path, images: int = 12) -> Path:
@@ -101,6 +102,24 @@ def test_each_oddity_is_found_where_it_is_and_nowhere_else(odd_report: Report, c
     assert [[Path(name).stem for name in group] for group in found(odd_report, code)] == [[code]]
 
 
+def test_each_file_is_opened_once(tmp_path: Path, openings: list[str]) -> None:
+    root = pile(tmp_path, images=2)
+    odd_images(root / "cat")
+
+    check(list_folder(root))
+
+    assert len(openings) == 4 + 13
+
+
+def test_a_transparent_value_of_few_bits_is_seen(tmp_path: Path) -> None:
+    pile(tmp_path)
+    values = np.arange(20 * 20).reshape(20, 20).astype(np.uint8) % 4
+    clear = chunk(b"tRNS", b"\0\1")
+    (tmp_path / "dog" / "clear.png").write_bytes(png(values.shape, 2, 0, packed(values, 2), before=clear))
+
+    assert found(check(list_folder(tmp_path)), "transparent") == [["dog/clear.png"]]
+
+
 def test_sixteen_bits_and_grey_are_found_in_both_images_that_have_them(odd_report: Report) -> None:
     both = [["cat/16-bit.png"], ["cat/dark-16-bit.png"]]
 
@@ -110,17 +129,9 @@ def test_sixteen_bits_and_grey_are_found_in_both_images_that_have_them(odd_repor
 
 
 def test_colours_of_sixteen_bits_are_known_by_the_files_own_header(tmp_path: Path) -> None:
-    import struct
-    import zlib
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     pile(tmp_path)
-    rows = b"".join(b"\0" + np.arange(20 * 3, dtype=">u2").tobytes() for _ in range(20))
-    header = struct.pack(">IIBBBBB", 20, 20, 16, 2, 0, 0, 0)
-    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-    (tmp_path / "dog" / "deep.png").write_bytes(png)
+    rows = [np.arange(20 * 3, dtype=">u2").tobytes() for _ in range(20)]
+    (tmp_path / "dog" / "deep.png").write_bytes(png((20, 20), 16, 2, rows))
 
     assert found(check(list_folder(tmp_path)), "16-bit") == [["dog/deep.png"]]
 
