@@ -40,7 +40,15 @@ class Exported:
 def export_saved_model(
     run: Run | str | os.PathLike[str], path: str | os.PathLike[str] | None = None, *, data: ImageData | None = None
 ) -> Exported:
-    """Write a finished run's model as a SavedModel and verify it; as `export_run(run, "saved_model", …)`."""
+    """Write a finished run's model as a SavedModel and verify it: `export_run(run, "saved_model", …)`.
+
+    Args:
+        run: A finished run or its folder.
+        path: The folder to write; default: in the run's `exports/`.
+        data: The run's data, if they are loaded already.
+
+    Raises: as `export_run`.
+    """
     return export_run(run, "saved_model", path, data=data)
 
 
@@ -51,7 +59,16 @@ def export_tflite(
     int8: bool = True,
     data: ImageData | None = None,
 ) -> Exported:
-    """Write a finished run's model as a `.tflite` file and verify it; as `export_run(run, "tflite-int8", …)`."""
+    """Write a finished run's model as a `.tflite` file and verify it: `export_run(run, "tflite-int8", …)`.
+
+    Args:
+        run: A finished run or its folder.
+        path: The file to write, `.tflite`; default: in the run's `exports/`.
+        int8: Whether all of it computes in integers of 8 bits; otherwise in float32.
+        data: The run's data, if they are loaded already.
+
+    Raises: as `export_run`.
+    """
     return export_run(run, "tflite-int8" if int8 else "tflite-float", path, data=data)
 
 

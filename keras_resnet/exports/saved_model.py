@@ -17,6 +17,14 @@ def write_saved_model(model: keras.Model, preprocessing: Preprocessing, path: Pa
 
     Its signature `serving_default` takes `image`, uint8 (batch, height, width, channels), and
     gives `logits` and `probabilities`, float32 (batch, number of classes).
+
+    Args:
+        model: Raw pixels in, logits out.
+        preprocessing: Stored in the folder; its task says what makes probabilities of logits.
+        path: The folder to write, replaced as a whole.
+
+    Returns:
+        The path.
     """
     import tensorflow as tf
 

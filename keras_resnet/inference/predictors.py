@@ -65,7 +65,16 @@ class Predictor(ABC):
 
 
 class KerasPredictor(Predictor):
-    """A Keras model in memory."""
+    """A Keras model in memory.
+
+    Args:
+        model: Raw pixels, float32 (batch, height, width, channels), in; logits out.
+        preprocessing: How its input is prepared, and its classes.
+        path: Where it was read from; None: nowhere.
+
+    Raises:
+        ModelError: It has another number of outputs than there are classes.
+    """
 
     def __init__(self, model: keras.Model, preprocessing: Preprocessing, path: Path | None = None) -> None:
         import tensorflow as tf

@@ -129,7 +129,7 @@ class Classification(Task):
         return confusion_matrix(answers.labels, answers.decisions, labels=every)
 
     def draw(self, metrics: Metrics, title: str, path: Path) -> None:
-        """The confusion matrix: rows are the true classes, shades their shares, numbers images."""
+        """The confusion matrix: rows are true classes, shades their shares, numbers images. Args: as `Task.draw`."""
         from keras_resnet.pictures import new_figure, save, short
 
         confusion, count = metrics.confusion, self.outputs

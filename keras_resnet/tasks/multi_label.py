@@ -122,7 +122,7 @@ class MultiLabel(Task):
         return wider
 
     def loss(self, kind: str, label_smoothing: float = 0.0, *, threshold: float | None = None) -> keras.losses.Loss:
-        """Binary cross-entropy by either word; smoothing draws each target towards a half."""
+        """Binary cross-entropy by either word; smoothing draws each target towards a half. Args: as `Task.loss`."""
         from keras_resnet.losses import BinaryCrossEntropy, loss
 
         loss(kind, label_smoothing, threshold=threshold)  # refuses what classification refuses
@@ -167,7 +167,7 @@ class MultiLabel(Task):
         return class_rows(answers, LabelMetrics, average_precision=average_precisions(answers))
 
     def draw(self, metrics: Metrics, title: str, path: Path) -> None:
-        """Each class's average precision as a bar, the lowest on top."""
+        """Each class's average precision as a bar, the lowest on top. Args: as `Task.draw`."""
         from keras_resnet.pictures import new_figure, save, short
 
         rows = [row for row in metrics.classes if isinstance(row, LabelMetrics) and row.average_precision is not None]

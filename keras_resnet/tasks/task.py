@@ -283,6 +283,11 @@ class Task(ABC):
     def draw(self, metrics: Metrics, title: str, path: Path) -> None:
         """A picture of an evaluation, as a PNG file.
 
+        Args:
+            metrics: What `evaluate` found.
+            title: Above the picture.
+            path: The file.
+
         Raises:
             MissingExtraError: matplotlib is not installed.
         """

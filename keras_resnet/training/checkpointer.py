@@ -113,7 +113,14 @@ class Checkpointer:
         self._cut_record()
 
     def ready(self, *, head: bool, size: int, steps: int, batch: int) -> None:
-        """Compile the network for what is next, and fill it from the checkpoint that is waiting, if one is."""
+        """Compile the network for the next phase, and fill it from the checkpoint that was read, if one was.
+
+        Args:
+            head: Whether only the classifier learns.
+            size: Side of the training images in pixels; 0: as evaluation has them.
+            steps: Updates in an epoch.
+            batch: Images in a batch, over all devices.
+        """
         sharers = 1 if self.recipe.sync_batchnorm else self.place.replicas
         frozen = head or self.recipe.freeze_batchnorm
         self.health.batch_per_normalisation = 0 if frozen else batch // self.state.parts // sharers

@@ -88,7 +88,13 @@ def plan(
 
 
 def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: int | None = None) -> dict[str, Any]:
-    """What a run folder records of what was asked for, and a continued run is compared by."""
+    """What a run folder records of the settings; a run continues only with the same ones.
+
+    Args:
+        recipe: How the network is trained.
+        source: Where the images come from, or the images.
+        num_classes: What the number of classes must be; None: any.
+    """
     arrays = isinstance(source, ImageData)
     settings = {"arrays": source.fingerprint, "name": source.name} if arrays else source.settings  # type: ignore[union-attr]
     config = {"recipe": recipe.settings, "data": settings, "num_classes": num_classes}
@@ -160,7 +166,18 @@ def fit_planned(
     tensorboard: bool = False,
     place: Distribution | None = None,
 ) -> Run:
-    """Carry out a plan on the data it was made for. Raises: as `fit`."""
+    """Train as planned.
+
+    Args:
+        plan: What `plan` settled.
+        data: The images that the plan is for.
+        progress: Shows the training.
+        saving: When checkpoints are written; None: every epoch and every ten minutes.
+        tensorboard: Whether TensorBoard's event files are written, too.
+        place: The devices; None: one.
+
+    Raises: as `fit`.
+    """
     if plan.num_classes not in (None, len(data.class_names)):
         raise DataError(
             f"the labels of {data.name} do not fit the model: {len(data.class_names)} classes in the data, "
@@ -208,7 +225,16 @@ def has_checkpoints(plan: Plan) -> bool:
 
 
 def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
-    """The run's folder with what it trains on, new or as it was."""
+    """Make the run's folder, or open the one to continue, and record the data.
+
+    Args:
+        plan: Where, and with which settings.
+        data: The images.
+        preprocessing: How they are prepared.
+
+    Raises:
+        DataError: The run began with other data.
+    """
     if is_run(plan.path):
         with storage_errors(plan.path):
             remove_leftovers(plan.path, WRITTEN)

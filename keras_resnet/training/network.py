@@ -162,7 +162,13 @@ class CompiledNetwork:
 
 
 def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool) -> None:
-    """Decide which layers learn: all, all but batch normalisation, or the classifier alone."""
+    """Decide which layers learn: all, all but batch normalisation, or the classifier alone.
+
+    Args:
+        network: Its layers' `trainable` is set.
+        head: Only the classifier learns.
+        batchnorm: Batch normalisation does not learn: it uses the statistics that it has.
+    """
     for layer in network.layers:
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         # A normalisation that does not learn uses the statistics it has.

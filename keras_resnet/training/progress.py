@@ -57,7 +57,16 @@ class Progress:
         self.console.print(text, markup=False, soft_wrap=True)
 
     def begin(self, recipe: Recipe, data: ImageData, run: Run, state: State, steps: int, batch: int) -> None:
-        """Say what is about to be trained, from where a training stands."""
+        """Say what is about to be trained, and show the bar.
+
+        Args:
+            recipe: How.
+            data: On what.
+            run: Where it is saved.
+            state: How far it has come.
+            steps: Updates in an epoch.
+            batch: Images in a batch.
+        """
         for note in data.notes:
             self.note(f"note: {note}")
         height, width, channels = data.train.images.shape
