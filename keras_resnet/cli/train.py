@@ -16,8 +16,7 @@ from pathlib import Path
 
 from keras_resnet.cli.budget import plan_within_budget
 from keras_resnet.cli.options import SOURCE_HELP, add_cache_option, add_training_options, configuration_of
-from keras_resnet.cli.parsing import Parser
-from keras_resnet.cli.running import script_main
+from keras_resnet.cli.running import Parser, script_main
 from keras_resnet.errors import StoppedError, UsageError
 from keras_resnet.training.interruption import Interruption
 
