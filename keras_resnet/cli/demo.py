@@ -1,4 +1,4 @@
-"""The whole way on real handwritten digits: train, evaluate, export, run the exported files, compare.
+"""Train, evaluate and export on real handwritten digits, run the exported files and compare them.
 
 Trains ResNet-8 on the 1,797 digits that ship with scikit-learn, and writes everything to one folder.
 """
@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
 
     from keras_resnet.errors import MissingExtraError
 
-    # Before minutes of training, not after.
+    # Now, not after minutes of training.
     if find_spec("ai_edge_litert") is None or find_spec("matplotlib") is None:
         raise MissingExtraError("the demo", "demo")
 

@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         found, unknown = super().parse_known_args(args, namespace)
-        # Here, since only the command's own parser knows the command's options.
+        # Here: only the command's own parser knows its options.
         for word in unknown:
             if word.startswith("--"):
                 name = word.split("=")[0]
@@ -65,13 +65,13 @@ def run_parsed(top: argparse.ArgumentParser, arguments: Sequence[str] | None = N
 
 
 def _fail(problem: object, code: int) -> int:
-    # One line, whatever line breaks a message from below may have brought along.
+    # In one line, even if the message has several.
     print(f"keras-resnet: {' '.join(str(problem).split())}", file=sys.stderr)
     return code
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    tensorflow = sys.modules.get("tensorflow")  # its own error is known only if it was imported at all
+    tensorflow = sys.modules.get("tensorflow")  # without it there is no such error
     return isinstance(error, MemoryError) or (
         tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
     )

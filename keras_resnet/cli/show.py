@@ -11,11 +11,11 @@ from keras_resnet.evaluation.report import Report
 
 MOST_CLASSES = 40
 HEADS = {"name": "class", "f1": "F1"}
-"""Of columns that are not called as the figures are."""
+"""Column heads that differ from the fields' names."""
 
 
 def show_report(report: Report) -> None:
-    """Print a run's figures, and what looks ill in its training."""
+    """Print a run's figures, and the warnings about its training."""
     show_evaluation(report.evaluation, report.files)
     if report.averaged:
         print(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {figures(report.averaged)}")
@@ -24,7 +24,7 @@ def show_report(report: Report) -> None:
 
 
 def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
-    """Print a model's figures: every class's if they are few, the worst ones if they are many."""
+    """Print a model's figures: all classes if they are few, else the worst."""
     metrics = evaluation.metrics
     rows = sorted(metrics.classes, key=lambda row: row.f1) if len(metrics.classes) > MOST_CLASSES else metrics.classes
     left_out = len(rows) - MOST_CLASSES

@@ -22,13 +22,13 @@ from keras_resnet.training.interruption import Interruption
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.usage = "%(prog)s [SOURCE] [options]"  # all of them, listed, would hide a message behind them
+    command.usage = "%(prog)s [SOURCE] [options]"  # a list of all options would hide the error message
     command.add_argument("source", metavar="SOURCE", nargs="?", help=SOURCE_HELP)
     add_options(command)
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """All but the source."""
+    """Add all options but the source."""
     command.add_argument("--out", type=Path, help="run folder (default: saved_models/<model>-<data>)")
     command.add_argument("--overwrite", action="store_true", help="replace the run that the folder holds")
     command.add_argument("--print-config", action="store_true", help="print the settings, and train nothing")
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    """The command itself."""
+    """Run the command."""
     configuration = configuration_of(options)
     source = configuration.source
     if configuration["budget"] and options.distribute == "multiworker":

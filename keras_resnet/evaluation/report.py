@@ -1,4 +1,4 @@
-"""A finished run's own report: test figures, confusion matrix, pictures of the training, what looks ill in it."""
+"""The report of a run: test figures, pictures, and warnings about its training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Report:
     Args:
         evaluation: Of each test image as it is.
         averaged: Over the views that the recipe asks for; None where it asks for none.
-        symptoms: What looks ill in the training.
+        symptoms: Warnings about the training.
         files: All that was written.
     """
 
@@ -54,10 +54,10 @@ def report_run(run: Run, data: ImageData | None = None, progress: Progress | Non
 
 
 def report_training(run: Run) -> tuple[list[Symptom], list[Path]]:
-    """Write what looks ill in a run's training, and its pictures; the run need not be finished.
+    """Write the warnings about a run's training, and its pictures; the run need not be finished.
 
     Returns:
-        What looks ill, and the files: `evaluation/diagnosis.json`, and under `plots/`, where matplotlib is
+        The warnings, and the files: `evaluation/diagnosis.json`, and under `plots/`, where matplotlib is
         installed, `training.png` and `learning_curves.png`. No files before the first epoch's end.
     """
     history = History.of_run(run)

@@ -1,4 +1,4 @@
-"""Export a finished run: write the file, run it, and compare it with the model before saying it is done."""
+"""Export a finished run: write the file, run it, and compare it with its model before it counts."""
 
 from __future__ import annotations
 

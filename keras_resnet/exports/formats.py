@@ -41,7 +41,7 @@ class Format:
     runtime: tuple[str, str] | None = None
 
     def check_target(self, path: Path) -> None:
-        """Refuse what could only fail after the work, and a path whose content would be lost.
+        """Check before the work whether the file can be written and run.
 
         Raises:
             UsageError: The path holds something else, or has another ending.

@@ -1,4 +1,4 @@
-"""Is an exported file still the model it came from? Asked of the file itself, on real images."""
+"""Compare an exported file with the model it came from, on real images."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ FLOAT_TOLERANCE = 1e-3
 """The largest difference of a logit between float runtimes, as a share of the logits' range."""
 
 LEAST_AGREEMENT = 0.9
-"""An INT8 file that agrees with its model on fewer images than this is broken, not merely coarse."""
+"""An INT8 file that agrees less with its model is broken, not just rounded."""
 
 FORGIVEN = 2
-"""Images on which an INT8 file may differ however few there are."""
+"""Images on which an INT8 file may always differ, however few images there are."""
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,7 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     try:
         with deep_recursion():
             model: keras.Model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever the damage happens to provoke
+    except Exception as error:  # damaged files make Keras raise any kind of error
         raise ModelError(f"{path} cannot be read as a Keras model: {error or type(error).__name__}") from error
     return model
 

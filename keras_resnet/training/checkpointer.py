@@ -1,4 +1,4 @@
-"""A training between two of its checkpoints: what is saved of it, and how it is brought back."""
+"""Saves a training as checkpoints, and restores it from one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from keras_resnet.weights.files import Tensors, assign, variables_by_path
 
 @dataclass(frozen=True)
 class Saving:
-    """How often a checkpoint is written besides at every epoch's end, and how many are kept.
+    """When checkpoints are written, besides at the end of every epoch, and how many are kept.
 
     Args:
         steps: After so many updates; 0: not by their number.
@@ -52,14 +52,14 @@ KINDS = ("model", "optimizer", "optimizer_head", "average", "health")
 
 
 class Checkpointer:
-    """A network, where its training stands, and the checkpoints of both.
+    """Saves and restores a network and the state of its training; writes the run's records.
 
     Args:
         compiled: The network.
         recipe: How it is trained.
         run: Where.
-        health: What is remembered of the network's inner state.
-        progress: Told what is out of the ordinary.
+        health: Observes the network at the end of every epoch.
+        progress: Shows notes to the user.
         saving: When checkpoints are written.
         tensorboard: Also write event files for TensorBoard.
     """
@@ -81,14 +81,14 @@ class Checkpointer:
         self.average = MovingAverage(compiled.network, recipe.ema)
         self.state = State(parts=recipe.accumulate)
         self._board: TensorBoardWriter | None = None
-        self._waiting: Checkpoint | None = None  # read, and not yet in the network
+        self._waiting: Checkpoint | None = None  # read from disk, and not yet in the network
         self._changed = True
         self._instead_of: int | None = None
         self.head = False
         self._saved_updates, self._saved_time = 0, time.monotonic()
 
     def open(self) -> None:
-        """Stand where the newest checkpoint does, if there is one; forget what was recorded after it."""
+        """Take the state of the newest checkpoint, if there is one, and drop the records written after it."""
         if self.place.is_chief:
             self.run.events.mend()
         self._waiting = self.store.load(self.warn)
@@ -98,11 +98,13 @@ class Checkpointer:
         self._cut_record()
 
     def go_back(self, checkpoints: int = 0, **changes: Any) -> None:
-        """Stand at a checkpoint again, and from now on go another way; what has been changed before stays so.
+        """Return to an earlier checkpoint and change how the training goes on from there.
+
+        Changes made at earlier returns are kept.
 
         Args:
-            checkpoints: How many before the newest; one may have been written when all was spoilt already.
-            **changes: Fields of the state that decide the way: see `WAY`.
+            checkpoints: How many before the newest: the newest may hold weights that were spoilt already.
+            **changes: Fields of the state to change, of those in `WAY`.
         """
         failed = self.state
         self._waiting = self.store.load(self.warn, back=checkpoints)
@@ -140,7 +142,7 @@ class Checkpointer:
 
         Raises:
             StorageError: It cannot be written; the one before is as it was.
-            Setback: The network is spoilt, so that no training could go on from it.
+            Setback: Weights are not finite: no training could continue from them.
         """
         tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.compiled.network).items()}
         tensors |= {f"{self._optimizer}/{name}": value for name, value in self.compiled.optimizer_tensors().items()}
@@ -164,8 +166,8 @@ class Checkpointer:
         )
 
     def keep_best(self, value: float) -> None:
-        """Remember the network as it is now, if no epoch had a better one."""
-        # Of equal ones the later: it has been trained longer at a lower rate.
+        """Save the weights if this monitored value is the best so far."""
+        # Of equal values the later one: it was trained longer, at a lower rate.
         if value >= self.state.best_value:
             self.state.best_value = value
             if not self.place.is_chief:
@@ -195,7 +197,7 @@ class Checkpointer:
         )
 
     def _cut_record(self) -> None:
-        """Forget what was recorded after the checkpoint."""
+        """Drop the records written after the checkpoint."""
         if not self.place.is_chief:
             return
         self.run.log.cut(self.state.log_bytes)
@@ -205,7 +207,7 @@ class Checkpointer:
 
     @property
     def _optimizer(self) -> str:
-        """What the present phase's optimizer is called in a checkpoint."""
+        """The name of this phase's optimizer in a checkpoint."""
         return "optimizer_head" if self.head else "optimizer"
 
     def _fill(self, tensors: Tensors) -> None:
@@ -216,7 +218,7 @@ class Checkpointer:
                 raise ModelError(f"the checkpoint holds {name}, which this version of the package does not know")
             groups[kind][rest] = tensor
         assign(variables_by_path(self.compiled.network), groups["model"], "the checkpoint")
-        # At the end of the first phase the checkpoint has its optimizer still; the next one begins anew.
+        # A checkpoint at the end of the first phase holds that phase's optimizer; the next phase starts a new one.
         if groups[self._optimizer] or not groups["optimizer_head"]:
             self.compiled.restore_optimizer(groups[self._optimizer], "the checkpoint")
         self.average.restore(groups["average"], "the checkpoint")

@@ -1,4 +1,4 @@
-"""Train a network by a recipe on a data set, into a run folder, going on where an earlier try stopped."""
+"""Train a network by a recipe on a data set into a run folder, or continue the training that the folder holds."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ RUNS = Path("saved_models")
 
 @dataclass(frozen=True)
 class Plan:
-    """A training that can begin: its recipe and source, its folder, and the configuration the folder records."""
+    """What a training needs before images are read: recipe, source, folder, and the settings that it records."""
 
     recipe: Recipe
     source: DataSource | ImageData
@@ -61,7 +61,7 @@ def plan(
     num_classes: int | None = None,
     budget: dict[str, Any] | None = None,
 ) -> Plan:
-    """Settle where and how to train, and refuse what cannot work before any image is read.
+    """Choose the folder and check the settings before any image is read.
 
     Args and Raises: as `fit`; `budget` is recorded (see `budget_record`).
     """
@@ -98,7 +98,7 @@ def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: i
     arrays = isinstance(source, ImageData)
     settings = {"arrays": source.fingerprint, "name": source.name} if arrays else source.settings  # type: ignore[union-attr]
     config = {"recipe": recipe.settings, "data": settings, "num_classes": num_classes}
-    return dict(json.loads(json.dumps(config)))  # as it will be read: lists for tuples
+    return dict(json.loads(json.dumps(config)))  # as it is read back: lists for tuples
 
 
 def fit(
@@ -189,7 +189,7 @@ def fit_planned(
     if recipe.sampling == "balanced" or recipe.class_weights != "none":
         shown_classes(data.train)  # refuse before an old run is replaced
     if has_checkpoints(plan):
-        # What the recipe's weights gave lies in the run; their file may have changed since, or gone.
+        # The checkpoint holds the weights. Their first file may have changed since, or be gone.
         recipe, preprocessing = recipe.but(weights=""), Run(plan.path).preprocessing
     else:
         preprocessing = preprocessing_for(recipe, data)
@@ -205,7 +205,7 @@ def fit_planned(
         run = begin(plan, data, preprocessing) if place.is_chief else Run(plan.path)
         place.anywhere(True)  # the others wait until the folder is there
         with place.scope():
-            # How many images a normalisation sees is said when it is known.
+            # The checkpointer sets the batch once it is known.
             health = Health(compiled.network, images_to_look_with(data.validation), batch_per_normalisation=0)
             saving = saving or Saving()
             checkpointer = Checkpointer(compiled, recipe, run, health, progress, saving, tensorboard=tensorboard)
@@ -213,12 +213,12 @@ def fit_planned(
                 TrainingLoop(checkpointer, data, interruption).run_to_end()
         if place.is_chief:
             finish(checkpointer, preprocessing)
-        place.anywhere(True)  # none leaves before the run is finished
+        place.anywhere(True)  # all wait until the run is finished
     return run
 
 
 def has_checkpoints(plan: Plan) -> bool:
-    """Whether the plan's folder holds a run that it continues, and not from the beginning."""
+    """Whether the plan's folder holds an unfinished run with a checkpoint to continue from."""
     run = Run(plan.path)
     continues = not plan.overwrite and is_run(plan.path) and run.status == "unfinished"
     return continues and not CheckpointStore(run.checkpoints).is_empty
@@ -252,7 +252,7 @@ def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
 
 def finish(checkpointer: Checkpointer, preprocessing: Preprocessing) -> None:
     """Save the best weights as the run's model and mark the run as finished."""
-    # Without weights to load first: they are replaced.
+    # Its initial weights are not loaded: they would be replaced at once.
     network = network_for(checkpointer.recipe.but(weights=""), preprocessing)
     assign(variables_by_path(network), checkpointer.store.read_best(checkpointer.state), checkpointer.state.best)
     write_with(checkpointer.run.model, lambda temporary: save_model(network, temporary, preprocessing))
@@ -267,7 +267,7 @@ def save_model(model: keras.Model, path: str | os.PathLike[str], preprocessing: 
         path: Ends in `.keras`.
         preprocessing: Put into the file.
     """
-    # Without the training state, which needs this package's optimizer to load and triples the size.
+    # Without the optimizer, which needs this package to load and triples the size.
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
     bare.save(path)
     write_stamp(Path(path), preprocessing)

@@ -1,4 +1,7 @@
-"""Train into a run folder from wherever it stands, so that it ends as if it had never stopped."""
+"""The training loop: one `model.fit` a phase, a checkpoint an epoch, and what to do when something goes wrong.
+
+A training that was stopped, killed or set back ends with the same bits as one that never was.
+"""
 
 from __future__ import annotations
 
@@ -31,13 +34,13 @@ from keras_resnet.training.setbacks import RATE_FACTOR, TRIES, WINDOW, Setback, 
 from keras_resnet.training.state import State
 
 EVALUATION_BATCH = 256
-"""Fewer where memory does not suffice."""
+"""Images; halved while memory runs out."""
 LOG_EVERY = 10
-"""Updates to a row of `metrics.jsonl`."""
+"""Updates between two rows of `metrics.jsonl`."""
 
 
 class TrainingLoop:
-    """Carries a checkpointer to the recipe's end, whatever comes in between.
+    """Trains by a recipe to its end, from the last checkpoint if there is one.
 
     Args:
         checkpointer: The network and where it stands.
@@ -57,7 +60,7 @@ class TrainingLoop:
         self.weights = loss_weights(self.recipe.class_weights, data.train)
 
     def run_to_end(self) -> None:
-        """Train all that is left.
+        """Train the epochs that are left.
 
         Raises:
             StoppedError: It was asked to; there is a checkpoint.
@@ -83,7 +86,7 @@ class TrainingLoop:
 
     def _train(self, phase: Phase) -> None:
         self.checkpointer.ready(head=phase.head, size=phase.size, steps=self.steps, batch=self.batch)
-        if not phase.steps:  # every batch was done; the end of the epoch was not
+        if not phase.steps:  # it was stopped between the last batch and the end of the epoch
             self.end_epoch()
             return
         parts = self.checkpointer.state.parts
@@ -114,7 +117,7 @@ class TrainingLoop:
                 epochs=phase.end,
                 steps_per_epoch=len(phase.steps) * parts,
                 callbacks=[PhaseCallback(self, phase)],
-                shuffle=False,  # the order is the pipeline's
+                shuffle=False,  # the pipeline shuffles
                 verbose=0,
             )
 
@@ -126,7 +129,7 @@ class TrainingLoop:
         with checkpointer.average.swapped():
             found = self._evaluate(stop)
             if not stop.stopped:
-                # The last update may have ruined what its own loss did not show yet.
+                # The last update may have spoilt the weights: its loss was computed before it.
                 if not math.isfinite(found["loss"]):
                     raise Setback(f"the validation loss became {found['loss']}", state.epoch, self.steps - 1)
                 checkpointer.keep_best(found[self.task.monitored])
@@ -144,7 +147,7 @@ class TrainingLoop:
         rate = self.steps * self.batch / max(training_seconds, 1e-9)
         checkpointer.record({"event": "epoch", **row, "images_per_second": rate, **checkpointer.health.observe()})
         state.rows.append(row)
-        if state.epoch >= state.setback_epoch:  # an epoch before it, trained once more, proves nothing
+        if state.epoch >= state.setback_epoch:  # the epoch that went wrong is done
             state.tries = 0
         state.epoch, state.step, state.sums, state.seconds = state.epoch + 1, 0, {}, 0.0
         checkpointer.save()
@@ -162,7 +165,7 @@ class TrainingLoop:
         )
 
     def _evaluate(self, stop: StopWhenAsked) -> dict[str, float]:
-        """Loss and accuracy on the validation images, of fewer at a time where memory does not suffice."""
+        """Loss and metrics on the validation images, in smaller batches if memory runs out."""
         while True:
             try:
                 return self.checkpointer.compiled.model.evaluate(
@@ -197,9 +200,9 @@ class TrainingLoop:
         text = f"{setback.reason} in epoch {setback.epoch + 1}, batch {setback.step + 1}"
         checkpointer.event("setback", text=text, learning_rate=checkpointer.compiled.learning_rate)
         absent = [step for epoch, step in failed.left_out if epoch == setback.epoch]
-        alone = len(absent) + 1 >= self.steps  # an epoch must have a batch
+        alone = len(absent) + 1 >= self.steps  # an epoch must keep one batch
         checkpointer.go_back(
-            failed.tries,  # further each time: the last may hold what was spoilt already and did not show yet
+            failed.tries,  # one further back each time: the newest checkpoint may hold spoilt weights
             rate_factor=failed.rate_factor * RATE_FACTOR,
             tries=failed.tries + 1,
             setback_epoch=max(setback.epoch, failed.setback_epoch),
@@ -212,7 +215,7 @@ class TrainingLoop:
         )
 
     def _use_less_memory(self, error: Exception) -> None:
-        checkpointer, least = self.checkpointer, 2 * self.place.replicas  # images
+        checkpointer, least = self.checkpointer, 2 * self.place.replicas  # images in a part
         before = checkpointer.state.parts
         fitting = [n for n in range(2 * before, self.batch // least + 1) if self.batch % n == 0]
         parts = next((n for n in fitting if self.batch // n % self.place.replicas == 0), 0)
@@ -238,7 +241,7 @@ class TrainingLoop:
 
 
 class PhaseCallback(keras.callbacks.Callback):
-    """What `fit` calls after every micro-batch of a phase."""
+    """What Keras calls after every micro-batch of a phase: counts, checks, records, saves."""
 
     def __init__(self, training: TrainingLoop, phase: Phase) -> None:
         super().__init__()
@@ -275,7 +278,11 @@ class PhaseCallback(keras.callbacks.Callback):
         self.training.end_epoch()
 
     def _count(self, state: State) -> float:
-        """Take the last update out of the metrics; its loss. A sum of every update's own does not depend on stops."""
+        """Take the last update's sums out of the metrics and return its loss.
+
+        Keras would go on adding in float32. Sums of each update, added in float64, do not depend on when a training
+        was stopped.
+        """
         loss, images, right, _ = (float(variable.numpy()) for variable in self.checkpointer.compiled.sums)
         self.model.reset_metrics()
         clock = time.perf_counter()

@@ -1,4 +1,4 @@
-"""A network as its recipe trains it: built, frozen where it must be, with optimizer, loss and metric."""
+"""A network built and compiled as its recipe says: frozen layers, optimizer, loss, metrics."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class CompiledNetwork:
         self._size = 0
 
     def compile(self, *, head: bool, parts: int, size: int, steps: int) -> bool:
-        """Make it ready for `fit`, with a new optimizer, which remembers nothing, where the phase or the parts changed.
+        """Compile the model for a phase. A change of the trained layers or of the parts makes a new optimizer.
 
         Args:
             head: Whether only the classifier learns.
@@ -96,7 +96,7 @@ class CompiledNetwork:
         """
         if self._compiled == (head, parts):
             if size != self._size:
-                # TensorFlow would make one function for all sizes, whose bits differ from those of one for this size.
+                # Else TensorFlow makes one function for all sizes, which rounds otherwise than one for this size.
                 self.model.make_train_function(force=True)
                 self._size = size
             return False
@@ -112,12 +112,12 @@ class CompiledNetwork:
                 metrics=[self.accuracy, *self.task.validation_metrics()],
                 jit_compile=self.recipe.jit,
             )
-            self.model.optimizer.build(self.network.trainable_variables)  # that of a scaled loss is another one
+            self.model.optimizer.build(self.network.trainable_variables)  # Keras wraps it where it scales the loss
         self.loss = next(metric for metric in self.model.metrics if metric.name == "loss")
         return True
 
     def prepare(self, new: bool) -> None:
-        """Make the replicas ready, after the variables have been given values.
+        """Prepare the replicas once the variables have their values.
 
         Args:
             new: What `compile` returned.
@@ -153,11 +153,11 @@ class CompiledNetwork:
         self.optimizer.rate_factor.assign(factor)
 
     def optimizer_tensors(self) -> dict[str, np.ndarray]:
-        """What the optimizer remembers."""
+        """The optimizer's variables."""
         return optimizer_state(self.model.optimizer)
 
     def restore_optimizer(self, tensors: dict[str, np.ndarray], source: str) -> None:
-        """Take what `optimizer_tensors` gave. Raises ModelError if it does not fit."""
+        """Restore what `optimizer_tensors` gave. Raises: ModelError, if it does not fit."""
         load_optimizer_state(self.model.optimizer, tensors, source)
 
 
@@ -176,7 +176,7 @@ def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool) -> None:
 
 
 def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
-    cycle = recipe.schedule == "one-cycle"  # whose first part is a warm-up already
+    cycle = recipe.schedule == "one-cycle"  # it begins with a warm-up of its own
     rates = schedule(
         recipe.schedule,
         recipe.learning_rate,
@@ -238,5 +238,5 @@ def _preprocessing_of_weights(recipe: Recipe) -> Preprocessing | None:
         return None
     try:
         return read_stamp(Path(recipe.weights))
-    except ModelError:  # of another package; one that is damaged is refused where it is loaded
+    except ModelError:  # another package wrote it; a damaged file is refused when it is loaded
         return None

@@ -1,4 +1,4 @@
-"""Which epochs, and which batches of them, one call of `fit` trains."""
+"""Phases: the epochs and batches that one call of `fit` trains."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Phase:
 
 
 def total_epochs(recipe: Recipe) -> int:
-    """Those of the classifier alone and those of the whole network."""
+    """All epochs: those of the classifier alone and those of the whole network."""
     return recipe.head_epochs + recipe.epochs
 
 
 def next_phase(recipe: Recipe, state: State, steps: int) -> Phase:
-    """The longest phase from where a training stands; the state is not at its end.
+    """The longest phase that begins where a training stands; it must not be at its end.
 
     Args:
         recipe: The training's.

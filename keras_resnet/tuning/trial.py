@@ -1,4 +1,4 @@
-"""A network set up as its recipe trains it, one update at a time and without a run: to try rates, or to time them."""
+"""Single training steps without a run folder: to try learning rates, or to time them."""
 
 from __future__ import annotations
 
