@@ -12,9 +12,10 @@ import re
 from typing import Any
 
 import keras
-from keras.src.models.functional import operation_fn
 
 from keras_resnet.compat.deep_graphs import deep_recursion
+from keras_resnet.compat.graph import compute
+from keras_resnet.compat.layers import override
 from keras_resnet.errors import UsageError
 from keras_resnet.models.features import BLOCK
 
@@ -52,7 +53,7 @@ def recompute_activations(model: keras.Model, blocks: int = 1) -> keras.Model:
 
 
 def _train_through(model: keras.Model, segments: list[Segment]) -> None:
-    """Give an instance a training pass of its own; its class, by which Keras saves it, stays Keras's."""
+    """Give a model a training pass of its own."""
     whole = model.call
 
     def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -63,7 +64,7 @@ def _train_through(model: keras.Model, segments: list[Segment]) -> None:
             x = segment(x, training=True)
         return x
 
-    model.call = call
+    override(model, "call", call)
 
 
 class Segment(keras.layers.Layer):
@@ -80,8 +81,7 @@ class Segment(keras.layers.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """As the layers would be called one by one."""
-        # A layer's node remembers the `training` it was built with, which `Function.call` does not replace.
-        return self.function._run_through_graph([x], lambda part: operation_fn(part, training=training))
+        return compute(self.function, x, training)
 
 
 class RecomputedSegment(Segment):
