@@ -47,7 +47,7 @@ class Predictions:
 
     @property
     def labels(self) -> list[str]:
-        """The likeliest class of each image; in multi-label all of at least one half, divided by `|`."""
+        """The likeliest class of each image; in multi-label all that are likelier than one half, divided by `|`."""
         return [LABEL_SEPARATOR.join(self.task.names_of(label)) for label in self.task.decisions(self.logits)]
 
     def top(self, row: int, count: int = 3) -> list[tuple[str, float]]:
