@@ -15,7 +15,7 @@ ALLOWED = {
     "weights": {"compat"},
     "models": {"weights", "compat"},
     "images": set(),
-    "augment": set(),
+    "augment": {"compat"},
     "data": {"augment", "images"},
     "inspection": {"data", "images"},
     "optimizers": {"weights", "compat"},

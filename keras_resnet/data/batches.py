@@ -88,6 +88,7 @@ def training_batches(
         raise UsageError(f"sampling must be one of {listed(SAMPLINGS)}; received {sampling!r}")
     if sampling == "balanced":
         images_of_classes(split.labels, num_classes)  # here, since tf.data would wrap the error in its own
+    policy.check((size, *split.images.shape))
 
     def positions(epoch: tf.Tensor) -> tf.data.Dataset:
         if sampling == "balanced":

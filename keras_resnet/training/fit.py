@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,8 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
+from keras_resnet.augment.keras_layers import described
+from keras_resnet.augment.policies import Policy
 from keras_resnet.data.balance import images_of_classes
 from keras_resnet.data.batches import pixel_statistics
 from keras_resnet.data.images import DataSource, ImageData
@@ -51,6 +54,7 @@ class Plan:
     config: dict[str, Any]
     overwrite: bool
     num_classes: int | None
+    policy: Policy
 
 
 def plan(
@@ -61,6 +65,7 @@ def plan(
     overwrite: bool = False,
     num_classes: int | None = None,
     budget: dict[str, Any] | None = None,
+    layers: Sequence[keras.Layer] = (),
 ) -> Plan:
     """Settle where and how to train, and refuse what cannot work before any image is read.
 
@@ -77,7 +82,9 @@ def plan(
         name, side = source.short_name, source.settings.get("image_size")
         if side:
             check_input(spec(recipe.model), (side, side, 3))
+    policy = recipe.policy.then(layers)
     config = configuration(recipe, source, num_classes) | ({"budget": budget} if budget else {})
+    config |= {"layers": described(layers)} if layers else {}
     if out is not None:
         path = Path(out)
     elif overwrite:
@@ -85,7 +92,7 @@ def plan(
     else:
         path = free_run_folder(RUNS, f"{recipe.model}-{name}", config)
     Run.check_free(path, config, overwrite=overwrite)
-    return Plan(recipe, source, path, config, overwrite, num_classes)
+    return Plan(recipe, source, path, config, overwrite, num_classes, policy)
 
 
 def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: int | None = None) -> dict[str, Any]:
@@ -103,6 +110,7 @@ def fit(
     *,
     overwrite: bool = False,
     num_classes: int | None = None,
+    layers: Sequence[keras.Layer] = (),
     saving: Saving | None = None,
     tensorboard: bool = False,
     distribute: str = "none",
@@ -121,6 +129,8 @@ def fit(
         out: The run folder. Default: `saved_models/<model>-<data>`, numbered while others hold it.
         overwrite: Replace a run that `out` holds.
         num_classes: What the number of classes in the data must be; None takes it from the data.
+        layers: Keras or KerasCV preprocessing layers that training images pass after the recipe's own augmentation,
+            on the 0–255 scale. The run records how they are configured; their seeds play no part.
         saving: When checkpoints are written; default: every epoch and every ten minutes.
         tensorboard: Also write the record as TensorBoard's event files, to `tensorboard/` in the folder.
         distribute: `none`; `mirrored`: over all GPUs of this machine; `multiworker`: over the processes
@@ -146,7 +156,7 @@ def fit(
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
     source = Source(data, seed=recipe.seed) if isinstance(data, str) else data
     origin = (source.source or source) if isinstance(source, ImageData) else source
-    planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes)
+    planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes, layers=layers)
     with Progress(verbose and place.is_chief) as progress:
         images = source if isinstance(source, ImageData) else load_data(planned.source, progress.reading)  # type: ignore[arg-type]
         return fit_planned(planned, images, progress, saving=saving, tensorboard=tensorboard, place=place)
@@ -172,6 +182,7 @@ def fit_planned(
     recipe = plan.recipe
     if recipe.sampling == "balanced" or recipe.class_weights != "none":
         images_of_classes(data.train.labels, len(data.class_names))  # refuse before an old run is replaced
+    plan.policy.check((recipe.batch_size, *data.train.images.shape))
     if has_checkpoints(plan):
         # What the recipe's weights gave lies in the run; their file may have changed since, or gone.
         recipe, preprocessing = recipe.but(weights=""), Run(plan.path).preprocessing
@@ -193,7 +204,7 @@ def fit_planned(
             health = Health(trainee.network, images_to_look_with(data.validation), batch_per_normalisation=0)
             session = Session(trainee, recipe, run, health, progress, saving or Saving(), tensorboard=tensorboard)
             with interruption.deferred():
-                Training(session, data, interruption).run_to_end()
+                Training(session, data, interruption, plan.policy).run_to_end()
         if place.is_chief:
             finish(session, preprocessing)
         place.anywhere(True)  # none leaves before the run is finished

@@ -7,6 +7,7 @@ import time
 
 import tensorflow as tf
 
+from keras_resnet.augment.policies import Policy
 from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.batches import (
     batch_images,
@@ -38,14 +39,15 @@ class Training:
         session: The network and where it stands.
         data: What it is trained on.
         interruption: Whether it shall stop.
+        policy: How its training images are augmented.
     """
 
-    def __init__(self, session: Session, data: ImageData, interruption: Interruption) -> None:
-        self.session, self.data, self.interruption = session, data, interruption
+    def __init__(self, session: Session, data: ImageData, interruption: Interruption, policy: Policy) -> None:
+        self.session, self.data, self.interruption, self.policy = session, data, interruption, policy
         self.recipe, self.run, self.progress = session.recipe, session.run, session.progress
         self.classes = len(data.class_names)
         self.steps = steps_per_epoch(data.train, self.recipe.batch_size)
-        self.batch = batch_images(data.train, self.recipe.batch_size, self.recipe.policy.repeats)
+        self.batch = batch_images(data.train, self.recipe.batch_size, policy.repeats)
         self.place = session.place
         self.guess = loss_of_a_guess(self.recipe.loss, self.classes)
         self._evaluate_by(EVALUATION_BATCH)
@@ -92,7 +94,7 @@ class Training:
                 split,
                 self.classes,
                 self.recipe.batch_size,
-                self.recipe.policy,
+                self.policy,
                 seed=self.recipe.seed,
                 first_epoch=stretch.first,
                 epochs=stretch.end,
