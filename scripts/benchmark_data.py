@@ -26,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -282,6 +283,10 @@ def main() -> None:
         in_this_process(options)
         return
     from keras_resnet.cli.tables import table
+    from keras_resnet.errors import MissingExtraError
+
+    if find_spec("keras_cv") is None:
+        command.error(str(MissingExtraError("the comparison with KerasCV", "kerascv")))
 
     for cores in options.cores:
         arguments = ["--tasks", *options.tasks, "--cores", str(cores), "--rounds", str(options.rounds), "--child"]

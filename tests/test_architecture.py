@@ -17,7 +17,7 @@ ALLOWED = {
     "weights": {"compat"},
     "models": {"weights", "compat"},
     "images": set(),
-    "augment": set(),
+    "augment": {"compat"},
     "tasks": set(),
     "data": {"augment", "images", "tasks"},
     "inspection": {"data", "images", "tasks"},

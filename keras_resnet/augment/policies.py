@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import keras
 import tensorflow as tf
 
 from keras_resnet.augment.automatic import AugMix, AutoAugment, RandAugment, TrivialAugment
 from keras_resnet.augment.colour import ColourJitter, Greyscale
 from keras_resnet.augment.crop import ResizedCrop, flip, pad_crop
 from keras_resnet.augment.erase import Cutout, RandomErasing
+from keras_resnet.augment.keras_layers import LayerStep
 from keras_resnet.augment.mixing import Batch, Mixing
 from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.errors import UsageError, listed
@@ -25,17 +27,18 @@ class Policy:
     """An augmentation of training images.
 
     Args:
-        steps: Done one after the other to a batch of images, uint8 (batch, height, width, channels).
+        steps: Done one after the other to a batch of images, uint8 (batch, height, width, channels). A Keras or
+            KerasCV preprocessing layer is a step, too: see `LayerStep`.
         crop: Where each image is cut before the steps; of a JPEG file only that part is decoded.
         mixing: Of images and labels, last.
         repeats: How often each drawn image is shown, augmented anew, in a batch that holds as many
             fewer images (Hoffer et al., 2019; Berman et al., 2019).
 
     Raises:
-        UsageError: `repeats` is less than 1.
+        UsageError: `repeats` is less than 1, or a layer does not fit.
     """
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step | keras.Layer, ...] = ()
     crop: ResizedCrop | None = None
     mixing: Mixing = Mixing()  # noqa: RUF009 – frozen
     repeats: int = 1
@@ -43,6 +46,32 @@ class Policy:
     def __post_init__(self) -> None:
         if self.repeats < 1:
             raise UsageError(f"repeats must be at least 1; received {self.repeats}")
+        steps = (LayerStep(one, place) if isinstance(one, keras.Layer) else one for place, one in enumerate(self.steps))
+        object.__setattr__(self, "steps", tuple(steps))
+
+    def then(self, layers: Sequence[keras.Layer]) -> Policy:
+        """The policy with more layers behind its steps.
+
+        Raises:
+            UsageError: One of them is no layer, or does not fit.
+        """
+        for layer in layers:
+            if not isinstance(layer, keras.Layer):
+                raise UsageError(f"layers must be Keras layers; received {layer!r}")
+        return replace(self, steps=(*self.steps, *layers))
+
+    def check(self, shape: tuple[int | None, ...]) -> None:
+        """Refuse layers that cannot augment such images, before tf.data wraps the error in its own.
+
+        Args:
+            shape: (batch, height, width, channels).
+
+        Raises:
+            UsageError: A layer fails on them, changes their shape, or has a state beside its seed.
+        """
+        for step in self.steps:
+            if isinstance(step, LayerStep):
+                step.traced(shape)
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, random: SampleRandom) -> Batch:
         """Augment a batch that has been cut.
@@ -93,6 +122,7 @@ def policy(
     cutmix: float = 0.0,
     repeats: int = 1,
     crop_scale: float = 0.08,
+    layers: Sequence[keras.Layer] = (),
 ) -> Policy:
     """A policy of the usual parts in their usual order, by names and numbers that a recipe can hold.
 
@@ -110,9 +140,10 @@ def policy(
         mixup, cutmix: See `Mixing`.
         repeats: See `Policy`.
         crop_scale: Least share of an image's area that `resized-crop` takes, in (0, 1].
+        layers: Keras or KerasCV preprocessing layers, done after all else but the mixing: see `LayerStep`.
 
     Raises:
-        UsageError: A name is unknown or a number out of range; the message names it.
+        UsageError: A name is unknown, a number out of range or a layer does not fit; the message names it.
     """
     if crop not in CROPS:
         raise UsageError(f"augment must be one of {listed(CROPS)}; received {crop!r}")
@@ -146,4 +177,4 @@ def policy(
         crop=ResizedCrop((crop_scale, 1.0)) if crop.startswith("resized-crop") else None,
         mixing=Mixing(mixup, cutmix),
         repeats=repeats,
-    )
+    ).then(layers)

@@ -85,6 +85,7 @@ def training_batches(
         raise UsageError(f"sampling must be one of {listed(SAMPLINGS)}; received {sampling!r}")
     if sampling == "balanced":
         shown_classes(split)  # here, since tf.data would wrap the error in its own
+    policy.check((size, *split.images.shape))
 
     def positions(epoch: tf.Tensor) -> tf.data.Dataset:
         order = balanced_order(split, seed, epoch) if sampling == "balanced" else permutation(count, seed, epoch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
+from keras_resnet.augment.keras_layers import described
+from keras_resnet.augment.policies import Policy
 from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.loading import load_data
@@ -50,6 +53,7 @@ class Plan:
     config: dict[str, Any]
     overwrite: bool
     num_classes: int | None
+    policy: Policy
 
 
 def plan(
@@ -60,6 +64,7 @@ def plan(
     overwrite: bool = False,
     num_classes: int | None = None,
     budget: dict[str, Any] | None = None,
+    layers: Sequence[keras.Layer] = (),
 ) -> Plan:
     """Choose the folder and check the settings before any image is read.
 
@@ -76,7 +81,9 @@ def plan(
         name, side = source.short_name, source.settings.get("image_size")
         if side:
             check_input(spec(recipe.model), (side, side, 3))
+    policy = recipe.policy.then(layers)
     config = configuration(recipe, source, num_classes) | ({"budget": budget} if budget else {})
+    config |= {"layers": described(layers)} if layers else {}
     if out is not None:
         path = Path(out)
     elif overwrite:
@@ -84,7 +91,7 @@ def plan(
     else:
         path = free_run_folder(RUNS, f"{recipe.model}-{name}", config)
     Run.check_free(path, config, overwrite=overwrite)
-    return Plan(recipe, source, path, config, overwrite, num_classes)
+    return Plan(recipe, source, path, config, overwrite, num_classes, policy)
 
 
 def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: int | None = None) -> dict[str, Any]:
@@ -108,6 +115,7 @@ def fit(
     *,
     overwrite: bool = False,
     num_classes: int | None = None,
+    layers: Sequence[keras.Layer] = (),
     saving: Saving | None = None,
     tensorboard: bool = False,
     distribute: str = "none",
@@ -126,6 +134,8 @@ def fit(
         out: The run folder. Default: `saved_models/<model>-<data>`, numbered while others hold it.
         overwrite: Replace a run that `out` holds.
         num_classes: What the number of classes in the data must be; None takes it from the data.
+        layers: Keras or KerasCV preprocessing layers that training images pass after the recipe's own augmentation,
+            on the 0–255 scale. The run records how they are configured; their seeds play no part.
         saving: When checkpoints are written; default: every epoch and every ten minutes.
         tensorboard: Also write the record as TensorBoard's event files, to `tensorboard/` in the folder.
         distribute: `none`; `mirrored`: over all GPUs of this machine; `multiworker`: over the processes
@@ -151,7 +161,7 @@ def fit(
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
     source = Source(data, seed=recipe.seed) if isinstance(data, str) else data
     origin = (source.source or source) if isinstance(source, ImageData) else source
-    planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes)
+    planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes, layers=layers)
     with Progress(verbose and place.is_chief) as progress:
         images = source if isinstance(source, ImageData) else load_data(planned.source, progress.reading)  # type: ignore[arg-type]
         return fit_planned(planned, images, progress, saving=saving, tensorboard=tensorboard, place=place)
@@ -188,6 +198,7 @@ def fit_planned(
     recipe = plan.recipe
     if recipe.sampling == "balanced" or recipe.class_weights != "none":
         shown_classes(data.train)  # refuse before an old run is replaced
+    plan.policy.check((recipe.batch_size, *data.train.images.shape))
     if has_checkpoints(plan):
         # The checkpoint holds the weights. Their first file may have changed since, or be gone.
         recipe, preprocessing = recipe.but(weights=""), Run(plan.path).preprocessing
@@ -210,7 +221,7 @@ def fit_planned(
             saving = saving or Saving()
             checkpointer = Checkpointer(compiled, recipe, run, health, progress, saving, tensorboard=tensorboard)
             with interruption.deferred():
-                TrainingLoop(checkpointer, data, interruption).run_to_end()
+                TrainingLoop(checkpointer, data, interruption, plan.policy).run_to_end()
         if place.is_chief:
             finish(checkpointer, preprocessing)
         place.anywhere(True)  # all wait until the run is finished

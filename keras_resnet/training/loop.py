@@ -14,6 +14,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_resnet.augment.policies import Policy
 from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.batches import (
     batch_images,
@@ -46,13 +47,14 @@ class TrainingLoop:
         checkpointer: The network and where it stands.
         data: What it is trained on.
         interruption: Whether it shall stop.
+        policy: How its training images are augmented.
     """
 
-    def __init__(self, checkpointer: Checkpointer, data: ImageData, interruption: Interruption) -> None:
-        self.checkpointer, self.data, self.interruption = checkpointer, data, interruption
+    def __init__(self, checkpointer: Checkpointer, data: ImageData, interruption: Interruption, policy: Policy) -> None:
+        self.checkpointer, self.data, self.interruption, self.policy = checkpointer, data, interruption, policy
         self.recipe, self.run, self.progress = checkpointer.recipe, checkpointer.run, checkpointer.progress
         self.steps = steps_per_epoch(data.train, self.recipe.batch_size)
-        self.batch = batch_images(data.train, self.recipe.batch_size, self.recipe.policy.repeats)
+        self.batch = batch_images(data.train, self.recipe.batch_size, policy.repeats)
         self.place = checkpointer.place
         self.task = data.task
         self.guess = self.task.loss_of_a_guess(self.recipe.loss)
@@ -99,7 +101,7 @@ class TrainingLoop:
             return training_batches(
                 split,
                 self.recipe.batch_size,
-                self.recipe.policy,
+                self.policy,
                 seed=self.recipe.seed,
                 first_epoch=phase.first,
                 epochs=phase.end,

@@ -6,9 +6,11 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -83,6 +85,35 @@ def test_a_run_stopped_after_any_update_ends_bit_identical(
     again = fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
 
     assert_same_end(again, whole)
+
+
+def test_a_training_with_layers_of_others_ends_bit_identical_from_an_epochs_end_and_from_its_middle(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = TINY.but(epochs=2)
+
+    def trained(name: str, factor: float = 0.1) -> Run:
+        layers = [keras.layers.RandomRotation(factor), keras.layers.RandomTranslation(0.1, 0.1)]
+        if find_spec("keras_cv"):
+            import keras_cv
+
+            layers += [keras_cv.layers.RandomZoom(0.2), keras_cv.layers.GridMask()]
+        return fit(recipe, tiny_data, tmp_path / name, layers=layers, verbose=False)
+
+    whole = trained("whole")
+    for updates in (6, 8):  # the end of the first epoch, and the middle of the second
+        with monkeypatch.context() as patch:
+            stopping_after(patch, updates)
+            with pytest.raises(StoppedError):
+                trained("run")
+    with pytest.raises(UsageError, match=r"another configuration \(layers\.1\.config\.factor \[-0\.1, 0\.1\], now"):
+        trained("run", factor=0.2)
+    with pytest.raises(UsageError, match=r"another configuration \(layers \{.*RandomRotation.*, now None"):
+        fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    assert_same_end(trained("run"), whole)
+    plain = fit(recipe.but(epochs=1), tiny_data, tmp_path / "plain", verbose=False)
+    assert plain.metrics()[0]["loss"] != whole.metrics()[0]["loss"]
 
 
 @pytest.mark.parametrize("fate", ["changed", "gone"])
