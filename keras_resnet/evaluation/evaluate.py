@@ -84,8 +84,9 @@ def evaluate(
         run = model if isinstance(model, Run) else Run.at(model, finished=True)
         data = load_run_data(run, progress)
     predictor = model if isinstance(model, Predictor) else open_predictor(model)
+    fit = predictor.preprocessing.fit
     undivided = not isinstance(data, ImageData)
-    images = data if isinstance(data, ImageData) else load_data(_fitting(data, predictor), progress, whole=True)
+    images = data if isinstance(data, ImageData) else load_data(data, progress, whole=True, fit=fit)
     images = images.relabelled(predictor.preprocessing.class_names)
     split = split or ("all" if undivided and not len(images.test) else "test")
     chosen = merge(images) if split == "all" else _chosen(images, split)
@@ -131,23 +132,6 @@ def split_logits(predictor: Predictor, split: Split, views: str = "none") -> np.
         raise DataError("there are no images to evaluate on in this split")
     larger = replace(split, images=at_size(split.images, view_size(expected[:2], views)))
     return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), views) for start in starts])
-
-
-def _fitting(source: Source | str, predictor: Predictor) -> Source:
-    """The source, read at the size the model takes."""
-    source = Source(source) if isinstance(source, str) else source
-    taken = predictor.preprocessing
-    height, width = taken.image_size
-    if height != width:
-        raise UsageError(f"sources are read as squares; the model takes {height}×{width}: pass a data set")
-    return replace(
-        source,
-        image_size=height,
-        channels=taken.channels,
-        resize=taken.resize,
-        crop_fraction=taken.crop_fraction,
-        background=taken.background,
-    )
 
 
 def _chosen(images: ImageData, split: str) -> Split:

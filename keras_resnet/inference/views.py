@@ -58,7 +58,7 @@ def view_logits(predictor: Predictor, images: np.ndarray, views: str) -> np.ndar
         images: uint8 (batch, *view_size, channels).
         views: See `views_of`.
     """
-    seen = views_of(images, views, predictor.preprocessing.image_size)
+    seen = views_of(images, views, predictor.preprocessing.fit.size)
     if len(seen) == 1:
         return predictor.logits(images)
     logs = np.stack([log_softmax(predictor.logits(np.ascontiguousarray(view)), axis=1) for view in seen])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import check_input
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.lock import locked
 from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run
 from keras_resnet.runs.stamp import write_stamp
@@ -234,11 +234,8 @@ def preprocessing_for(data: ImageData) -> Preprocessing:
     """Normalisation by the training images' own mean and standard deviation."""
     mean, std = pixel_statistics(data.train)
     height, width, channels = data.train.images.shape
-    bare = Preprocessing((height, width), channels, (mean,) * channels, (std,) * channels, data.class_names)
-    fit = data.fit
-    if fit is None:
-        return bare
-    return replace(bare, resize=fit.resize, crop_fraction=fit.crop_fraction, background=fit.background)
+    fit = data.fit or Fit((height, width), channels)
+    return Preprocessing(fit, (mean,) * channels, (std,) * channels, data.class_names)
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str], preprocessing: Preprocessing) -> None:

@@ -206,7 +206,7 @@ def _head_optimizer(recipe: Recipe, parts: int) -> Layerwise:
 def preprocessing_of(recipe: Recipe, own: Preprocessing) -> Preprocessing:
     """The normalisation that a recipe's weights were trained with, where it is known; else the data's own."""
     known = _preprocessing_of_weights(recipe)
-    if known is None or own.channels != len(known.mean):
+    if known is None or own.fit.channels != len(known.mean):
         return own
     return replace(own, mean=known.mean, std=known.std)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.distribution import distribution
@@ -21,7 +21,7 @@ from keras_resnet.weights.saving import save_weights
 from tests.conftest import TINY
 from tests.training.test_resume import without_times
 
-PREPROCESSING = Preprocessing((8, 8), 1, (127.0,), (74.0,), tuple("abc"))
+PREPROCESSING = Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), tuple("abc"))
 
 
 def trainee(*, parts: int = 1, head: bool = False, steps: int = 10, **settings: object) -> Trainee:
@@ -250,7 +250,7 @@ def test_fine_tuning_begins_with_the_weights_and_a_new_classifier(
 
 
 def test_a_finished_runs_model_brings_the_normalisation_it_was_trained_with(finished_run: Run, tmp_path: Path) -> None:
-    other = Preprocessing((8, 8), 1, (10.0,), (20.0,), ("a", "b"))
+    other = Preprocessing(Fit((8, 8), 1), (10.0,), (20.0,), ("a", "b"))
     recipe = TINY.but(weights=str(finished_run.model))
 
     found = preprocessing_of(recipe, other)
@@ -258,7 +258,7 @@ def test_a_finished_runs_model_brings_the_normalisation_it_was_trained_with(fini
     trained = finished_run.preprocessing
     assert (found.mean, found.std) == (trained.mean, trained.std) != (other.mean, other.std)
     assert found.class_names == ("a", "b")
-    coloured = Preprocessing((8, 8), 3, (10.0,) * 3, (20.0,) * 3, ("a", "b"))
+    coloured = Preprocessing(Fit((8, 8), 3), (10.0,) * 3, (20.0,) * 3, ("a", "b"))
     assert preprocessing_of(recipe, coloured) == coloured
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "foreign.keras")
     assert preprocessing_of(recipe.but(weights=str(tmp_path / "foreign.keras")), other) == other
