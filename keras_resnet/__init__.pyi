@@ -100,6 +100,7 @@ from .models.variants import SEResNet152D as SEResNet152D
 from .models.variants import WideResNet50_2 as WideResNet50_2
 from .models.variants import WideResNet101_2 as WideResNet101_2
 from .models.variants import wrn as wrn
+from .preprocessing import Fit as Fit
 from .preprocessing import Preprocessing as Preprocessing
 from .runs.run import Run as Run
 from .training.checkpointer import Saving as Saving

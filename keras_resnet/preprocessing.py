@@ -1,99 +1,155 @@
-"""The one value that says how pixels become network input and what the outputs mean.
+"""How pixels become a network's input and what its outputs mean: one value in every model file.
 
-It travels inside every artefact, so that training, evaluation, export, calibration and prediction
-cannot disagree.
+Training, evaluation, export, calibration and prediction all read it there, so that they cannot disagree.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from keras_resnet.errors import ModelError, UsageError, listed
 
 FORMAT = 4
+ADDED: dict[int, dict[str, Any]] = {2: {}, 3: {"background": "white"}, 4: {"task": "classification"}}
+"""What each format that can be read added to the one before it, and what files of before mean."""
 RESIZINGS = ("bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
-class Preprocessing:
-    """How an image is prepared for a network, and the names of what the network tells apart.
+class Fit:
+    """How an image of any size becomes the pixels of a network's input.
 
     Args:
-        image_size: Height and width in pixels of the network's input.
-        channels: 1 for grey, 3 for RGB; other counts for arrays that are not pictures.
-        mean: One number a channel, on the 0–255 scale, subtracted from the pixels.
-        std: One positive number a channel, on the 0–255 scale, by which the difference is divided.
-        class_names: The name of each output, in the order of the logits.
-        resize: How an image of another size is brought to `image_size`: `"bilinear"` or
-            `"bicubic"`, antialiased.
-        crop_fraction: None squeezes the whole image to `image_size`, whatever its aspect ratio. A
-            number in (0, 1] keeps the aspect ratio: the image is resized until `image_size` is this
-            fraction of it along the shorter side, and its centre is cut out.
-        background: What an image's transparency is laid over: a CSS colour name or `#rrggbb`.
+        size: Height and width of the result in pixels.
+        channels: 1 for grey, 3 for RGB, which image files can give; other counts are for arrays.
+        resize: How an image is resized: `"bilinear"` or `"bicubic"`, both antialiased.
+        crop_fraction: None squeezes the whole image to `size`, whatever its aspect ratio. A number in (0, 1] keeps
+            the aspect ratio: the image is resized until `size` is this fraction of it along the shorter side, and
+            its centre is cut out.
+        background: The colour that transparent pixels are laid over: a CSS colour name or `#rrggbb`.
 
     Raises:
         UsageError: A field is out of range; the message names it.
     """
 
-    image_size: tuple[int, int]
+    size: tuple[int, int]
     channels: int
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    class_names: tuple[str, ...]
     resize: str = "bilinear"
     crop_fraction: float | None = None
     background: str = "white"
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise UsageError(f"image_size must be two positive numbers, height and width; received {self.size}")
+        object.__setattr__(self, "size", tuple(self.size))
+        if self.channels < 1:
+            raise UsageError(f"channels must be at least 1; received {self.channels}")
+        if self.resize not in RESIZINGS:
+            raise UsageError(f"resize must be one of {listed(RESIZINGS)}; received {self.resize!r}")
+        if self.crop_fraction is not None and not 0 < self.crop_fraction <= 1:
+            raise UsageError(f"crop_fraction must be None or above 0 and at most 1; received {self.crop_fraction}")
+        check_background(self.background)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width, channels of the result."""
+        return (*self.size, self.channels)
+
+    def at(self, size: tuple[int, int]) -> Fit:
+        """The fit for another size, as training at several sizes and several views of an image need it.
+
+        Where the centre is cut out, it is now all of the shorter side: what is cut away is the views' to decide.
+        """
+        size = (size[0], size[1])
+        if size == self.size:
+            return self
+        return replace(self, size=size, crop_fraction=None if self.crop_fraction is None else 1.0)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How an image is prepared for a network, and what the network's outputs mean.
+
+    Args:
+        fit: How an image becomes pixels.
+        mean: One number a channel, on the 0–255 scale, subtracted from the pixels.
+        std: One positive number a channel, on the 0–255 scale, by which the difference is divided.
+        class_names: The name of each output, in the order of the logits.
+        task: What the network was trained for, a key of `keras_resnet.tasks.table.TASKS`: `"classification"`, each
+            image has one of the classes; `"multi-label"`, any number of them.
+
+    Raises:
+        UsageError: A field is out of range; the message names it.
+    """
+
+    fit: Fit
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    class_names: tuple[str, ...]
     task: str = "classification"
 
     def __post_init__(self) -> None:
-        if len(self.image_size) != 2 or min(self.image_size) < 1:
-            raise UsageError(f"image_size must be two positive numbers, height and width; received {self.image_size}")
-        if self.channels < 1:
-            raise UsageError(f"channels must be at least 1; received {self.channels}")
+        if not isinstance(self.fit, Fit):
+            raise UsageError(
+                "a Preprocessing begins with a Fit: write Preprocessing(Fit((height, width), channels), mean, std, "
+                f"class_names), or take the fit of another one; received {self.fit!r}"
+            )
         for field, values in (("mean", self.mean), ("std", self.std)):
-            if len(values) != self.channels:
+            if len(values) != self.fit.channels:
                 raise UsageError(
-                    f"{field} must hold one number for each of {self.channels} channels; received {values}"
+                    f"{field} must hold one number for each of {self.fit.channels} channels; received {values}"
                 )
         if min(self.std) <= 0:
             raise UsageError(f"std must be positive; received {self.std}")
         if len(set(self.class_names)) != len(self.class_names) or not self.class_names:
             raise UsageError(f"class_names must be one or more different names; received {self.class_names}")
-        if self.resize not in RESIZINGS:
-            raise UsageError(f"resize must be one of {listed(RESIZINGS)}; received {self.resize!r}")
-        if self.crop_fraction is not None and not 0 < self.crop_fraction <= 1:
-            raise UsageError(f"crop_fraction must be None or above 0 and at most 1; received {self.crop_fraction}")
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
         """Height, width, channels of one image."""
-        return (*self.image_size, self.channels)
+        return self.fit.shape
 
     def to_json(self) -> str:
-        """The value as a JSON text that `from_json` reads."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, ensure_ascii=False, indent=2)
+        """The value as a JSON text that `from_json` reads; the fields of the fit stand beside the others."""
+        own = asdict(self)
+        fit = own.pop("fit")
+        flat = {"format": FORMAT, "image_size": fit.pop("size"), **fit, **own}
+        return json.dumps(flat, ensure_ascii=False, indent=2)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Preprocessing:
-        """Read what `to_json` wrote.
+        """Read what `to_json` of this version or an earlier one wrote.
 
         Raises:
-            ModelError: The text is not JSON, has another format number, or lacks or adds a key.
+            ModelError: The text is not JSON, has an unknown format number, or lacks or adds a key.
         """
         try:
             values: dict[str, Any] = json.loads(text)
             found = values.pop("format")
         except (ValueError, AttributeError, KeyError, TypeError) as error:
             raise ModelError(f"the preprocessing stored in this file cannot be read: {error!r}") from None
-        if found in (2, 3):  # before there was another background than white, and another task
-            found, values = FORMAT, {"background": "white", "task": "classification", **values}
-        expected = {field.name for field in fields(cls)}
-        if found != FORMAT or set(values) != expected:
+        of_fit = {"image_size": "size"} | {field.name: field.name for field in fields(Fit)[1:]}
+        expected = {*of_fit, *(field.name for field in fields(cls)[1:])}
+        known = isinstance(found, int) and found in ADDED
+        for number in range(found + 1, FORMAT + 1) if known else ():
+            values = ADDED[number] | values
+        if not known or set(values) != expected:
             raise ModelError(
                 f"the preprocessing stored in this file is of another version: format {found}, keys "
                 f"{sorted(values)}; expected format {FORMAT}, keys {sorted(expected)}"
             )
-        values.update({key: tuple(value) for key, value in values.items() if isinstance(value, list)})
-        return cls(**values)
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+        fit = Fit(**{name: values.pop(key) for key, name in of_fit.items()})
+        return cls(fit, **values)
+
+
+def check_background(colour: str) -> None:
+    """Raises: UsageError, unless it is a colour."""
+    from PIL import ImageColor
+
+    try:
+        ImageColor.getrgb(colour)
+    except ValueError:
+        raise UsageError(f"background must be a colour, as white or #ffffff; received {colour!r}") from None

@@ -173,8 +173,9 @@ def jpeg_contenders(contents: list[bytes], pool: object, cores: int) -> dict[str
     from keras_resnet.data.batches import training_batches
     from keras_resnet.data.images import EncodedImages, Split
     from keras_resnet.data.sources.listing import Blob
-    from keras_resnet.images.decode import Fit, decode
+    from keras_resnet.images.decode import decode
     from keras_resnet.images.image_file import read_header
+    from keras_resnet.preprocessing import Fit
     from keras_resnet.tasks.classification import Classification
 
     many = list(itertools.islice(itertools.cycle(contents), 96))

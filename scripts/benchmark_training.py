@@ -61,10 +61,10 @@ def our_model(side: int, network: str, precision: str, stem: str = "imagenet") -
 
     import keras_resnet
     from keras_resnet.optimizers.by_name import optimizer as optimizer_named
-    from keras_resnet.preprocessing import Preprocessing
+    from keras_resnet.preprocessing import Fit, Preprocessing
 
     names = tuple(map(str, range(CLASSES)))
-    preprocessing = Preprocessing((side, side), 3, (127.5,) * 3, (74.0,) * 3, names)
+    preprocessing = Preprocessing(Fit((side, side), 3), (127.5,) * 3, (74.0,) * 3, names)
     model = keras_resnet.build(
         keras_resnet.spec(network),
         preprocessing=preprocessing,

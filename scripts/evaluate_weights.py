@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from keras_resnet.cli.running import script_main
+from keras_resnet.preprocessing import Fit
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -25,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
 
     data = load_data(Source("tfds:cifar10", data_dir=options.data_dir))
     scale = [tuple(255 * value for value in values) for values in (MEAN, STD)]
-    preprocessing = Preprocessing((32, 32), 3, *scale, data.class_names)
+    preprocessing = Preprocessing(Fit((32, 32), 3), *scale, data.class_names)
     if options.expect and len(options.expect) != len(options.weights):
         raise UsageError(f"--expect takes one figure a file; received {len(options.expect)} for {len(options.weights)}")
     rows, far = [], []

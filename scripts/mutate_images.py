@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from keras_resnet.images.decode import Fit, decode_box, decode_image
+from keras_resnet.images.decode import decode, decode_box
 from keras_resnet.images.image_file import ImageError, read_header
+from keras_resnet.preprocessing import Fit
 
 FORMATS: tuple[dict[str, object], ...] = (
     {"format": "JPEG"}, {"format": "JPEG", "progressive": True}, {"format": "JPEG", "mode": "CMYK"},
@@ -85,14 +86,14 @@ def mutate(count: int, seed: int) -> Outcome:
     """Decode `count` damaged images."""
     contents, outcome = corpus(), Outcome()
     for content in contents:
-        decode_image(content, (32, 24), 3)  # undamaged
+        decode(content, Fit((32, 24), 3))  # undamaged
         decode_corner(content)  # TensorFlow is imported, and the resize compiled
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for number in range(count):
         content = damaged(contents, np.random.default_rng([seed, number]))
         start = time.perf_counter()
         try:
-            decode_image(content, (32, 32), 3)
+            decode(content, Fit((32, 32), 3))
             outcome.counts["decoded"] += 1
             try:
                 decode_corner(content)

@@ -17,7 +17,7 @@ import PIL
 from keras_resnet.atomic import current_umask, storage_errors, write_with
 from keras_resnet.data.memory import aligned_empty, memory_for_images
 from keras_resnet.errors import DataError, UsageError, listed
-from keras_resnet.images.decode import Fit
+from keras_resnet.preprocessing import Fit
 
 CACHES = ("auto", "memory", "disk", "none")
 DECODER = 2

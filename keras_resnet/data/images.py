@@ -15,8 +15,9 @@ from keras_resnet.data.cache import Pixels
 from keras_resnet.data.memory import aligned
 from keras_resnet.data.sources.listing import Contents
 from keras_resnet.errors import DataError, listed
-from keras_resnet.images.decode import Fit, decode, decode_box, resize_array
+from keras_resnet.images.decode import decode, decode_box, resize_array
 from keras_resnet.images.image_file import Header
+from keras_resnet.preprocessing import Fit
 from keras_resnet.tasks.task import Task
 
 Progress = Callable[[int, int], None]
@@ -275,8 +276,7 @@ def at_size(store: ImageStore, size: tuple[int, int]) -> ImageStore:
     if store.shape[:2] == tuple(size):
         return store
     if isinstance(store, EncodedImages):
-        fit = store.fit
-        return store.refitted(replace(fit, size=size, crop_fraction=None if fit.crop_fraction is None else 1.0))
+        return store.refitted(store.fit.at(size))
     return ResizedImages(store, size)
 
 
@@ -299,7 +299,7 @@ class ResizedImages:
         return len(self.store)
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        return resize_array(self.store.read(indices), self.size)
+        return resize_array(self.store.read(indices), Fit(self.size, self.store.shape[2]))
 
 
 def as_uint8_images(
@@ -331,4 +331,4 @@ def as_uint8_images(
         if refuse_dark and images.max() <= 1 and np.issubdtype(images.dtype, np.floating):
             raise DataError("pixels must be on the 0–255 scale; these are all at most 1: multiply them by 255")
         images = np.rint(images).astype(np.uint8)
-    return ArrayImages(aligned(resize_array(images, size or images.shape[1:3])))
+    return ArrayImages(aligned(resize_array(images, Fit(size or images.shape[1:3], images.shape[3]))))

@@ -23,7 +23,7 @@ from keras_resnet.data.splits.divide import divide
 from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.data.splits.split_file import content_fingerprint, read_split, write_split
 from keras_resnet.errors import DataError, UsageError, listed
-from keras_resnet.images.decode import Fit
+from keras_resnet.preprocessing import Fit
 from keras_resnet.tasks.table import task as task_named
 from keras_resnet.tasks.task import Task
 
@@ -37,7 +37,12 @@ MOST_CLASSES = 1_000_000
 
 
 def load_data(
-    source: Source | str, progress: Progress | None = None, *, whole: bool = False, cache: str = "auto"
+    source: Source | str,
+    progress: Progress | None = None,
+    *,
+    whole: bool = False,
+    cache: str = "auto",
+    fit: Fit | None = None,
 ) -> ImageData:
     """Read a data source completely: every image is decoded once, the damaged ones are named.
 
@@ -49,14 +54,14 @@ def load_data(
         cache: Where decoded pixels are kept: `memory`; `disk`, found again by the next reading;
             `none`: images are decoded whenever they are used; `auto`: memory if a quarter of the
             machine's holds them, otherwise none.
+        fit: How images become pixels, instead of as the source says: as a model takes them.
 
     Raises:
         DataError: It is missing, empty, damaged or unlabelled, or has too few images of a class.
     """
     source = Source(source) if isinstance(source, str) else source
-    listing, shape = _listed(source, fewest_classes=1 if whole else 2, spool=cache == "disk")
+    listing, fit = _listed(source, fewest_classes=1 if whole else 2, spool=cache == "disk", fit=fit)
     splits = divided(source, listing, whole)
-    fit = Fit(shape[:2], shape[2], source.resize, source.crop_fraction, source.background)
     wanted = np.sort(np.concatenate(list(splits.values())))
     read = reading.read_images(listing, wanted, fit, progress, on_error=source.on_error, cache=cache)
     if read.skipped:
@@ -228,16 +233,15 @@ def from_dataset(
     return from_arrays(images, labels, class_names, task=task, name=name, limit=limit, seed=seed, whole=whole)
 
 
-def _listed(source: Source, *, fewest_classes: int, spool: bool) -> tuple[Listing, tuple[int, int, int]]:
-    """A source's images, and the height, width and channels they are brought to."""
+def _listed(source: Source, *, fewest_classes: int, spool: bool, fit: Fit | None = None) -> tuple[Listing, Fit]:
+    """A source's images, and how they become pixels: by this fit, or else as the source says."""
     if source.kind == "digits":
-        side = source.image_size or DIGITS_IMAGE_SIZE
-        return list_digits(), (side, side, source.channels or 1)
+        return list_digits(), fit or source.fit(DIGITS_IMAGE_SIZE, DIGITS_IMAGE_SIZE, 1)
     if source.kind == "tfds":
-        return list_tfds(source, spool)
+        return list_tfds(source, spool, fit)
     find = list_folder if source.kind == "folder" else list_table
-    side = source.image_size or FOLDER_IMAGE_SIZE
-    return find(source.location, fewest_classes=fewest_classes, task=source.task), (side, side, source.channels or 3)
+    fit = fit or source.fit(FOLDER_IMAGE_SIZE, FOLDER_IMAGE_SIZE, 3)
+    return find(source.location, fewest_classes=fewest_classes, task=source.task), fit
 
 
 def _remark(skipped: Sequence[Skipped], total: int) -> tuple[str, ...]:

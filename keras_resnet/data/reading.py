@@ -16,8 +16,9 @@ from keras_resnet.data.cache import pixel_cache
 from keras_resnet.data.images import EncodedImages, Progress, Skipped
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.errors import DataError, UsageError, listed
-from keras_resnet.images.decode import Fit, pixels_of
+from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import Header, ImageError, opened
+from keras_resnet.preprocessing import Fit
 
 Result = TypeVar("Result")
 

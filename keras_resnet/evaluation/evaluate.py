@@ -86,7 +86,7 @@ def evaluate(
         data = load_run_data(run, progress)
     predictor = model if isinstance(model, Predictor) else open_predictor(model)
     undivided = not isinstance(data, ImageData)
-    images = data if isinstance(data, ImageData) else load_data(_fitting(data, predictor), progress, whole=True)
+    images = data if isinstance(data, ImageData) else _read(data, predictor, progress)
     images = images.relabelled(predictor.task)
     split = split or ("all" if undivided and not len(images.test) else "test")
     chosen = merge(images) if split == "all" else _chosen(images, split)
@@ -133,22 +133,11 @@ def split_logits(predictor: Predictor, split: Split, tta: str = "none") -> np.nd
     return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), tta) for start in starts])
 
 
-def _fitting(source: Source | str, predictor: Predictor) -> Source:
-    """The source, read at the size the model takes."""
+def _read(source: Source | str, predictor: Predictor, progress: Progress | None) -> ImageData:
+    """All images of a source, as the model takes them."""
     source = Source(source) if isinstance(source, str) else source
-    taken = predictor.preprocessing
-    height, width = taken.image_size
-    if height != width:
-        raise UsageError(f"sources are read as squares; the model takes {height}×{width}: pass a data set")
-    return replace(
-        source,
-        image_size=height,
-        channels=taken.channels,
-        resize=taken.resize,
-        crop_fraction=taken.crop_fraction,
-        background=taken.background,
-        task=source.task or (taken.task if taken.task != "classification" else None),
-    )
+    source = replace(source, task=source.task or predictor.task.name)
+    return load_data(source, progress, whole=True, fit=predictor.preprocessing.fit)
 
 
 def _chosen(images: ImageData, split: str) -> Split:

@@ -9,73 +9,21 @@ what transparency hides and drops the low byte of 16 bits (tests/images/test_dec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageColor
+from PIL import Image
 
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError
 from keras_resnet.images.image_file import JPEGS, TURNS, Header, UnsupportedPixels, opened
 from keras_resnet.images.resampling import FILTERS, resized
+from keras_resnet.preprocessing import Fit
 
 MARGIN = 2
 """Pixels around a part of a JPEG that are decoded with it."""
 
 
-@dataclass(frozen=True)
-class Fit:
-    """How an image becomes pixels of a size.
-
-    Args:
-        size: Height and width in pixels of the result.
-        channels: 1 (grey) or 3 (RGB).
-        resize: `"bilinear"` or `"bicubic"`, antialiased.
-        crop_fraction: None squeezes the whole image to `size`. A number in (0, 1] keeps the aspect
-            ratio: the image is resized until `size` is this fraction of it along the shorter side,
-            and its centre is cut out.
-        background: What transparency is laid over: a CSS colour name or `#rrggbb`.
-
-    Raises:
-        DataError: The channels are none that image files have.
-        UsageError: There is no such background colour.
-    """
-
-    size: tuple[int, int]
-    channels: int
-    resize: str = "bilinear"
-    crop_fraction: float | None = None
-    background: str = "white"
-
-    def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise DataError(f"image files give 1 or 3 channels; {self.channels} were asked for. Pass arrays instead")
-        check_background(self.background)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Height, width, channels."""
-        return (*self.size, self.channels)
-
-
-def check_background(colour: str) -> None:
-    """Raises: UsageError, unless it is a colour."""
-    try:
-        ImageColor.getrgb(colour)
-    except ValueError:
-        raise UsageError(f"background must be a colour, as white or #ffffff; received {colour!r}") from None
-
-
-def decode_image(
-    source: Path | bytes,
-    size: tuple[int, int],
-    channels: int,
-    *,
-    resize: str = "bilinear",
-    crop_fraction: float | None = None,
-    background: str = "white",
-    name: str | None = None,
-) -> np.ndarray:
+def decode(source: Path | bytes, fit: Fit, *, name: str | None = None) -> np.ndarray:
     """Decode one image file to the pixels a person sees, brought to a size.
 
     EXIF orientation is applied, transparency laid over the background, palettes are resolved, 16
@@ -84,21 +32,16 @@ def decode_image(
 
     Args:
         source: A file's path, or its content.
-        size, channels, resize, crop_fraction, background: See `Fit`.
+        fit: How it becomes pixels.
         name: What to call the image in an error; default: the path.
 
     Returns:
-        uint8 (height, width, channels).
+        uint8 (*fit.shape).
 
     Raises:
         ImageError: The image cannot be read; its `code` says why.
-        DataError: `channels` is neither 1 nor 3.
+        DataError: The fit has neither 1 nor 3 channels.
     """
-    return decode(source, Fit(size, channels, resize, crop_fraction, background), name=name)
-
-
-def decode(source: Path | bytes, fit: Fit, *, name: str | None = None) -> np.ndarray:
-    """`decode_image` for a `Fit`."""
     with opened(source, name) as (image, header):
         return pixels_of(image, header, fit)
 
@@ -115,8 +58,10 @@ def pixels_of(image: Image.Image, header: Header, fit: Fit) -> np.ndarray:
         uint8 (*fit.shape).
 
     Raises:
+        DataError: The fit has neither 1 nor 3 channels.
         Exception: Whatever the damage provokes; `opened`, inside which this is called, makes an `ImageError` of it.
     """
+    _check_channels(fit)
     _reduce(image, min(image.size) / (max(fit.size) / (fit.crop_fraction or 1)))
     return _fitted(_flatten(_turned(image, header.orientation), fit), fit)
 
@@ -137,8 +82,9 @@ def decode_box(
         uint8 (*fit.shape).
 
     Raises:
-        ImageError: As `decode_image`.
+        DataError: As `decode`.
     """
+    _check_channels(fit)
     top, left, height, width = _as_stored(header, box)
     size = fit.size[::-1] if TURNS[header.orientation].swapped else fit.size
     ratio = min(height / size[0], width / size[1])
@@ -158,18 +104,28 @@ def decode_box(
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def resize_array(
-    images: np.ndarray, size: tuple[int, int], *, resize: str = "bilinear", crop_fraction: float | None = None
-) -> np.ndarray:
-    """uint8 (n, height, width, channels) brought to a size the way `decode_image` does it."""
-    if images.shape[1:3] == tuple(size) and crop_fraction in (None, 1):
+def resize_array(images: np.ndarray, fit: Fit) -> np.ndarray:
+    """Arrays brought to a size the way image files are.
+
+    Args:
+        images: uint8 (n, height, width, channels), any number of channels.
+        fit: Its channels and background are not used.
+
+    Returns:
+        uint8 (n, *fit.size, channels).
+    """
+    if images.shape[1:3] == fit.size and fit.crop_fraction in (None, 1):
         return np.ascontiguousarray(images)
-    fit = Fit(size, 1, resize, crop_fraction)
-    resized = np.empty((len(images), *size, images.shape[3]), np.uint8)
+    resized = np.empty((len(images), *fit.size, images.shape[3]), np.uint8)
     for index, image in enumerate(images):
         for channel in range(images.shape[3]):
             resized[index, ..., channel] = _fitted(Image.fromarray(image[..., channel]), fit)[..., 0]
     return resized
+
+
+def _check_channels(fit: Fit) -> None:
+    if fit.channels not in (1, 3):
+        raise DataError(f"image files give 1 or 3 channels; {fit.channels} were asked for. Pass arrays instead")
 
 
 def _turned(image: Image.Image, orientation: int) -> Image.Image:

@@ -182,7 +182,7 @@ def opened(source: Path | bytes, name: str | None) -> Iterator[tuple[Image.Image
             if image.format == "PNG" and "transparency" in image.info:
                 _mend_transparency(image, bits=content[24])
             yield image, _header(image)
-    except ImageError:
+    except DataError:
         raise
     except UnsupportedPixels as error:
         raise ImageError(name, "unsupported-pixels", str(error)) from None

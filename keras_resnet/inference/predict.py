@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from keras_resnet.data.images import as_uint8_images
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.errors import DataError
-from keras_resnet.images.decode import decode_image, resize_array
+from keras_resnet.images.decode import decode, resize_array
 from keras_resnet.inference.predictors import Predictor, open_predictor
 from keras_resnet.inference.tta import view_logits, view_size
 from keras_resnet.runs.run import Run
@@ -71,21 +70,13 @@ def predict(model: Predictor | Run | str | os.PathLike[str], images: Images, *, 
     """
     predictor = model if isinstance(model, Predictor) else open_predictor(model)
     preprocessing = predictor.preprocessing
-    size, channels, crop = (
-        view_size(preprocessing.image_size, tta),
-        preprocessing.channels,
-        preprocessing.crop_fraction,
-    )
-    if size != preprocessing.image_size and crop is not None:
-        crop = 1.0  # the views are the crops
-    fit: dict[str, Any] = {"resize": preprocessing.resize, "crop_fraction": crop}
+    fit = preprocessing.fit.at(view_size(preprocessing.fit.size, tta))
     if isinstance(images, np.ndarray):
-        pixels = resize_array(as_uint8_images(images).array, size, **fit)
-        if pixels.shape[-1] != channels:
-            raise DataError(f"the model takes images of {channels} channels; received {pixels.shape[-1]}")
+        pixels = resize_array(as_uint8_images(images).array, fit)
+        if pixels.shape[-1] != fit.channels:
+            raise DataError(f"the model takes images of {fit.channels} channels; received {pixels.shape[-1]}")
     else:
         if not len(images):
             raise DataError("no images were given")
-        background = preprocessing.background
-        pixels = np.stack([decode_image(Path(path), size, channels, background=background, **fit) for path in images])
+        pixels = np.stack([decode(Path(path), fit) for path in images])
     return Predictions(predictor.task, view_logits(predictor, pixels, tta))

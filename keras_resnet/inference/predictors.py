@@ -8,19 +8,17 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_resnet.compat.deep_graphs import deep_recursion
-from keras_resnet.errors import MissingExtraError, ModelError
+from keras_resnet.errors import MissingExtraError, ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.tasks.table import task
-from keras_resnet.tasks.task import Task
 
 if TYPE_CHECKING:
     import keras
@@ -35,17 +33,22 @@ class Predictor(ABC):
         name: For tables.
         preprocessing: How its input is prepared, and its classes.
         path: The file or folder; None for a model in memory.
+
+    Attributes:
+        task: What it was trained for.
+
+    Raises:
+        ModelError: It was trained for a task that is unknown here.
     """
 
     def __init__(self, name: str, preprocessing: Preprocessing, path: Path | None) -> None:
         self.name = name
         self.preprocessing = preprocessing
         self.path = path
-
-    @cached_property
-    def task(self) -> Task:
-        """What it was trained for."""
-        return task(self.preprocessing.task, self.preprocessing.class_names)
+        try:
+            self.task = task(preprocessing.task, preprocessing.class_names)
+        except UsageError as error:
+            raise ModelError(f"{path or 'the model'} was trained for a task that is unknown here: {error}") from None
 
     @property
     def size_in_bytes(self) -> int | None:

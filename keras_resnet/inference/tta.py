@@ -57,7 +57,7 @@ def view_logits(predictor: Predictor, images: np.ndarray, tta: str) -> np.ndarra
         images: uint8 (batch, *view_size, channels).
         tta: See `views_of`.
     """
-    seen = views_of(images, tta, predictor.preprocessing.image_size)
+    seen = views_of(images, tta, predictor.preprocessing.fit.size)
     if len(seen) == 1:
         return predictor.logits(images)
     return predictor.task.mean_logits([predictor.logits(np.ascontiguousarray(view)) for view in seen])

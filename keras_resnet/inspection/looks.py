@@ -14,8 +14,9 @@ from PIL import Image
 
 from keras_resnet.data.images import Progress
 from keras_resnet.data.sources.listing import Listing
-from keras_resnet.images.decode import Fit, pixels_of
+from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import JPEGS, SUFFIXES, Header, ImageError, opened
+from keras_resnet.preprocessing import Fit
 
 SIDE = 32
 """Of a thumbnail, in pixels."""

@@ -12,10 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from keras_resnet.data.sources.listing import Listing
-from keras_resnet.images.decode import Fit, pixels_of
+from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import ImageError, opened
 from keras_resnet.inspection.check import Report
 from keras_resnet.inspection.findings import SEVERITIES, Finding, Subject, imbalance, printable
+from keras_resnet.preprocessing import Fit
 
 SIDE = 96
 """Of a picture's longer side, in pixels."""

@@ -185,9 +185,9 @@ def _normalisation(
 
 
 def _normalise(x: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
-    if x.shape[-1] != preprocessing.channels:
+    if x.shape[-1] != preprocessing.fit.channels:
         raise UsageError(
-            f"the preprocessing is for {preprocessing.channels} channels; the input has {x.shape[-1]}: normalise "
+            f"the preprocessing is for {preprocessing.fit.channels} channels; the input has {x.shape[-1]}: normalise "
             "the images yourself and leave preprocessing out"
         )
     import keras

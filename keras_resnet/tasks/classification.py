@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp, softmax
 
 from keras_resnet.errors import DataError
 from keras_resnet.tasks.task import Answers, ClassMetrics, Metric, Metrics, Task, class_rows, wholly_right
@@ -37,6 +36,8 @@ def top5(answers: Answers) -> float | None:
 
 def log_loss(answers: Answers) -> float:
     """The mean negative log-likelihood of the true classes, in nats."""
+    from scipy.special import log_softmax
+
     logs = log_softmax(answers.logits.astype(np.float64), axis=1)
     return float(-logs[np.arange(len(answers.labels)), answers.labels].mean())
 
@@ -106,12 +107,16 @@ class Classification(Task):
         return keras.metrics.CategoricalAccuracy(name="accuracy")
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        from scipy.special import softmax
+
         return softmax(logits, axis=1)
 
     def decisions(self, logits: np.ndarray) -> np.ndarray:
         return logits.argmax(axis=1)
 
     def mean_logits(self, logits: Sequence[np.ndarray]) -> np.ndarray:
+        from scipy.special import log_softmax, logsumexp
+
         logs = np.stack([log_softmax(one, axis=1) for one in logits])
         return (logsumexp(logs, axis=0) - np.log(len(logs))).astype(np.float32)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.special import expit, logit
 
 from keras_resnet.errors import DataError
 from keras_resnet.tasks.task import Answers, ClassMetrics, Metric, Metrics, Task, class_rows, wholly_right
@@ -148,12 +147,16 @@ class MultiLabel(Task):
         ]
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        from scipy.special import expit
+
         return expit(logits)
 
     def decisions(self, logits: np.ndarray) -> np.ndarray:
         return (logits > 0).astype(np.uint8)
 
     def mean_logits(self, logits: Sequence[np.ndarray]) -> np.ndarray:
+        from scipy.special import expit, logit
+
         mean = np.mean([expit(one.astype(np.float64)) for one in logits], axis=0)
         return logit(np.clip(mean, NEARLY, 1 - NEARLY)).astype(np.float32)
 

@@ -20,7 +20,7 @@ from keras_resnet.optimizers.by_name import optimizer
 from keras_resnet.optimizers.clipping import USUAL_BOUNDS
 from keras_resnet.optimizers.layerwise import Layerwise
 from keras_resnet.optimizers.state import forget_partial_update, load_optimizer_state, optimizer_state
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.schedules import USUAL_DIVISION, schedule
 from keras_resnet.tasks.task import Task
@@ -224,11 +224,8 @@ def preprocessing_for(recipe: Recipe, data: ImageData) -> Preprocessing:
     else:
         own_mean, own_std = pixel_statistics(data.train)
         mean, std = (own_mean,) * channels, (own_std,) * channels
-    bare = Preprocessing((height, width), channels, mean, std, data.class_names, task=data.task.name)
-    fit = data.fit
-    if fit is None:
-        return bare
-    return replace(bare, resize=fit.resize, crop_fraction=fit.crop_fraction, background=fit.background)
+    fit = data.fit or Fit((height, width), channels)
+    return Preprocessing(fit, mean, std, data.class_names, data.task.name)
 
 
 def _preprocessing_of_weights(recipe: Recipe) -> Preprocessing | None:

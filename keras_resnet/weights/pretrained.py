@@ -14,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from keras_resnet.errors import ModelError, UsageError, listed
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.weights import keras_applications
 
 logger = logging.getLogger(__name__)
@@ -170,13 +170,10 @@ def _timm() -> Iterator[Pretrained]:
     for row in sorted(rows, key=lambda row: (rank.get(row["tag"], len(rank)), row["tag"])):
         size = int(row["image_size"])
         preprocessing = Preprocessing(
-            (size, size),
-            3,
+            Fit((size, size), 3, row["interpolation"], float(row["crop_fraction"])),
             tuple(round(255 * float(value), 3) for value in row["mean"].split()),
             tuple(round(255 * float(value), 3) for value in row["std"].split()),
             imagenet_classes(),
-            resize=row["interpolation"],
-            crop_fraction=float(row["crop_fraction"]),
         )
         url = f"https://huggingface.co/timm/{row['timm_model']}.{row['tag']}/resolve/main/model.safetensors"
         digest = f"sha256:{row['sha256']}" if row["sha256"] else None
@@ -188,12 +185,10 @@ def _keras() -> Iterator[Pretrained]:
     for model, (with_top, _) in keras_applications.FILES.items():
         v2 = model.endswith("v2")
         preprocessing = Preprocessing(
-            (224, 224),
-            3,
+            Fit((224, 224), 3, crop_fraction=0.875),
             (127.5,) * 3 if v2 else (123.68, 116.779, 103.939),
             (127.5,) * 3 if v2 else (1.0,) * 3,
             imagenet_classes(),
-            crop_fraction=0.875,
         )
         yield Pretrained(model, "keras", preprocessing, with_top.url, "mit", f"md5:{with_top.md5}")
 

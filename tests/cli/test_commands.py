@@ -76,7 +76,7 @@ def test_a_table_is_trained_on_with_everything_that_can_be_asked_for(
     assert config["data"]["fold"] == [2, 3]
     assert config["recipe"]["automatic"] == "randaugment"
     assert config["recipe"]["class_weights"] == "effective"
-    assert Run(run).preprocessing.background == "black"
+    assert Run(run).preprocessing.fit.background == "black"
     for views in ("flip", "ten-crop"):
         assert main(["evaluate", str(run), "--tta", views]) == 0
         assert f"{views} views" in capsys.readouterr().out

@@ -12,8 +12,8 @@ from keras_resnet.data.loading import load_data, merge
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.images import decode
-from keras_resnet.images.decode import Fit
 from keras_resnet.images.image_file import Header
+from keras_resnet.preprocessing import Fit
 
 FIT = Fit((3, 4), 3)
 

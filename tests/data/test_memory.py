@@ -11,7 +11,7 @@ from keras_resnet.data.cache import MemoryCache
 from keras_resnet.data.images import ArrayImages, Split
 from keras_resnet.data.loading import from_arrays
 from keras_resnet.data.memory import ALIGNMENT, aligned, aligned_empty, as_tensor
-from keras_resnet.images.decode import Fit
+from keras_resnet.preprocessing import Fit
 from tests.tasks.classes import classes
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)

@@ -15,7 +15,7 @@ SCRIPT = textwrap.dedent(
     import numpy as np
     from PIL import Image
     from keras_resnet import policy
-    from keras_resnet.images.decode import Fit
+    from keras_resnet.preprocessing import Fit
     from keras_resnet.images.image_file import read_header
     from keras_resnet.data.images import EncodedImages, Split
     from keras_resnet.data.sources.listing import Blob

@@ -16,6 +16,7 @@ from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.inference.predict import predict
+from keras_resnet.preprocessing import Fit
 from keras_resnet.runs.run import Run
 from keras_resnet.training.fit import fit
 from keras_resnet.training.network import preprocessing_for
@@ -173,7 +174,7 @@ def test_how_images_become_pixels_travels_into_the_model_and_back(tmp_path: Path
     preprocessing = preprocessing_for(TINY, data)
     run = fit(TINY.but(epochs=1), data, tmp_path / "run", verbose=False)
 
-    assert (preprocessing.resize, preprocessing.crop_fraction, preprocessing.background) == ("bicubic", 0.8, "red")
+    assert preprocessing.fit == Fit((8, 8), 3, "bicubic", 0.8, "red")
     assert run.preprocessing == preprocessing
     found = evaluate(run, f"folder:{tmp_path / 'data'}", split="all")
     paths = sorted((tmp_path / "data").rglob("*.png"), key=lambda path: path.relative_to(tmp_path / "data").as_posix())

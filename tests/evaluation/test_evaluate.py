@@ -1,5 +1,6 @@
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.comparison import compare
 from keras_resnet.evaluation.evaluate import evaluate, load_run_data
 from keras_resnet.evaluation.report import report_run, report_training
-from keras_resnet.inference.predictors import open_predictor
+from keras_resnet.images.decode import decode
+from keras_resnet.inference.predictors import Predictor, open_predictor
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.training.fit import fit
 from tests.conftest import TINY
@@ -39,6 +42,27 @@ def test_another_source_is_brought_to_the_models_size_and_used_whole(finished_ru
     found = evaluate(finished_run.model, Source("digits", image_size=99, limit=50))
 
     assert found.metrics.images == 50
+
+
+def test_a_source_is_read_as_the_model_takes_images(image_folder: Path) -> None:
+    seen: list[np.ndarray] = []
+
+    class Blue(Predictor):
+        def logits(self, images: np.ndarray) -> np.ndarray:
+            seen.append(images)
+            return np.eye(3, dtype=np.float32)[np.full(len(images), 2)]
+
+        def one(self, image: np.ndarray) -> Callable[[], object]:
+            raise NotImplementedError
+
+    taken = Fit((8, 6), 1, "bicubic", 0.9)
+    model = Blue("blue", Preprocessing(taken, (0.0,), (1.0,), ("red", "green", "blue")), None)
+
+    found = evaluate(model, Source(f"folder:{image_folder}", image_size=99, resize="bilinear"))
+
+    assert found.metrics.top1 == 12 / 36
+    first = decode(image_folder / "blue" / "00.png", taken)
+    np.testing.assert_array_equal(seen[0][0], first)
 
 
 def test_a_bare_model_needs_its_data_named(finished_run: Run) -> None:

@@ -18,7 +18,7 @@ from keras_resnet.inference.predictors import KerasPredictor, TFLitePredictor, o
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import read_stamp
 from tests.golden.cases import CASES
@@ -99,7 +99,7 @@ def test_the_saved_model_takes_raw_bytes_and_gives_probabilities(
 @pytest.mark.parametrize(("channels", "side"), [(1, 9), (3, 16)])
 def test_every_kind_of_shortcut_becomes_all_integer(shortcut: str, channels: int, side: int, tmp_path: Path) -> None:
     names = ("a", "b", "c")
-    preprocessing = Preprocessing((side, side), channels, (120.0,) * channels, (60.0,) * channels, names)
+    preprocessing = Preprocessing(Fit((side, side), channels), (120.0,) * channels, (60.0,) * channels, names)
     model = build(
         spec("resnet8"),
         preprocessing=preprocessing,
@@ -117,7 +117,7 @@ def test_every_kind_of_shortcut_becomes_all_integer(shortcut: str, channels: int
 
 
 def test_a_network_with_an_imagenet_stem_becomes_all_integer(tmp_path: Path) -> None:
-    preprocessing = Preprocessing((70, 70), 3, (120.0,) * 3, (60.0,) * 3, ("a", "b"))
+    preprocessing = Preprocessing(Fit((70, 70), 3), (120.0,) * 3, (60.0,) * 3, ("a", "b"))
     model = build(spec("resnet18"), preprocessing=preprocessing, classifier_activation=None, seed=1)
     images = np.random.default_rng(0).integers(0, 256, (4, 70, 70, 3)).astype(np.uint8)
 
@@ -131,7 +131,7 @@ FAMILIES = ["bottleneck_stride8", "resnet_d", "se", "eca", "rs", "blur_bottlenec
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_becomes_a_float_and_an_all_integer_file(family: str, tmp_path: Path) -> None:
-    preprocessing = Preprocessing((40, 40), 3, (127.5,) * 3, (127.5,) * 3, tuple("abcdefg"))
+    preprocessing = Preprocessing(Fit((40, 40), 3), (127.5,) * 3, (127.5,) * 3, tuple("abcdefg"))
     golden = load_file(GOLDEN)
     prefix = f"{CASES[family].weights_of or family}/"
     weights = {key.removeprefix(prefix): array for key, array in golden.items() if key.startswith(prefix)}
@@ -207,7 +207,7 @@ def test_a_file_with_another_preprocessing_is_refused(
     exported: dict[str, Exported], finished_run: Run, tiny_data: ImageData
 ) -> None:
     reference = open_predictor(finished_run)
-    reference.preprocessing = Preprocessing((8, 8), 1, (1.0,), (2.0,), finished_run.preprocessing.class_names)
+    reference.preprocessing = Preprocessing(Fit((8, 8), 1), (1.0,), (2.0,), finished_run.preprocessing.class_names)
 
     with pytest.raises(ModelError, match="another preprocessing"):
         verify(exported["saved_model"].predictor, reference, tiny_data.validation.read(slice(None)), integer=False)

@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_resnet.images.decode import Fit, decode, decode_box, decode_image
+from keras_resnet.images.decode import decode, decode_box
 from keras_resnet.images.image_file import Header, ImageError, read_header
+from keras_resnet.preprocessing import Fit
 from tests.zoo.images import (
     ALPHA,
     RGB,
@@ -50,12 +51,12 @@ def refused_by_tensorflow(content: bytes, **options: Any) -> str:
 
 
 def by_us(content: bytes, channels: int = 3) -> np.ndarray:
-    return decode_image(content, read_header(content).upright, channels)
+    return decode(content, Fit(read_header(content).upright, channels))
 
 
 def refused_by_us(content: bytes) -> str:
     with pytest.raises(ImageError) as caught:
-        decode_image(content, (4, 4), 3)
+        decode(content, Fit((4, 4), 3))
     return caught.value.code
 
 

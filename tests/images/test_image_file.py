@@ -6,8 +6,9 @@ from PIL import Image
 
 from keras_resnet.errors import DataError
 from keras_resnet.images import image_file
-from keras_resnet.images.decode import decode_image
+from keras_resnet.images.decode import decode
 from keras_resnet.images.image_file import ImageError
+from keras_resnet.preprocessing import Fit
 from tests.images.test_decode import encoded, picture
 from tests.zoo.images import RGB, png_of
 
@@ -21,7 +22,7 @@ def test_a_system_that_refuses_makes_a_file_unreadable(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(ImageError, match="Permission denied") as caught:
-        decode_image(path, (4, 4), 3)
+        decode(path, Fit((4, 4), 3))
     assert caught.value.code == "unreadable"
 
 
@@ -32,7 +33,7 @@ def test_a_file_of_too_many_bytes_is_refused_before_it_is_read(tmp_path: Path, m
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
 
     with pytest.raises(ImageError, match="536,870,913 bytes are over 536,870,912") as caught:
-        decode_image(path, (4, 4), 3)
+        decode(path, Fit((4, 4), 3))
     assert caught.value.code == "too-large"
 
 
@@ -48,7 +49,7 @@ def test_a_file_of_too_many_bytes_is_refused_before_it_is_read(tmp_path: Path, m
 )
 def test_a_damaged_image_is_named_with_the_reason(content: bytes, reason: str) -> None:
     with pytest.raises(DataError, match=f"cannot read damaged.png: .*{reason}"):
-        decode_image(content, (4, 4), 3, name="damaged.png")
+        decode(content, Fit((4, 4), 3), name="damaged.png")
 
 
 def test_a_decompression_bomb_is_refused_from_its_header() -> None:
@@ -57,9 +58,9 @@ def test_a_decompression_bomb_is_refused_from_its_header() -> None:
     content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
 
     with pytest.raises(DataError, match=r"cannot read .*pixels"):
-        decode_image(bytes(content), (4, 4), 3, name="bomb.png")
+        decode(bytes(content), Fit((4, 4), 3), name="bomb.png")
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read .*gone.png: No such file"):
-        decode_image(tmp_path / "gone.png", (4, 4), 3)
+        decode(tmp_path / "gone.png", Fit((4, 4), 3))

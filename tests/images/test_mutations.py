@@ -53,7 +53,7 @@ def test_an_exception_that_is_no_image_error_is_a_failure(
         if calls == len(script.FORMATS) + 2:
             raise RuntimeError("oh")
 
-    monkeypatch.setattr(script, "decode_image", decode)
+    monkeypatch.setattr(script, "decode", decode)
     monkeypatch.setattr(script, "decode_corner", lambda _: None)
     monkeypatch.setattr(sys, "argv", ["mutate_images.py", "--count", "3", "--seed", "8"])
 

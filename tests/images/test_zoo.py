@@ -11,9 +11,10 @@ from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError
-from keras_resnet.images import decode
-from keras_resnet.images.decode import Fit, decode_box, decode_image
+from keras_resnet.images import decode as decoder
+from keras_resnet.images.decode import decode, decode_box
 from keras_resnet.images.image_file import REASONS, ImageError, read_header
+from keras_resnet.preprocessing import Fit
 from tests.zoo.folders import FOLDERS, SHUT, Folder
 from tests.zoo.images import RGB, ZOO, Specimen, jpeg, png, png_of, smooth
 
@@ -26,10 +27,10 @@ by_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything
 def check(specimen: Specimen, source: Path | bytes) -> None:
     if isinstance(specimen.expected, str):
         with pytest.raises(ImageError) as caught:
-            decode_image(source, (4, 4), 3)
+            decode(source, Fit((4, 4), 3))
         assert caught.value.code == specimen.expected, caught.value
         return
-    found = decode_image(source, specimen.expected.shape[:2], 3)
+    found = decode(source, Fit(specimen.expected.shape[:2], 3))
     expected = specimen.expected if specimen.expected.ndim == 3 else specimen.expected[..., None]
     difference = np.abs(found.astype(int) - expected.astype(int))[: specimen.rows]
     assert difference.max() <= specimen.tolerance, np.argwhere(difference > specimen.tolerance)[0]
@@ -78,7 +79,7 @@ def test_a_missing_file_is_told_from_a_folder_and_a_pipe_that_nobody_writes_to(t
     found = {}
     for name in reasons:
         with pytest.raises(ImageError) as caught:
-            decode_image(tmp_path / name, (4, 4), 3)
+            decode(tmp_path / name, Fit((4, 4), 3))
         found[name] = caught.value.code
 
     assert found == reasons
@@ -91,7 +92,7 @@ def test_a_file_that_may_not_be_read_is_unreadable(tmp_path: Path) -> None:
     path.chmod(0)
 
     with pytest.raises(ImageError, match="Permission denied") as caught:
-        decode_image(path, (4, 4), 3)
+        decode(path, Fit((4, 4), 3))
     assert caught.value.code == "unreadable"
 
 
@@ -99,15 +100,15 @@ def test_a_lack_of_memory_is_no_damage_to_the_image(monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(decode, "_flatten", refuse)
+    monkeypatch.setattr(decoder, "_flatten", refuse)
     with pytest.raises(ImageError, match="more pixels or bytes than are granted"):
-        decode_image(png_of(RGB, 2), (4, 4), 3)
+        decode(png_of(RGB, 2), Fit((4, 4), 3))
 
 
 def test_cielab_becomes_grey_too() -> None:
     content = next(specimen.content for specimen in ZOO if specimen.name == "TIFF CIELAB")
 
-    assert decode_image(content, (1, 3), 1).ravel().tolist() == pytest.approx([255, 0, 76], abs=4)
+    assert decode(content, Fit((1, 3), 1)).ravel().tolist() == pytest.approx([255, 0, 76], abs=4)
 
 
 def run_alone(code: str) -> float:
@@ -124,11 +125,11 @@ def test_the_whole_zoo_takes_little_memory_and_time() -> None:
     start = time.perf_counter()
     grown = run_alone(
         "from tests.zoo.images import ZOO\n"
-        "from keras_resnet.images.decode import decode_image\n"
+        "from keras_resnet.images.decode import decode\nfrom keras_resnet.preprocessing import Fit\n"
         "from keras_resnet.images.image_file import ImageError\n"
         "before = peak()\n"
         "for specimen in ZOO:\n"
-        "    try: decode_image(specimen.content, (64, 64), 3)\n"
+        "    try: decode(specimen.content, Fit((64, 64), 3))\n"
         "    except ImageError: pass"
     )
 
@@ -140,10 +141,10 @@ def test_the_whole_zoo_takes_little_memory_and_time() -> None:
 def test_a_long_thin_image_is_cropped_without_being_resized_whole(size: tuple[int, int]) -> None:
     grown = run_alone(
         "from tests.zoo.images import png\n"
-        "from keras_resnet.images.decode import decode_image\n"
+        "from keras_resnet.images.decode import decode\nfrom keras_resnet.preprocessing import Fit\n"
         f"content = png({size}, 8, 0, [bytes([9]) * {size[1]}] * {size[0]})\n"
         "before = peak()\n"
-        "assert (decode_image(content, (224, 224), 3, crop_fraction=0.875) == 9).all()"
+        "assert (decode(content, Fit((224, 224), 3, crop_fraction=0.875)) == 9).all()"
     )
 
     assert grown < 200  # resized whole it would be 16,776,960×256 pixels, 17 GB
@@ -153,7 +154,7 @@ def test_the_centre_of_a_long_thin_image_is_what_resizing_it_whole_would_show() 
     row = np.arange(0, 3000, dtype=np.uint32) * 251 // 3000
     content = png((1, 3000), 8, 0, [row.astype(np.uint8).tobytes()])
 
-    found = decode_image(content, (8, 8), 1, crop_fraction=1.0)[..., 0]
+    found = decode(content, Fit((8, 8), 1, crop_fraction=1.0))[..., 0]
 
     assert (found == found[0]).all()  # one row, repeated
     assert set(found[0].tolist()) <= {124, 125}  # the middle pixel and its neighbours: 1499 * 251 // 3000

@@ -6,8 +6,9 @@ from PIL import Image
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import DataError
-from keras_resnet.images.decode import decode_image
+from keras_resnet.images.decode import decode
 from keras_resnet.inference.predict import Predictions, predict
+from keras_resnet.preprocessing import Fit
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.multi_label import MultiLabel
@@ -27,7 +28,7 @@ def test_files_of_any_size_are_asked_about_as_the_decoder_sees_them(
     of_pixels = predict(finished_run, pixels)
 
     np.testing.assert_array_equal(predict(finished_run, small).probabilities, of_pixels.probabilities)
-    decoded = np.stack([decode_image(path, (8, 8), 1) for path in large])
+    decoded = np.stack([decode(path, Fit((8, 8), 1)) for path in large])
     np.testing.assert_array_equal(
         predict(finished_run, large).probabilities, predict(finished_run, decoded).probabilities
     )

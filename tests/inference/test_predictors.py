@@ -7,7 +7,7 @@ from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import write_stamp
 
@@ -28,17 +28,17 @@ def test_the_size_on_disk_is_the_files(finished_run: Run) -> None:
 
 
 def test_a_model_in_memory_has_no_size_and_needs_as_many_names_as_outputs() -> None:
-    preprocessing = Preprocessing((8, 8), 1, (0.0,), (1.0,), ("a", "b"))
+    preprocessing = Preprocessing(Fit((8, 8), 1), (0.0,), (1.0,), ("a", "b"))
     model = build(spec("resnet8"), preprocessing=preprocessing, classifier_activation=None)
 
     assert KerasPredictor(model, preprocessing).size_in_bytes is None
-    other = Preprocessing((8, 8), 1, (0.0,), (1.0,), ("a", "b", "c"))
+    other = Preprocessing(Fit((8, 8), 1), (0.0,), (1.0,), ("a", "b", "c"))
     with pytest.raises(ModelError, match="2 outputs and 3 class names"):
         KerasPredictor(model, other)
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    preprocessing = Preprocessing((8, 8), 1, (0.0,), (1.0,), ("a", "b"))
+    preprocessing = Preprocessing(Fit((8, 8), 1), (0.0,), (1.0,), ("a", "b"))
     (tmp_path / "notes.txt").write_text("")
     for name in ("torn.keras", "torn.tflite"):
         (tmp_path / name).write_bytes(b"torn")
@@ -65,3 +65,11 @@ def test_an_unfinished_run_has_no_model_yet(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="not finished: 0 of 4 epochs"):
         open_predictor(tmp_path / "run")
+
+
+def test_a_model_of_an_unknown_task_is_refused_by_its_name() -> None:
+    preprocessing = Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), ("a", "b"), task="detection")
+    model = build(spec("resnet8"), preprocessing=preprocessing, classifier_activation=None)
+
+    with pytest.raises(ModelError, match="the model was trained for a task that is unknown here.*received 'detection'"):
+        KerasPredictor(model, preprocessing)

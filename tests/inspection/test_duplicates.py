@@ -6,9 +6,10 @@ from PIL import Image, ImageEnhance
 
 from keras_resnet.data.loading import list_source
 from keras_resnet.data.sources.folder import list_folder
-from keras_resnet.images.decode import decode_image
+from keras_resnet.images.decode import decode
 from keras_resnet.inspection import duplicates
 from keras_resnet.inspection.duplicates import exact_groups, near_groups
+from keras_resnet.preprocessing import Fit
 from tests.conftest import shared_data
 
 
@@ -21,7 +22,7 @@ def scene(seed: int, side: int = 80) -> Image.Image:
 def thumbnail(image: Image.Image, **options: int) -> np.ndarray:
     stream = io.BytesIO()
     image.convert("RGB").save(stream, "JPEG" if options else "PNG", **options)
-    return decode_image(stream.getvalue(), (32, 32), 3)
+    return decode(stream.getvalue(), Fit((32, 32), 3))
 
 
 def saved_again(image: Image.Image) -> dict[str, np.ndarray]:
@@ -131,7 +132,7 @@ def test_of_too_many_pictures_a_choice_is_compared(monkeypatch: pytest.MonkeyPat
 
 def test_handwritten_digits_of_8_pixels_are_hardly_ever_called_copies() -> None:
     listing = list_source("digits")
-    thumbnails = np.stack([decode_image(listing.contents.read(n), (32, 32), 3) for n in range(len(listing))])
+    thumbnails = np.stack([decode(listing.contents.read(n), Fit((32, 32), 3)) for n in range(len(listing))])
 
     assert sum(map(len, near_groups(thumbnails))) < 20
 
@@ -139,7 +140,7 @@ def test_handwritten_digits_of_8_pixels_are_hardly_ever_called_copies() -> None:
 def test_photographs_of_hands_saved_again_are_found_and_others_are_not() -> None:
     listing = list_folder(shared_data("folders/sign-digits"))
     contents = [listing.contents.read(n) for n in range(0, len(listing), 4)]
-    originals = np.stack([decode_image(content, (32, 32), 3) for content in contents])
+    originals = np.stack([decode(content, Fit((32, 32), 3)) for content in contents])
     copies = [saved_again(Image.open(io.BytesIO(content))) for content in contents[::10]]
 
     pairs = 0

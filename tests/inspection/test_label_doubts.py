@@ -2,15 +2,16 @@ import numpy as np
 import pytest
 
 from keras_resnet.data.loading import list_source
-from keras_resnet.images.decode import decode_image
+from keras_resnet.images.decode import decode
 from keras_resnet.inspection import label_doubts as suspicion
 from keras_resnet.inspection.label_doubts import doubt_labels
+from keras_resnet.preprocessing import Fit
 
 
 @pytest.fixture(scope="module")
 def digits() -> tuple[np.ndarray, np.ndarray]:
     listing = list_source("digits")
-    thumbnails = [decode_image(listing.contents.read(n), (32, 32), 3) for n in range(len(listing))]
+    thumbnails = [decode(listing.contents.read(n), Fit((32, 32), 3)) for n in range(len(listing))]
     return np.stack(thumbnails), listing.labels
 
 

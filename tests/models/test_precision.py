@@ -11,10 +11,10 @@ import keras_resnet
 from keras_resnet.errors import UsageError
 from keras_resnet.models.precision import computing_in, float32_copy
 from keras_resnet.models.recompute import recompute_activations
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 
 SPEC = keras_resnet.spec("resnet50", depths=(1, 1), widths=(16, 32), stem_width=8, attention="se", antialias=True)
-PREPROCESSING = Preprocessing((16, 16), 3, (120.0,) * 3, (70.0,) * 3, ("a", "b", "c"))
+PREPROCESSING = Preprocessing(Fit((16, 16), 3), (120.0,) * 3, (70.0,) * 3, ("a", "b", "c"))
 RANDOM = np.random.default_rng(0)
 LABELS = np.arange(24) % 3
 IMAGES = np.clip(60 * LABELS[:, None, None, None] + RANDOM.integers(0, 130, (24, 16, 16, 3)), 0, 255).astype("uint8")
@@ -64,7 +64,7 @@ def test_an_unknown_precision_is_refused(precision: Any) -> None:
 
 def test_raw_pixels_are_normalised_in_float32() -> None:
     """In bfloat16, 203 - 120.4 would lose the fraction."""
-    preprocessing = Preprocessing((16, 16), 3, (120.4,) * 3, (70.0,) * 3, ("a", "b", "c"))
+    preprocessing = Preprocessing(Fit((16, 16), 3), (120.4,) * 3, (70.0,) * 3, ("a", "b", "c"))
     model = keras_resnet.build(SPEC, preprocessing=preprocessing, precision="bfloat16")
     normalise = keras.Model(model.input, model.get_layer("normalization").output)
 

@@ -14,7 +14,7 @@ import keras_resnet
 from keras_resnet.errors import UsageError
 from keras_resnet.models.features import feature_extractor, freeze
 from keras_resnet.models.recompute import recompute_activations
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.weights.files import variables_by_path
 
 TINY = {"depths": (2, 1), "widths": (8, 16), "stem_width": 8}
@@ -31,7 +31,7 @@ FAMILIES = [family if family in QUICK else pytest.param(family, marks=pytest.mar
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (12, 16, 16, 3)).astype("uint8")
 LABELS = RANDOM.integers(0, 3, 12)
-PREPROCESSING = Preprocessing((16, 16), 3, (120.0,) * 3, (70.0,) * 3, ("a", "b", "c"))
+PREPROCESSING = Preprocessing(Fit((16, 16), 3), (120.0,) * 3, (70.0,) * 3, ("a", "b", "c"))
 
 
 def network(family: str, **options: Any) -> keras.Model:

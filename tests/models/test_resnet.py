@@ -11,7 +11,7 @@ import keras_resnet
 from keras_resnet.errors import ModelError
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.weights.files import variables_by_path
 
 BASIC = ResNetSpec("tiny", "basic", (1, 2), (8, 16), stem_width=8)
@@ -184,7 +184,7 @@ def test_one_layers_initial_weights_do_not_depend_on_the_others() -> None:
 
 
 def test_a_model_with_preprocessing_takes_raw_pixels() -> None:
-    preprocessing = Preprocessing((8, 8), 3, (100.0, 110.0, 120.0), (50.0, 60.0, 70.0), ("a", "b"))
+    preprocessing = Preprocessing(Fit((8, 8), 3), (100.0, 110.0, 120.0), (50.0, 60.0, 70.0), ("a", "b"))
     pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3)).astype("uint8")
     normalised = ((pixels - np.array([100, 110, 120])) / np.array([50, 60, 70])).astype("float32")
 

@@ -12,7 +12,7 @@ import pytest
 
 from keras_resnet.data.loading import from_arrays
 from keras_resnet.errors import ModelError, UsageError
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs import run as run_module
 from keras_resnet.runs.run import Run, free_run_folder, locked
 
@@ -117,7 +117,7 @@ def test_the_split_is_written_down_and_no_cell_is_a_formula(tmp_path: Path) -> N
     run, _ = Run.start(tmp_path / "run", CONFIG)
     data = from_arrays(np.zeros((20, 4, 4), np.uint8), np.arange(20) % 2, ["=HYPERLINK(1)", "b"])
 
-    run.record_data(data, Preprocessing((4, 4), 1, (0.0,), (1.0,), data.class_names))
+    run.record_data(data, Preprocessing(Fit((4, 4), 1), (0.0,), (1.0,), data.class_names))
 
     with open(run.path / "split.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

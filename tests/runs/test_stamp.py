@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from keras_resnet.errors import ModelError
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.stamp import read_stamp, write_stamp
 
-PREPROCESSING = Preprocessing((8, 8), 1, (10.0,), (20.0,), ("zero", "one\nline", "größer"))
+PREPROCESSING = Preprocessing(Fit((8, 8), 1), (10.0,), (20.0,), ("zero", "one\nline", "größer"))
 
 
 def test_it_goes_behind_a_flatbuffer_and_comes_back(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def test_arrays_are_trained_on_and_batches_may_exceed_the_data(tmp_path: Path) -
 
     run = fit(recipe, from_arrays(images, labels, ["dark", "light"]), tmp_path / "run", verbose=False)
 
-    assert run.preprocessing.image_size == (8, 6)
+    assert run.preprocessing.fit.size == (8, 6)
     assert run.metrics()[0]["step"] == 1
 
 

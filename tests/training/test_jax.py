@@ -17,10 +17,10 @@ import keras_resnet
 from keras_resnet.losses import loss
 from keras_resnet.models.recompute import recompute_activations
 from keras_resnet.optimizers.by_name import optimizer
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 
 SPEC = keras_resnet.spec("resnet50d", depths=(1, 1), widths=(16, 32), stem_width=8, attention="se", antialias=True)
-PREPROCESSING = Preprocessing((16, 16), 3, (120.0,) * 3, (70.0,) * 3, ("a", "b", "c"))
+PREPROCESSING = Preprocessing(Fit((16, 16), 3), (120.0,) * 3, (70.0,) * 3, ("a", "b", "c"))
 ROOT = Path(__file__).parents[2]
 CHILD = """
 import json, sys

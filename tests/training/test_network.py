@@ -10,7 +10,7 @@ import tensorflow as tf
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import from_arrays
 from keras_resnet.errors import ModelError
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.distribution import distribution
@@ -23,7 +23,7 @@ from tests.conftest import TINY
 from tests.tasks.classes import classes
 from tests.training.test_resume import without_times
 
-PREPROCESSING = Preprocessing((8, 8), 1, (127.0,), (74.0,), tuple("abc"))
+PREPROCESSING = Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), tuple("abc"))
 
 
 def compiled(*, parts: int = 1, head: bool = False, steps: int = 10, **settings: object) -> CompiledNetwork:

@@ -335,7 +335,7 @@ def test_training_sizes_that_grow_are_resumed_too(
     again = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
 
     assert_same_end(again, whole)
-    assert again.preprocessing.image_size == (8, 8)
+    assert again.preprocessing.fit.size == (8, 8)
 
 
 def test_sigterm_outside_the_training_itself_is_exit_code_seventy_five(

@@ -18,7 +18,7 @@ from keras_resnet.data.images import ArrayImages, Split
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.optimizers.by_name import optimizer as optimizer_named
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.training.distribution import Distribution, distribution, is_lost_worker, synchronise_batch_norm
 from tests.tasks.classes import classes
 
@@ -62,7 +62,7 @@ def network(
         model = build(
             NET,
             CLASSES,
-            preprocessing=Preprocessing((8, 8), 1, (127.0,), (74.0,), tuple("abcd")),
+            preprocessing=Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), tuple("abcd")),
             classifier_activation=None,
             dropout=dropout,
             seed=0,

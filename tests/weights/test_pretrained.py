@@ -9,6 +9,7 @@ import keras_resnet
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
+from keras_resnet.preprocessing import Fit
 from keras_resnet.weights import pretrained as module
 from keras_resnet.weights.pretrained import fetch, imagenet_classes, list_weights, pretrained, verify
 from keras_resnet.weights.saving import save_weights
@@ -40,8 +41,8 @@ def test_the_preprocessing_is_the_one_of_the_training() -> None:
 
     assert timm.mean == pytest.approx((123.675, 116.28, 103.53))
     assert timm.std == pytest.approx((58.395, 57.12, 57.375))
-    assert (timm.resize, timm.crop_fraction, timm.image_size) == ("bicubic", 0.95, (224, 224))
-    assert (torchvision.resize, torchvision.crop_fraction) == ("bilinear", 0.875)
+    assert timm.fit == Fit((224, 224), 3, "bicubic", 0.95)
+    assert torchvision.fit == Fit((224, 224), 3, "bilinear", 0.875)
     assert caffe.mean == (123.68, 116.779, 103.939)  # red first: the kernel is turned
     assert caffe.std == (1, 1, 1)
     assert (slim.mean, slim.std) == ((127.5,) * 3, (127.5,) * 3)
@@ -147,7 +148,7 @@ def test_named_weights_come_from_the_hub_with_their_preprocessing(hub: Path) -> 
 
 def test_named_weights_and_a_preprocessing_of_ones_own_fine_tune(hub: Path) -> None:
     published = pretrained("resnet18").preprocessing
-    mine = keras_resnet.Preprocessing((96, 96), 3, published.mean, published.std, ("cat", "dog"))
+    mine = keras_resnet.Preprocessing(Fit((96, 96), 3), published.mean, published.std, ("cat", "dog"))
 
     model = keras_resnet.ResNet18(weights="imagenet", head="reset", preprocessing=mine)
 
@@ -180,6 +181,6 @@ def test_every_row_of_the_catalogue_is_of_a_network_and_has_a_preprocessing() ->
             found = pretrained(name, row)
             assert len(found.preprocessing.class_names) == 1000
             assert found.license
-            assert found.preprocessing.image_size[0] in range(128, 321)
+            assert found.preprocessing.fit.size[0] in range(128, 321)
     with pytest.raises(UsageError):
         fetch("resnet20", "imagenet")

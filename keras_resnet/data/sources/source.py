@@ -9,9 +9,8 @@ from typing import Any
 
 from keras_resnet.data.reading import ON_ERROR
 from keras_resnet.data.splits.plan import SplitPlan
-from keras_resnet.errors import UsageError
-from keras_resnet.images.decode import check_background
-from keras_resnet.preprocessing import RESIZINGS
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.preprocessing import RESIZINGS, Fit, check_background
 from keras_resnet.tasks.table import TASKS
 
 KINDS = ("digits", "folder", "csv", "jsonl", "tfds")
@@ -34,7 +33,7 @@ class Source:
         split: How images are divided that the source does not separate: by `class`, `group` or `time`.
         fold: `(2, 5)`: the second of five folds is the test.
         split_file: A saved split to use instead (see `save_split`).
-        resize, crop_fraction, background: See `Preprocessing`.
+        resize, crop_fraction, background: See `Fit`.
         on_error: `fail` if an image cannot be read, or `skip` it, up to one in a hundred.
         task: `classification` or `multi-label`; None: as the source has it, which is multi-label for tables with
             a column `labels`.
@@ -100,6 +99,23 @@ class Source:
     def plan(self) -> SplitPlan:
         """How its images are divided."""
         return SplitPlan(self.split, self.fold)
+
+    def fit(self, height: int | None, width: int | None, channels: int) -> Fit:
+        """How its images become pixels.
+
+        Args:
+            height: Of the images where the source does not say a size; None: they are of several.
+            width: Likewise.
+            channels: Likewise.
+
+        Raises:
+            DataError: A size is needed.
+        """
+        if self.image_size:
+            height = width = self.image_size
+        if height is None or width is None:
+            raise DataError(f"the images of {self.location} are of different sizes: give one by --image-size")
+        return Fit((height, width), self.channels or channels, self.resize, self.crop_fraction, self.background)
 
     @property
     def kind(self) -> str:

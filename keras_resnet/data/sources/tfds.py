@@ -15,24 +15,26 @@ from keras_resnet.data.cache import cache_folder
 from keras_resnet.data.sources.listing import Blob, Listing
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, listed
+from keras_resnet.preprocessing import Fit
 from keras_resnet.tasks.classification import Classification
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
 
 
-def list_tfds(source: Source, spool: bool) -> tuple[Listing, tuple[int, int, int]]:
-    """The images of a `tfds:` source, encoded, and the height, width and channels they are brought to.
+def list_tfds(source: Source, spool: bool, fit: Fit | None = None) -> tuple[Listing, Fit]:
+    """The images of a `tfds:` source, encoded, and how they become pixels.
 
     Args:
         source: Its `location` is the data set's name.
         spool: Keep the encoded images in a file instead of in memory.
+        fit: How they become pixels; None: as the source says, or else as they are.
 
     Raises:
         DataError: As `open_builder`, and if it holds no labelled images.
     """
     builder, notes = open_builder(source.location, source.data_dir)
-    shape = image_shape(builder, source.image_size, source.channels)
+    fit = fit or source.fit(*own_shape(builder))
     parts = splits(builder)
     labels_of = {part: labels(builder, part) for part in parts}
     starts = dict(zip(parts, np.cumsum([0, *map(len, labels_of.values())]), strict=False))
@@ -47,7 +49,7 @@ def list_tfds(source: Source, spool: bool) -> tuple[Listing, tuple[int, int, int
             given=given if len(given) > 1 else {},
             notes=notes,
         ),
-        shape,
+        fit,
     )
 
 
@@ -165,19 +167,10 @@ def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
     return tuple(builder.info.features[keys(builder)[1]].names)
 
 
-def image_shape(
-    builder: tfds.core.DatasetBuilder, image_size: int | None, channels: int | None
-) -> tuple[int, int, int]:
-    """Height, width, channels: what is asked for, else the data set's own.
-
-    Raises:
-        DataError: Its images have no common size and none is asked for.
-    """
-    height, width, own_channels = builder.info.features[keys(builder)[0]].shape
-    if image_size is None and (height is None or width is None):
-        raise DataError(f"the images of {builder.name} are of different sizes: give one by --image-size")
-    own = own_channels if own_channels in (1, 3) else 3
-    return (image_size or height, image_size or width, channels or own)
+def own_shape(builder: tfds.core.DatasetBuilder) -> tuple[int | None, int | None, int]:
+    """Height and width of its images, None where they are of several sizes, and the channels that they are read in."""
+    height, width, channels = builder.info.features[keys(builder)[0]].shape
+    return height, width, channels if channels in (1, 3) else 3
 
 
 def labels(builder: tfds.core.DatasetBuilder, split: str) -> np.ndarray:
