@@ -39,7 +39,7 @@ def confusion_picture(confusion: np.ndarray, class_names: tuple[str, ...], title
     figure.colorbar(picture, label="share of the true class", fraction=0.046)
     axes.set(title=title, xlabel="predicted class", ylabel="true class")
     if count <= LABELLED_CLASSES:
-        names = [_short(name) for name in class_names]
+        names = [short(name) for name in class_names]
         axes.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 2 else 0)
         axes.set_yticks(range(count), names)
         for row, column in zip(*np.nonzero(confusion), strict=True):
@@ -68,6 +68,7 @@ def save(figure: Figure, path: Path) -> None:
     write_with(path, lambda temporary: figure.savefig(temporary, **options))
 
 
-def _short(name: str) -> str:
+def short(name: str, most: int = 20) -> str:
+    """A name as matplotlib writes it, cut to so many letters."""
     # "$" would begin a formula
-    return (name if len(name) <= 20 else f"{name[:19]}…").replace("$", r"\$")
+    return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", r"\$")

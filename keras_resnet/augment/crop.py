@@ -98,13 +98,8 @@ class ResizedCrop:
             int32 (batch, 4): top, left, height, width of each part, inside its image.
         """
         height, width = (tf.cast(sizes[:, side], tf.float32)[:, None] for side in (0, 1))
-
-        def draws(name: str, low: float, high: float) -> tf.Tensor:
-            drawn = random.uniforms([f"{name} {attempt}" for attempt in range(ATTEMPTS)])
-            return low + tf.transpose(drawn) * (high - low)
-
-        area = height * width * draws("crop area", *self.scale)
-        ratio = tf.exp(draws("crop ratio", math.log(self.ratio[0]), math.log(self.ratio[1])))
+        area = height * width * random.several("crop area", ATTEMPTS, *self.scale)
+        ratio = tf.exp(random.several("crop ratio", ATTEMPTS, math.log(self.ratio[0]), math.log(self.ratio[1])))
         heights, widths = tf.round(tf.sqrt(area / ratio)), tf.round(tf.sqrt(area * ratio))
         fits = (heights > 0) & (widths > 0) & (heights <= height) & (widths <= width)
         first = tf.argmax(fits, axis=1, output_type=tf.int32)

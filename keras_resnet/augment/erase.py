@@ -38,13 +38,8 @@ class RandomErasing:
         """Args and Returns: as `Policy`."""
         height, width = images.shape[1:3]
         drawn = random.within("erase")
-
-        def draws(name: str, low: float, high: float) -> tf.Tensor:
-            numbers = drawn.uniforms([f"{name} {attempt}" for attempt in range(ATTEMPTS)])
-            return low + tf.transpose(numbers) * (high - low)
-
-        area = height * width * draws("area", *self.scale)
-        ratio = tf.exp(draws("ratio", math.log(self.ratio[0]), math.log(self.ratio[1])))
+        area = height * width * drawn.several("area", ATTEMPTS, *self.scale)
+        ratio = tf.exp(drawn.several("ratio", ATTEMPTS, math.log(self.ratio[0]), math.log(self.ratio[1])))
         heights, widths = tf.round(tf.sqrt(area * ratio)), tf.round(tf.sqrt(area / ratio))
         fits = (heights >= 1) & (widths >= 1) & (heights < height) & (widths < width)
         first = tf.argmax(fits, axis=1, output_type=tf.int32)

@@ -89,11 +89,6 @@ class Policy:
         return self.mixing(images, labels, random)
 
 
-def none(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
-    """The images as they are."""
-    return images
-
-
 def shift(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
     """Shift by up to an eighth of the side; for digits, letters and signs, which a mirror would change."""
     return pad_crop(images, random, margin=_margin(images), flip=False)

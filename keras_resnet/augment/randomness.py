@@ -80,6 +80,16 @@ class SampleRandom:
         """float32 (batch,) in [low, high)."""
         return low + unit_interval(self.bits(draw)) * (high - low)
 
+    def several(self, draw: str, count: int, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
+        """float32 (batch, count) in [low, high): so many numbers for each sample.
+
+        Args:
+            draw: What they are for.
+            count: How many.
+            low, high: Their range.
+        """
+        return low + tf.transpose(self.uniforms([f"{draw} {number}" for number in range(count)])) * (high - low)
+
     def integer(self, draw: str, low: int, high: int) -> tf.Tensor:
         """int32 (batch,), each of low … high equally likely."""
         return integer_between(self.uniform(draw), low, high)
@@ -98,8 +108,7 @@ class SampleRandom:
 
     def permutation(self, draw: str, length: int) -> tf.Tensor:
         """int32 (batch, length): 0 … length - 1 in an order of each sample's own."""
-        keys = self.uniforms([f"{draw} {place}" for place in range(length)])
-        return tf.argsort(tf.transpose(keys), axis=1)
+        return tf.argsort(self.several(draw, length), axis=1)
 
 
 def unit_interval(bits: tf.Tensor) -> tf.Tensor:
