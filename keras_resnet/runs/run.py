@@ -250,8 +250,8 @@ class Run:
         differences = _differences(self.config, config)
         if differences:
             raise UsageError(
-                f"{self.path} holds an unfinished run of another configuration ({'; '.join(differences)}). "
-                "Continue it with the command that began it, choose another folder by --out, or replace it by --overwrite"
+                f"{self.path} holds an unfinished run of another configuration ({'; '.join(differences)}). Continue "
+                "it with the command that began it, choose another folder by --out, or replace it by --overwrite"
             )
 
     def _text(self, name: str) -> str:
