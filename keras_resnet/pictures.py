@@ -40,5 +40,6 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def short(name: str, most: int = 20) -> str:
-    """A name that fits beside a picture and begins no formula."""
+    """A name as matplotlib writes it, cut to so many letters."""
+    # "$" would begin a formula
     return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", r"\$")

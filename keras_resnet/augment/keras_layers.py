@@ -1,4 +1,4 @@
-"""Preprocessing layers of Keras and KerasCV, or one's own, as steps of an augmentation."""
+"""Preprocessing layers of Keras and KerasCV, or custom ones, as steps of an augmentation."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ CHANGE_THE_SCALE = ("Rescaling", "Normalization")
 
 @dataclass(frozen=True)
 class LayerStep:
-    """A layer as a step that is a function of seed, epoch and images.
+    """A preprocessing layer as a step whose results depend on seed, epoch and batch alone.
 
-    The random numbers of one batch come from the training's seed, the epoch and the first image of the batch; the
-    layer's own seed plays no part. So a training continues from any step with the same images. Unlike this package's
-    own steps, a layer gives other images where a batch is made by another number of workers.
+    The layer's random numbers come from the training's seed, the epoch and the first image of the batch; the layer's
+    own seed is ignored. So a training that continues, from any step, sees the same images. Unlike the steps of this
+    package, a layer changes its results with the number of workers that share a batch.
 
     Args:
-        layer: Takes and gives images on the 0–255 scale; what it gives is rounded and clipped to uint8.
-        place: Which step of its policy it is: layers at two places draw different numbers.
+        layer: Takes and gives images on the 0–255 scale. Its results are rounded and clipped to uint8.
+        place: The number of the step in its policy. Layers at different places draw different numbers.
 
     Raises:
-        UsageError: The layer is known not to fit: it is a whole model, mixes images without their labels, or gives
-            values on another scale.
+        UsageError: The layer cannot fit: it is a whole model, mixes images without their labels, or gives values on
+            another scale.
     """
 
     layer: keras.Layer
@@ -58,7 +58,7 @@ class LayerStep:
     @tf.autograph.experimental.do_not_convert
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
         """Args and Returns: as `Policy`."""
-        # Some layers draw for the whole batch at once, so the seed is one for all.
+        # Many layers draw the numbers of the whole batch at once, so there is one seed for all images.
         seed = tf.bitcast(random.within(f"layer {self.place}").bits("seed")[0], tf.int32)
         with tf.init_scope():
             function = self.traced(tuple(images.shape))
@@ -68,10 +68,13 @@ class LayerStep:
         return tf.cast(tf.clip_by_value(changed, 0, 255), tf.uint8)
 
     def traced(self, shape: tuple[int | None, ...]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        """The layer as a function of float32 images of this shape, (batch, height, width, channels), and a seed.
+        """The layer as a function of images and a seed: see `function_of_seed`.
+
+        Args:
+            shape: (batch, height, width, channels) of the images.
 
         Raises:
-            UsageError: The layer cannot take such images, changes their shape, or has a state beside its seed.
+            UsageError: The layer fails on such images, changes their shape, or has a state besides its seed.
         """
         if shape not in self._traced:
             name = type(self.layer).__name__
@@ -82,16 +85,22 @@ class LayerStep:
             found = getattr(function.structured_outputs, "shape", None)
             if found is None or not found.is_compatible_with(shape):
                 raise UsageError(
-                    f"the layer {name} changes the shape of images: it makes {found} of {shape}. All steps must keep it"
+                    f"the layer {name} changes the shape of images: it makes {found} of {shape}. A step must keep it"
                 )
             self._traced[shape] = function
         return self._traced[shape]
 
 
 def described(layers: Sequence[keras.Layer]) -> dict[str, Any]:
-    """What a run's configuration records of layers: all that changes the images.
+    """The configuration of layers, for a run's configuration: everything that changes the images.
 
-    That leaves out their names, which Keras numbers anew in each process, and their seeds, which play no part.
+    Left out are names, which Keras numbers anew in each process, and seeds, which are ignored.
+
+    Args:
+        layers: The layers.
+
+    Returns:
+        By the number of each layer, from 1, what `keras.saving.serialize_keras_object` gives.
 
     Raises:
         UsageError: A layer does not say how it is configured.

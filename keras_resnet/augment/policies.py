@@ -1,4 +1,4 @@
-"""What is done to a batch of training images: steps in a row, then a mixing of images and labels."""
+"""The augmentation of a batch of training images: steps one after the other, then a mixing of images and labels."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Policy:
     """An augmentation of training images.
 
     Args:
-        steps: Done one after the other to a batch of images, uint8 (batch, height, width, channels). A Keras or
-            KerasCV preprocessing layer is a step, too: see `LayerStep`.
-        crop: Where each image is cut before the steps; of a JPEG file only that part is decoded.
-        mixing: Of images and labels, last.
-        repeats: How often each drawn image is shown, augmented anew, in a batch that holds as many
-            fewer images (Hoffer et al., 2019; Berman et al., 2019).
+        steps: Applied one after the other to a batch of images, uint8 (batch, height, width, channels). A Keras or
+            KerasCV preprocessing layer may be a step: see `LayerStep`.
+        crop: The random crop of each image before the steps. Of a JPEG file only that part is decoded.
+        mixing: The mixing of images and labels after the steps.
+        repeats: How often each image appears in a batch, each time augmented anew. The batch then holds so many times
+            fewer different images (Hoffer et al., 2019; Berman et al., 2019).
 
     Raises:
         UsageError: `repeats` is less than 1, or a layer does not fit.
@@ -50,10 +50,13 @@ class Policy:
         object.__setattr__(self, "steps", tuple(steps))
 
     def then(self, layers: Sequence[keras.Layer]) -> Policy:
-        """The policy with more layers behind its steps.
+        """The same policy with layers after its steps.
+
+        Args:
+            layers: Keras or KerasCV preprocessing layers.
 
         Raises:
-            UsageError: One of them is no layer, or does not fit.
+            UsageError: One of them is not a layer, or does not fit.
         """
         for layer in layers:
             if not isinstance(layer, keras.Layer):
@@ -61,41 +64,36 @@ class Policy:
         return replace(self, steps=(*self.steps, *layers))
 
     def check(self, shape: tuple[int | None, ...]) -> None:
-        """Refuse layers that cannot augment such images, before tf.data wraps the error in its own.
+        """Refuse layers that cannot augment images of a shape; within tf.data the error would be hard to read.
 
         Args:
-            shape: (batch, height, width, channels).
+            shape: (batch, height, width, channels) of the images.
 
         Raises:
-            UsageError: A layer fails on them, changes their shape, or has a state beside its seed.
+            UsageError: A layer fails on such images, changes their shape, or has a state besides its seed.
         """
         for step in self.steps:
             if isinstance(step, LayerStep):
                 step.traced(shape)
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, random: SampleRandom) -> Batch:
-        """Augment a batch that has been cut.
+        """Augment a batch whose images have been cropped.
 
         Args:
             images: uint8 (batch, height, width, channels).
             labels: float32 (batch, classes).
-            random: The samples' randomness.
+            random: The randomness of the batch.
 
         Returns:
-            Images and labels, shaped as they came.
+            Images and labels of the same shapes and dtypes.
         """
         for step in self.steps:
             images = step(images, random)
         return self.mixing(images, labels, random)
 
 
-def none(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
-    """The images as they are."""
-    return images
-
-
 def shift(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
-    """Shift by up to an eighth of the side; for digits, letters and signs, which a mirror would change."""
+    """Shift by up to an eighth of the side: for digits, letters and signs, which must not be mirrored."""
     return pad_crop(images, random, margin=_margin(images), flip=False)
 
 

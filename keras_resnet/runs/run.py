@@ -1,18 +1,19 @@
-"""A run's folder: what was asked for, on what data, what came of it.
+"""The folder of a run: its configuration, its data and its results.
 
-run.json              format, status (unfinished | finished), when
+run.json              format, status (unfinished | finished) and dates
 config.json           the resolved recipe and data source
 environment.json      versions and machine
-data.json             fingerprint, classes
-split.csv, split.json which image is in which split, for people and for --split-file
+data.json             fingerprint and classes of the data
+split.csv, split.json the split of each image, for people and for --split-file
 skipped.csv           images that could not be read and were left out, if any
-preprocessing.json    how pixels become input
-metrics.csv           one row an epoch
-metrics.jsonl         a row every ten updates, and every epoch
-events.jsonl          what was out of the ordinary: continued, stopped, gone back, out of memory
-checkpoints/          to go on from (the last few), and the weights with the best validation accuracy
-model.keras           the finished model: raw pixels in, logits out
+preprocessing.json    how pixels become the network's input
+metrics.csv           one row for each epoch
+metrics.jsonl         one row every ten updates and one for each epoch
+events.jsonl          unusual events: continued, stopped, went back, out of memory
+checkpoints/          the last few checkpoints, and the weights with the best validation accuracy
+model.keras           the finished model: takes raw pixels, gives logits
 plots/, evaluation/, exports/
+.lock                 held while a process trains into the folder
 """
 
 from __future__ import annotations
@@ -44,25 +45,30 @@ from keras_resnet.runs.record import Record
 
 FORMAT = 1
 LOCK = ".lock"
-# Written before run.json: a folder with nothing else is a run that was killed as it began.
 OVERWRITTEN = "overwritten"
+"""The status of a run that a new one is replacing."""
 WRITTEN = ("run", "config", "environment", "data", "split", "skipped", "preprocessing", "metrics", "model")
-"""Stems of the files that a training writes into the folder."""
+"""Names, without their endings, of the files that a training writes into the folder."""
 BEGINNING = {"config.json", "environment.json"}
+"""Written before run.json: a folder that holds nothing else is a run that was killed as it began."""
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pillow", "ai-edge-litert")
-"""What a result may depend on besides its configuration."""
+"""Packages whose versions a result may depend on."""
 Row = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A folder that a training fills. `Run.at` opens one that is there, `Run.start` begins or continues one."""
+    """The folder of one training. `Run.at` opens an existing run; `Run.start` begins or continues one.
+
+    Args:
+        path: The folder.
+    """
 
     path: Path
 
     @property
     def status(self) -> str:
-        """`unfinished` or `finished`, or `overwritten` where a process was killed that put a new run in its place."""
+        """`unfinished`, `finished`, or `overwritten`: a process was killed while it replaced this run by a new one."""
         status = self._read("run.json").get("status")
         if status not in ("unfinished", "finished", OVERWRITTEN):
             raise ModelError(f"the run {self.path} is damaged: run.json gives its status as {status!r}")
@@ -70,59 +76,59 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration: `recipe` and `data`."""
+        """The resolved configuration; its keys are `recipe`, `data` and so on."""
         return self._read("config.json")
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How pixels become this run's input, and the classes."""
+        """How pixels become the network's input, and the class names."""
         return Preprocessing.from_json(self._text("preprocessing.json"))
 
     @property
     def fingerprint(self) -> str:
-        """Of the data it was trained on."""
+        """The fingerprint of the data that the run trains on."""
         return str(self._read("data.json")["fingerprint"])
 
     @property
     def has_data(self) -> bool:
-        """Whether `record_data` was reached."""
+        """Whether `record_data` has been called."""
         return (self.path / "preprocessing.json").is_file()
 
     @property
     def checkpoints(self) -> Path:
-        """What to go on from, and the best weights."""
+        """The folder of the checkpoints and the best weights."""
         return self.path / "checkpoints"
 
     @property
     def log(self) -> Record:
-        """`metrics.jsonl`."""
+        """The record `metrics.jsonl`."""
         return Record(self.path / "metrics.jsonl")
 
     @property
     def events(self) -> Record:
-        """`events.jsonl`."""
+        """The record `events.jsonl`."""
         return Record(self.path / "events.jsonl")
 
     @property
     def model(self) -> Path:
-        """The finished model."""
+        """The file of the finished model."""
         return self.path / "model.keras"
 
     @property
     def exports(self) -> Path:
-        """Where exported files go."""
+        """The folder of exported models."""
         return self.path / "exports"
 
     @classmethod
     def at(cls, path: str | os.PathLike[str], *, finished: bool = False) -> Run:
-        """Open the folder of a run.
+        """Open an existing run.
 
         Args:
-            path: The folder.
-            finished: Also require that its training has come to its end.
+            path: Its folder.
+            finished: Whether its training must be finished.
 
         Raises:
-            UsageError: It is no run, or not finished.
+            UsageError: The folder is not a run, or its training is not finished.
         """
         run = cls(Path(path))
         if not run.path.is_dir():
@@ -131,21 +137,21 @@ class Run:
             raise UsageError(f"{path} is not a run folder: it holds no run.json")
         if finished and run.status != "finished":
             raise UsageError(
-                f"the run {path} is not finished: {_epochs_done(run)}. Continue it by the command that began it"
+                f"the run {path} is not finished: {_epochs_done(run)}. Continue it with the command that began it"
             )
         return run
 
     @classmethod
     def start(cls, path: Path, config: dict[str, Any], *, overwrite: bool = False) -> tuple[Run, bool]:
-        """Begin a run in a folder, or continue the unfinished one of the same configuration that it holds.
+        """Begin a run in a folder, or continue the unfinished run of the same configuration that the folder holds.
 
         Args:
             path: The run folder.
             config: The resolved configuration.
-            overwrite: Remove a run that is there, finished or not.
+            overwrite: Replace a run that the folder holds, finished or not.
 
         Returns:
-            The run, and whether it continues.
+            The run, and whether it continues an earlier one.
 
         Raises:
             UsageError: The folder holds a finished run, one of another configuration, or other files.
@@ -155,10 +161,10 @@ class Run:
         if is_run(path):
             if not overwrite and run.status != OVERWRITTEN:
                 return run, True
-            # What a kill leaves of it is known for what it is.
+            # If this process is killed now, the rest is known to be of no use.
             write_json(path / "run.json", {"format": FORMAT, "status": OVERWRITTEN})
             with storage_errors(path):
-                # The lock may be this process's own.
+                # The lock stays: this process may hold it.
                 for item in sorted(path.iterdir(), key=lambda item: item.name == "run.json"):
                     if item.name != LOCK:
                         shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
@@ -169,20 +175,25 @@ class Run:
 
     @classmethod
     def check_free(cls, path: Path, config: dict[str, Any], *, overwrite: bool = False) -> None:
-        """Refuse what `start` would refuse, and change nothing."""
+        """Raise the errors of `start` without changing anything.
+
+        Args and Raises: as `start`.
+        """
         if path.exists() and not path.is_dir():
-            raise UsageError(f"{path} is a file; a run needs a folder of its own")
+            raise UsageError(f"{path} is a file; a run needs a folder: choose another one by --out")
         if is_run(path):
             if cls(path)._read("run.json").get("format") != FORMAT:
-                raise UsageError(f"{path} holds a run.json that is none of this version of the package; choose another "
-                                 "folder by --out")  # fmt: skip
+                raise UsageError(
+                    f"{path} holds a run.json that this version of the package did not write; choose another folder "
+                    "by --out"
+                )
             if not overwrite and cls(path).status != OVERWRITTEN:
                 cls(path)._check_continues(config)
         elif not _is_untouched(path):
             raise UsageError(f"{path} holds other files and no run; choose an empty or new folder by --out")
 
     def record_data(self, data: ImageData, preprocessing: Preprocessing) -> None:
-        """Write what the run trains on: fingerprint, classes, split, preprocessing."""
+        """Write down the data: fingerprint, task, classes, splits, skipped images and preprocessing."""
         counts = {name: data.task.images_of_classes(split.labels).tolist() for name, split in data.splits.items()}
         write_json(
             self.path / "data.json",
@@ -201,7 +212,7 @@ class Run:
         write_text(self.path / "preprocessing.json", preprocessing.to_json())
 
     def record_metrics(self, rows: list[Row]) -> None:
-        """Write `metrics.csv`; without rows there is none."""
+        """Write `metrics.csv`, or remove it if there are no rows."""
         if not rows:
             with storage_errors(self.path):
                 (self.path / "metrics.csv").unlink(missing_ok=True)
@@ -213,7 +224,7 @@ class Run:
         write_text(self.path / "metrics.csv", table.getvalue())
 
     def metrics(self) -> list[Row]:
-        """The rows of `metrics.csv`; none before the first epoch's end."""
+        """The rows of `metrics.csv`; none before the end of the first epoch."""
         path = self.path / "metrics.csv"
         if not path.exists():
             return []
@@ -237,8 +248,8 @@ class Run:
         differences = _differences(self.config, config)
         if differences:
             raise UsageError(
-                f"{self.path} holds an unfinished run of another configuration ({'; '.join(differences)}). "
-                "Continue it by the command that began it, choose another folder by --out, or replace it by --overwrite"
+                f"{self.path} holds an unfinished run of another configuration ({'; '.join(differences)}). Continue "
+                "it with the command that began it, choose another folder by --out, or replace it by --overwrite"
             )
 
     def _text(self, name: str) -> str:
@@ -257,9 +268,9 @@ class Run:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Let no other process train into a folder, which is made if it is missing.
+    """Keep other processes from training into a folder, which is made if it is missing.
 
-    However this process ends, the system releases the lock.
+    The system releases the lock when this process ends, however it ends.
 
     Raises:
         UsageError: Another process holds the lock.
@@ -271,7 +282,7 @@ def locked(folder: Path) -> Iterator[None]:
     with file:
         try:
             free = lock_descriptor(file.fileno(), blocking=False)
-        except OSError:  # some network file systems have no locks; training must be possible there, too
+        except OSError:  # some network file systems have no locks; training must work there, too
             free = True
         if not free:
             file.seek(1)
@@ -282,7 +293,7 @@ def locked(folder: Path) -> Iterator[None]:
             )
         with storage_errors(folder):
             file.truncate(0)
-            file.write(f" {os.getpid()}\n".encode())  # Windows locks the first byte, which nobody else can read
+            file.write(f" {os.getpid()}\n".encode())  # on Windows no other process can read the first byte
         yield
 
 
@@ -292,9 +303,14 @@ def is_run(path: Path) -> bool:
 
 
 def free_run_folder(parent: Path, name: str, config: dict[str, Any]) -> Path:
-    """The folder for a run that was given none: `name`, or with -002 and so on while others hold it.
+    """The folder for a run whose folder was not chosen: `name`, or `name-002` and so on if that is taken.
 
-    An unfinished run of the same configuration is the one to continue.
+    A folder that holds an unfinished run of the same configuration is not taken: that run is continued.
+
+    Args:
+        parent: The folder that holds the runs.
+        name: The preferred name.
+        config: The resolved configuration.
     """
     number = 1
     while True:
@@ -305,7 +321,7 @@ def free_run_folder(parent: Path, name: str, config: dict[str, Any]) -> Path:
 
 
 def _is_untouched(path: Path) -> bool:
-    """Whether a folder holds nothing but what a run writes first, and hidden files."""
+    """Whether a folder holds only hidden files and the files that a run writes first."""
     return not path.exists() or (
         path.is_dir() and all(item.name in BEGINNING or item.name[0] == "." for item in path.iterdir())
     )
@@ -315,7 +331,7 @@ def _continues(path: Path, config: dict[str, Any]) -> bool:
     try:
         run = Run.at(path)
         return run.status == OVERWRITTEN or (run.status == "unfinished" and not _differences(run.config, config))
-    except (UsageError, ModelError):  # something else, or damaged: it is left alone
+    except (UsageError, ModelError):  # not a run, or a damaged one: leave it alone
         return False
 
 

@@ -158,7 +158,7 @@ def test_a_damaged_folder_is_passed_over_and_named_when_it_is_meant(tmp_path: Pa
 def test_somebody_elses_run_json_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"name": "marathon"}')
 
-    with pytest.raises(UsageError, match=r"holds a run\.json that is none of this version"):
+    with pytest.raises(UsageError, match=r"holds a run\.json that this version of the package did not write"):
         Run.start(tmp_path, CONFIG, overwrite=True)
     assert (tmp_path / "run.json").read_text() == '{"name": "marathon"}'
 
