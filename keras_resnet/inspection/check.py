@@ -1,4 +1,4 @@
-"""What is wrong or odd in a pile of labelled images, before anything is trained on it. Reads only, changes nothing."""
+"""Check labelled images before a training: what is wrong with them, and what is unusual. It changes nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths and heights of upright images: smallest, median, largest; and how many different sizes there are."""
+    """The sizes of upright images, in pixels.
+
+    Args:
+        widths, heights: The smallest, the median and the largest.
+        different: The number of different sizes.
+    """
 
     widths: tuple[int, int, int]
     heights: tuple[int, int, int]
@@ -35,17 +40,17 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Report:
-    """What a check has found.
+    """The results of a check.
 
     Args:
-        names, labels, task: The listing's.
-        split_names: The split that each image is in; empty where there is none.
+        names, labels, task: Of the listing.
+        split_names: The split of each image; empty where it is in none.
         readable: bool (n,).
-        sizes: None if nothing can be read.
-        formats, modes: How many files there are of each; modes are Pillow's words.
-        findings: The worst first.
-        notes: The listing's.
-        tolerated: The share of unreadable images with which a training would begin.
+        sizes: Of the readable images; None if there are none.
+        formats, modes: The number of files of each file format and of each of Pillow's modes.
+        findings: The most serious first.
+        notes: Of the listing.
+        tolerated: The largest share of unreadable images with which a training would begin, 0–1.
     """
 
     names: tuple[str, ...]
@@ -75,7 +80,7 @@ class Report:
 
     @property
     def counts(self) -> np.ndarray:
-        """int64 (classes,): readable images of each class."""
+        """int64 (classes,): the number of readable images of each class."""
         return self.task.images_of_classes(self.labels[self.readable])
 
     @property
@@ -85,19 +90,19 @@ class Report:
         if not self.trainable:
             return "Training cannot begin with these images; see the errors."
         if number["error"]:
-            return "Training would begin, and its figures could not be trusted; see the errors."
+            return "Training can begin, but its figures could not be trusted; see the errors."
         if number["warning"]:
             return "Training can begin; the warnings are worth a look."
         return "Training can begin; nothing was found that speaks against it."
 
     def splits_of(self, label: int) -> dict[str, int]:
-        """How many images of a class are in each split."""
+        """The number of images of a class in each split."""
         members = self.task.membership(self.labels)[:, label]
         inside = (self.split_names[position] for position in np.flatnonzero(members))
         return dict(Counter(name for name in inside if name))
 
     def image(self, position: int) -> dict[str, str]:
-        """What one image is called, and where it belongs."""
+        """The name, class and split of the image at a position."""
         return {
             "image": printable(self.names[position]),
             "class": printable(LABEL_SEPARATOR.join(self.task.names_of(self.labels[position]))),
@@ -105,7 +110,7 @@ class Report:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole report for a JSON file."""
+        """The whole report, for a JSON file."""
         counts = self.counts
         concerned = {s.position for finding in self.findings for group in finding.groups for s in group}
         images = {position: self.image(position) for position in concerned}
@@ -138,15 +143,15 @@ def check(
     tolerated: float = 0.0,
     progress: Progress | None = None,
 ) -> Report:
-    """Look at every image of a listing once.
+    """Read every image of a listing once and report what is wrong or unusual.
 
     Args:
         listing: The images and their labels.
-        splits: The positions of each split, to report copies across them. None: those that the source
-            separates, otherwise those that training would make; if these cannot be made, it is reported.
-        seed: Of those splits, and of every choice among too many images.
-        tolerated: The share of unreadable images that a training is told to skip.
-        progress: Called with the number of images read and to be read.
+        splits: The positions of each split, to find copies across splits. None: the splits that the source has, or
+            else those that a training would make; if they cannot be made, that is a finding.
+        seed: Of those splits, and of every random choice where there are too many images.
+        tolerated: The largest share of unreadable images that a training is told to skip, 0–1.
+        progress: Called with the number of images that have been read and the number of all.
     """
     found: list[Finding] = []
     if splits is None:
@@ -181,7 +186,7 @@ def check(
 
 
 def _splits(listing: Listing, seed: int) -> tuple[Mapping[str, np.ndarray], list[Finding]]:
-    """The splits to look across: the source's own or those of a training; and why there can be no training."""
+    """The source's own splits or those of a training, and a finding if they cannot be made."""
     try:
         made = divide(listing.labels, listing.class_names, listing.given, seed=seed)
     except DataError as error:
@@ -193,7 +198,7 @@ def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, 
     positions = np.array(list(inspection.looks), np.int64)
     exact = [positions[group] for group in duplicates.exact_groups([look.digest for look in inspection.looks.values()])]
     copies = {int(group[0]): group for group in exact}
-    # One of each file is compared, and its copies are where it is.
+    # Of files that are copies, only the first is compared with other images; its copies join its group.
     firsts = np.setdiff1d(positions, np.concatenate([group[1:] for group in exact])) if exact else positions
     near = [
         np.sort(np.concatenate([copies.get(position, np.array([position])) for position in firsts[group].tolist()]))
@@ -204,7 +209,7 @@ def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, 
     if len(firsts) > duplicates.MOST_COMPARED:
         title = "too many images to compare each with every other"
         advice = (
-            f"Near duplicates were looked for among {duplicates.MOST_COMPARED:,} of {len(firsts):,}, drawn by seed."
+            f"Near duplicates were looked for among {duplicates.MOST_COMPARED:,} of {len(firsts):,}, chosen at random."
         )
         found.append(Finding("not-all-compared", "note", title, advice))
     return found

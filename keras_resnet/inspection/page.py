@@ -1,4 +1,4 @@
-"""A check's report as one page that a browser shows without a network: no scripts, every picture inside."""
+"""A check's report as one HTML page that needs no network: it has no scripts, and all pictures are inside."""
 
 from __future__ import annotations
 
@@ -19,19 +19,25 @@ from keras_resnet.inspection.findings import SEVERITIES, Finding, Subject, imbal
 from keras_resnet.preprocessing import Fit
 
 SIDE = 96
-"""Of a picture's longer side, in pixels."""
+"""The longer side of a picture, in pixels."""
 MOST_PICTURES = 24
+"""Pictures of one finding."""
 MOST_OF_GROUP = 8
+"""Pictures of one group of images."""
 MOST_CLASSES = 200
+"""Rows of the table of classes."""
 
 
 def page(report: Report, listing: Listing, name: str) -> str:
-    """The whole page.
+    """Draw the page.
 
     Args:
-        report: What a check has found.
-        listing: The images it has looked at; those that are shown are read once more.
-        name: What to call them.
+        report: The results of the check.
+        listing: The images that were checked; those that are shown are read again.
+        name: The name of the images, for the title.
+
+    Returns:
+        HTML.
     """
     counts = report.counts
     splits = [name for name in ("train", "validation", "test") if name in report.split_names]
@@ -55,7 +61,7 @@ def page(report: Report, listing: Listing, name: str) -> str:
 
 
 def summary(report: Report) -> str:
-    """The figures in one sentence."""
+    """The numbers of a report in one sentence."""
     number = Counter(finding.severity for finding in report.findings)
     kinds = ", ".join(f"{number[severity]} {severity}{'s' * (number[severity] != 1)}" for severity in SEVERITIES)
     readable = int(report.readable.sum())
@@ -63,7 +69,7 @@ def summary(report: Report) -> str:
 
 
 def _pages() -> Environment:
-    """Whatever files are called, a template writes their names printable and escaped."""
+    """The templates. They write all names printable and escaped, whatever files are called."""
     environment = Environment(
         loader=PackageLoader("keras_resnet.inspection", "."),
         autoescape=True,
@@ -91,7 +97,7 @@ def _finding(finding: Finding, report: Report, listing: Listing) -> dict[str, An
 
 
 def _shown(finding: Finding) -> Iterator[tuple[Subject, ...]]:
-    """As many groups, and of each as many images, as a page can bear."""
+    """The groups to show, cut to as many images as fit on a page."""
     room = MOST_PICTURES
     for group in finding.groups:
         part = group[: min(room, MOST_OF_GROUP)]
@@ -112,7 +118,7 @@ def _image(subject: Subject, report: Report, listing: Listing) -> dict[str, Any]
 
 
 def _picture(listing: Listing, position: int) -> str:
-    """An image made small, base64 of a JPEG; empty if it cannot be read."""
+    """A small copy of an image, as the base64 of a JPEG; empty if the image cannot be read."""
     try:
         with opened(listing.contents.read(position), None) as (image, header):
             height, width = header.upright
@@ -127,7 +133,7 @@ def _picture(listing: Listing, position: int) -> str:
 
 
 def _classes(report: Report, splits: Sequence[str]) -> list[dict[str, Any]]:
-    """The largest classes: their images, those of each split, and how long the bar is, in %."""
+    """The largest classes: the number of readable images, that of each split, and the length of the bar in %."""
     counts = report.counts
     most = max(1, int(counts.max()))
     rows = []
