@@ -31,7 +31,18 @@ ALLOWED = {
     "exports": {"evaluation", "inference", "runs", "data", "images", "tasks", "models"},
 }
 ALLOWED["cli"] = set(ALLOWED)
-FOUNDATION = {"errors", "preprocessing", "atomic", "words", "settings", "pictures", "schedules", "losses", "_version"}
+FOUNDATION = {
+    "errors",
+    "layer_names",
+    "preprocessing",
+    "atomic",
+    "words",
+    "settings",
+    "pictures",
+    "schedules",
+    "losses",
+    "_version",
+}
 
 # Python's own documented names.
 NOT_PRIVATE = {"_exit", "_asdict", "_fields", "_replace"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from keras_resnet.errors import UsageError
+from keras_resnet.layer_names import CLASSIFIER, HEAD, Section
 from keras_resnet.models.blocks import BLOCK_FUNCTIONS, Place
 from keras_resnet.models.layers import Layers, T
 from keras_resnet.models.spec import ResNetSpec, Stem
@@ -29,7 +30,7 @@ def features(
     for at in places(spec, stem, output_stride, stochastic_depth, block_dropout):
         x = BLOCK_FUNCTIONS[spec.block](x, at, spec, make)
     if spec.is_preact:
-        x = make.relu(make.norm(x, name="head_bn"), name="head_relu")
+        x = make.relu(make.norm(x, name=HEAD.layer("bn")), name=HEAD.layer("relu"))
     return x
 
 
@@ -41,10 +42,10 @@ def classifier(x: T, num_classes: int, dropout: float, make: Layers[T]) -> T:
     """
     if isinstance(num_classes, bool) or not hasattr(num_classes, "__index__") or num_classes < 1:
         raise UsageError(f"num_classes must be a whole number of at least 1; received {num_classes!r}")
-    x = make.global_pool(x, "avg", name="head_pool")
+    x = make.global_pool(x, "avg", name=HEAD.layer("pool"))
     if dropout:
-        x = make.dropout(x, dropout, name="head_dropout")
-    return make.dense(x, int(num_classes), name="head_dense")
+        x = make.dropout(x, dropout, name=HEAD.layer("dropout"))
+    return make.dense(x, int(num_classes), name=CLASSIFIER)
 
 
 def places(
@@ -73,7 +74,7 @@ def places(
             reached *= stride
             drop_path = stochastic_depth * number / max(1, total - 1)
             number += 1
-            yield Place(f"stage{stage}_block{block}", width, stride, dilation, before, drop_path, dropout)
+            yield Place(Section(stage, block), width, stride, dilation, before, drop_path, dropout)
 
 
 def _strides(spec: ResNetSpec, stage: int, block: int) -> bool:

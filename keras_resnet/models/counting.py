@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_resnet.errors import UsageError
+from keras_resnet.layer_names import read_name
 from keras_resnet.models.assembly import classifier, features
 from keras_resnet.models.layers import has_bias
 from keras_resnet.models.spec import Bias, Padding, ResNetSpec
@@ -160,7 +161,8 @@ class Counter:
         kernel = (size, size, channels // groups, filters)
         self._weigh(name, kernel=kernel, **({"bias": (filters,)} if has_bias(self.bias, normalised) else {}))
         self.macs += math.prod(kernel) * height * width
-        self.depth += "shortcut" not in name
+        layer = read_name(name)
+        self.depth += not (layer and layer.in_shortcut)
         return Shape((None, height, width, filters))
 
     def norm(self, x: Shape, *, last: bool = False, name: str) -> Shape:

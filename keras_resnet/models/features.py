@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.layer_names import HEAD, OTHER, STEM, part_of, section_of
 
 if TYPE_CHECKING:
     import keras
-
-PART = re.compile(r"(stem|stage\d+|head)_")
-BLOCK = re.compile(r"(stage\d+_block\d+)_")
 
 
 def feature_extractor(model: keras.Model, strides: Sequence[int] = (4, 8, 16, 32)) -> keras.Model:
@@ -61,14 +58,13 @@ def freeze(model: keras.Model, until: str | None) -> list[str]:
     Raises:
         UsageError: (a ValueError) The network has no such part; those it has, are listed.
     """
-    part_of = {layer.name: found[1] for layer in model.layers if (found := PART.match(layer.name))}
-    parts = list(dict.fromkeys(part_of[layer.name] for layer in model.layers if layer.name in part_of))
+    parts = [part for part in dict.fromkeys(part_of(layer.name) for layer in model.layers) if part != OTHER]
     if until is not None and until not in parts:
         raise UsageError(f"until must be None or one of {listed(parts, most=20)}; received {until!r}")
     frozen = set(parts[: parts.index(until) + 1]) if until is not None else set()
     names = []
     for layer in model.layers:
-        layer.trainable = part_of.get(layer.name) not in frozen
+        layer.trainable = part_of(layer.name) not in frozen
         if not layer.trainable and layer.weights:
             names.append(layer.name)
     return names
@@ -79,9 +75,10 @@ def _maps(model: keras.Model) -> dict[int, Any]:
     blocks: dict[str, list[Any]] = {}
     stride = 1
     for layer in model.layers:
-        if found := BLOCK.match(layer.name):
-            blocks.setdefault(found[1], []).append(layer)
-        elif layer.name.startswith("stem_"):
+        section = section_of(layer.name)
+        if section and section not in (STEM, HEAD):
+            blocks.setdefault(str(section), []).append(layer)
+        elif section == STEM:
             stride *= _stride(layer)
     maps = {}
     by_name = {layer.name: layer for layer in model.layers}

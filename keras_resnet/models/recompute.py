@@ -8,7 +8,6 @@ gradient is due, for about one more forward pass of time.
 from __future__ import annotations
 
 import itertools
-import re
 from typing import Any
 
 import keras
@@ -17,9 +16,7 @@ from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.compat.graph import compute
 from keras_resnet.compat.layers import override
 from keras_resnet.errors import UsageError
-from keras_resnet.models.features import BLOCK
-
-STEM = re.compile("(stem)_")
+from keras_resnet.layer_names import HEAD, Section, section_of
 
 
 def recompute_activations(model: keras.Model, blocks: int = 1) -> keras.Model:
@@ -112,10 +109,11 @@ class RecomputedSegment(Segment):
 
 def _cuts(model: keras.Model, blocks: int) -> list[Any]:
     """The tensors behind the stem, behind every so many residual blocks, and behind the last."""
-    last: dict[str, Any] = {}  # layer of the stem and of each block; each ends in one tensor
+    last: dict[Section, Any] = {}  # layer of the stem and of each block; each ends in one tensor
     for layer in model.layers:
-        if found := BLOCK.match(layer.name) or STEM.match(layer.name):
-            last[found[1]] = layer
+        section = section_of(layer.name)
+        if section and section != HEAD:
+            last[section] = layer
     if len(last) < 2:
         raise UsageError(f"{model.name} has no residual blocks: give a model that keras_resnet.build made")
     stem, *ends = [layer.output for layer in last.values()]

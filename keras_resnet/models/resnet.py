@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.layer_names import HEAD
 from keras_resnet.models.assembly import classifier, features
 from keras_resnet.models.layers import KerasLayers
 from keras_resnet.models.precision import Precision, computing_in
@@ -111,9 +112,9 @@ def build(
         if include_top:
             x = classifier(x, num_classes, dropout if spec.dropout_at == "head" else 0.0, make)
             if classifier_activation:
-                x = keras.layers.Activation(classifier_activation, dtype="float32", name="head_activation")(x)
+                x = keras.layers.Activation(classifier_activation, dtype="float32", name=HEAD.layer("activation"))(x)
         elif pooling is not None:
-            x = make.global_pool(x, pooling, name="head_pool")
+            x = make.global_pool(x, pooling, name=HEAD.layer("pool"))
 
         with deep_recursion():
             model = keras.Model(inputs, x, name=name or spec.name)

@@ -11,8 +11,9 @@ from keras import ops
 
 from keras_resnet.compat.optimizers import HookedOptimizer
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.layer_names import is_classifier
 from keras_resnet.optimizers.clipping import clip_adaptively, clip_by_norm, clip_by_value, norm
-from keras_resnet.optimizers.layer_groups import groups, is_classifier, rate_multipliers
+from keras_resnet.optimizers.layer_groups import groups, rate_multipliers
 from keras_resnet.words import CLIPS
 
 Tensor = Any

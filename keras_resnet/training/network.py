@@ -12,6 +12,7 @@ import numpy as np
 from keras_resnet.data.batches import pixel_statistics
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError
+from keras_resnet.layer_names import is_classifier
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.precision import Precision
 from keras_resnet.models.recompute import recompute_activations
@@ -172,7 +173,7 @@ def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool) -> None:
     for layer in network.layers:
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         # A normalisation that does not learn uses the statistics it has.
-        layer.trainable = layer.name.startswith("head_dense") if head else not (batchnorm and is_norm)
+        layer.trainable = is_classifier(layer.name) if head else not (batchnorm and is_norm)
 
 
 def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
