@@ -28,7 +28,7 @@ ALLOWED = {
     "exports": {"evaluation", "inference", "runs", "data", "images", "models"},
 }
 ALLOWED["cli"] = set(ALLOWED)
-FOUNDATION = {"errors", "preprocessing", "atomic", "words", "settings", "pictures", "schedules", "losses", "_version"}
+FOUNDATION = {"errors", "preprocessing", "atomic", "allowed", "settings", "pictures", "schedules", "losses", "_version"}
 
 
 def imports(path: Path) -> set[str]:

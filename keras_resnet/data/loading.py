@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_resnet.allowed import COUNT, IMAGE_SIZE, SEED
 from keras_resnet.data import reading
 from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, Progress, Skipped, Split, as_uint8_images
 from keras_resnet.data.memory import aligned
@@ -22,8 +23,9 @@ from keras_resnet.data.sources.tfds import list_tfds
 from keras_resnet.data.splits.divide import divide
 from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.data.splits.split_file import content_fingerprint, read_split, write_split
-from keras_resnet.errors import DataError, UsageError, listed
+from keras_resnet.errors import DataError, listed
 from keras_resnet.preprocessing import Fit
+from keras_resnet.settings import check_arguments
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -140,6 +142,7 @@ def merge(data: ImageData) -> Split:
     return Split(splits[0].images, indices[order], labels[order])
 
 
+@check_arguments(limit=COUNT.or_none, seed=SEED)
 def from_arrays(
     images: np.ndarray,
     labels: np.ndarray,
@@ -182,8 +185,6 @@ def from_arrays(
     class_names = tuple(map(str, class_names))
     if len(set(class_names)) < len(class_names):
         raise DataError(f"class_names must differ; received {listed(class_names)}")
-    if not 0 <= seed < 2**31:
-        raise UsageError(f"seed must lie in 0–{2**31 - 1}; received {seed}")
     if labels.min() < 0 or labels.max() >= len(class_names):
         raise DataError(
             f"labels must lie in 0–{len(class_names) - 1} for {len(class_names)} classes; "
@@ -198,6 +199,7 @@ def from_arrays(
     return _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, class_names, splits)
 
 
+@check_arguments(image_size=IMAGE_SIZE.or_none, limit=COUNT.or_none, seed=SEED)
 def from_dataset(
     dataset: tf.data.Dataset,
     class_names: Sequence[str] | None = None,

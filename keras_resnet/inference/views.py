@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import log_softmax, logsumexp
 
-from keras_resnet.errors import UsageError, listed
+from keras_resnet.allowed import TTA
 from keras_resnet.inference.predictors import Predictor
 
-VIEWS = ("none", "flip", "ten-crop")
 CROP_SHARE = 0.875  # of a side, as 224 of 256
 
 
@@ -18,9 +17,7 @@ def check_views(views: str) -> str:
     Raises:
         UsageError: There are no such views.
     """
-    if views not in VIEWS:
-        raise UsageError(f"test-time augmentation must be one of {listed(VIEWS)}; received {views!r}")
-    return views
+    return str(TTA.checked(views, "test-time augmentation"))
 
 
 def views_of(images: np.ndarray, views: str, size: tuple[int, int]) -> list[np.ndarray]:
