@@ -7,8 +7,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_resnet.errors import UsageError, listed
-from keras_resnet.words import LOSSES
+from keras_resnet.allowed import LABEL_SMOOTHING, LOSS, THRESHOLD
+from keras_resnet.errors import UsageError
+from keras_resnet.settings import check_arguments
 
 Tensor = Any
 
@@ -29,6 +30,7 @@ class BinaryCrossEntropy(keras.losses.Loss):
         **options: As every Keras loss.
     """
 
+    @check_arguments(label_smoothing=LABEL_SMOOTHING, threshold=THRESHOLD.or_none)
     def __init__(
         self,
         label_smoothing: float = 0.0,
@@ -64,6 +66,7 @@ class BinaryCrossEntropy(keras.losses.Loss):
         return {**super().get_config(), "dtype": self.dtype, **own}
 
 
+@check_arguments(kind=LOSS, label_smoothing=LABEL_SMOOTHING, threshold=THRESHOLD.or_none)
 def loss(
     kind: str, label_smoothing: float = 0.0, *, threshold: float | None = None, sum_classes: bool = False
 ) -> keras.losses.Loss:
@@ -79,12 +82,6 @@ def loss(
     Raises:
         UsageError: A setting is out of range.
     """
-    if kind not in LOSSES:
-        raise UsageError(f"a loss must be one of {listed(LOSSES)}; received {kind!r}")
-    if not 0 <= label_smoothing < 1:
-        raise UsageError(f"label_smoothing must be at least 0 and less than 1; received {label_smoothing}")
-    if threshold is not None and not 0 <= threshold < 1:
-        raise UsageError(f"the labels' threshold must be at least 0 and less than 1; received {threshold}")
     if kind == "binary":
         return BinaryCrossEntropy(label_smoothing, threshold, sum_classes)
     if threshold is not None or sum_classes:

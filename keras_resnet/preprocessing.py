@@ -9,12 +9,14 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from keras_resnet.errors import ModelError, UsageError, listed
+from keras_resnet.allowed import BACKGROUND, COUNT, CROP_FRACTION, IMAGE_SIZE, RESIZE
+from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.settings import keep_checked
 
 FORMAT = 4
 ADDED: dict[int, dict[str, Any]] = {2: {}, 3: {"background": "white"}, 4: {"task": "classification"}}
 """What each format that can be read added to the one before it, and what files of before mean."""
-RESIZINGS = ("bilinear", "bicubic")
+SIZE = replace(IMAGE_SIZE, many=True, noun="a height and a width, whole numbers of at least 1")
 
 
 @dataclass(frozen=True)
@@ -41,16 +43,16 @@ class Fit:
     background: str = "white"
 
     def __post_init__(self) -> None:
-        if len(self.size) != 2 or min(self.size) < 1:
-            raise UsageError(f"image_size must be two positive numbers, height and width; received {self.size}")
-        object.__setattr__(self, "size", tuple(self.size))
-        if self.channels < 1:
-            raise UsageError(f"channels must be at least 1; received {self.channels}")
-        if self.resize not in RESIZINGS:
-            raise UsageError(f"resize must be one of {listed(RESIZINGS)}; received {self.resize!r}")
-        if self.crop_fraction is not None and not 0 < self.crop_fraction <= 1:
-            raise UsageError(f"crop_fraction must be None or above 0 and at most 1; received {self.crop_fraction}")
-        check_background(self.background)
+        keep_checked(
+            self,
+            size=SIZE,
+            channels=COUNT,
+            resize=RESIZE,
+            crop_fraction=CROP_FRACTION.or_none,
+            background=BACKGROUND,
+        )
+        if len(self.size) != 2:
+            raise UsageError(f"size must be {SIZE.expected}; received {self.size}")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -143,13 +145,3 @@ class Preprocessing:
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         fit = Fit(**{name: values.pop(key) for key, name in of_fit.items()})
         return cls(fit, **values)
-
-
-def check_background(colour: str) -> None:
-    """Raises: UsageError, unless it is a colour."""
-    from PIL import ImageColor
-
-    try:
-        ImageColor.getrgb(colour)
-    except ValueError:
-        raise UsageError(f"background must be a colour, as white or #ffffff; received {colour!r}") from None

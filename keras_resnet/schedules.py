@@ -15,8 +15,9 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_resnet.allowed import SCHEDULE
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.words import SCHEDULES
+from keras_resnet.settings import check_arguments
 
 Tensor = Any
 USUAL_DIVISION = 25.0
@@ -189,6 +190,7 @@ _SHAPES: dict[str, tuple[type[Schedule], tuple[str, ...]]] = {
 }
 
 
+@check_arguments(kind=SCHEDULE)
 def schedule(
     kind: str,
     peak: float,
@@ -222,8 +224,6 @@ def schedule(
     Raises:
         UsageError: A setting is out of range.
     """
-    if kind not in SCHEDULES:
-        raise UsageError(f"a schedule must be one of {listed(SCHEDULES)}; received {kind!r}")
     shape, takes = _SHAPES[kind]
     given: dict[str, Any] = {
         "milestones": milestones,

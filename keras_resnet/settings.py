@@ -1,15 +1,139 @@
-"""What a setting is, a name, a meaning and the values it may have: declared once for Python, files and options."""
+"""What a setting is: a name, a meaning and the values it may have, declared once for Python, files and options."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import Field, dataclass, field, fields
-from typing import Any, get_args, get_type_hints
+from dataclasses import Field, dataclass, field, fields, replace
+from functools import wraps
+from numbers import Integral, Real
+from types import NoneType
+from typing import Any, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from keras_resnet.errors import UsageError, listed, nearest
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
 NOUNS: dict[type, str] = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+
+
+@dataclass(frozen=True)
+class Values:
+    """The values that a setting, an argument or a field may have.
+
+    Args:
+        kind: bool, int, float or str.
+        low, high: Least and greatest number.
+        above, below: The number must be greater and less than these.
+        choices: The values there are; none: any of the kind.
+        many: A list of such values.
+        optional: Also None.
+        also: Further types, of which `canonical` makes a value.
+        canonical: Makes one form of a value. Where there is no such value it raises a ValueError or TypeError, or a
+            UsageError that says more.
+        noun: What such a value is called where its kind does not say it.
+    """
+
+    kind: type
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[Any, ...] = ()
+    many: bool = False
+    optional: bool = False
+    also: tuple[type, ...] = ()
+    canonical: Callable[[Any], Any] | None = None
+    noun: str = ""
+
+    @property
+    def or_none(self) -> Values:
+        """The same, and None."""
+        return replace(self, optional=True)
+
+    @property
+    def or_zero(self) -> Values:
+        """The same, and 0: how a file or an option says none."""
+        return replace(self, low=0, above=None)
+
+    @property
+    def expected(self) -> str:
+        """Which values there are, in words."""
+        if self.noun:
+            return self.noun
+        if self.choices:
+            return (
+                f"one of {listed(self.choices, most=20)}" if self.kind is str else " or ".join(map(str, self.choices))
+            )
+        limits = {"at least": self.low, "greater than": self.above, "at most": self.high, "less than": self.below}
+        words = " and ".join(f"{word} {limit:.10g}" for word, limit in limits.items() if limit is not None)
+        one = f"{NOUNS[self.kind]} {'of ' * words.startswith('at')}{words}".strip()
+        return f"a list, each {one}" if self.many else one
+
+    def checked(self, value: Any, name: str) -> Any:
+        """The value in its kind and canonical form.
+
+        Args:
+            value: What was given.
+            name: What a message calls it.
+
+        Raises:
+            UsageError: There is no such value; the message says which there are.
+        """
+        if value is None and self.optional:
+            return None
+        if not self.many:
+            return self._one(value, value, name)
+        if not isinstance(value, list | tuple):
+            raise self._refusal(value, name)
+        return tuple(self._one(item, value, name) for item in value)
+
+    def parsed(self, text: str) -> Any:
+        """The value that a text on a command line stands for, not yet checked.
+
+        Raises:
+            ValueError: It is not of the kind.
+        """
+        if self.many:
+            return tuple(self.kind(part) for part in text.split(",") if part.strip())
+        return self.kind(text)
+
+    def _one(self, value: Any, whole: Any, name: str) -> Any:
+        if not (self._is_inside(value) if self.kind in (int, float) else isinstance(value, (self.kind, *self.also))):
+            raise self._refusal(whole, name)
+        value = self.kind(value) if self.kind in (int, float) else value
+        if self.choices and value not in self.choices:
+            raise self._refusal(whole, name)
+        try:
+            return self.canonical(value) if self.canonical else value
+        except UsageError:
+            raise
+        except (TypeError, ValueError):
+            raise self._refusal(whole, name) from None
+
+    def _is_inside(self, value: Any) -> bool:
+        if isinstance(value, bool) or not isinstance(value, Integral if self.kind is int else Real):
+            return False
+        number: Any = value
+        try:
+            finite = math.isfinite(number)
+        except OverflowError:  # a whole number that no float can hold
+            return False
+        return finite and not (
+            (self.low is not None and number < self.low)
+            or (self.high is not None and number > self.high)
+            or (self.above is not None and number <= self.above)
+            or (self.below is not None and number >= self.below)
+        )
+
+    def _refusal(self, value: Any, name: str) -> UsageError:
+        try:
+            shown = repr(list(value) if isinstance(value, tuple) else value)
+        except ValueError:  # a number of thousands of digits
+            shown = "one too long to print"
+        return UsageError(f"{name} must be {self.expected}; received {shown[:200]}")
 
 
 @dataclass(frozen=True)
@@ -18,113 +142,90 @@ class Setting:
 
     Args:
         name: As Python and files have it; the option has hyphens.
-        kind: bool, int, float or str.
-        default: Where nobody says anything.
+        values: Which it may have.
+        default: Its value if it is not given.
         text: One line on what it means.
-        group: Under which heading `--help` has it.
-        many: It is a list of such values.
-        optional: It may also be None.
-        choices: The words it may be; none: any.
-        low, high: Least and greatest value.
-        above, below: The value must be greater and less than these.
-        canonical: Makes one spelling of a value, and refuses what does not exist, by a UsageError.
+        group: The heading under which `--help` lists it.
     """
 
     name: str
-    kind: type
+    values: Values
     default: Any
     text: str
     group: str
-    many: bool = False
-    optional: bool = False
-    choices: tuple[str, ...] = ()
-    low: float | None = None
-    high: float | None = None
-    above: float | None = None
-    below: float | None = None
-    canonical: Callable[[Any], Any] | None = None
-
-    @property
-    def expected(self) -> str:
-        """Which values it may have, in words."""
-        if self.choices:
-            return f"one of {listed(self.choices, most=20)}"
-        limits = {"at least": self.low, "greater than": self.above, "at most": self.high, "less than": self.below}
-        words = " and ".join(f"{word} {limit:.10g}" for word, limit in limits.items() if limit is not None)
-        one = f"{NOUNS[self.kind]} {'of ' * words.startswith('at')}{words}".strip()
-        return f"a list, each {one}" if self.many else one
 
     def checked(self, value: Any) -> Any:
-        """The value in the setting's own type.
-
-        Raises:
-            UsageError: It is of another type or out of range.
-        """
-        if value is None and self.optional:
-            return None
-        if not self.many:
-            return self._one(value, value)
-        if not isinstance(value, list | tuple):
-            raise self._refusal(value)
-        return tuple(self._one(item, value) for item in value)
-
-    def parsed(self, text: str) -> Any:
-        """The value that a text on a command line stands for; its range is not looked at.
-
-        Raises:
-            ValueError: It is no such value.
-        """
-        if self.many:
-            return tuple(self.kind(part) for part in text.split(",") if part.strip())
-        return self.kind(text)
-
-    def _one(self, value: Any, whole: Any) -> Any:
-        if self.kind in (int, float):
-            if not self._is_inside(value):
-                raise self._refusal(whole)
-            value = self.kind(value)
-        elif not isinstance(value, self.kind) or (self.choices and value not in self.choices):
-            raise self._refusal(whole)
-        return self.canonical(value) if self.canonical else value
-
-    def _is_inside(self, value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, int if self.kind is int else int | float):
-            return False
-        try:
-            finite = math.isfinite(value)
-        except OverflowError:  # a whole number that no float can hold
-            return False
-        return finite and not (
-            (self.low is not None and value < self.low)
-            or (self.high is not None and value > self.high)
-            or (self.above is not None and value <= self.above)
-            or (self.below is not None and value >= self.below)
-        )
-
-    def _refusal(self, value: Any) -> UsageError:
-        try:
-            shown = repr(list(value) if isinstance(value, tuple) else value)
-        except ValueError:  # a number of thousands of digits
-            shown = "one too long to print"
-        return UsageError(f"{self.name} must be {self.expected}; received {shown[:200]}")
+        """See `Values.checked`."""
+        return self.values.checked(value, self.name)
 
 
-def setting(default: Any, text: str, *, group: str, **more: Any) -> Any:
-    """A field of a dataclass that is a setting; the arguments are those of `Setting`."""
-    return field(default=default, metadata={"text": text, "group": group, **more})
+def setting(default: Any, text: str, values: Values | None = None, *, group: str, **limits: Any) -> Any:
+    """A field of a dataclass that is a setting.
+
+    Args:
+        default: See `Setting`.
+        text: See `Setting`.
+        values: Which it may have; None: those of the field's type.
+        group: See `Setting`.
+        **limits: Of these, as in `Values`.
+    """
+    return field(default=default, metadata={"text": text, "group": group, "values": values, "limits": limits})
 
 
 def settings_of(cls: type) -> dict[str, Setting]:
-    """The settings that a dataclass declares, by name."""
+    """The settings that a dataclass declares, by name; fields that are not declared by `setting` are none."""
     hints = get_type_hints(cls)
 
     def made(one: Field[Any]) -> Setting:
-        hint = hints[one.name]
-        many = bool(get_args(hint))  # tuple[float, ...]
-        kind = get_args(hint)[0] if many else hint
-        return Setting(name=one.name, kind=kind, default=one.default, many=many, **one.metadata)
+        said = one.metadata
+        values = said["values"] or _of_type(hints[one.name], said["limits"])
+        return Setting(one.name, values, one.default, said["text"], said["group"])
 
-    return {one.name: made(one) for one in fields(cls)}
+    return {one.name: made(one) for one in fields(cls) if one.metadata}
+
+
+def _of_type(hint: Any, limits: dict[str, Any]) -> Values:
+    parts = [part for part in get_args(hint) if part is not NoneType]
+    optional = NoneType in get_args(hint)
+    hint = parts[0] if optional else hint
+    many = get_origin(hint) is tuple  # tuple[float, ...]
+    return Values(get_args(hint)[0] if many else hint, many=many, optional=optional, **limits)
+
+
+def keep_checked(instance: object, **values: Values) -> None:
+    """In `__post_init__` of a frozen dataclass: check fields, and keep each in its canonical form.
+
+    Args:
+        instance: The object that is being made.
+        **values: By field.
+
+    Raises:
+        UsageError: A field has another value; the message names it.
+    """
+    for name, one in values.items():
+        object.__setattr__(instance, name, one.checked(getattr(instance, name), name))
+
+
+def check_arguments(**values: Values) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
+    """Decorate a function whose arguments are to be checked before it is called, which gets their canonical form.
+
+    Args:
+        **values: By argument. The call raises a UsageError that names an argument of another value.
+    """
+
+    def decorated(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        signature = inspect.signature(function)
+
+        @wraps(function)
+        def call(*arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+            bound = signature.bind(*arguments, **options)
+            for name in values.keys() & bound.arguments.keys():
+                bound.arguments[name] = values[name].checked(bound.arguments[name], name)
+            return function(*bound.args, **bound.kwargs)
+
+        return call
+
+    return decorated
 
 
 def refuse_unknown(name: object, known: Iterable[str]) -> None:

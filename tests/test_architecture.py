@@ -36,7 +36,7 @@ FOUNDATION = {
     "layer_names",
     "preprocessing",
     "atomic",
-    "words",
+    "allowed",
     "settings",
     "pictures",
     "schedules",

@@ -73,10 +73,13 @@ def test_a_loss_comes_back_from_its_config(case: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"kind": "bce"}, "a loss must be one of 'cross-entropy', 'binary'; received 'bce'"),
-        ({"label_smoothing": 1.0}, "label_smoothing must be at least 0 and less than 1; received 1.0"),
+        ({"kind": "bce"}, "kind must be one of 'cross-entropy', 'binary'; received 'bce'"),
+        ({"label_smoothing": 1.0}, "label_smoothing must be a number of at least 0 and less than 1; received 1.0"),
         ({"threshold": 0.2}, "threshold and sum_classes belong to the binary loss"),
-        ({"kind": "binary", "threshold": 1.0}, "threshold must be at least 0 and less than 1; received 1.0"),
+        (
+            {"kind": "binary", "threshold": 1.0},
+            "threshold must be a number of at least 0 and less than 1; received 1.0",
+        ),
     ],
 )
 def test_what_makes_no_loss_is_refused(wrong: dict, message: str) -> None:

@@ -45,6 +45,15 @@ def test_printing_the_settings_does_not_import_tensorflow() -> None:
     assert found.stdout.startswith("recipe: digits ")
 
 
+def test_what_a_source_is_can_be_known_without_importing_anything_heavy() -> None:
+    found = run_python(
+        "import sys, keras_resnet.data.sources.source\n"
+        "print({'tensorflow', 'keras', 'numpy', 'PIL', 'sklearn'} & set(sys.modules))"
+    )
+
+    assert found.stdout == "set()\n", found.stderr
+
+
 def test_a_saved_model_loads_in_a_process_that_has_only_imported_the_package(tmp_path: Path) -> None:
     # A fresh process, because loading must not depend on anything this one has registered.
     model = keras_resnet.ResNet20(num_classes=3, input_shape=(16, 16, 3), seed=1)

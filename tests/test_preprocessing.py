@@ -44,13 +44,13 @@ def test_files_of_earlier_versions_are_read() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "named"),
     [
-        ("size", (0, 3), "image_size"),
-        ("size", (3,), "image_size"),
+        ("size", (0, 3), "size must be a height and a width, whole numbers of at least 1; received"),
+        ("size", (3,), "size must be a height and a width"),
         ("channels", 0, "channels"),
         ("resize", "nearest", "resize"),
         ("crop_fraction", 0.0, "crop_fraction"),
         ("crop_fraction", 1.5, "crop_fraction"),
-        ("background", "whit", "background"),
+        ("background", "whit", "background must be a colour, as white or #ffffff; received 'whit'"),
     ],
 )
 def test_a_field_of_a_fit_that_is_out_of_range_is_named(field: str, value: Any, named: str) -> None:

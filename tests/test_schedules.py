@@ -3,9 +3,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from keras_resnet.allowed import SCHEDULE
 from keras_resnet.errors import UsageError
 from keras_resnet.schedules import _SHAPES, schedule
-from keras_resnet.words import SCHEDULES
 from tests.golden import optimizer_cases as cases
 
 
@@ -101,4 +101,4 @@ def test_what_makes_no_schedule_is_refused(wrong: dict, message: str) -> None:
 
 
 def test_every_word_for_a_schedule_has_one() -> None:
-    assert _SHAPES.keys() == set(SCHEDULES)
+    assert _SHAPES.keys() == set(SCHEDULE.choices)

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.allowed import COUNT, MAGNITUDE
 from keras_resnet.augment import geometry, tone
 from keras_resnet.augment.dispatch import Operation, each_its_own, identity
 from keras_resnet.augment.policy_tables import AUTOAUGMENT
 from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.errors import UsageError
+from keras_resnet.settings import keep_checked
 
 
 @dataclass(frozen=True)
@@ -143,11 +145,7 @@ class RandAugment:
     magnitude: int = 9
 
     def __post_init__(self) -> None:
-        if self.layers < 1 or not 0 <= self.magnitude <= 30:
-            raise UsageError(
-                "RandAugment takes layers of at least 1 and a magnitude of 0–30; "
-                f"received {self.layers}, {self.magnitude}"
-            )
+        keep_checked(self, layers=COUNT, magnitude=MAGNITUDE)
 
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
         """Args and Returns: as `Policy`."""

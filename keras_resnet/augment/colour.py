@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from keras_resnet.allowed import HUE, SHARE, STRENGTH
 from keras_resnet.augment import tone
 from keras_resnet.augment.dispatch import each_its_own, identity
 from keras_resnet.augment.randomness import SampleRandom
-from keras_resnet.errors import UsageError
+from keras_resnet.settings import keep_checked
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,7 @@ class ColourJitter:
     hue: float = 0.0
 
     def __post_init__(self) -> None:
-        strengths = (self.brightness, self.contrast, self.saturation)
-        if not all(0 <= strength < float("inf") for strength in strengths) or not 0 <= self.hue <= 0.5:
-            raise UsageError(f"colour jitter takes numbers of at least 0 and a hue of at most 0.5; received {self}")
+        keep_checked(self, brightness=STRENGTH, contrast=STRENGTH, saturation=STRENGTH, hue=HUE)
 
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
         """Args and Returns: as `Policy`."""
@@ -61,9 +60,15 @@ class Greyscale:
 
     Args:
         probability: Of an image to become grey, in [0, 1].
+
+    Raises:
+        UsageError: It is out of range.
     """
 
     probability: float = 0.1
+
+    def __post_init__(self) -> None:
+        keep_checked(self, probability=SHARE)
 
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
         """Args and Returns: as `Policy`."""

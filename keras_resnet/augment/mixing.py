@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
+from keras_resnet.allowed import STRENGTH
 from keras_resnet.augment.erase import rectangle
 from keras_resnet.augment.randomness import SampleRandom
-from keras_resnet.errors import UsageError
+from keras_resnet.settings import keep_checked
 
 Batch = tuple[tf.Tensor, tf.Tensor]
 
@@ -33,8 +34,7 @@ class Mixing:
     cutmix: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 <= self.mixup < float("inf") and 0 <= self.cutmix < float("inf")):
-            raise UsageError(f"mixup and cutmix take an alpha of at least 0; received {self.mixup}, {self.cutmix}")
+        keep_checked(self, mixup=STRENGTH, cutmix=STRENGTH)
 
     def __bool__(self) -> bool:
         return self.mixup > 0 or self.cutmix > 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import keras
 import tensorflow as tf
 
+from keras_resnet.allowed import AUGMENT, AUTOMATIC, COUNT, CROP_SCALE, HUE, MAGNITUDE, SHARE, STRENGTH
 from keras_resnet.augment.automatic import AugMix, AutoAugment, RandAugment, TrivialAugment
 from keras_resnet.augment.colour import ColourJitter, Greyscale
 from keras_resnet.augment.crop import ResizedCrop, flip, pad_crop
@@ -15,8 +16,8 @@ from keras_resnet.augment.erase import Cutout, RandomErasing
 from keras_resnet.augment.keras_layers import LayerStep
 from keras_resnet.augment.mixing import Batch, Mixing
 from keras_resnet.augment.randomness import SampleRandom
-from keras_resnet.errors import UsageError, listed
-from keras_resnet.words import AUTOMATIC, CROPS
+from keras_resnet.errors import UsageError
+from keras_resnet.settings import check_arguments, keep_checked
 
 Step = Callable[[tf.Tensor, SampleRandom], tf.Tensor]
 """(images, randomness) → images of the same shape and dtype."""
@@ -44,8 +45,7 @@ class Policy:
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        if self.repeats < 1:
-            raise UsageError(f"repeats must be at least 1; received {self.repeats}")
+        keep_checked(self, repeats=COUNT)
         steps = (LayerStep(one, place) if isinstance(one, keras.Layer) else one for place, one in enumerate(self.steps))
         object.__setattr__(self, "steps", tuple(steps))
 
@@ -106,6 +106,20 @@ def _margin(images: tf.Tensor) -> int:
     return int(min(images.shape[1:3])) // 8
 
 
+@check_arguments(
+    crop=AUGMENT,
+    automatic=AUTOMATIC,
+    magnitude=MAGNITUDE,
+    jitter=STRENGTH,
+    hue=HUE,
+    greyscale=SHARE,
+    erasing=SHARE,
+    cutout=SHARE,
+    mixup=STRENGTH,
+    cutmix=STRENGTH,
+    repeats=COUNT,
+    crop_scale=CROP_SCALE,
+)
 def policy(
     crop: str = "crop-flip",
     *,
@@ -143,13 +157,6 @@ def policy(
     Raises:
         UsageError: A name is unknown, a number out of range or a layer does not fit; the message names it.
     """
-    if crop not in CROPS:
-        raise UsageError(f"augment must be one of {listed(CROPS)}; received {crop!r}")
-    if automatic not in AUTOMATIC:
-        raise UsageError(f"automatic must be one of {listed(AUTOMATIC)}; received {automatic!r}")
-    for name, share in (("greyscale", greyscale), ("erasing", erasing), ("cutout", cutout)):
-        if not 0 <= share <= 1:
-            raise UsageError(f"{name} must lie in 0–1; received {share}")
     steps: dict[str, tuple[Step, ...]] = {
         "flip": (flip,),
         "shift": (shift,),

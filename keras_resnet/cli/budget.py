@@ -32,9 +32,10 @@ def plan_within_budget(
     Raises:
         UsageError: Nothing is left to choose, the budget is too short, or the folder is taken.
     """
+    from keras_resnet.allowed import seconds
     from keras_resnet.data.loading import load_data
     from keras_resnet.runs.run import Run
-    from keras_resnet.training.budget import budget_record, recipe_of, run_within, seconds
+    from keras_resnet.training.budget import budget_record, recipe_of, run_within
     from keras_resnet.training.fit import RUNS, plan
     from keras_resnet.training.fit import configuration as recorded
     from keras_resnet.tuning.choice import choose

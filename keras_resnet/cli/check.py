@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli.options import SOURCE_HELP, add_settings, configuration_of
+from keras_resnet.training.configuration import SOURCE_SETTINGS
 from keras_resnet.training.recipe import SETTINGS
-from keras_resnet.training.source_settings import SOURCE_SETTINGS
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -8,10 +8,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.settings import NOUNS, Setting
-from keras_resnet.training.configuration import KNOWN, RECIPE, RUN_SETTINGS, Configuration, configure
+from keras_resnet.allowed import CACHE
+from keras_resnet.settings import NOUNS, Setting, Values
+from keras_resnet.training.configuration import (
+    KNOWN,
+    RECIPE,
+    RUN_SETTINGS,
+    SOURCE_SETTINGS,
+    Configuration,
+    configure,
+)
 from keras_resnet.training.recipe import SETTINGS
-from keras_resnet.training.source_settings import SOURCE_SETTINGS
 
 SOURCE_HELP = "digits, folder:PATH, csv:PATH, jsonl:PATH, tfds:NAME, or a path that exists"
 METAVARS = {int: "N", float: "X", str: "WORD"}
@@ -32,19 +39,20 @@ def add_settings(command: argparse.ArgumentParser, settings: Iterable[Setting]) 
     for one in settings:
         if one.group not in headings:
             headings[one.group] = command.add_argument_group(one.group)
-        words = f" ({', '.join(one.choices)})" if one.choices else ""
+        values = one.values
+        words = f" ({', '.join(values.choices)})" if values.choices and values.kind is str else ""
         text = f"{one.text}{words}".replace("%", "%%")
         option = f"--{one.name.replace('_', '-')}"
-        if one.kind is bool:
+        if values.kind is bool:
             headings[one.group].add_argument(option, action=argparse.BooleanOptionalAction, help=text)
         else:
-            metavar = f"{METAVARS[one.kind]},…" if one.many else METAVARS[one.kind]
-            headings[one.group].add_argument(option, type=_parser(one), metavar=metavar, help=text)
+            metavar = f"{METAVARS[values.kind]},…" if values.many else METAVARS[values.kind]
+            headings[one.group].add_argument(option, type=_parser(values), metavar=metavar, help=text)
 
 
 def add_cache_option(command: argparse.ArgumentParser) -> None:
     """Where decoded pixels are kept."""
-    command.add_argument("--cache", choices=("auto", "memory", "disk", "none"), default="auto",
+    command.add_argument("--cache", choices=CACHE.choices, default="auto",
                          help="where decoded pixels are kept (default: in a quarter of the memory)")  # fmt: skip
 
 
@@ -80,13 +88,14 @@ def training_command(options: argparse.Namespace, **changes: str) -> str:
     return shlex.join(words)
 
 
-def _parser(one: Setting) -> Callable[[str], Any]:
+def _parser(values: Values) -> Callable[[str], Any]:
     def parse(text: str) -> Any:
         try:
-            return one.parsed(text)
+            return values.parsed(text)
         except ValueError:
-            wanted = f"{NOUNS[one.kind]}s, as 1,2,3" if one.many else NOUNS[one.kind]
-            raise argparse.ArgumentTypeError(f"expected {wanted.replace('a ', '') if one.many else wanted}; "
+            noun = NOUNS[values.kind]
+            wanted = f"{noun.removeprefix('a ')}s, as 1,2,3" if values.many else noun
+            raise argparse.ArgumentTypeError(f"expected {wanted}; "
                                              f"received {text!r}") from None  # fmt: skip
 
     return parse

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.allowed import SAMPLING
 from keras_resnet.augment.crop import ResizedCrop, crop_resize
 from keras_resnet.augment.policies import Policy
 from keras_resnet.augment.randomness import SampleRandom
@@ -21,8 +22,8 @@ from keras_resnet.data.balance import balanced_order, shown_classes
 from keras_resnet.data.images import EncodedImages, ImageStore, Split
 from keras_resnet.data.memory import as_tensor
 from keras_resnet.data.python_calls import call_python
-from keras_resnet.errors import UsageError, listed
-from keras_resnet.words import SAMPLINGS
+from keras_resnet.errors import UsageError
+from keras_resnet.settings import check_arguments
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
@@ -30,6 +31,7 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
     return max(1, len(split) // batch_size)
 
 
+@check_arguments(sampling=SAMPLING)
 def training_batches(
     split: Split,
     batch_size: int,
@@ -81,8 +83,6 @@ def training_batches(
             f"mix pairs, so that batches must be a multiple of {2 * worker[1]}"
         )
     shown_again = policy.repeats > 1 or sampling == "balanced"
-    if sampling not in SAMPLINGS:
-        raise UsageError(f"sampling must be one of {listed(SAMPLINGS)}; received {sampling!r}")
     if sampling == "balanced":
         shown_classes(split)  # here, since tf.data would wrap the error in its own
     policy.check((size, *split.images.shape))

@@ -14,12 +14,13 @@ from typing import Protocol
 import numpy as np
 import PIL
 
+from keras_resnet.allowed import CACHE
 from keras_resnet.atomic import current_umask, storage_errors, write_with
 from keras_resnet.data.memory import aligned_empty, memory_for_images
-from keras_resnet.errors import DataError, UsageError, listed
+from keras_resnet.errors import DataError
 from keras_resnet.preprocessing import Fit
+from keras_resnet.settings import check_arguments
 
-CACHES = ("auto", "memory", "disk", "none")
 DECODER = 2
 """Counts the changes of `decode` that change pixels: files cached by another are not used."""
 
@@ -160,6 +161,7 @@ class MappedPixels:
         return images
 
 
+@check_arguments(cache=CACHE)
 def pixel_cache(cache: str, count: int, fit: Fit) -> PixelCache:
     """Where the pixels of so many images are kept.
 
@@ -173,8 +175,6 @@ def pixel_cache(cache: str, count: int, fit: Fit) -> PixelCache:
         DataError: They do not fit into memory, and that was asked for.
         UsageError: There is no such cache.
     """
-    if cache not in CACHES:
-        raise UsageError(f"cache must be one of {listed(CACHES)}; received {cache!r}")
     needed, granted = count * int(np.prod(fit.shape)), memory_for_images()
     if cache == "memory" and needed > granted:
         raise DataError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_resnet.allowed import COUNT, IMAGE_SIZE, SEED
 from keras_resnet.data import reading
 from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, Progress, Skipped, Split, as_uint8_images
 from keras_resnet.data.memory import aligned
@@ -22,8 +23,9 @@ from keras_resnet.data.sources.tfds import list_tfds
 from keras_resnet.data.splits.divide import divide
 from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.data.splits.split_file import content_fingerprint, read_split, write_split
-from keras_resnet.errors import DataError, UsageError, listed
+from keras_resnet.errors import DataError, listed
 from keras_resnet.preprocessing import Fit
+from keras_resnet.settings import check_arguments
 from keras_resnet.tasks.table import task as task_named
 from keras_resnet.tasks.task import Task
 
@@ -142,6 +144,7 @@ def merge(data: ImageData) -> Split:
     return Split(splits[0].images, indices[order], labels[order], data.task)
 
 
+@check_arguments(limit=COUNT.or_none, seed=SEED)
 def from_arrays(
     images: np.ndarray,
     labels: np.ndarray,
@@ -178,8 +181,6 @@ def from_arrays(
         raise DataError(f"class_names must differ; received {listed(class_names)}")
     asked = task_named(task, class_names)
     labels = asked.checked(labels, len(store))
-    if not 0 <= seed < 2**31:
-        raise UsageError(f"seed must lie in 0–{2**31 - 1}; received {seed}")
     if len(class_names) < 2 and not whole and labels.ndim == 1:
         raise DataError("one class only; telling apart needs two or more")
     splits = divide(labels, class_names, {}, seed=seed, limit=limit, whole=whole)
@@ -204,6 +205,7 @@ def _number_of_classes(labels: np.ndarray) -> int:
     return max(1, int(labels.max()) + 1)
 
 
+@check_arguments(image_size=IMAGE_SIZE.or_none, limit=COUNT.or_none, seed=SEED)
 def from_dataset(
     dataset: tf.data.Dataset,
     class_names: Sequence[str] | None = None,

@@ -12,19 +12,20 @@ from typing import TypeVar
 
 import numpy as np
 
+from keras_resnet.allowed import ON_ERROR
 from keras_resnet.data.cache import pixel_cache
 from keras_resnet.data.images import EncodedImages, Progress, Skipped
 from keras_resnet.data.sources.listing import Listing
-from keras_resnet.errors import DataError, UsageError, listed
+from keras_resnet.errors import DataError
 from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import Header, ImageError, opened
 from keras_resnet.preprocessing import Fit
+from keras_resnet.settings import check_arguments
 
 Result = TypeVar("Result")
 
 MOST_NAMED = 5
 MOST_SKIPPED = 0.01
-ON_ERROR = ("fail", "skip")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Read:
     skipped: tuple[Skipped, ...]
 
 
+@check_arguments(on_error=ON_ERROR)
 def read_images(
     listing: Listing,
     positions: np.ndarray,
@@ -66,8 +68,6 @@ def read_images(
     Raises:
         DataError: Images cannot be read (up to five are named with the reason), or too many to skip.
     """
-    if on_error not in ON_ERROR:
-        raise UsageError(f"on_error must be one of {listed(ON_ERROR)}; received {on_error!r}")
     pixels = pixel_cache(cache, len(positions), fit)
     kept, headers, digests, failures = [], [], [], []
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_resnet.errors import UsageError, listed
+from keras_resnet.allowed import TTA
 from keras_resnet.inference.predictors import Predictor
 
-KINDS = ("none", "flip", "ten-crop")
 CROP_SHARE = 0.875  # of a side, as 224 of 256
 
 
@@ -17,9 +16,7 @@ def check_tta(tta: str) -> str:
     Raises:
         UsageError: There is no such kind.
     """
-    if tta not in KINDS:
-        raise UsageError(f"test-time augmentation must be one of {listed(KINDS)}; received {tta!r}")
-    return tta
+    return str(TTA.checked(tta, "test-time augmentation"))
 
 
 def views_of(images: np.ndarray, tta: str, size: tuple[int, int]) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_resnet import words
+from keras_resnet import allowed
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.optimizers.layerwise import Layerwise
 from keras_resnet.optimizers.update_rules import Adafactor, Adam, DecayingMomentum, Lamb, Momentum
@@ -37,7 +37,7 @@ def _layerwise(word: str, rule: type, decay: str) -> type[Layerwise]:
     return keras.saving.register_keras_serializable(package="keras_resnet", name=word)(made)
 
 
-OPTIMIZERS: dict[str, type[Layerwise]] = {word: _layerwise(word, *_RULES[word]) for word in words.OPTIMIZERS}
+OPTIMIZERS: dict[str, type[Layerwise]] = {word: _layerwise(word, *_RULES[word]) for word in allowed.OPTIMIZER.choices}
 
 
 def options_of(kind: str) -> list[str]:

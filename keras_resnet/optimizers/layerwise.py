@@ -9,12 +9,13 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
+from keras_resnet.allowed import CLIP
 from keras_resnet.compat.optimizers import HookedOptimizer
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.layer_names import is_classifier
 from keras_resnet.optimizers.clipping import clip_adaptively, clip_by_norm, clip_by_value, norm
 from keras_resnet.optimizers.layer_groups import groups, rate_multipliers
-from keras_resnet.words import CLIPS
+from keras_resnet.settings import check_arguments
 
 Tensor = Any
 
@@ -49,6 +50,7 @@ class Layerwise(HookedOptimizer):
     decay: ClassVar[str]  # `decoupled`: by rate × decay; `rule`: the rule's own
     shrinks_weights = False  # Keras would at the common rate; `update_step` knows each variable's own
 
+    @check_arguments(clip=CLIP)
     def __init__(
         self,
         *args: Any,
@@ -58,12 +60,10 @@ class Layerwise(HookedOptimizer):
         name: str | None = None,
         **options: Any,
     ) -> None:
-        if clip not in CLIPS:
-            raise UsageError(f"clip must be one of {listed(CLIPS)}; received {clip!r}")
         if clip != "none" and not 0 < clip_at < math.inf:
             raise UsageError(f"clip={clip!r} needs a positive clip_at; received {clip_at}")
         if clip == "none" and clip_at:
-            raise UsageError(f"clip_at={clip_at} needs to be told what to clip by: {listed(CLIPS[1:])}")
+            raise UsageError(f"clip_at={clip_at} needs to be told what to clip by: {listed(CLIP.choices[1:])}")
         if not 0 < layer_decay <= 1:
             raise UsageError(f"layer_decay must be more than 0 and at most 1; received {layer_decay}")
         super().__init__(*args, name=name or self.word, **options)

@@ -193,7 +193,7 @@ class Task(ABC):
         """The loss of logits against targets, averaged over the images of a batch.
 
         Args:
-            kind: A recipe's word, one of `keras_resnet.words.LOSSES`.
+            kind: A recipe's word, one of `keras_resnet.allowed.LOSS`.
             label_smoothing: In [0, 1).
             threshold: Targets above it become 1 and others 0, for the binary loss; None leaves them.
 

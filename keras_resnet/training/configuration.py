@@ -10,20 +10,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from keras_resnet.allowed import BUDGET, COUNT
+from keras_resnet.data.sources.source import SETTINGS as ALL_SOURCE_SETTINGS
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
-from keras_resnet.settings import Setting, refuse_unknown
-from keras_resnet.training.budget import checked_length
+from keras_resnet.settings import Setting, Values, refuse_unknown
 from keras_resnet.training.recipe import SETTINGS as RECIPE_SETTINGS
 from keras_resnet.training.recipe import Recipe, in_epochs
 from keras_resnet.training.recipes import DEFAULTS, recipe, source_for
 from keras_resnet.training.settings_file import Value, read_settings, written
-from keras_resnet.training.source_settings import SOURCE_SETTINGS, source_of
 from keras_resnet.training.usual import usual_instead
-
-if TYPE_CHECKING:
-    from keras_resnet.data.sources.source import Source
 
 
 def _recipe_name(name: str) -> str:
@@ -31,19 +29,16 @@ def _recipe_name(name: str) -> str:
     return name
 
 
-RECIPE = Setting("recipe", str, "", "the one that the others change", "training", optional=True, canonical=_recipe_name)
+RECIPE_NAME = Values(str, optional=True, canonical=_recipe_name)
+RECIPE = Setting("recipe", RECIPE_NAME, None, "the one that the other settings change", "training")
+SOURCE_SETTINGS = {name: one for name, one in ALL_SOURCE_SETTINGS.items() if name not in RECIPE_SETTINGS}
+"""What files and options say of a source beside what a recipe has of it: image size, crop and seed."""
 RUN_SETTINGS = {
     one.name: one
     for one in (
-        Setting("num_classes", int, None, "refuse data with another number of classes", "run", optional=True, low=1),
+        Setting("num_classes", COUNT.or_none, None, "refuse data with another number of classes", "run"),
         Setting(
-            "budget",
-            str,
-            None,
-            "choose network and epochs, unless they are said, to fit a time: 90s, 10min, 2h",
-            "run",
-            optional=True,
-            canonical=checked_length,
+            "budget", BUDGET.or_none, None, "a time, as 90s, 10min or 2h, for which model and epochs are chosen", "run"
         ),
     )
 }
@@ -78,7 +73,7 @@ class Configuration:
         if not self["data"]:
             raise UsageError("what is to be trained on? Name a SOURCE, or a recipe that names its data by --recipe")
         own = {name: self[name] for name in SOURCE_SETTINGS}
-        return source_for(self.recipe, source_of(self["data"], self.recipe.seed, own))
+        return source_for(self.recipe, Source(self["data"], seed=self.recipe.seed, **own))
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
@@ -166,8 +161,6 @@ def _base(layers: list[dict[str, Value]]) -> tuple[Value, Recipe]:
         return named, recipe(named.value)
     if "data" not in merged:
         return named, Recipe()
-    from keras_resnet.data.sources.source import Source
-
     kind = Source(merged["data"].value).kind
     return Value(DEFAULTS[kind], f"default for {kind}"), recipe(DEFAULTS[kind])
 

@@ -7,16 +7,41 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from keras_resnet.allowed import (
+    AUGMENT,
+    AUTOMATIC,
+    CLASS_WEIGHTS,
+    CLIP,
+    COUNT,
+    CROP_FRACTION,
+    CROP_SCALE,
+    DROPOUT,
+    HUE,
+    IMAGE_SIZE,
+    LABEL_SMOOTHING,
+    LAYER_DECAY,
+    LEARNING_RATE,
+    LOSS,
+    MAGNITUDE,
+    MOMENTUM,
+    OPTIMIZER,
+    SAMPLING,
+    SCHEDULE,
+    SEED,
+    SHARE,
+    STRENGTH,
+    THRESHOLD,
+    TTA,
+    WEIGHT_DECAY,
+)
 from keras_resnet.errors import UsageError
 from keras_resnet.models.lookup import spec
-from keras_resnet.settings import refuse_unknown, setting, settings_of
-from keras_resnet.words import AUTOMATIC, CLIPS, CROPS, LOSSES, OPTIMIZERS, SAMPLINGS, SCHEDULES
+from keras_resnet.settings import keep_checked, refuse_unknown, setting, settings_of
 
 if TYPE_CHECKING:
     from keras_resnet.augment.policies import Policy
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-CLASS_WEIGHTS = ("none", "balanced", "effective")
 
 MOVED_ALONG = "`--epochs`, or in Python `Recipe.lasting`, moves along what a recipe counts in epochs"
 
@@ -45,11 +70,11 @@ class Recipe:
     model: str = training("resnet20", "network, as `keras-resnet models` lists", canonical=lambda name: spec(name).name)
     data: str = description("", "source it was made for; what is trained on is said beside it")
     weights: str = training("", "initial weights: a file, imagenet, timm/TAG or keras; none: random")
-    epochs: int = training(30, "times every training image is seen", low=1)
-    batch_size: int = training(64, "images an update", low=1)
-    sampling: str = training("uniform", "how images are drawn; balanced shows every class as often", choices=SAMPLINGS)
+    epochs: int = training(30, "times every training image is seen", COUNT)
+    batch_size: int = training(64, "images an update", COUNT)
+    sampling: str = training("uniform", "how images are drawn; balanced shows every class as often", SAMPLING)
     class_weights: str = training(
-        "none", "how much more rare classes count in the loss; effective: Cui et al., 2019", choices=CLASS_WEIGHTS
+        "none", "how much more rare classes count in the loss; effective: Cui et al., 2019", CLASS_WEIGHTS
     )
     ema: float = training(
         0.0, "decay of the moving average of weights by which the network is judged and saved; 0: none", low=0, below=1
@@ -57,78 +82,79 @@ class Recipe:
     head_epochs: int = training(
         0, "epochs before the others that train the classifier alone, by Adam, the rest frozen", low=0
     )
-    head_rate: float = training(1e-3, "learning rate of these", above=0)
+    head_rate: float = training(1e-3, "learning rate of these", LEARNING_RATE)
     freeze_batchnorm: bool = training(
         False, "keep batch normalisation as the initial weights have it (fine-tuning, batches under 32)"
     )
-    seed: int = training(0, "of split, initial weights, order, augmentation and dropout", low=0, high=2**31 - 1)
+    seed: int = training(0, "of split, initial weights, order, augmentation and dropout", SEED)
 
-    image_size: int = images(0, "side of the images in pixels; 0: as the source has it", low=0)
+    image_size: int = images(0, "side of the images in pixels; 0: as the source has it", IMAGE_SIZE.or_zero)
     train_sizes: tuple[int, ...] = images(
         (), "sides of the training images, each for an equal part of the training; none: the image size", low=8
     )
     crop_fraction: float = images(
-        0.0, "share of an image that is cut out of its centre, 0.875 is usual; 0: squeeze all of it", low=0, high=1
+        0.0,
+        "share of an image that is cut out of its centre, 0.875 is usual; 0: squeeze all of it",
+        CROP_FRACTION.or_zero,
     )
-    tta: str = images("none", "views of a test image that are averaged", choices=("none", "flip", "ten-crop"))
+    tta: str = images("none", "views of a test image that are averaged", TTA)
 
-    optimizer: str = optimisation("sgd", "sgd couples weight decay as PyTorch does, sgdw not", choices=OPTIMIZERS)
-    learning_rate: float = optimisation(0.1, "the highest", above=0)
-    schedule: str = optimisation("cosine", "how the rate falls", choices=SCHEDULES)
+    optimizer: str = optimisation("sgd", "sgd couples weight decay as PyTorch does, sgdw not", OPTIMIZER)
+    learning_rate: float = optimisation(0.1, "the highest", LEARNING_RATE)
+    schedule: str = optimisation("cosine", "how the rate falls", SCHEDULE)
     warmup_epochs: float = optimisation(1.0, "over which the rate climbs, in one-cycle too; may be a fraction", low=0)
-    warmup_from: float = optimisation(0.0, "share of the rate at which it begins to climb", low=0, high=1)
+    warmup_from: float = optimisation(0.0, "share of the rate at which it begins to climb", SHARE)
     milestones: tuple[float, ...] = optimisation((), "epochs after which multistep lowers the rate", above=0)
     decay_every: float = optimisation(30.0, "epochs between two steps of step", above=0)
     decay_factor: float = optimisation(0.1, "by which step and multistep multiply the rate", above=0, high=1)
-    final_rate: float = optimisation(0.0, "share of the rate at which cosine ends", low=0, high=1)
-    momentum: float = optimisation(0.9, "of sgd, sgdw, muon and rmsprop", low=0, below=1)
+    final_rate: float = optimisation(0.0, "share of the rate at which cosine ends", SHARE)
+    momentum: float = optimisation(0.9, "of sgd, sgdw, muon and rmsprop", MOMENTUM)
     nesterov: bool = optimisation(True, "Nesterov's momentum")
-    weight_decay: float = optimisation(1e-4, "of kernels; normalisations and biases do not decay", low=0)
-    layer_decay: float = optimisation(1.0, "factor on the rate from each block to the one before it", above=0, high=1)
+    weight_decay: float = optimisation(1e-4, "of kernels; normalisations and biases do not decay", WEIGHT_DECAY)
+    layer_decay: float = optimisation(1.0, "factor on the rate from each block to the one before it", LAYER_DECAY)
     clip: str = optimisation(
         "none",
         "gradient clipping: of the norm over all, by value, adaptive (Brock et al., 2021)",
-        choices=CLIPS,
+        CLIP,
     )
     clip_at: float = optimisation(
         0.0, "where it clips; 0: where it is usual, norm at 1, value at 0.5, adaptive at 0.01", low=0
     )
 
-    accumulate: int = resources(1, "parts that a batch is computed in, to save memory", low=1)
+    accumulate: int = resources(1, "parts that a batch is computed in, to save memory", COUNT)
     precision: str = resources("float32", "of the computation; the others are mixed", choices=PRECISIONS)
     recompute: bool = resources(False, "compute each block again in the backward pass instead of keeping it in memory")
     sync_batchnorm: bool = resources(False, "normalise over the batch of all devices, not over each part")
     jit: bool = resources(False, "compile the step by XLA")
 
-    loss: str = regularisation("cross-entropy", "binary: each class by itself (Wightman et al., 2021)", choices=LOSSES)
+    loss: str = regularisation("cross-entropy", "binary: each class by itself (Wightman et al., 2021)", LOSS)
     target_threshold: float = regularisation(
-        0.0, "in the binary loss a label is 1 above this and 0 below; 0: labels are as they were mixed", low=0, below=1
+        0.0, "in the binary loss a label is 1 above this and 0 below; 0: labels are as they were mixed", THRESHOLD
     )
-    label_smoothing: float = regularisation(0.0, "share of every label spread over all classes", low=0, below=1)
-    dropout: float = regularisation(0.0, "before the classifier; in wide networks within the blocks", low=0, below=1)
+    label_smoothing: float = regularisation(0.0, "share of every label spread over all classes", LABEL_SMOOTHING)
+    dropout: float = regularisation(0.0, "before the classifier; in wide networks within the blocks", DROPOUT)
     stochastic_depth: float = regularisation(
-        0.0, "chance that the last block is left out of a sample (Huang et al., 2016)", low=0, below=1
+        0.0, "chance that the last block is left out of a sample (Huang et al., 2016)", DROPOUT
     )
 
-    augment: str = augmentation("crop-flip", "where images are cut and whether mirrored", choices=CROPS)
-    automatic: str = augmentation("none", "automatic augmentation", choices=AUTOMATIC)
-    magnitude: int = augmentation(9, "RandAugment's, 0–30", low=0, high=30)
-    jitter: float = augmentation(0.0, "strength of the change of brightness, contrast and saturation", low=0)
-    hue: float = augmentation(0.0, "strength of the change of hue, 0–0.5", low=0, high=0.5)
-    greyscale: float = augmentation(0.0, "probability of losing all colours", low=0, high=1)
-    erasing: float = augmentation(0.0, "probability of losing a rectangle to noise", low=0, high=1)
-    cutout: float = augmentation(0.0, "side of the hidden square, as a share of the image's", low=0, high=1)
-    mixup: float = augmentation(0.0, "MixUp's alpha, 0.2–0.4 is usual", low=0)
-    cutmix: float = augmentation(0.0, "CutMix's alpha, 1 is usual; with mixup each batch gets one of the two", low=0)
-    repeats: int = augmentation(1, "showings of each drawn image in a batch", low=1)
-    crop_scale: float = augmentation(0.08, "least share of an image's area that resized-crop takes", above=0, high=1)
+    augment: str = augmentation("crop-flip", "where images are cut and whether mirrored", AUGMENT)
+    automatic: str = augmentation("none", "automatic augmentation", AUTOMATIC)
+    magnitude: int = augmentation(9, "RandAugment's, 0–30", MAGNITUDE)
+    jitter: float = augmentation(0.0, "strength of the change of brightness, contrast and saturation", STRENGTH)
+    hue: float = augmentation(0.0, "strength of the change of hue, 0–0.5", HUE)
+    greyscale: float = augmentation(0.0, "probability of losing all colours", SHARE)
+    erasing: float = augmentation(0.0, "probability of losing a rectangle to noise", SHARE)
+    cutout: float = augmentation(0.0, "side of the hidden square, as a share of the image's", SHARE)
+    mixup: float = augmentation(0.0, "MixUp's alpha, 0.2–0.4 is usual", STRENGTH)
+    cutmix: float = augmentation(0.0, "CutMix's alpha, 1 is usual; with mixup each batch gets one of the two", STRENGTH)
+    repeats: int = augmentation(1, "showings of each drawn image in a batch", COUNT)
+    crop_scale: float = augmentation(0.08, "least share of an image's area that resized-crop takes", CROP_SCALE)
 
     expected: str = description("", "accuracy to expect")
     source: str = description("", "where the recipe and this figure come from")
 
     def __post_init__(self) -> None:
-        for name, one in SETTINGS.items():
-            object.__setattr__(self, name, one.checked(getattr(self, name)))
+        keep_checked(self, **{name: one.values for name, one in SETTINGS.items()})
         if self.repeats > self.batch_size:
             raise UsageError(f"repeats must be at most the batch size; received {self.repeats} of {self.batch_size}")
         if self.batch_size % self.accumulate:

@@ -62,5 +62,5 @@ def test_a_share_of_the_images_loses_its_colours() -> None:
     "wrong", [{"contrast": float("nan")}, {"brightness": -0.1}, {"hue": 0.6}, {"hue": float("nan")}]
 )
 def test_strengths_that_are_none_are_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(UsageError, match="colour jitter takes numbers of at least 0"):
+    with pytest.raises(UsageError, match="must be a number of at least 0"):
         ColourJitter(**wrong)

@@ -17,16 +17,17 @@ def test_every_setting_of_a_recipe_is_an_option_of_training() -> None:
     for name, one in SETTINGS.items():
         if one.group == "description":
             continue
-        word = one.choices[-1] if one.choices else "resnet8" if name == "model" else SAMPLES[one.kind]
-        word = "8,16" if one.many else word
+        kind, many, choices = one.values.kind, one.values.many, one.values.choices
+        word = choices[-1] if choices else "resnet8" if name == "model" else SAMPLES[kind]
+        word = "8,16" if many else word
         option = f"--{name.replace('_', '-')}"
-        arguments = ["train", "digits", option, *([word] if one.kind is not bool else [])]
+        arguments = ["train", "digits", option, *([word] if kind is not bool else [])]
         if name == "schedule":
             word, arguments = "step", ["train", "digits", option, "step", "--decay-every", "9"]
 
         found = getattr(configuration_of(parser().parse_args(arguments)).recipe, name)
 
-        assert found == ((8, 16) if one.many else True if one.kind is bool else one.kind(word)), name
+        assert found == ((8, 16) if many else True if kind is bool else kind(word)), name
 
 
 def test_a_switch_can_be_turned_off(tmp_path: Path) -> None:

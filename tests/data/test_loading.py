@@ -179,7 +179,7 @@ def test_class_names_may_be_an_array_and_must_differ() -> None:
     assert from_arrays(images, labels, np.array(["even", "odd"])).class_names == ("even", "odd")
     with pytest.raises(DataError, match="class_names must differ; received 'a', 'a'"):
         from_arrays(images, labels, ["a", "a"])
-    with pytest.raises(UsageError, match="seed must lie in 0–2147483647; received -1"):
+    with pytest.raises(UsageError, match="seed must be a whole number .* at most 2147483647; received -1"):
         from_arrays(images, labels, seed=-1)
 
 

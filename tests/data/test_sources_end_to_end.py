@@ -227,10 +227,10 @@ def test_an_image_that_vanishes_during_training_is_named(many: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": -1}, "seed must lie in 0–"),
-        ({"split": "random"}, "a split is made by"),
-        ({"fold": (6, 5)}, "a fold is one of"),
-        ({"on_error": "ignore"}, "on_error must be fail or skip"),
+        ({"seed": -1}, "seed must be a whole number of at least 0 and at most 2147483647; received -1"),
+        ({"split": "random"}, "split must be one of 'class', 'group', 'time'; received 'random'"),
+        ({"fold": (6, 5)}, r"fold must be one of two or more folds, .* received \[6, 5\]"),
+        ({"on_error": "ignore"}, "on_error must be one of 'fail', 'skip'"),
         ({"background": "nocolour"}, "background must be a colour"),
         ({"crop_fraction": 1.5}, "crop_fraction"),
         ({"resize": "nearest"}, "resize must be one of"),

@@ -54,7 +54,7 @@ def test_a_network_learns_step_by_step_as_in_pytorch() -> None:
 
 
 def test_every_optimizer_is_a_recipes_too() -> None:
-    assert list(OPTIMIZERS) == list(SETTINGS["optimizer"].choices)
+    assert list(OPTIMIZERS) == list(SETTINGS["optimizer"].values.choices)
     assert _RULES.keys() == OPTIMIZERS.keys()
     assert Recipe(optimizer="muon").optimizer == "muon"
 

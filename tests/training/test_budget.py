@@ -5,22 +5,8 @@ import pytest
 
 from keras_resnet.errors import UsageError
 from keras_resnet.runs.run import Run
-from keras_resnet.training.budget import budget_record, recipe_of, run_within, seconds
+from keras_resnet.training.budget import budget_record, recipe_of, run_within
 from keras_resnet.training.recipe import Recipe
-
-
-def test_a_length_of_time_is_read_as_people_write_it() -> None:
-    assert seconds("90s") == 90
-    assert seconds("10min") == 600
-    assert seconds("2h") == 7200
-    assert seconds("1h30min") == 5400
-    assert seconds("1.5 h") == 5400
-
-
-@pytest.mark.parametrize("text", ["10", "", "10 minutes", "-5min", "0s", "h", "5min x", "ten min", "9" * 400 + "h"])
-def test_what_is_no_length_of_time_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="budget must be a time such as 90s"):
-        seconds(text)
 
 
 def test_only_the_unfinished_run_of_the_same_command_is_found(tmp_path: Path) -> None:

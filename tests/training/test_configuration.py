@@ -3,14 +3,13 @@ from pathlib import Path
 
 import pytest
 
+from keras_resnet.allowed import OPTIMIZER
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
-from keras_resnet.training.configuration import KNOWN, configure, read_recipe
+from keras_resnet.training.configuration import KNOWN, SOURCE_SETTINGS, configure, read_recipe
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES, recipe
-from keras_resnet.training.source_settings import SOURCE_SETTINGS
 from keras_resnet.training.usual import USUAL
-from keras_resnet.words import OPTIMIZERS
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -95,7 +94,7 @@ def test_a_recipes_own_rate_stays_where_its_optimizer_or_one_like_it_does() -> N
 
 
 def test_every_optimizer_has_usual_settings_that_a_recipe_takes() -> None:
-    assert USUAL.keys() == set(OPTIMIZERS)
+    assert USUAL.keys() == set(OPTIMIZER.choices)
     for name, settings in USUAL.items():
         assert Recipe(optimizer=name, **settings).learning_rate == settings["learning_rate"]
 
@@ -126,12 +125,14 @@ def test_a_recipe_can_be_read_from_a_file(tmp_path: Path) -> None:
         ("epochs: {a: [b]}", "x.yaml:1: epochs must be a whole number of at least 1; received a nested mapping"),
         ("nesterov: 1", "x.yaml:1: nesterov must be true or false; received 1"),
         ("weights: null", "x.yaml:1: weights must be text; received None"),
-        ("channels: 4", "x.yaml:1: channels must be a whole number of at least 1 and at most 3; received 4"),
+        ("channels: 4", "x.yaml:1: channels must be 1 or 3; received 4"),
         ("recipe: foo", "x.yaml:1: there is no recipe 'foo'; known are 'digits', 'folder'"),
         ("recipe: imagenet-b1", "x.yaml:1: there is no recipe 'imagenet-b1'; did you mean 'imagenet-a1'?"),
         ("lr: 0.1", "x.yaml:1: there is no setting 'lr'; did you mean 'learning_rate'?"),
         ("model: resnet9", "x.yaml:1: there is no network called 'resnet9': did you mean 'resnet8'?"),
-        ("budget: 10", "x.yaml:1: budget must be text; received 10"),
+        ("budget: 10", "x.yaml:1: budget must be a time such as 90s, 10min, 2h or 1h30min; received 10"),
+        ("fold: 5/2", "x.yaml:1: fold must be one of two or more folds, counted from 1, as 2/5 for the second of five"),
+        ("resize: nearest", "x.yaml:1: resize must be one of 'bilinear', 'bicubic'; received 'nearest'"),
         ("budget: '10'", "x.yaml:1: budget must be a time such as 90s, 10min, 2h or 1h30min; received '10'"),
         ("- a", "must hold lines such as `epochs: 30`; received a sequence"),
         ("a: [b", "x.yaml:1 is not YAML: expected ',' or ']'"),

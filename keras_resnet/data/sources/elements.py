@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_resnet.data.images import as_uint8_images
 from keras_resnet.data.memory import memory_for_images
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError
 
 
 def gather(dataset: tf.data.Dataset, image_size: int | None, *, several: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -28,8 +28,6 @@ def gather(dataset: tf.data.Dataset, image_size: int | None, *, several: bool = 
     """
     if not isinstance(dataset, tf.data.Dataset):
         raise DataError(f"expected a tf.data.Dataset; received {type(dataset).__name__}: arrays go by from_arrays")
-    if image_size is not None and image_size < 1:
-        raise UsageError(f"image_size must be at least 1; received {image_size}")
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) != 2 or not all(isinstance(part, tf.TensorSpec) for part in spec):
         raise DataError(f"the dataset must give (image, label) or (images, labels); it gives {spec}")

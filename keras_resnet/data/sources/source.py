@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.data.reading import ON_ERROR
+from keras_resnet.allowed import (
+    BACKGROUND,
+    CHANNELS,
+    COUNT,
+    CROP_FRACTION,
+    FOLD,
+    IMAGE_SIZE,
+    ON_ERROR,
+    PATH,
+    RESIZE,
+    SEED,
+    SPLIT,
+    one_of,
+)
 from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.preprocessing import RESIZINGS, Fit, check_background
+from keras_resnet.preprocessing import Fit
+from keras_resnet.settings import keep_checked, setting, settings_of
 from keras_resnet.tasks.table import TASKS
 
 KINDS = ("digits", "folder", "csv", "jsonl", "tfds")
 PATHS = ("folder", "csv", "jsonl")
+
+source = partial(setting, group="source")
 
 
 @dataclass(frozen=True)
@@ -43,51 +60,27 @@ class Source:
     """
 
     name: str
-    image_size: int | None = None
-    channels: int | None = None
-    data_dir: str | None = None
-    limit: int | None = None
-    seed: int = 0
-    split: str = "class"
-    fold: tuple[int, int] | None = None
-    split_file: str | None = None
-    resize: str = "bilinear"
-    crop_fraction: float | None = None
-    background: str = "white"
-    on_error: str = "fail"
-    task: str | None = None
+    image_size: int | None = source(None, "side of the images in pixels; none: as the data have it", IMAGE_SIZE.or_none)
+    channels: int | None = source(None, "1 for grey, 3 for RGB; none: as the data have it", CHANNELS.or_none)
+    data_dir: str | None = source(None, "for tfds: a prepared folder, read with no network", PATH.or_none)
+    limit: int | None = source(None, "use at most this many images of each split, by class", COUNT.or_none)
+    seed: int = source(0, "of the split", SEED)
+    split: str = source("class", "how images are divided that come undivided", SPLIT)
+    fold: tuple[int, int] | None = source(None, "K/N: the Kth of N folds is the test, as 2/5", FOLD.or_none)
+    split_file: str | None = source(None, "use this split, as a run's split.json", PATH.or_none)
+    resize: str = source("bilinear", "how images are resized", RESIZE)
+    crop_fraction: float | None = source(None, "share of an image that is cut out of its centre", CROP_FRACTION.or_none)
+    background: str = source("white", "colour that transparency is laid over", BACKGROUND)
+    on_error: str = source("fail", "skip up to 1 % of images that cannot be read", ON_ERROR)
+    task: str | None = source(None, "what is asked of an image; none: as the source has it", one_of(*TASKS).or_none)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", _named(self.name))
-        if self.kind not in KINDS or (self.kind == "digits") == bool(self.location):
-            raise UsageError(
-                "a data source is digits, folder:PATH, csv:PATH, jsonl:PATH, tfds:NAME or a path that exists; "
-                f"received {self.name!r}"
-            )
-        if self.task not in (None, *TASKS):
-            raise UsageError(f"task must be one of {', '.join(TASKS)}; received {self.task!r}")
+        object.__setattr__(self, "name", full_name(self.name))
+        keep_checked(self, **{name: one.values for name, one in SETTINGS.items()})
         if self.task == "multi-label" and self.kind in ("digits", "tfds"):
             raise UsageError(f"{self.kind} sources have one label an image; received task={self.task!r}")
-        if self.image_size is not None and self.image_size < 1:
-            raise UsageError(f"image_size must be at least 1; received {self.image_size}")
-        if self.channels not in (None, 1, 3):
-            raise UsageError(f"channels must be 1 or 3; received {self.channels}")
-        if self.limit is not None and self.limit < 1:
-            raise UsageError(f"limit must be at least 1; received {self.limit}")
-        if not 0 <= self.seed < 2**31:
-            raise UsageError(f"seed must lie in 0–{2**31 - 1}; received {self.seed}")
         if self.data_dir is not None and self.kind != "tfds":
             raise UsageError(f"data_dir is for tfds:NAME sources; received it with {self.name!r}")
-        if self.resize not in RESIZINGS:
-            raise UsageError(f"resize must be one of {', '.join(RESIZINGS)}; received {self.resize!r}")
-        if self.crop_fraction is not None and not 0 < self.crop_fraction <= 1:
-            raise UsageError(f"crop_fraction must be None or above 0 and at most 1; received {self.crop_fraction}")
-        if self.on_error not in ON_ERROR:
-            raise UsageError(f"on_error must be fail or skip; received {self.on_error!r}")
-        check_background(self.background)
-        if self.fold is not None:
-            object.__setattr__(self, "fold", tuple(self.fold))  # config files know lists only
-        self.plan  # noqa: B018 – it checks split and fold
         if self.split_file is not None and (self.fold or self.split != "class"):
             raise UsageError("a split_file says how images are divided; leave split and fold out")
         # Absolute, so that a run's config still means the same from another working folder.
@@ -141,18 +134,25 @@ class Source:
         return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".-") or "data"
 
 
-def _named(name: str) -> str:
-    """The full name of a source: a path that exists says of what kind it is, and paths are absolute."""
+SETTINGS = settings_of(Source)
+
+
+def full_name(name: str) -> str:
+    """The name of a source as `kind:location`: a path that exists says of what kind it is, and paths are absolute.
+
+    Raises:
+        UsageError: There is no such source.
+    """
     kind, _, location = name.partition(":")
     if kind not in KINDS and os.path.exists(os.path.expanduser(name)):
-        suffix = Path(name).suffix.lower()
-        kind, location = (
-            {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}.get(suffix, "folder"),
-            name,
+        of_suffix = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+        kind, location = of_suffix.get(Path(name).suffix.lower(), "folder"), name
+    if kind not in KINDS or (kind == "digits") == bool(location):
+        raise UsageError(
+            "a data source is digits, folder:PATH, csv:PATH, jsonl:PATH, tfds:NAME or a path that exists; "
+            f"received {name!r}"
         )
-    if kind in PATHS and location:
-        return f"{kind}:{_absolute(location)}"
-    return name
+    return f"{kind}:{_absolute(location)}" if kind in PATHS else name
 
 
 def _absolute(path: str) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_resnet.errors import UsageError
+from keras_resnet.allowed import FOLD, SPLIT
+from keras_resnet.settings import keep_checked
 
 PARTS = ("train", "validation", "test")
-METHODS = ("class", "group", "time")
 
 
 @dataclass(frozen=True)
@@ -29,29 +29,7 @@ class SplitPlan:
     fold: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise UsageError(f"a split is made by {', '.join(METHODS)}; received {self.method!r}")
-        if self.fold is None:
-            return
-        object.__setattr__(self, "fold", tuple(self.fold))  # config files know lists only
-        if len(self.fold) != 2 or self.fold[1] < 2 or not 1 <= self.fold[0] <= self.fold[1]:
-            raise UsageError(f"a fold is one of two or more, counted from 1, as 2/5; received {_written(self.fold)}")
+        keep_checked(self, method=SPLIT, fold=FOLD.or_none)
 
     def __str__(self) -> str:
-        return f"by {self.method}" + (f", fold {_written(self.fold)}" if self.fold else "")
-
-
-def parse_fold(text: str) -> tuple[int, int]:
-    """`2/5` as numbers, for `SplitPlan`.
-
-    Raises:
-        UsageError: It is not written so.
-    """
-    number, slash, count = text.partition("/")
-    if not slash or not (number.strip().isdecimal() and count.strip().isdecimal()):
-        raise UsageError(f"a fold is written as 2/5, the second of five; received {text!r}")
-    return int(number), int(count)
-
-
-def _written(fold: tuple[int, ...]) -> str:
-    return "/".join(map(str, fold))
+        return f"by {self.method}" + (f", fold {self.fold[0]}/{self.fold[1]}" if self.fold else "")

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,31 @@ from keras_resnet.errors import UsageError
 def test_a_source_that_cannot_be_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Source(**options)
+
+
+def test_a_fold_may_be_written_and_a_path_be_an_object(tmp_path: Path) -> None:
+    found = Source("tfds:mnist", fold="2/5", data_dir=tmp_path)
+
+    assert found == Source("tfds:mnist", fold=(2, 5), data_dir=str(tmp_path))
+    assert found.fold == (2, 5)
+
+
+def test_a_run_folder_records_every_field_as_json_gives_it_back() -> None:
+    assert Source("digits", fold=(2, 5), limit=9, crop_fraction=1).settings == {
+        "name": "digits",
+        "image_size": None,
+        "channels": None,
+        "data_dir": None,
+        "limit": 9,
+        "seed": 0,
+        "split": "class",
+        "fold": [2, 5],
+        "split_file": None,
+        "resize": "bilinear",
+        "crop_fraction": 1.0,
+        "background": "white",
+        "on_error": "fail",
+    }
 
 
 @pytest.mark.parametrize(

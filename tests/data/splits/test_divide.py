@@ -3,7 +3,7 @@ import pytest
 from sklearn.model_selection import StratifiedKFold
 
 from keras_resnet.data.splits.divide import divide, stratified_split, stratified_subset
-from keras_resnet.data.splits.plan import SplitPlan, parse_fold
+from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.errors import DataError, UsageError
 
 LABELS = np.repeat([0, 1, 2], [100, 50, 10])
@@ -226,16 +226,18 @@ def test_a_class_that_given_parts_leave_without_training_images_is_named() -> No
 
 @pytest.mark.parametrize("fold", [(0, 5), (6, 5), (1, 1), (1, 2, 3), (-1, 2)])
 def test_a_fold_out_of_range_is_refused(fold: tuple[int, int]) -> None:
-    with pytest.raises(UsageError, match=f"received {'/'.join(map(str, fold))}"):
+    with pytest.raises(
+        UsageError, match=rf"fold must be one of two or more folds.*received \[{', '.join(map(str, fold))}\]"
+    ):
         SplitPlan(fold=fold)
 
 
 def test_a_plan_is_read_from_text_and_from_lists_and_written() -> None:
-    assert parse_fold("2/5") == (2, 5)
+    assert SplitPlan(fold="2/5").fold == (2, 5)  # type: ignore[arg-type]
     assert str(SplitPlan("group", [2, 5])) == "by group, fold 2/5"  # type: ignore[arg-type]
     assert SplitPlan("group", [2, 5]) == SplitPlan("group", (2, 5))  # type: ignore[arg-type]
     for text in ("2", "a/b", "2/", "1/-5", "²/5"):
-        with pytest.raises(UsageError, match="a fold is written as 2/5"):
-            parse_fold(text)
-    with pytest.raises(UsageError, match="by class, group, time; received 'patient'"):
+        with pytest.raises(UsageError, match=f"counted from 1, as 2/5 for the second of five; received '{text}'"):
+            SplitPlan(fold=text)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="one of 'class', 'group', 'time'; received 'patient'"):
         SplitPlan("patient")
