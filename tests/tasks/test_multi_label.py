@@ -23,8 +23,11 @@ def test_a_task_is_made_by_its_name() -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_tasks_headline_is_one_of_its_metrics(name: str) -> None:
-    assert TASKS[name].headline in TASKS[name].metrics
+def test_every_task_has_its_own_name_and_a_headline_among_its_metrics(name: str) -> None:
+    made = task(name, ["a", "b"])
+
+    assert (made.name, made.class_names) == (name, ("a", "b"))
+    assert made.headline in made.metrics
 
 
 def test_figures_are_those_of_scikit_learn_and_counted_by_hand() -> None:
