@@ -17,12 +17,13 @@ from keras_resnet.atomic import storage_errors
 from keras_resnet.errors import MissingExtraError
 
 SUFFIX = ".keras-resnet.v2"
-"""By which our event files are told from others in the same folder."""
+"""The end of the names of our event files; other files in the folder are left alone."""
 NO_FIGURES = ("event", "epoch", "step")
+"""Entries of a row that are not drawn: they say what the row is."""
 
 
 def require_tensorboard() -> None:
-    """Refuse before a training, not after it, where TensorBoard is missing.
+    """Raise an error if TensorBoard is missing; to be called before a training begins.
 
     Raises:
         MissingExtraError: TensorBoard is not installed.
@@ -32,15 +33,15 @@ def require_tensorboard() -> None:
 
 
 class TensorBoardWriter:
-    """Writes rows of a run's `metrics.jsonl` into event files, a figure a scalar, by the number of updates.
+    """Writes the rows of a run's `metrics.jsonl` into an event file: one scalar for each number, by updates.
 
-    Each writer begins a new file with all rows so far and removes the older ones. So after a resume no row is
-    there twice, and no row that was cut off the record is left. A TensorBoard that is watching forgets what it
-    had read of the older files.
+    Each writer begins a new file with all rows so far and removes its older files. So when a training continues, no
+    row appears twice, and rows that were cut off the record disappear. A TensorBoard that is watching forgets what it
+    has read from the older files.
 
     Args:
-        folder: Whose event files these are; `<run>/tensorboard`.
-        rows: What the record holds already.
+        folder: The folder of the event files, `<run>/tensorboard`.
+        rows: The rows that the record holds already.
 
     Raises:
         StorageError: The folder cannot be written.
@@ -50,11 +51,11 @@ class TensorBoardWriter:
         self.folder = folder
         with self._writing():
             older = [path for path in folder.glob(f"*{SUFFIX}") if "tfevents" in path.name]
-            # "Trackable" for its handle, which the other kind hides.
+            # A "trackable" writer has a public handle, which is needed below.
             self._writer = tf.summary.create_file_writer(
                 os.fspath(folder), max_queue=1000, filename_suffix=SUFFIX, experimental_trackable=True
             )
-            # At a start of this kind TensorBoard forgets the steps that it has read, as it does not for `tf.summary`'s.
+            # This event, which tf.summary does not write, makes TensorBoard forget what it has read.
             log = tf.compat.v1.SessionLog
             start = tf.compat.v1.Event(step=0, session_log=log(status=log.START))
             tf.raw_ops.ImportEvent(writer=self._writer.resource_handle, event=start.SerializeToString())
@@ -65,7 +66,7 @@ class TensorBoardWriter:
                 path.unlink()
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Write one row more, so that a TensorBoard that is watching finds it.
+        """Write one more row, at once, so that a TensorBoard that is watching finds it.
 
         Raises:
             StorageError: It cannot be written.
@@ -84,7 +85,7 @@ class TensorBoardWriter:
         for tag, value in sorted(scalars(row).items()):
             summary.value.add(tag=tag, simple_value=value)
         with self._writer.as_default():
-            # One call a row: `tf.summary.scalar` takes over a millisecond a figure.
+            # One call for the whole row: `tf.summary.scalar` takes over a millisecond for each number.
             tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=int(row["step"]))
 
     @contextmanager
@@ -97,9 +98,9 @@ class TensorBoardWriter:
 
 
 def scalars(row: Mapping[str, Any]) -> dict[str, float]:
-    """A row's figures by TensorBoard's tags: `step/loss`, `epoch/val_loss`, `step/gradient_norms/stem`.
+    """The numbers of a row by their tags in TensorBoard: `step/loss`, `epoch/val_loss`, `step/gradient_norms/stem`.
 
-    Values that are missing, null or not finite are left out.
+    Values that are null or not finite are left out.
     """
     found: dict[str, Any] = {}
     for key, value in row.items():
@@ -111,5 +112,5 @@ def scalars(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _cause(message: str) -> str:
-    """What the system said, out of `{{node …}} path; No space left on device [Op:Flush…]` and lines on where."""
+    """The system's message, `No space left on device`, from `{{node …}} path; No space left on device [Op:Flush…]`."""
     return re.sub(r" \[Op:.*", "", message.splitlines()[0].rpartition("; ")[2])

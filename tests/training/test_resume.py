@@ -194,7 +194,7 @@ def test_the_damaged_newest_checkpoint_is_passed_over_and_the_end_is_the_same(
 
     again = fit(EVERYTHING, tiny_data, tmp_path / "run")
 
-    assert f"the checkpoint {newest} is damaged: its files are not those that were written" in " ".join(
+    assert f"the checkpoint {newest} is damaged: its files do not match SHA256SUMS" in " ".join(
         capsys.readouterr().err.split()
     )
     assert any("is damaged" in event.get("text", "") for event in again.events.rows())
@@ -212,7 +212,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_says_so_and_changes_nothing(
         path.write_text("{}")
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
 
-    with pytest.raises(ModelError, match="none of the 2 checkpoints in .* is undamaged"):
+    with pytest.raises(ModelError, match="all of the 2 checkpoints in .* are damaged"):
         fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
 
     after = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
