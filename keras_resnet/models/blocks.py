@@ -24,6 +24,7 @@ class Place:
         section: Which block it is; it names the block's layers.
         width: Output channels.
         stride: By which it divides the resolution.
+        total_stride: By which the network has divided it after this block.
         dilation: Of its convolutions but the one that strides.
         dilation_before: Of the one that strides: what the block before had.
         drop_path: Chance that the branch is left out of a training sample.
@@ -33,6 +34,7 @@ class Place:
     section: Section
     width: int
     stride: int = 1
+    total_stride: int = 1
     dilation: int = 1
     dilation_before: int = 1
     drop_path: float = 0.0

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError
+from keras_resnet.models.feature_info import carry_over
 
 if TYPE_CHECKING:
     import keras
@@ -43,7 +44,7 @@ def fuse_batchnorm(model: keras.Model) -> keras.Model:
     chains = _chains(model)
     if not chains:
         raise UsageError(f"{model.name} has no convolution with a batch normalisation behind it")
-    absorbed = {layer.name for chain in chains.values() for layer in chain}
+    absorbed = {layer.name: name for name, chain in chains.items() for layer in chain}
 
     def copy(layer: Any) -> Any:
         config = layer.get_config()
@@ -62,6 +63,7 @@ def fuse_batchnorm(model: keras.Model) -> keras.Model:
             layer.set_weights(_folded(model.get_layer(layer.name), chains[layer.name][0]))
         elif layer.variables:  # Keras may have renamed the inputs, which have none
             layer.set_weights(model.get_layer(layer.name).get_weights())
+    carry_over(model, fused, absorbed)
     return fused
 
 

@@ -16,7 +16,7 @@ from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.compat.graph import compute
 from keras_resnet.compat.layers import override
 from keras_resnet.errors import UsageError
-from keras_resnet.layer_names import HEAD, Section, section_of
+from keras_resnet.models.feature_info import carry_over, feature_info
 
 
 def recompute_activations(model: keras.Model, blocks: int = 1) -> keras.Model:
@@ -45,6 +45,7 @@ def recompute_activations(model: keras.Model, blocks: int = 1) -> keras.Model:
         lean.dtype_policy = model.dtype_policy  # by which Keras decides whether to scale the loss
         segments: list[Segment] = [RecomputedSegment(*ends) for ends in itertools.pairwise([model.inputs[0], *cuts])]
         # The head computes little, and its softmax hands its logits to the loss.
+        carry_over(model, lean)
         _train_through(lean, [*segments, Segment(cuts[-1], model.outputs[0])])
         return lean
 
@@ -109,12 +110,5 @@ class RecomputedSegment(Segment):
 
 def _cuts(model: keras.Model, blocks: int) -> list[Any]:
     """The tensors behind the stem, behind every so many residual blocks, and behind the last."""
-    last: dict[Section, Any] = {}  # layer of the stem and of each block; each ends in one tensor
-    for layer in model.layers:
-        section = section_of(layer.name)
-        if section and section != HEAD:
-            last[section] = layer
-    if len(last) < 2:
-        raise UsageError(f"{model.name} has no residual blocks: give a model that keras_resnet.build made")
-    stem, *ends = [layer.output for layer in last.values()]
+    stem, *ends = [model.get_layer(one.output).output for one in feature_info(model).sections]
     return [stem, *ends[blocks - 1 : -1 : blocks], ends[-1]]

@@ -10,7 +10,7 @@ from typing import Any
 
 from keras_resnet.layer_names import STEM
 from keras_resnet.models.layers import Layers, T
-from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.models.spec import ResNetSpec, Stem
 
 
 def imagenet_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
@@ -64,6 +64,15 @@ def _pool(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     if spec.antialias:
         return make.blur(make.max_pool(x, 3, stride=1, name=STEM.layer("pool")), stride=2, name=STEM.layer("blur"))
     return make.max_pool(x, 3, stride=2, name=STEM.layer("pool"))
+
+
+def stem_output(spec: ResNetSpec, stem: Stem) -> str:
+    """The name of the layer that a stem ends with."""
+    if stem == "deep_strided":
+        return STEM.layer("down_relu")
+    if stem == "cifar":
+        return STEM.layer("conv" if spec.is_preact else "relu")
+    return STEM.layer("blur" if spec.antialias else "pool")
 
 
 STEM_FUNCTIONS: dict[str, Callable[[Any, ResNetSpec, Layers[Any]], Any]] = {
