@@ -38,7 +38,7 @@ TINY_SOURCE = Source("digits", image_size=8, limit=300)
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes `-n auto` starts: one a core, as far as memory suffices."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return max(1, min(len(os.sched_getaffinity(0)), memory // BYTES_A_PROCESS))
+    return max(1, min(os.cpu_count() or 1, memory // BYTES_A_PROCESS))
 
 
 @pytest.fixture(autouse=True, scope="module")
