@@ -1,4 +1,4 @@
-"""Pictures of a result, and how all pictures are made; matplotlib, an extra."""
+"""The picture of a confusion matrix, and what all pictures share; they need the extra `plots` (matplotlib)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LABELLED_CLASSES = 40
-"""Above this many classes their names and the cells' numbers would only blacken the picture."""
+"""With more classes, the picture has no room for their names and for numbers in the cells."""
 
 
 def available() -> bool:
@@ -25,7 +25,13 @@ def available() -> bool:
 
 
 def confusion_picture(confusion: np.ndarray, class_names: tuple[str, ...], title: str, path: Path) -> None:
-    """The confusion matrix as a PNG file: rows are the true classes, shades their shares, numbers images.
+    """Draw a confusion matrix as a PNG file. Shades are shares of the true class, numbers are images.
+
+    Args:
+        confusion: int (classes, classes): images of each true class (row) and predicted class (column).
+        class_names: Of the classes.
+        title: The title of the picture.
+        path: The file to write.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -49,7 +55,10 @@ def confusion_picture(confusion: np.ndarray, class_names: tuple[str, ...], title
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches.
+    """Make an empty figure.
+
+    Args:
+        width, height: In inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -62,13 +71,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG file, atomically."""
-    # Without the software's version in it, the same data give the same file.
+    """Write a figure as a PNG file, whole or not at all."""
+    # Without matplotlib's version inside, the same data give the same file.
     options: dict[str, Any] = {"format": "png", "metadata": {"Software": None}}
     write_with(path, lambda temporary: figure.savefig(temporary, **options))
 
 
 def short(name: str, most: int = 20) -> str:
-    """A name as matplotlib writes it, cut to so many letters."""
-    # "$" would begin a formula
+    """A name for a picture, cut to at most so many letters."""
+    # "$" would begin a formula in matplotlib
     return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", r"\$")
