@@ -1,8 +1,8 @@
-"""What looks ill in a training's record, in plain words, with what to do about it.
+"""Find problems in a training's record, and say in plain words what to do about them.
 
-The thresholds, beside the checks, say where healthy and ill trainings lie apart. Those that say
-"measured" were taken from trainings of ResNet-8 on digits, with the recipe as it is, with other
-batches and learning rates, and made ill as `tests/explanation/test_ill_trainings.py` makes them.
+The thresholds beside the checks separate healthy trainings from those with a problem. Those marked "measured" come
+from trainings of ResNet-8 on digits: with the recipe as it is, with other batch sizes and learning rates, and with the
+problems that `tests/explanation/test_ill_trainings.py` causes.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ CHECKS: dict[str, Callable[[History], Iterator[str]]] = {
 
 @dataclass(frozen=True)
 class Symptom:
-    """Something that looks ill.
+    """A problem of a training.
 
     Args:
-        code: For programs; a key of `CHECKS`.
-        text: For people: what was seen, with its numbers, and what to do.
+        code: For programs: a key of `CHECKS`.
+        text: For people: what was seen, with numbers, and what to do.
     """
 
     code: str
@@ -43,14 +43,14 @@ class Symptom:
 
 
 def diagnose(history: History) -> list[Symptom]:
-    """Look for what is ill in a training.
+    """Look for problems in a training.
 
     Args:
-        history: Its record.
+        history: The training's record.
 
     Returns:
-        In the order of `CHECKS`; none if it looks healthy.
+        The problems in the order of `CHECKS`; none if the training looks healthy.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)  # of series that are all NaN, whose figures are NaN as well
+        warnings.simplefilter("ignore", RuntimeWarning)  # of series that are all NaN; their results are NaN, too
         return [Symptom(code, text) for code, check in CHECKS.items() for text in check(history)]

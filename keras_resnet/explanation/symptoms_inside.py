@@ -1,4 +1,4 @@
-"""What may be ill inside a network in training: gradients, ReLUs, batch normalisation."""
+"""Problems inside a network in training: gradients, ReLUs, batch normalisation."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ import numpy as np
 from keras_resnet.explanation.history import FEWEST_EPOCHS, FEWEST_STEP_ROWS, History, end, median, series, stage_series
 
 UNEVEN_GRADIENTS = 1e-3
-"""Ratio of the first to the last stage's gradient norm (or its inverse). Measured: healthy 0.3 to 3; a stack of
-ten sigmoid layers without shortcuts 2e-8. Glorot & Bengio, 2010, describe the decay from layer to layer."""
+"""Ratio of the first to the last stage's gradient norm (or its inverse). Measured: 0.3 to 3 in healthy trainings, 2e-8
+in a stack of ten sigmoid layers without shortcuts. Glorot & Bengio, 2010, describe the decay from layer to layer."""
 GRADIENT_GROWTH = 100.0
-"""Growth of the whole norm from the first to the last fifth of a training. Measured: healthy at most 5."""
+"""Growth of the gradient norm of all layers from the first to the last fifth of a training. Measured: at most 5 in
+healthy trainings."""
 DEAD_SHARE = 0.2
 """Share of a stage's channels. Karpathy et al., CS231n notes, saw 0.4 with learning rates that are too high.
-Measured: healthy at most 0.03, at ten times the learning rate 0.19; channels that begin at 0 on both paths, and so
-stay dead, 0.25 and more."""
+Measured: at most 0.03 in healthy trainings, 0.19 at ten times the learning rate, and 0.25 or more with channels that
+begin at 0 on both paths and so stay dead."""
 SMALL_BATCH = 16
-"""Images a normalisation sees. Wu & He, "Group Normalization", 2018: ResNet-50's error is 23.7 % at 16 and
-above, 24.8 % at 8, 27.3 % at 4 and 34.7 % at 2."""
+"""Images that a batch normalisation sees. Wu & He, "Group Normalization", 2018: ResNet-50's error is 23.7 % with 16
+or more images, 24.8 % with 8, 27.3 % with 4 and 34.7 % with 2."""
 UNSETTLED = 0.5
-"""Deviations by which normalisation statistics moved in an epoch, or differ from what the layers receive.
-Measured at the end: healthy at most 0.03 and 0.15; after too high a learning rate 2.3 and 960."""
+"""Standard deviations by which normalisation statistics moved in an epoch, or by which they differ from the inputs of
+the layers. Measured at the end: at most 0.03 and 0.15 in healthy trainings, 2.3 and 960 where the learning rate was too
+high."""
 FEWEST_LOOKED_AT = 32
-"""Images without which the second is mostly chance: the mean of 32 errs by 0.18 deviations."""
+"""With fewer images the second figure is mostly chance: the mean of 32 images errs by 0.18 standard deviations."""
 
 
 def exploding(history: History) -> Iterator[str]:
-    """Numbers that are no numbers, or gradients that grow through the layers or through the training."""
+    """Numbers that are infinite or NaN, and gradients that grow from layer to layer or during the training."""
     remedy = "lower --learning-rate, lengthen --warmup-epochs, or clip gradients by --clip norm"
     broken = first_broken(history)
     if broken:
@@ -42,14 +44,14 @@ def exploding(history: History) -> Iterator[str]:
     ratio = median(end(ratios))
     if ratio > 1 / UNEVEN_GRADIENTS:
         yield (
-            f"Gradients explode on their way back: in the end {first}'s norm is {ratio:.2g} times {last}'s. Check that "
-            f"every convolution is followed by a normalisation; else {remedy}."
+            f"Gradients explode on their way back: at the end the norm in {first} is {ratio:.2g} times that in {last}. "
+            f"Check that a normalisation follows every convolution; otherwise {remedy}."
         )
     norms = stage_series(history.last_phase, "gradient_norms")
     total = np.sqrt(np.nansum([norm**2 for norm in norms.values()], axis=0))
     before, after = median(end(total[::-1])), median(end(total))
     if after > GRADIENT_GROWTH * before:
-        yield f"The gradient norm grew from {before:.2g} to {after:.2g} in the course of the training: {remedy}."
+        yield f"The gradient norm grew from {before:.2g} to {after:.2g} during the training: {remedy}."
 
 
 def vanishing(history: History) -> Iterator[str]:
@@ -60,16 +62,16 @@ def vanishing(history: History) -> Iterator[str]:
     first, last, ratios = ends
     ratio = median(end(ratios))
     if ratio < UNEVEN_GRADIENTS:
-        when = "all along" if median(ratios) < UNEVEN_GRADIENTS else "in the end"
+        when = "during the whole training" if median(ratios) < UNEVEN_GRADIENTS else "at the end"
         yield (
-            f"Gradients vanish {when}: {first}'s norm is {ratio:.1g} of {last}'s, so that the first layers hardly "
-            "learn. Check that shortcuts and normalisations are in place, that initial weights fit, and that no "
-            "stage is dead."
+            f"Gradients vanish {when}: the norm in {first} is {ratio:.1g} of that in {last}, so that the first layers "
+            "hardly learn. Check that shortcuts and normalisations are in place, that the initial weights fit, and "
+            "that no stage is dead."
         )
 
 
 def dead_units(history: History) -> Iterator[str]:
-    """ReLUs that never let anything through."""
+    """ReLUs whose output is always zero."""
     courses = stage_series(history.epochs, "dead_units")
     ends = {stage: median(shares[-FEWEST_EPOCHS:]) for stage, shares in courses.items()}
     ill = [stage for stage, share in ends.items() if share >= DEAD_SHARE]
@@ -78,13 +80,13 @@ def dead_units(history: History) -> Iterator[str]:
         places = ", ".join(f"{ends[stage]:.0%} in {stage}" for stage in ill)
         always = all(courses[stage][0] >= DEAD_SHARE for stage in ill)
         remedy = (
-            "They were dead after the first epoch already: look at the initial weights, or take a lower"
+            "They were dead after the first epoch already: check the initial weights, or use a lower"
             if always
             else "Begin anew with a lower"
         )
         yield (
-            f"Dead ReLUs: {places} of the channels are zero for every one of {looked or 'the'} validation images, and "
-            f"get no gradient that could revive them. {remedy} --learning-rate or a longer --warmup-epochs."
+            f"Dead ReLUs: the channels that are zero for all {looked or 'the'} validation images are {places}; without "
+            f"a gradient they stay so. {remedy} --learning-rate or a longer --warmup-epochs."
         )
 
 
@@ -93,36 +95,35 @@ def batch_too_small(history: History) -> Iterator[str]:
     batch = series(history.epochs, "batch_per_normalisation")[-1:]
     if 0 < batch.sum() < SMALL_BATCH:
         yield (
-            f"Batch normalisation sees {batch[0]:.0f} image{'s' if batch[0] > 1 else ''} at a time; under "
-            f"{SMALL_BATCH} its statistics are so uncertain that accuracy suffers. Raise --batch-size, or split it "
-            "into fewer parts (--accumulate); when fine-tuning, --freeze-batchnorm."
+            f"Batch normalisation sees {batch[0]:.0f} image{'s' if batch[0] > 1 else ''} at a time; with fewer than "
+            f"{SMALL_BATCH} its statistics are so uncertain that accuracy suffers. Raise --batch-size, or split the "
+            "batch into fewer parts (--accumulate); when fine-tuning, use --freeze-batchnorm."
         )
 
 
 def unsettled_statistics(history: History) -> Iterator[str]:
-    """Moving averages, which the finished network normalises by, that are not what its layers receive."""
+    """Moving averages, which the finished network normalises by, that differ from the inputs of its layers."""
     epochs = history.epochs
     if len(epochs) < FEWEST_EPOCHS or not series(epochs, "batch_per_normalisation")[-1] > 0:
         return
     looked = series(epochs, "images_looked_at")[-1]
-    kinds = {"batchnorm_drift": "still move by {} deviations an epoch"}
+    kinds = {"batchnorm_drift": "still move by {} standard deviations an epoch"}
     if looked >= FEWEST_LOOKED_AT:
-        kinds["batchnorm_gap"] = "are {} deviations away from what the layers receive for validation images"
+        kinds["batchnorm_gap"] = "differ by {} standard deviations from the layers' inputs for validation images"
     for key, words in kinds.items():
         ends = {stage: median(one[-FEWEST_EPOCHS:]) for stage, one in stage_series(epochs, key).items()}
         worst = max(ends, key=lambda stage: np.nan_to_num(ends[stage]), default="")
         if worst and ends[worst] >= UNSETTLED:
             seen = words.format(f"{ends[worst]:.2g}")
             yield (
-                f"Batch normalisation has not settled: {worst}'s moving statistics {seen}. The "
-                "finished network normalises by them: train longer, let the learning rate fall towards the end, or "
-                "raise --batch-size."
+                f"Batch normalisation has not settled: the moving statistics of {worst} {seen}. The finished network "
+                "normalises by them: train longer, let the learning rate fall towards the end, or raise --batch-size."
             )
             return
 
 
 def first_broken(history: History) -> tuple[str, str] | None:
-    """What was first infinite or not a number, and where."""
+    """The first number that was infinite or NaN: its name and where it occurred; None if there was none."""
     for row in history.steps:
         if np.isnan(series([row], "loss")).any():
             return "training loss", f"update {row['step']}"
@@ -136,7 +137,7 @@ def first_broken(history: History) -> tuple[str, str] | None:
 
 
 def _first_and_last_norm(history: History) -> tuple[str, str, np.ndarray] | None:
-    """Of the stages that are trained in the end, the first and last, and the course of their norms' ratio."""
+    """The first and last of the stages that are trained at the end, and the ratio of their norms over the steps."""
     rows = history.last_phase
     norms = {stage: one for stage, one in stage_series(rows, "gradient_norms").items() if np.nanmax(one, initial=0) > 0}
     if len(rows) < FEWEST_STEP_ROWS or len(norms) < 2:

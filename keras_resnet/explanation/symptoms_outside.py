@@ -1,4 +1,4 @@
-"""What may be ill in a training's course: the learning rate, overfitting, speed."""
+"""Problems in the course of a training: the learning rate, overfitting, speed."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from keras_resnet.explanation.history import FEWEST_EPOCHS, FEWEST_STEP_ROWS, Hi
 from keras_resnet.explanation.symptoms_inside import first_broken
 
 FEWEST_EPOCHS_OVERFITTING = 5
-"""Epochs without which a rise of the validation loss is not told from its noise."""
+"""With fewer epochs, a rise of the validation loss may be noise."""
 VALIDATION_RISE = 0.25
-"""Relative rise of the validation loss since its minimum. Measured: healthy at most 0.01."""
+"""Relative rise of the validation loss above its minimum. Measured: at most 0.01 in healthy trainings."""
 SMALL_GAP, LARGE_GAP = 0.05, 0.2
-"""Training accuracy less validation accuracy: what a rising loss must come with, and what is ill by itself. A
-ResNet on CIFAR-10 ends at 0.06 to 0.08 (He et al., 2015: training error near 0, test error 6 to 8 %)."""
+"""Training accuracy minus validation accuracy: a problem above the first if the loss rises, and above the second in any
+case. A ResNet on CIFAR-10 ends at 0.06 to 0.08 (He et al., 2015: training error near 0, test error 6 to 8 %)."""
 FALL_OF_LEARNING = 0.1
-"""Relative fall of the training loss that counts as learning. Measured: healthy 0.2 to 0.8; at a tenth of the
-learning rate 0.03."""
+"""Relative fall of the training loss that counts as learning. Measured: 0.2 to 0.8 in healthy trainings, 0.03 at a
+tenth of the learning rate."""
 LEARNT = 0.9
-"""Accuracy from which a loss need not fall any more: a pretrained network may begin there."""
+"""Accuracy at which a loss need not fall any more: a pretrained network may begin there."""
 RISE_OF_LOSS = 1.1
-"""Ratio of the last to the first training loss that says the learning rate is too high."""
+"""Ratio of the last to the first training loss above which the learning rate is too high."""
 MOTIONLESS = 0.02
-"""Drift of normalisation statistics, in deviations, under which weights hardly move. Measured: healthy at the
-highest rate 0.05 to 0.4; in the middle of a training at a tenth of it 0.01."""
+"""Drift of normalisation statistics, in standard deviations an epoch, below which weights hardly move. Measured: 0.05
+to 0.4 in healthy trainings at the highest rate, 0.01 in the middle of a training at a tenth of it."""
 THROUGHPUT_SHARE = 0.5
-"""Of the first third's images a second, in the last third."""
+"""Images a second in the last third of a training, divided by those in the first third."""
 SHORTEST_TIMED = 60.0
-"""Seconds of training without which a rate is mostly chance."""
+"""Seconds: in a shorter training, speeds are mostly chance."""
 
 
 def learning_rate_too_high(history: History) -> Iterator[str]:
@@ -48,7 +48,7 @@ def learning_rate_too_high(history: History) -> Iterator[str]:
 
 
 def not_learning(history: History) -> Iterator[str]:
-    """A loss that stays where it was."""
+    """A loss that does not fall."""
     losses, accuracy = _losses(history), series(history.epochs, "accuracy")
     if len(history.epochs) < FEWEST_EPOCHS or not np.isfinite(losses).all():
         return
@@ -58,23 +58,23 @@ def not_learning(history: History) -> Iterator[str]:
     drift = _drift_of_body(history)
     if drift < MOTIONLESS:
         remedy = (
-            f"The weights hardly move (normalisation statistics shift by {drift:.1g} deviations an epoch), so the "
-            "learning rate is too low: try ten times as much."
+            f"The weights hardly move (normalisation statistics shift by {drift:.1g} standard deviations an epoch), so "
+            "the learning rate is too low: try ten times as much."
         )
     else:
         remedy = (
-            "Try a learning rate a tenth and ten times as high, and check that images and labels belong together "
+            "Try a tenth of the learning rate and ten times as much, and check that the labels fit the images "
             "(keras-resnet check)."
         )
     rates = series(history.epochs, "learning_rate")
     yield (
-        f"The network does not learn: after {len(history.epochs)} epochs the training loss is {last:.3g}, at first it "
-        f"was {first:.3g} (learning rate {_highest(rates)}). {remedy}"
+        f"The network does not learn: the training loss was {first:.3g} at first and is {last:.3g} after "
+        f"{len(history.epochs)} epochs (learning rate {_highest(rates)}). {remedy}"
     )
 
 
 def overfitting(history: History) -> Iterator[str]:
-    """A network that learns its training images by heart."""
+    """A network that is much better on its training images than on validation images."""
     train, validation = (series(history.epochs, name) for name in ("loss", "val_loss"))
     if len(train) < FEWEST_EPOCHS_OVERFITTING or not np.isfinite([train, validation]).all():
         return
@@ -94,14 +94,14 @@ def overfitting(history: History) -> Iterator[str]:
     elif gap < max(LARGE_GAP, chance):
         return
     yield (
-        f"Overfitting: {seen}. More images help most; else augment more (--augment, --automatic), raise "
-        "--weight-decay, train fewer --epochs, take a smaller --model, or begin with pretrained weights."
+        f"Overfitting: {seen}. More images help most; otherwise augment more (--augment, --automatic), raise "
+        "--weight-decay, train fewer --epochs, use a smaller --model, or begin with pretrained weights."
     )
 
 
 def throughput_collapse(history: History) -> Iterator[str]:
     """A training that has become slow."""
-    rows = history.last_phase[1:]  # the first holds compiling
+    rows = history.last_phase[1:]  # the first includes compilation
     rates = series(rows, "images_per_second")
     third = len(rates) // 3
     if third < FEWEST_STEP_ROWS or np.nansum(series(history.epochs, "seconds")) < SHORTEST_TIMED:
@@ -109,18 +109,18 @@ def throughput_collapse(history: History) -> Iterator[str]:
     before, after = median(rates[:third]), median(rates[-third:])
     if after < THROUGHPUT_SHARE * before:
         yield (
-            f"Training slowed down from {before:.0f} to {after:.0f} images a second. Look for other programs, memory "
-            "that is swapped, a processor that throttles, or a disk or network that the images come from."
+            f"Training slowed down from {before:.0f} to {after:.0f} images a second. Possible causes: other programs, "
+            "too little memory (swapping), a processor that is too hot, a slow disk or network that images come from."
         )
 
 
 def _losses(history: History) -> np.ndarray:
-    """Training losses by epoch, before them the first row of steps', which the first epoch's mean hides."""
+    """Training losses: of the first row of steps, which the mean of the first epoch hides, and of each epoch."""
     return np.concatenate([series(history.steps[:1], "loss"), series(history.epochs, "loss")])
 
 
 def _drift_of_body(history: History) -> float:
-    """The median drift of the stages after warming up; the stem's own input never changes. NaN: unknown."""
+    """The median drift of the stages after the warm-up, without the stem, whose input never changes; NaN: unknown."""
     drifts = [one for stage, one in stage_series(history.epochs[2:], "batchnorm_drift").items() if stage != "stem"]
     return median(np.concatenate(drifts)) if drifts else math.nan
 
