@@ -12,10 +12,10 @@ import numpy as np
 from keras_resnet.errors import ModelError
 from keras_resnet.layer_names import is_classifier
 from keras_resnet.losses import loss
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.precision import Precision
 from keras_resnet.models.recompute import recompute_activations
 from keras_resnet.models.resnet import build, check_input
+from keras_resnet.models.variants import spec
 from keras_resnet.optimizers.by_name import optimizer
 from keras_resnet.optimizers.clipping import USUAL_BOUNDS
 from keras_resnet.optimizers.layerwise import Layerwise

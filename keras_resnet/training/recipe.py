@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from keras_resnet.errors import UsageError
-from keras_resnet.models.lookup import spec
+from keras_resnet.models.variants import spec
 from keras_resnet.settings import refuse_unknown, setting, settings_of
 from keras_resnet.words import AUTOMATIC, CLIPS, CROPS, LOSSES, OPTIMIZERS, SAMPLINGS, SCHEDULES
 

@@ -1,8 +1,8 @@
 import pytest
 
 from keras_resnet.layer_names import section_of
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
 from keras_resnet.optimizers.layer_groups import groups, rate_multipliers
 
 
