@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from keras_resnet.errors import UsageError
 from keras_resnet.layer_names import read_name
 from keras_resnet.models.assembly import check_classes, check_output_stride, classifier, features
 from keras_resnet.models.layers import has_bias
 from keras_resnet.models.spec import Bias, Padding, ResNetSpec
-
-if TYPE_CHECKING:
-    import keras
 
 
 @dataclass(frozen=True)
@@ -224,8 +220,3 @@ class Counter:
 
     def _weigh(self, layer: str, **shapes: tuple[int, ...]) -> None:
         self.weights |= {f"{layer}/{variable}": shape for variable, shape in shapes.items()}
-
-
-def trainable_parameters(model: keras.Model) -> int:
-    """How many numbers training changes: all weights but batch normalisation's moving statistics."""
-    return sum(math.prod(variable.shape) for variable in model.trainable_variables)

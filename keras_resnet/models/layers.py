@@ -119,7 +119,7 @@ class KerasLayers:
         only, unlike every published ResNet, so there the padding is a layer of its own.
         He et al., "Delving Deep into Rectifiers", 2015 (normal, fan-out as torchvision has it).
         """
-        from keras_resnet.models.pointwise import use_matrix_product
+        from keras_resnet.models.kernels import use_matrix_product
 
         layers = _layers()
         same = stride == 1 or self.padding == "same"
@@ -146,7 +146,7 @@ class KerasLayers:
         `last=True` starts gamma at zero, so that a block begins as the identity: Goyal et al.,
         "Accurate, Large Minibatch SGD", 2017.
         """
-        from keras_resnet.models.normalisation import use_fused_kernel
+        from keras_resnet.models.kernels import use_fused_kernel
 
         layer = _layers().BatchNormalization(
             axis=-1, momentum=0.9, epsilon=1e-5, gamma_initializer="zeros" if last else "ones", name=name
@@ -188,7 +188,7 @@ class KerasLayers:
         return keras.ops.pad(x, ((0, 0), (0, 0), (0, 0), (before, after)))
 
     def squeeze_excite(self, x: Any, squeezed: int, *, name: str) -> Any:
-        from keras_resnet.models.pointwise import use_matrix_product
+        from keras_resnet.models.kernels import use_matrix_product
 
         layers = _layers()
         y = layers.GlobalAveragePooling2D(data_format="channels_last", keepdims=True, name=f"{name}_pool")(x)

@@ -98,10 +98,6 @@ class Distribution:
         if self.replicas > 1 and states:
             self.strategy.run(tf.function(part))
 
-    def average_statistics(self, model: keras.Model) -> None:
-        """Call `statistics_averager` once."""
-        self.statistics_averager(model)()
-
     def statistics_averager(self, model: keras.Model) -> Callable[[], None]:
         """What makes the moving statistics of batch normalisation the mean of the replicas' own.
 

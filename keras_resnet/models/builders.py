@@ -1,4 +1,4 @@
-"""A row of the table of networks becomes a function that builds it."""
+"""The functions that build the networks of the table: `ResNet50(num_classes=10)`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.models.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
     import keras
@@ -21,27 +22,30 @@ class Builder(Protocol):
     def __call__(self, num_classes: int = 1000, **options: Any) -> keras.Model: ...
 
 
-VARIANTS: dict[str, Builder] = {}
-
-
-def variant(public_name: str, summary: str, **row: Any) -> Builder:
-    """Declare a network: register its spec and return its builder, a function named `public_name`."""
-    spec = ResNetSpec(name=public_name.lower(), **row)
-
+def _builder(variant: Variant) -> Builder:
     def builder(num_classes: int = 1000, **options: Any) -> keras.Model:
-        return build(spec, num_classes, **options)
+        return build(variant.spec, num_classes, **options)
 
     signature = inspect.signature(build)
     parameters = list(signature.parameters.values())[1:]
     arguments = str(inspect.getdoc(build)).split("Args:\n", 1)[1].split("\n", 1)[1]  # all but `spec`
     described = {
-        "__name__": public_name,
-        "__qualname__": public_name,
-        "__doc__": f"{summary}\n\n{spec.paper}\n\nArgs:\n{arguments}",
+        "__name__": variant.public_name,
+        "__qualname__": variant.public_name,
+        "__doc__": f"{variant.summary}\n\n{variant.spec.paper}\n\nArgs:\n{arguments}",
         "__signature__": signature.replace(parameters=parameters),
-        "spec": spec,
+        "spec": variant.spec,
     }
     for attribute, value in described.items():
         setattr(builder, attribute, value)
-    VARIANTS[spec.name] = cast(Builder, builder)
-    return VARIANTS[spec.name]
+    return cast(Builder, builder)
+
+
+BUILDERS: dict[str, Builder] = {variant.public_name: _builder(variant) for variant in VARIANTS.values()}
+
+
+def __getattr__(name: str) -> Builder:
+    """Each network by its public name, as a function of this module."""
+    if name not in BUILDERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return BUILDERS[name]
