@@ -19,7 +19,7 @@ from keras_resnet.images.decode import decode, decode_box, resize_array
 from keras_resnet.images.image_file import Header
 from keras_resnet.preprocessing import Fit
 
-Progress = Callable[[int, int], None]
+OnRead = Callable[[int, int], None]
 """Called with how many of how many images have been read."""
 
 

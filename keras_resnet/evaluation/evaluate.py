@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_resnet import pictures as plots
 from keras_resnet.atomic import write_json
-from keras_resnet.data.images import ImageData, Progress, Split, at_size
+from keras_resnet.data.images import ImageData, OnRead, Split, at_size
 from keras_resnet.data.loading import load_data, merge
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
@@ -59,7 +59,7 @@ def evaluate(
     *,
     split: str | None = None,
     views: str = "none",
-    progress: Progress | None = None,
+    progress: OnRead | None = None,
 ) -> Evaluation:
     """Measure a model.
 
@@ -97,7 +97,7 @@ def evaluate(
     return Evaluation(metrics, logits, chosen.labels, predictor, name)
 
 
-def load_run_data(run: Run, progress: Progress | None = None) -> ImageData:
+def load_run_data(run: Run, progress: OnRead | None = None) -> ImageData:
     """Read the data a run was trained on, with the same split.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.data.images import Progress
+from keras_resnet.data.images import OnRead
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.data.splits.divide import divide
 from keras_resnet.errors import DataError
@@ -128,7 +128,7 @@ def check(
     splits: Mapping[str, np.ndarray] | None = None,
     seed: int = 0,
     tolerated: float = 0.0,
-    progress: Progress | None = None,
+    progress: OnRead | None = None,
 ) -> Report:
     """Look at every image of a listing once.
 
