@@ -69,7 +69,18 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     for one in names:
         if name == "".join(word[:1] for word in re.split("[-_]", one)):
             return one
-    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
+    return next(iter(alike(name, names, most=1)), None)
+
+
+def alike(name: str, known: Iterable[str], *, most: int = 3) -> list[str]:
+    """The names that are spelled most like one that there is not, the nearest first.
+
+    Args:
+        name: That was given.
+        known: All that there are.
+        most: How many to return.
+    """
+    return difflib.get_close_matches(name, list(known), n=most)
 
 
 def listed(names: object, most: int = 10) -> str:

@@ -35,10 +35,9 @@ def plan_within_budget(
     from keras_resnet.allowed import seconds
     from keras_resnet.data.loading import load_data
     from keras_resnet.runs.run import Run
-    from keras_resnet.training.budget import budget_record, recipe_of, run_within
     from keras_resnet.training.fit import RUNS, plan
     from keras_resnet.training.fit import configuration as recorded
-    from keras_resnet.tuning.choice import choose
+    from keras_resnet.tuning.choice import budget_record, choose, recipe_of, run_within
 
     began, recipe, num_classes = time.monotonic(), configuration.recipe, configuration["num_classes"]
     free = [name for name in ("model", "epochs") if not configuration.is_said(name)]

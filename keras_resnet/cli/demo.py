@@ -29,20 +29,20 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.show import show_report
     from keras_resnet.cli.tables import table
     from keras_resnet.data.loading import load_data
-    from keras_resnet.data.sources.source import Source
     from keras_resnet.evaluation.comparison import columns, compare, write_comparison
     from keras_resnet.evaluation.evaluate import load_run_data
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.exports.export import export_run
     from keras_resnet.exports.formats import FORMATS
     from keras_resnet.runs.run import Run
+    from keras_resnet.training.configuration import source_for
     from keras_resnet.training.fit import configuration, fit_planned, plan
     from keras_resnet.training.progress import Progress
     from keras_resnet.training.recipes import recipe_for
 
-    source = Source("digits", seed=options.seed)
     recipe = recipe_for("digits").but(seed=options.seed)
     recipe = recipe if options.epochs is None else recipe.lasting(options.epochs)
+    source = source_for(recipe, "digits")
     comparison_file = options.out / "comparison.json"
     progress = Progress()
     if (

@@ -20,7 +20,7 @@ from keras_resnet.images.image_file import Header
 from keras_resnet.preprocessing import Fit
 from keras_resnet.tasks.task import Task
 
-Progress = Callable[[int, int], None]
+OnRead = Callable[[int, int], None]
 """Called with how many of how many images have been read."""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet.allowed import COUNT, IMAGE_SIZE, SEED
 from keras_resnet.data import reading
-from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, Progress, Skipped, Split, as_uint8_images
+from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, OnRead, Skipped, Split, as_uint8_images
 from keras_resnet.data.memory import aligned
 from keras_resnet.data.sources.digits import list_digits
 from keras_resnet.data.sources.folder import list_folder
@@ -40,7 +40,7 @@ MOST_CLASSES = 1_000_000
 
 def load_data(
     source: Source | str,
-    progress: Progress | None = None,
+    progress: OnRead | None = None,
     *,
     whole: bool = False,
     cache: str = "auto",

@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_resnet.allowed import ON_ERROR
 from keras_resnet.data.cache import pixel_cache
-from keras_resnet.data.images import EncodedImages, Progress, Skipped
+from keras_resnet.data.images import EncodedImages, OnRead, Skipped
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.errors import DataError
 from keras_resnet.images.decode import pixels_of
@@ -50,7 +50,7 @@ def read_images(
     listing: Listing,
     positions: np.ndarray,
     fit: Fit,
-    progress: Progress | None = None,
+    progress: OnRead | None = None,
     *,
     on_error: str = "fail",
     cache: str = "auto",

@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_resnet import pictures
 from keras_resnet.atomic import write_json
-from keras_resnet.data.images import ImageData, Progress, Split, at_size
+from keras_resnet.data.images import ImageData, OnRead, Split, at_size
 from keras_resnet.data.loading import load_data, merge
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
@@ -60,7 +60,7 @@ def evaluate(
     *,
     split: str | None = None,
     tta: str = "none",
-    progress: Progress | None = None,
+    progress: OnRead | None = None,
 ) -> Evaluation:
     """Measure a model.
 
@@ -96,7 +96,7 @@ def evaluate(
     return Evaluation(predictor.task.evaluate(logits, chosen.labels), logits, chosen.labels, predictor, name)
 
 
-def load_run_data(run: Run, progress: Progress | None = None) -> ImageData:
+def load_run_data(run: Run, progress: OnRead | None = None) -> ImageData:
     """Read the data a run was trained on, with the same split.
 
     Raises:
@@ -133,7 +133,7 @@ def split_logits(predictor: Predictor, split: Split, tta: str = "none") -> np.nd
     return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), tta) for start in starts])
 
 
-def _read(source: Source | str, predictor: Predictor, progress: Progress | None) -> ImageData:
+def _read(source: Source | str, predictor: Predictor, progress: OnRead | None) -> ImageData:
     """All images of a source, as the model takes them."""
     source = Source(source) if isinstance(source, str) else source
     source = replace(source, task=source.task or predictor.task.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from keras_resnet import pictures
 from keras_resnet.atomic import write_json
-from keras_resnet.data.images import ImageData, Progress
+from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.evaluation.evaluate import Evaluation, evaluate, load_run_data
 from keras_resnet.explanation.diagnosis import Symptom, diagnose
 from keras_resnet.explanation.history import History
@@ -32,7 +32,7 @@ class Report:
     files: tuple[Path, ...]
 
 
-def report_run(run: Run, data: ImageData | None = None, progress: Progress | None = None) -> Report:
+def report_run(run: Run, data: ImageData | None = None, progress: OnRead | None = None) -> Report:
     """Evaluate a finished run on its test images and write figures and pictures into its folder.
 
     Pictures are left out where matplotlib is not installed.

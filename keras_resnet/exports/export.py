@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.atomic import put_in_place, storage_errors
-from keras_resnet.data.images import ImageData, Progress
+from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.errors import DataError
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.exports.formats import format_named
@@ -78,7 +78,7 @@ def export_run(
     path: str | os.PathLike[str] | None = None,
     *,
     data: ImageData | None = None,
-    progress: Progress | None = None,
+    progress: OnRead | None = None,
 ) -> Exported:
     """Write a finished run's model in another format and verify it.
 

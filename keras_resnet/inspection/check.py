@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.data.images import Progress
+from keras_resnet.data.images import OnRead
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.splits.divide import divide
@@ -141,7 +141,7 @@ def check(
     splits: Mapping[str, np.ndarray] | None = None,
     seed: int = 0,
     tolerated: float = 0.0,
-    progress: Progress | None = None,
+    progress: OnRead | None = None,
 ) -> Report:
     """Read every image of a listing once and report what is wrong or unusual.
 

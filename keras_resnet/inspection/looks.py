@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
-from keras_resnet.data.images import Progress
+from keras_resnet.data.images import OnRead
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import JPEGS, SUFFIXES, Header, ImageError, opened
@@ -76,7 +76,7 @@ class Inspection:
     thumbnails: np.ndarray
 
 
-def inspect_images(listing: Listing, progress: Progress | None = None) -> Inspection:
+def inspect_images(listing: Listing, progress: OnRead | None = None) -> Inspection:
     """Read and decode each image of a listing once.
 
     Args:

@@ -1,27 +1,30 @@
 """A training's settings from everywhere: defaults < recipe < YAML file < command line, each with its origin.
 
 A file has one setting a line, under the names of the options with `_` for `-`: every field of a
-recipe, `recipe` (the one it starts from), `data` (what is trained on), the settings of its source, `num_classes` and
+recipe, `recipe` (the one to start from), `data` (what is trained on), the settings of its source, `num_classes` and
 `budget`. Paths in it are relative to the working folder, as on the command line.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
+import yaml
+
 from keras_resnet.allowed import BUDGET, COUNT
-from keras_resnet.data.sources.source import SETTINGS as ALL_SOURCE_SETTINGS
+from keras_resnet.data.sources import source as sources
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
 from keras_resnet.settings import Setting, Values, refuse_unknown
 from keras_resnet.training.recipe import SETTINGS as RECIPE_SETTINGS
 from keras_resnet.training.recipe import Recipe, in_epochs
-from keras_resnet.training.recipes import DEFAULTS, recipe, source_for
-from keras_resnet.training.settings_file import Value, read_settings, written
-from keras_resnet.training.usual import usual_instead
+from keras_resnet.training.recipes import DEFAULTS, recipe
 
 
 def _recipe_name(name: str) -> str:
@@ -31,15 +34,13 @@ def _recipe_name(name: str) -> str:
 
 RECIPE_NAME = Values(str, optional=True, canonical=_recipe_name)
 RECIPE = Setting("recipe", RECIPE_NAME, None, "the one that the other settings change", "training")
-SOURCE_SETTINGS = {name: one for name, one in ALL_SOURCE_SETTINGS.items() if name not in RECIPE_SETTINGS}
+SOURCE_SETTINGS = {name: one for name, one in sources.SETTINGS.items() if name not in RECIPE_SETTINGS}
 """What files and options say of a source beside what a recipe has of it: image size, crop and seed."""
 RUN_SETTINGS = {
     one.name: one
     for one in (
         Setting("num_classes", COUNT.or_none, None, "refuse data with another number of classes", "run"),
-        Setting(
-            "budget", BUDGET.or_none, None, "a time, as 90s, 10min or 2h, for which model and epochs are chosen", "run"
-        ),
+        Setting("budget", BUDGET.or_none, None, "a time to choose model and epochs for, as 90s, 10min or 2h", "run"),
     )
 }
 KNOWN = {
@@ -49,31 +50,67 @@ KNOWN = {
     **{name: one for name, one in RECIPE_SETTINGS.items() if name != "data"},
     **RUN_SETTINGS,
 }
+"""Every setting of a training, in the order in which they are shown."""
+
+_SGD = {"learning_rate": 0.1, "weight_decay": 1e-4}  # He et al., 2015
+_ADAM = {"learning_rate": 1e-3, "weight_decay": 0.0}  # Kingma & Ba, 2014; Keras's default for all of these
+USUAL: dict[str, dict[str, Any]] = {
+    "sgd": _SGD,
+    "sgdw": _SGD,
+    "adam": _ADAM,
+    "adamax": _ADAM,
+    "nadam": _ADAM,
+    "rmsprop": _ADAM,
+    "adafactor": _ADAM,
+    "adagrad": {"learning_rate": 0.01, "weight_decay": 0.0},  # PyTorch's default
+    "adadelta": {"learning_rate": 1.0, "weight_decay": 0.0},  # Zeiler, 2012, has no rate; PyTorch's default
+    "adamw": {"learning_rate": 1e-3, "weight_decay": 0.05},  # DeiT III (Touvron et al., 2022) and ConvNeXt decay so
+    "lamb": {"learning_rate": 5e-3, "weight_decay": 0.02, "clip": "norm"},  # Wightman et al., 2021, A2; clips at 1
+    "lion": {"learning_rate": 3e-4, "weight_decay": 0.15},  # Chen et al., 2023: AdamW's / 3 to 10 and × 3 to 10
+    "muon": {"learning_rate": 1e-3, "weight_decay": 0.1},  # Liu et al., Moonlight, 2025; Keras's default rate
+}
+"""What each optimizer is usually trained with: for a recipe whose optimizer is changed and nothing else."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A setting's value.
+
+    Args:
+        value: Checked.
+        origin: Where it comes from, in words.
+        said: Whether a user gave it, rather than a default or a recipe.
+    """
+
+    value: Any
+    origin: str
+    said: bool = False
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is trained, on what, and who said so.
+    """What is trained, on what, and where each setting comes from.
 
     Args:
         recipe: With every setting resolved.
         values: Each setting's value and origin, in the order in which they are shown.
+        named: The source, at the recipe's size; None if no data are named.
     """
 
     recipe: Recipe
     values: Mapping[str, Value]
+    named: Source | None = field(repr=False)
 
     @property
     def source(self) -> Source:
-        """Where the images come from, at the recipe's size.
+        """Where the images come from.
 
         Raises:
-            UsageError: Nobody said it, or one of its settings is out of range.
+            UsageError: Neither a recipe, a file nor an argument names the data.
         """
-        if not self["data"]:
+        if self.named is None:
             raise UsageError("what is to be trained on? Name a SOURCE, or a recipe that names its data by --recipe")
-        own = {name: self[name] for name in SOURCE_SETTINGS}
-        return source_for(self.recipe, Source(self["data"], seed=self.recipe.seed, **own))
+        return self.named
 
     def __getitem__(self, name: str) -> Any:
         return self.values[name].value
@@ -84,7 +121,7 @@ class Configuration:
 
     def __str__(self) -> str:
         """A YAML file that gives this configuration again, with every value's origin behind it."""
-        lines = [(f"{name}: {written(one.value)}", one.origin) for name, one in self.values.items()]
+        lines = [(f"{name}: {_as_yaml(one.value)}", one.origin) for name, one in self.values.items()]
         width = min(40, max(len(line) for line, _ in lines))
         return "\n".join(f"{line:<{width}}  # {_visible(origin)}" for line, origin in lines)
 
@@ -104,7 +141,7 @@ def configure(
     Args:
         recipe: The recipe to start from; None: the file's, or else the default for the kind of data.
         config: A YAML file of settings.
-        said_by: Who says `settings`, for the origins.
+        said_by: What to call the origin of `settings`.
         **settings: `data` and all that a file may hold; None leaves one alone.
 
     Returns:
@@ -119,15 +156,14 @@ def configure(
     given = {
         name: Value(KNOWN[name].checked(value), said_by, said=True) for name, value in said.items() if value is not None
     }
-    layers = [read_settings(config, KNOWN) if config is not None else {}, given]
+    layers = [_read(Path(config)) if config is not None else {}, given]
     named, base = _base(layers)
-    start = f"recipe {named.value}"
     values = {"recipe": named} | {
         name: Value(one.default, "default") for name, one in KNOWN.items() if name != "recipe"
     }
     for name, one in RECIPE_SETTINGS.items():
         if getattr(base, name) != one.default:
-            values[name] = Value(getattr(base, name), start)
+            values[name] = Value(getattr(base, name), f"recipe {named.value}")
     for layer in layers:
         if "epochs" in layer:
             before = {name: values[name].value for name in RECIPE_SETTINGS}
@@ -135,12 +171,15 @@ def configure(
                 if value != before[name]:
                     values[name] = Value(value, f"{values[name].origin}, in {layer['epochs'].value} epochs")
         values |= layer
-    for name, value in usual_instead(values["optimizer"].value, base.optimizer).items():
-        if not values[name].said:
-            values[name] = Value(value, f"usual for {values['optimizer'].value}")
+    optimizer = values["optimizer"].value
+    if USUAL[optimizer] != USUAL[base.optimizer]:  # else what the recipe has still fits
+        for name, value in USUAL[optimizer].items():
+            if not values[name].said:
+                values[name] = Value(value, f"usual for {optimizer}")
     # The recipe's own `data` stays its description, so that one run is one configuration however its data were named.
-    fields = {name: values[name].value for name in RECIPE_SETTINGS} | {"data": base.data}
-    return Configuration(Recipe(**fields), values)
+    resolved = Recipe(**{name: values[name].value for name in RECIPE_SETTINGS} | {"data": base.data})
+    data, own = values["data"].value, {name: values[name].value for name in SOURCE_SETTINGS}
+    return Configuration(resolved, values, source_for(resolved, data, **own) if data else None)
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -153,6 +192,24 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
     return found.recipe.but(data=found["data"])
 
 
+def source_for(recipe: Recipe, source: Source | str, **settings: Any) -> Source:
+    """The source that a recipe trains on, at its image size and crop where the source itself has none.
+
+    Args:
+        recipe: Of the training; it has the seed of a source that is given by its name.
+        source: A source, or its name.
+        **settings: Of a source that is given by its name.
+
+    Raises:
+        UsageError: There is no such source.
+    """
+    sized: dict[str, Any] = {"image_size": recipe.image_size or None, "crop_fraction": recipe.crop_fraction or None}
+    if isinstance(source, str):
+        return Source(source, seed=recipe.seed, **sized, **settings)
+    missing = {name: value for name, value in sized.items() if getattr(source, name) is None and value is not None}
+    return replace(source, **missing) if missing else source
+
+
 def _base(layers: list[dict[str, Value]]) -> tuple[Value, Recipe]:
     """The recipe that the layers change, and who chose it."""
     merged = {**layers[0], **layers[1]}
@@ -161,8 +218,85 @@ def _base(layers: list[dict[str, Value]]) -> tuple[Value, Recipe]:
         return named, recipe(named.value)
     if "data" not in merged:
         return named, Recipe()
-    kind = Source(merged["data"].value).kind
+    kind = sources.full_name(merged["data"].value).partition(":")[0]
     return Value(DEFAULTS[kind], f"default for {kind}"), recipe(DEFAULTS[kind])
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's plain types; 1e-3 is a number, as in YAML 1.2 (PyYAML's 1.1 takes it for a text)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+@dataclass(frozen=True)
+class _Nested:
+    """Stands for something nested where a plain value should be."""
+
+    kind: str
+
+    def __repr__(self) -> str:
+        return f"a nested {self.kind}"
+
+
+def _read(path: Path) -> dict[str, Value]:
+    """The settings in a YAML file, each once and checked; every mistake is refused with its line."""
+    loader, pairs = _mapping(path)
+    found: dict[str, Value] = {}
+    lines: dict[str, int] = {}
+    for key, node in pairs:
+        line = key.start_mark.line + 1
+        with _located(f"{path}:{line}"):
+            name = key.value if isinstance(key, yaml.ScalarNode) else "?"
+            refuse_unknown(name, KNOWN)
+            if name in found:
+                raise UsageError(f"{name} is set twice, first in line {lines[name]}")
+            found[name] = Value(KNOWN[name].checked(_plain(loader, node)), f"file {path}:{line}", said=True)
+            lines[name] = line
+    return found
+
+
+def _mapping(path: Path) -> tuple[_Loader, list[tuple[yaml.Node, yaml.Node]]]:
+    try:
+        loader = _Loader(path.read_text(encoding="utf-8"))
+        node = loader.get_single_node()
+    except OSError as error:
+        raise UsageError(f"cannot read the settings {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"cannot read the settings {path}: it is not UTF-8 text") from None
+    except RecursionError:
+        raise UsageError(f"cannot read the settings {path}: it is nested too deeply") from None
+    except yaml.YAMLError as error:
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or error
+        raise UsageError(f"{path}{f':{mark.line + 1}' if mark else ''} is not YAML: {problem}") from None
+    if node is None:  # nothing, or comments only
+        return loader, []
+    if not isinstance(node, yaml.MappingNode):
+        raise UsageError(f"{path} must hold lines such as `epochs: 30`; received a {node.id}")
+    return loader, node.value
+
+
+def _plain(loader: _Loader, node: yaml.Node) -> Any:
+    """The value of a node; of deeper ones, which no setting has, only what they are."""
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
+        return [loader.construct_object(item) for item in node.value]
+    return loader.construct_object(node) if isinstance(node, yaml.ScalarNode) else _Nested(node.id)
+
+
+@contextmanager
+def _located(where: str) -> Iterator[None]:
+    try:
+        yield
+    except (UsageError, yaml.YAMLError, ValueError) as error:  # such as a date of the 35th of May
+        raise UsageError(f"{where}: {getattr(error, 'problem', None) or error}") from None
+
+
+def _as_yaml(value: Any) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    return text.removesuffix("...\n").strip()
 
 
 def _visible(origin: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from keras_resnet.allowed import COUNT
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
 from keras_resnet.augment.keras_layers import described
 from keras_resnet.augment.policies import Policy
@@ -20,14 +21,16 @@ from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError
 from keras_resnet.models.resnet import check_input
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run, locked
 from keras_resnet.runs.stamp import write_stamp
+from keras_resnet.settings import check_arguments
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Checkpointer, Saving
+from keras_resnet.training.configuration import source_for
 from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.health import Health, images_to_look_with
 from keras_resnet.training.interruption import Interruption
@@ -36,7 +39,6 @@ from keras_resnet.training.network import CompiledNetwork, network_for, preproce
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
-from keras_resnet.training.recipes import source_for
 from keras_resnet.training.tensorboard import require_tensorboard
 from keras_resnet.weights.files import assign, variables_by_path
 
@@ -56,6 +58,7 @@ class Plan:
     policy: Policy
 
 
+@check_arguments(num_classes=COUNT.or_none)
 def plan(
     recipe: Recipe | str,
     source: DataSource | ImageData,
@@ -68,16 +71,20 @@ def plan(
 ) -> Plan:
     """Choose the folder and check the settings before any image is read.
 
-    Args and Raises: as `fit`; `budget` is recorded (see `budget_record`).
+    Args:
+        recipe: As `fit`.
+        source: Where the images come from, at the recipe's size (see `source_for`), or arrays.
+        out, overwrite, num_classes: As `fit`.
+        budget: What a run within a budget records, see `budget_record`.
+
+    Raises:
+        UsageError: As `fit`.
     """
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
-    if num_classes is not None and num_classes < 1:
-        raise UsageError(f"num_classes must be a whole number of at least 1; received {num_classes}")
     if isinstance(source, ImageData):
         name = source.name
         check_input(spec(recipe.model), source.train.images.shape)
     else:
-        source = source_for(recipe, source) if isinstance(source, Source) else source
         name, side = source.short_name, source.settings.get("image_size")
         if side:
             check_input(spec(recipe.model), (side, side, 3))
@@ -159,11 +166,10 @@ def fit(
         require_tensorboard()
     place = distribution(distribute)  # before anything uses TensorFlow
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
-    source = Source(data, seed=recipe.seed) if isinstance(data, str) else data
-    origin = (source.source or source) if isinstance(source, ImageData) else source
-    planned = plan(recipe, origin, out, overwrite=overwrite, num_classes=num_classes, layers=layers)
+    source = (data.source or data) if isinstance(data, ImageData) else source_for(recipe, data)
+    planned = plan(recipe, source, out, overwrite=overwrite, num_classes=num_classes, layers=layers)
     with Progress(verbose and place.is_chief) as progress:
-        images = source if isinstance(source, ImageData) else load_data(planned.source, progress.reading)  # type: ignore[arg-type]
+        images = data if isinstance(data, ImageData) else load_data(source, progress.reading)  # type: ignore[arg-type]
         return fit_planned(planned, images, progress, saving=saving, tensorboard=tensorboard, place=place)
 
 

@@ -6,15 +6,10 @@ PyTorch's, as the papers count it.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from keras_resnet.errors import UsageError, listed, nearest
 from keras_resnet.training.recipe import Recipe
-
-if TYPE_CHECKING:
-    from keras_resnet.data.sources.source import Source
 
 AKAMASTER = "He et al., 2015, https://arxiv.org/abs/1512.03385; steps as github.com/akamaster/pytorch_resnet_cifar10"
 
@@ -233,17 +228,3 @@ def recipe(name: str) -> Recipe:
 def recipe_for(kind: str) -> Recipe:
     """The default recipe for a kind of data source: `digits`, `folder`, `csv`, `jsonl` or `tfds`."""
     return RECIPES[DEFAULTS[kind]]
-
-
-def source_for(recipe: Recipe, source: Source) -> Source:
-    """A source with the recipe's image size and crop where it says nothing of them itself.
-
-    Args:
-        recipe: The recipe; its 0 leaves the source as it is.
-        source: The source.
-    """
-    return replace(
-        source,
-        image_size=source.image_size or recipe.image_size or None,
-        crop_fraction=source.crop_fraction or recipe.crop_fraction or None,
-    )

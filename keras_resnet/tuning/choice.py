@@ -1,18 +1,25 @@
-"""A network and a number of epochs that fit a time, chosen by timing a few real steps on this machine."""
+"""A network and a number of epochs that fit a time, chosen by timing a few real steps on this machine.
+
+The run records its budget, by which the same command finds the choice again.
+"""
 
 from __future__ import annotations
 
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from keras_resnet.allowed import seconds
 from keras_resnet.data.batches import steps_per_epoch
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.models.counting import cost
 from keras_resnet.models.variants import spec
+from keras_resnet.runs.run import Run
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.pretrained import is_name, pretrained
 
@@ -174,6 +181,50 @@ def choose(
         raise _too_short(best, budget_seconds, left, epochs or 1, recipe)
     most = max(recipe.epochs, 3 * least)
     return Choice(best.model, epochs or min(best.epochs, most), least, fitted)
+
+
+def budget_record(budget: str, recipe: Recipe, free: Iterable[str]) -> dict[str, Any]:
+    """What a run folder keeps of a budget, so that the same command finds its choice again.
+
+    Args:
+        budget: As the user wrote it.
+        recipe: As it was before the choice.
+        free: Which of `model` and `epochs` were chosen.
+    """
+    return {"seconds": seconds(budget), "chosen": sorted(free), "recipe": recipe.settings}
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe that a run folder records.
+
+    Raises:
+        UsageError: Another version wrote it, whose recipes had other settings, or values that this one refuses.
+    """
+    try:
+        return Recipe(**run.config["recipe"])
+    except (KeyError, TypeError, UsageError) as error:
+        raise UsageError(
+            f"the recipe in {run.path} is another version's ({error}): go on with that version, or begin anew by "
+            "--overwrite"
+        ) from None
+
+
+def run_within(config: dict[str, Any], folders: Iterable[Path]) -> Run | None:
+    """The unfinished run that was begun with the same budget, recipe before the choice, data and classes.
+
+    Args:
+        config: `budget` (see `budget_record`), `data` and `num_classes`.
+        folders: Where it may be.
+    """
+    for folder in folders:
+        try:
+            run = Run.at(folder)
+            same = all(run.config.get(key) == config[key] for key in ("budget", "data", "num_classes"))
+            if run.status == "unfinished" and same:
+                return run
+        except (UsageError, ModelError):  # no run, or one that is damaged
+            continue
+    return None
 
 
 def _fitted(one: Candidate, left: float, recipe: Recipe, data: ImageData) -> Candidate:

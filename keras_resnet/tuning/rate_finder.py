@@ -18,9 +18,9 @@ from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
+from keras_resnet.training.configuration import source_for
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
-from keras_resnet.training.recipes import source_for
 
 STEPS, FEWEST = 100, 30
 PASSES = 5
@@ -101,7 +101,7 @@ def find_learning_rate(
     if steps is not None and steps < 2:
         raise UsageError(f"steps must be at least 2; received {steps}")
     if not isinstance(data, ImageData):
-        data = load_data(source_for(recipe, Source(data, seed=recipe.seed) if isinstance(data, str) else data))
+        data = load_data(source_for(recipe, data))
     steps = steps or min(STEPS, max(FEWEST, PASSES * steps_per_epoch(data.train, recipe.batch_size)))
     if start is None:
         from keras_resnet.tuning.trial import TrialSteps

@@ -6,10 +6,9 @@ import pytest
 from keras_resnet.allowed import OPTIMIZER
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
-from keras_resnet.training.configuration import KNOWN, SOURCE_SETTINGS, configure, read_recipe
+from keras_resnet.training.configuration import KNOWN, SOURCE_SETTINGS, USUAL, configure, read_recipe, source_for
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES, recipe
-from keras_resnet.training.usual import USUAL
 
 
 def write(path: Path, *lines: str) -> Path:
@@ -104,6 +103,34 @@ def test_the_recipes_size_and_seed_are_the_sources(tmp_path: Path) -> None:
 
     assert found == Source("digits", image_size=24, crop_fraction=0.9, seed=5)
     assert configure(recipe="imagenet-classic", data="digits").source.image_size == 224
+
+
+def test_a_source_takes_the_recipes_size_and_crop_where_it_says_nothing() -> None:
+    sized = recipe("imagenet-classic")
+
+    assert source_for(sized, Source("digits")) == Source("digits", image_size=224, crop_fraction=0.875)
+    own = Source("digits", image_size=64, crop_fraction=1.0)
+    assert source_for(sized, own) == own
+    assert source_for(recipe("digits"), Source("digits")) == Source("digits")
+    assert source_for(sized.but(seed=3), "tfds:mnist", limit=9) == Source(
+        "tfds:mnist", image_size=224, crop_fraction=0.875, seed=3, limit=9
+    )
+
+
+def test_a_source_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    really = Source.__post_init__
+
+    def counted(source: Source) -> None:
+        made.append(source.name)
+        really(source)
+
+    monkeypatch.setattr(Source, "__post_init__", counted)
+
+    found = configure(data="digits", image_size=24, fold="1/3")
+
+    assert found.source is found.source
+    assert made == ["digits"]
 
 
 def test_a_recipe_can_be_read_from_a_file(tmp_path: Path) -> None:

@@ -3,10 +3,9 @@ from typing import Any
 
 import pytest
 
-from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.training.recipes import RECIPES, recipe, recipe_for, source_for
+from keras_resnet.training.recipes import RECIPES, recipe, recipe_for
 
 
 @pytest.mark.parametrize(
@@ -146,12 +145,3 @@ def test_every_size_of_training_images_needs_an_epoch() -> None:
 def test_settings_that_do_not_fit_say_what_was_expected(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Recipe(**changes)
-
-
-def test_a_source_takes_the_recipes_size_and_crop_where_it_says_nothing() -> None:
-    sized = recipe("imagenet-classic")
-
-    assert source_for(sized, Source("digits")) == Source("digits", image_size=224, crop_fraction=0.875)
-    own = Source("digits", image_size=64, crop_fraction=1.0)
-    assert source_for(sized, own) == own
-    assert source_for(recipe("digits"), Source("digits")) == Source("digits")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import json
 import re
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.errors import DataError, listed
+from keras_resnet.errors import DataError, listed, nearest
 
 COLUMNS = ("path", "label", "split", "group", "time")
 NEEDED = COLUMNS[:2]
@@ -159,8 +158,8 @@ def _check_header(header: list[str], file: Path) -> None:
 
 def _missing(name: str, names: Iterable[str]) -> str:
     by_lower = {other.lower(): other for other in names}
-    near = difflib.get_close_matches(name, by_lower, n=1)
-    hint = f"; rename {by_lower[near[0]]!r} if it is that" if near else ""
+    near = nearest(name, by_lower)
+    hint = f"; rename {by_lower[near]!r} if it is that" if near else ""
     return f"there is no {name!r}, only {listed(by_lower.values())}{hint}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import numpy as np
 from keras_resnet.data.cache import cache_folder
 from keras_resnet.data.sources.listing import Blob, Listing
 from keras_resnet.data.sources.source import Source
-from keras_resnet.errors import DataError, listed
+from keras_resnet.errors import DataError, alike, listed
 from keras_resnet.preprocessing import Fit
 from keras_resnet.tasks.classification import Classification
 
@@ -80,7 +79,7 @@ def open_builder(
         builder = tfds.builder(name)
         builder.download_and_prepare()
     except tfds.core.DatasetNotFoundError:
-        near = difflib.get_close_matches(name, tfds.list_builders(with_community_datasets=False), n=3)
+        near = alike(name, tfds.list_builders(with_community_datasets=False))
         raise DataError(
             f"TensorFlow Datasets has no data set {name!r}" + (f"; did you mean {listed(near)}?" if near else "")
         ) from None
