@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.explanation.diagnosis import Symptom
+from keras_resnet.explanation.diagnosis import DEAD_SHARE, UNSETTLED, Symptom
 from keras_resnet.explanation.history import History, series, stage_series
-from keras_resnet.explanation.symptoms_inside import DEAD_SHARE, UNSETTLED
 from keras_resnet.pictures import new_figure, save
 
 # Okabe & Ito's colours, which colour-blind people can tell apart.
