@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Builder(Protocol):
-    """A function that builds one named network; its arguments are those of `build` but the first."""
+    """A function that builds one named network. It takes the arguments of `build` without `spec`."""
 
     spec: ResNetSpec
     __name__: str

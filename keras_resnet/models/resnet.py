@@ -166,7 +166,7 @@ def _check(pooling: str | None, head: str, adapt_input: bool, weights: object, r
 
 
 def _refuse_changed(spec: ResNetSpec, weights: str) -> None:
-    """Named weights are for the network as its row has it; these changes would fit and predict wrongly."""
+    """Named weights are for a network as the table has it. Changed in these fields, it would load them and be wrong."""
     row = VARIANTS[spec.name].spec if spec.name in VARIANTS else spec
     for field in ("shortcut", "strided_conv", "strided_block", "antialias", "padding"):
         if getattr(spec, field) != getattr(row, field):

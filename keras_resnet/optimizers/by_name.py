@@ -1,4 +1,4 @@
-"""Optimizers by a word: an update rule, how its weight decay acts, and what all of them have in common."""
+"""Optimizers by name: an update rule, how its weight decay acts, and what all of them have in common."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What every optimizer here has: decay of kernels only, rates by layer, clipping, norms, a rate factor."""
+"""What every optimizer here can do: rates by layer, clipping, norms of gradients, decay of kernels only.
+
+A variable is treated by where it stands in the network, which the name of its layer says (`keras_resnet.layer_names`).
+"""
 
 from __future__ import annotations
 
@@ -18,15 +21,15 @@ from keras_resnet.settings import check_arguments
 Tensor = Any
 
 USUAL_BOUNDS = {"none": 0.0, "norm": 1.0, "value": 0.5, "adaptive": 0.01}
-"""Where each clips if nothing is said: `norm` as timm's LAMB, `adaptive` as Brock et al., 2021, have it."""
+"""The bound of each kind of clipping where none is given: `norm` as timm's LAMB, `adaptive` as Brock et al., 2021."""
 
 
 class Layerwise(HookedOptimizer):
-    """Put before an update rule among the bases, it treats each variable by where it lies in the network.
+    """A base class that treats each variable by where it stands in the network.
 
-    Gradients are taken as they act: unscaled, averaged over accumulated batches, summed over replicas.
-    Their norms are measured, then they are clipped, then the rule is applied at the variable's own
-    rate. Only kernels decay; biases and normalisations do not.
+    It is put before an update rule among the bases. Gradients are taken as they act: unscaled, averaged over
+    accumulated batches, summed over replicas. Their norms are measured, then they are clipped, then the rule is applied
+    at the variable's own rate. Only kernels decay; biases and normalisations do not.
 
     Args:
         *args: The rule's.
@@ -44,7 +47,7 @@ class Layerwise(HookedOptimizer):
 
     Raises:
         UsageError: A setting is out of range; or, when it is built, `layer_decay` is less than 1 and a layer's
-            name does not say where it lies.
+            name does not say where it stands.
     """
 
     word: ClassVar[str]
@@ -87,7 +90,7 @@ class Layerwise(HookedOptimizer):
 
     @property
     def last_rate(self) -> float:
-        """Of the last update, before `layer_decay`; before the first one, that of the first."""
+        """The rate of the last update, without `layer_decay`; before the first update, the rate of the first."""
         return float(ops.convert_to_numpy(self.rate_after(ops.maximum(self.iterations - 1, 0))))
 
     def rate_after(self, updates: Any) -> Tensor:
@@ -128,6 +131,9 @@ class Layerwise(HookedOptimizer):
 def groups(paths: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
     """The groups of layers that variables belong to: `stem`, `stage1` …, `head`, and `other` for other names.
 
+    Args:
+        paths: Of the variables: `stage1_block2_conv1/kernel`.
+
     Returns:
         The names from input to output, and for each variable the position of its group among them.
     """
@@ -143,10 +149,10 @@ def rate_multipliers(paths: Sequence[str], layer_decay: float) -> list[float]:
 
     Args:
         paths: Of the variables that are trained.
-        layer_decay: In (0, 1]; 1 leaves all rates alike, whatever the layers are called.
+        layer_decay: In (0, 1]; 1 gives all the same rate, whatever the layers are called.
 
     Raises:
-        UsageError: A layer's name does not say where it lies.
+        UsageError: A layer's name does not say where it stands.
     """
     if layer_decay == 1:
         return [1.0] * len(paths)
