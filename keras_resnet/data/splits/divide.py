@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from keras_resnet.data.splits.partition import ByGroup, BySeveralClasses, ByTime, check_training
+from keras_resnet.data.splits.partition import ByGroup, BySeveralClasses, ByTime, Method, check_training
 from keras_resnet.data.splits.plan import PARTS, SplitPlan
 from keras_resnet.errors import DataError, UsageError, listed
 
@@ -82,24 +81,8 @@ def divide(
     return {name: parts[name] for name in PARTS}
 
 
-class Method(Protocol):
-    """A way to divide; all positions it returns are sorted."""
-
-    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
-        """Train, validation and test with these shares of the positions; a share of 0 gives an empty part."""
-        ...
-
-    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """What is left to train and validate with, and the test of fold `number`, counted from 1."""
-        ...
-
-    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
-        """Raises: DataError, if the method would not have separated these parts, or both these and a third."""
-        ...
-
-
 @dataclass(frozen=True)
-class ByClass:
+class ByClass(Method):
     """Every class in its proportion."""
 
     labels: np.ndarray
@@ -192,7 +175,20 @@ def stratified_split(
 
 
 def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int) -> np.ndarray:
-    """At most `most` sorted positions, every class in its proportion and at least once."""
+    """Choose at most so many images, every class in its proportion and at least once.
+
+    Args:
+        labels: int (n,).
+        most: How many.
+        classes: How many classes there are.
+        seed: The same seed chooses the same images.
+
+    Returns:
+        Sorted int64 positions.
+
+    Raises:
+        UsageError: There are more classes than images to choose.
+    """
     if most >= len(labels):
         return np.arange(len(labels))
     counts = np.bincount(labels, minlength=classes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,52 @@ from keras_resnet.errors import DataError, listed
 BY_CLASS = ", which a split by class would not let happen"
 
 
+class Method(ABC):
+    """A way to divide images; all positions it returns are sorted."""
+
+    @abstractmethod
+    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
+        """Divide images into training, validation and test.
+
+        Args:
+            positions: int64 (n,), sorted: the images to divide.
+            validation: The share for validation, in [0, 1).
+            test: The share for the test, in [0, 1).
+
+        Returns:
+            The positions of train, validation and test; a share of 0 gives an empty part.
+
+        Raises:
+            DataError: There are too few images, groups or times, or a class would have none to train on.
+        """
+
+    @abstractmethod
+    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Take one of several folds for the test.
+
+        Args:
+            positions: int64 (n,), sorted: the images to divide.
+            number: Which fold, counted from 1.
+            count: How many there are.
+
+        Returns:
+            What is left to train and validate with, and the test.
+
+        Raises:
+            DataError: As `split`.
+        """
+
+    @abstractmethod
+    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
+        """Check parts that the data themselves give.
+
+        Raises:
+            DataError: The method would not have separated them so.
+        """
+
+
 @dataclass(frozen=True)
-class BySeveralClasses:
+class BySeveralClasses(Method):
     """Every class in its proportion as far as images that have several allow: each image is a group by itself."""
 
     labels: np.ndarray
@@ -57,7 +102,7 @@ class BySeveralClasses:
 
 
 @dataclass(frozen=True)
-class ByGroup:
+class ByGroup(Method):
     """No group is on two sides, and every class in its proportion as far as that allows."""
 
     labels: np.ndarray
@@ -97,7 +142,7 @@ class ByGroup:
 
 
 @dataclass(frozen=True)
-class ByTime:
+class ByTime(Method):
     """The earliest images train, the next validate, the latest test; images of one moment stay together."""
 
     labels: np.ndarray
@@ -137,7 +182,18 @@ class ByTime:
 def check_training(
     labels: np.ndarray, class_names: tuple[str, ...], train: np.ndarray, others: Sequence[np.ndarray], why: str
 ) -> None:
-    """Raises: DataError, if a class has images at the positions of `others` and none at those of `train`."""
+    """Check that every class that is validated or tested is trained on, too.
+
+    Args:
+        labels: int (n,), or 0 and 1 (n, classes).
+        class_names: For messages.
+        train: The positions to train on.
+        others: Those of the other parts.
+        why: How it comes, for the message: where all images of the class are.
+
+    Raises:
+        DataError: A class has images in other parts and none to train on.
+    """
     wanted = classes_of(labels[np.concatenate([train[:0], *others])])[1]
     missing = np.setdiff1d(wanted, classes_of(labels[train])[1])
     if len(missing):
