@@ -103,12 +103,12 @@ from .models.variants import wrn as wrn
 from .preprocessing import Fit as Fit
 from .preprocessing import Preprocessing as Preprocessing
 from .runs.run import Run as Run
+from .training.checkpointer import Saving as Saving
 from .training.configuration import configure as configure
 from .training.configuration import read_recipe as read_recipe
 from .training.fit import fit as fit
 from .training.recipe import Recipe as Recipe
 from .training.recipes import recipe as recipe
-from .training.session import Saving as Saving
 from .tuning.rate_finder import find_learning_rate as find_learning_rate
 from .weights.pretrained import Pretrained as Pretrained
 from .weights.pretrained import list_weights as list_weights

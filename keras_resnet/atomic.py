@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever happens while they are written."""
+"""Write files whole or not at all, whatever happens meanwhile."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from keras_resnet.errors import StorageError
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn what a disk may answer into one clear line."""
+    """Turn the system's errors in the block into a `StorageError` with one clear line.
+
+    Args:
+        path: What is being written, for the message.
+    """
     try:
         yield
     except StorageError:
@@ -27,10 +31,14 @@ def storage_errors(path: Path) -> Iterator[None]:
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place in one step.
+    """Let a function write a temporary file beside `path`, then put it in place in one step.
+
+    Args:
+        path: The file to write.
+        write: Called with the path of the temporary file.
 
     Raises:
-        StorageError: The disk is full or the folder cannot be written; the old file is unharmed.
+        StorageError: The disk is full or the folder cannot be written; an old file stays as it was.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,18 +56,22 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """A text file, UTF-8, atomically."""
-    # surrogateescape: file names that are no valid Unicode go out as they came in
+    """Write a text file in UTF-8, whole or not at all."""
+    # surrogateescape: file names that are not valid Unicode keep their bytes
     write_with(path, lambda temporary: temporary.write_bytes(text.encode("utf-8", "surrogateescape")))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """A JSON file, atomically."""
+    """Write a JSON file, whole or not at all."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_folder_with(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a temporary folder beside `path`, then put it in the place of an old one.
+    """Let a function fill a temporary folder beside `path`, then put it in place of an old one.
+
+    Args:
+        path: The folder to write.
+        write: Called with the path of the temporary folder.
 
     Raises:
         StorageError: As `write_with`.
@@ -79,9 +91,13 @@ def write_folder_with(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def put_in_place(new: Path, path: Path) -> None:
-    """Move a file or folder to where an old one may be; both lie on the same disk.
+    """Move a file or folder to a path where an old one may be, on the same disk.
 
-    An old folder is moved aside and removed last; if the new one cannot follow, it comes back.
+    An old folder is moved away first and removed at the end. If the new one cannot be moved, the old one comes back.
+
+    Args:
+        new: The file or folder to move.
+        path: Where it goes.
     """
     if path.is_dir():
         aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-old-"))
@@ -100,13 +116,13 @@ def put_in_place(new: Path, path: Path) -> None:
 
 
 def remove_leftovers(folder: Path, stems: Iterable[str]) -> None:
-    """Remove what killed processes left half written in a folder that is this process's alone.
+    """Remove temporary files and folders that killed processes left in a folder that no other process uses.
 
     Args:
-        folder: It need not be there.
-        stems: Regular expressions of the names, without endings, of files and folders that are written there.
+        folder: The folder; it need not exist.
+        stems: Regular expressions of the names, without endings, of the files and folders that are written there.
     """
-    # As `tempfile` names what is asked for above: a point, a stem, eight letters and digits, an ending.
+    # Named by `tempfile` for the functions above: a dot, the stem, eight letters and digits, and the ending.
     leftover = re.compile(rf"\.({'|'.join(stems)})-[a-z0-9_]{{8}}(\.\w+)?")
     for path in folder.glob(".*") if folder.is_dir() else ():
         if leftover.fullmatch(path.name):
@@ -117,7 +133,7 @@ def remove_leftovers(folder: Path, stems: Iterable[str]) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Bring a file or folder onto the disk."""
+    """Make sure that a file or folder is on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -126,7 +142,7 @@ def _sync(path: Path) -> None:
 
 
 def current_umask() -> int:
-    """What this process takes away from new files' permissions."""
+    """The permissions that this process removes from new files."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -23,6 +23,8 @@ class BinaryCrossEntropy(keras.losses.Loss):
 
     Args:
         label_smoothing: In [0, 1).
+        smooth_towards: What smoothing draws each label towards, in [0, 1]; None: one by the number of classes,
+            as where each image has one of them.
         threshold: Labels above it become 1 and others 0, after smoothing; None leaves them.
         sum_classes: Add the classes' losses up instead of averaging them.
         **options: As every Keras loss.
@@ -34,12 +36,14 @@ class BinaryCrossEntropy(keras.losses.Loss):
         label_smoothing: float = 0.0,
         threshold: float | None = None,
         sum_classes: bool = False,
+        smooth_towards: float | None = None,
         name: str = "binary_cross_entropy",
         dtype: str = "float32",
         **options: Any,
     ) -> None:
         super().__init__(name=name, dtype=dtype, **options)
         self.label_smoothing, self.threshold, self.sum_classes = label_smoothing, threshold, sum_classes
+        self.smooth_towards = smooth_towards
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Losses of images.
@@ -48,14 +52,17 @@ class BinaryCrossEntropy(keras.losses.Loss):
             y_true: Labels, one-hot or mixed, (images, classes).
             y_pred: Logits, (images, classes).
         """
-        labels = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
+        smoothing, towards = self.label_smoothing, self.smooth_towards
+        added = smoothing / y_pred.shape[-1] if towards is None else smoothing * towards
+        labels = y_true * (1 - smoothing) + added
         if self.threshold is not None:
             labels = ops.cast(labels > self.threshold, y_pred.dtype)
         losses = -labels * ops.log_sigmoid(y_pred) - (1 - labels) * ops.log_sigmoid(-y_pred)
         return ops.sum(losses, axis=-1) if self.sum_classes else ops.mean(losses, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"label_smoothing": self.label_smoothing, "threshold": self.threshold, "sum_classes": self.sum_classes}
+        names = ("label_smoothing", "threshold", "sum_classes", "smooth_towards")
+        own = {name: getattr(self, name) for name in names}
         return {**super().get_config(), "dtype": self.dtype, **own}
 
 

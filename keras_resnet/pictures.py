@@ -1,11 +1,9 @@
-"""Pictures of a result, and how all pictures are made; matplotlib, an extra."""
+"""How all pictures are made; matplotlib, an extra."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from keras_resnet.atomic import write_with
 from keras_resnet.errors import MissingExtraError
@@ -13,39 +11,12 @@ from keras_resnet.errors import MissingExtraError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-LABELLED_CLASSES = 40
-"""Above this many classes their names and the cells' numbers would only blacken the picture."""
-
 
 def available() -> bool:
     """Whether pictures can be drawn."""
     from importlib.util import find_spec
 
     return find_spec("matplotlib") is not None
-
-
-def confusion_picture(confusion: np.ndarray, class_names: tuple[str, ...], title: str, path: Path) -> None:
-    """The confusion matrix as a PNG file: rows are the true classes, shades their shares, numbers images.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
-    count = len(class_names)
-    side = min(max(5.0, 0.55 * count), 22.0)
-    figure = new_figure(side + 1.5, side)
-    axes = figure.subplots()
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
-    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(picture, label="share of the true class", fraction=0.046)
-    axes.set(title=title, xlabel="predicted class", ylabel="true class")
-    if count <= LABELLED_CLASSES:
-        names = [_short(name) for name in class_names]
-        axes.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 2 else 0)
-        axes.set_yticks(range(count), names)
-        for row, column in zip(*np.nonzero(confusion), strict=True):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, str(confusion[row, column]), ha="center", va="center", color=colour, fontsize=9)
-    save(figure, path)
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -68,6 +39,7 @@ def save(figure: Figure, path: Path) -> None:
     write_with(path, lambda temporary: figure.savefig(temporary, **options))
 
 
-def _short(name: str) -> str:
+def short(name: str, most: int = 20) -> str:
+    """A name as matplotlib writes it, cut to so many letters."""
     # "$" would begin a formula
-    return (name if len(name) <= 20 else f"{name[:19]}…").replace("$", r"\$")
+    return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", r"\$")

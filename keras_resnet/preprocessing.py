@@ -9,15 +9,13 @@ import json
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from keras_resnet.allowed import BACKGROUND, COUNT, CROP_FRACTION, IMAGE_SIZE, RESIZE, one_of
+from keras_resnet.allowed import BACKGROUND, COUNT, CROP_FRACTION, IMAGE_SIZE, RESIZE
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.settings import keep_checked
 
 FORMAT = 4
 ADDED: dict[int, dict[str, Any]] = {2: {}, 3: {"background": "white"}, 4: {"task": "classification"}}
 """What each format that can be read added to the one before it, and what files of before mean."""
-TASKS = ("classification", "multi-label")
-"""What may be asked of a network: the one class of an image, or every label that an image has."""
 SIZE = replace(IMAGE_SIZE, many=True, noun="a height and a width, whole numbers of at least 1")
 
 
@@ -81,7 +79,8 @@ class Preprocessing:
         mean: One number a channel, on the 0–255 scale, subtracted from the pixels.
         std: One positive number a channel, on the 0–255 scale, by which the difference is divided.
         class_names: The name of each output, in the order of the logits.
-        task: `"classification"`: each image has one of the classes; `"multi-label"`: any number of them.
+        task: What the network was trained for, a key of `keras_resnet.tasks.table.TASKS`: `"classification"`, each
+            image has one of the classes; `"multi-label"`, any number of them.
 
     Raises:
         UsageError: A field is out of range; the message names it.
@@ -108,7 +107,6 @@ class Preprocessing:
             raise UsageError(f"std must be positive; received {self.std}")
         if len(set(self.class_names)) != len(self.class_names) or not self.class_names:
             raise UsageError(f"class_names must be one or more different names; received {self.class_names}")
-        keep_checked(self, task=one_of(*TASKS))
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -26,6 +26,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -122,13 +123,14 @@ def small_contenders(task: str, pool: object, cores: int) -> dict[str, Turn]:
     from keras_resnet.data.batches import training_batches
     from keras_resnet.data.images import ArrayImages, Split
     from keras_resnet.data.memory import aligned
+    from keras_resnet.tasks.classification import Classification
 
     images = pictures(5120)
     labels = np.arange(len(images)) % 10
     ours = {"crop-flip": policy("crop-flip"), "randaugment": policy("none", automatic="randaugment"),
             "mixup": policy("none", mixup=0.2)}[task]  # fmt: skip
-    split = Split(ArrayImages(aligned(images)), np.arange(len(images)), labels)
-    found = {"ours": turns(training_batches(split, 10, BATCH, ours, seed=0, epochs=100_000))}
+    split = Split(ArrayImages(aligned(images)), np.arange(len(images)), labels, Classification(tuple("0123456789")))
+    found = {"ours": turns(training_batches(split, BATCH, ours, seed=0, epochs=100_000))}
     batches = tf.data.Dataset.from_tensor_slices((images, np.eye(10, dtype=np.float32)[labels])).repeat().batch(BATCH)
 
     def mapped(layers: list[object], keys: bool = False) -> Turn:
@@ -174,13 +176,14 @@ def jpeg_contenders(contents: list[bytes], pool: object, cores: int) -> dict[str
     from keras_resnet.images.decode import decode
     from keras_resnet.images.image_file import read_header
     from keras_resnet.preprocessing import Fit
+    from keras_resnet.tasks.classification import Classification
 
     many = list(itertools.islice(itertools.cycle(contents), 96))
     headers = tuple(read_header(content) for content in many)
     fit = Fit((224, 224), 3)
     store = EncodedImages(Blob.of(many), tuple(map(str, range(96))), headers, fit)
-    split = Split(store, np.arange(96), np.arange(96) % 2)
-    crops = training_batches(split, 2, 24, policy("resized-crop-flip"), seed=0, epochs=100_000)
+    split = Split(store, np.arange(96), np.arange(96) % 2, Classification(("a", "b")))
+    crops = training_batches(split, 24, policy("resized-crop-flip"), seed=0, epochs=100_000)
     threads = ThreadPoolExecutor(cores)
     encoded = tf.data.Dataset.from_tensor_slices(many).repeat()
 
@@ -281,6 +284,10 @@ def main() -> None:
         in_this_process(options)
         return
     from keras_resnet.cli.tables import table
+    from keras_resnet.errors import MissingExtraError
+
+    if find_spec("keras_cv") is None:
+        command.error(str(MissingExtraError("the comparison with KerasCV", "kerascv")))
 
     for cores in options.cores:
         arguments = ["--tasks", *options.tasks, "--cores", str(cores), "--rounds", str(options.rounds), "--child"]

@@ -48,9 +48,12 @@ def our_batches(images: np.ndarray, labels: np.ndarray, batch: int) -> Any:
     from keras_resnet.data.batches import training_batches
     from keras_resnet.data.images import ArrayImages, Split
     from keras_resnet.data.memory import aligned
+    from keras_resnet.tasks.classification import Classification
 
-    split = Split(ArrayImages(aligned(images)), np.arange(len(images)), labels)
-    return training_batches(split, CLASSES, batch, policy("crop-flip"), seed=0, epochs=1_000_000)
+    split = Split(
+        ArrayImages(aligned(images)), np.arange(len(images)), labels, Classification(tuple(map(str, range(CLASSES))))
+    )
+    return training_batches(split, batch, policy("crop-flip"), seed=0, epochs=1_000_000)
 
 
 def our_model(side: int, network: str, precision: str, stem: str = "imagenet") -> Any:

@@ -41,9 +41,9 @@ WAYS = ("before it", "half of it", "after it")
 def train(out: Path) -> None:
     """Two epochs of a ResNet-8 on 100 digits, with everything that has a state, and a checkpoint every update."""
     from keras_resnet.data.sources.source import Source
+    from keras_resnet.training.checkpointer import Saving
     from keras_resnet.training.fit import fit
     from keras_resnet.training.recipe import Recipe
-    from keras_resnet.training.session import Saving
 
     recipe = Recipe(
         model="resnet8",

@@ -1,11 +1,14 @@
 """What the tests share: TensorFlow imported once and quietly, one tiny finished run, real data if present."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -24,9 +27,26 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+BYTES_A_PROCESS = 4 * 10**9
+"""Of the machine's memory, for each of the processes that share the tests."""
+
 TINY = Recipe(model="resnet8", epochs=3, batch_size=32, learning_rate=0.05, augment="shift")
 TRAINED = TINY.but(epochs=12, learning_rate=0.1)
 TINY_SOURCE = Source("digits", image_size=8, limit=300)
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes `-n auto` starts: one a core, as far as memory suffices."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(os.cpu_count() or 1, memory // BYTES_A_PROCESS))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_models() -> Iterator[None]:
+    """Give back the graphs and functions that a module's tests have built, which Keras and TensorFlow would keep."""
+    yield
+    keras.backend.clear_session()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

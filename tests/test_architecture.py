@@ -1,8 +1,10 @@
 """Who may import whom: a room knows the rooms below it and nothing of those above."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import pytest
 
 import keras_resnet
@@ -15,20 +17,35 @@ ALLOWED = {
     "weights": {"compat"},
     "models": {"weights", "compat"},
     "images": set(),
-    "augment": set(),
-    "data": {"augment", "images"},
-    "inspection": {"data", "images"},
+    "augment": {"compat"},
+    "tasks": set(),
+    "data": {"augment", "images", "tasks"},
+    "inspection": {"data", "images", "tasks"},
     "optimizers": {"weights", "compat"},
     "runs": {"data", "weights", "models"},
-    "inference": {"runs", "data", "images", "models", "weights", "compat"},
+    "inference": {"runs", "data", "images", "tasks", "models", "weights", "compat"},
     "explanation": {"runs"},
-    "training": {"runs", "data", "images", "models", "weights", "augment", "optimizers", "compat"},
-    "tuning": {"training", "runs", "data", "images", "models", "weights", "augment", "optimizers"},
-    "evaluation": {"inference", "explanation", "runs", "data", "images"},
-    "exports": {"evaluation", "inference", "runs", "data", "images", "models"},
+    "training": {"runs", "data", "images", "tasks", "models", "weights", "augment", "optimizers", "compat"},
+    "tuning": {"training", "runs", "data", "images", "tasks", "models", "weights", "augment", "optimizers"},
+    "evaluation": {"inference", "explanation", "runs", "data", "images", "tasks"},
+    "exports": {"evaluation", "inference", "runs", "data", "images", "tasks", "models"},
 }
 ALLOWED["cli"] = set(ALLOWED)
-FOUNDATION = {"errors", "preprocessing", "atomic", "allowed", "settings", "pictures", "schedules", "losses", "_version"}
+FOUNDATION = {
+    "errors",
+    "layer_names",
+    "preprocessing",
+    "atomic",
+    "allowed",
+    "settings",
+    "pictures",
+    "schedules",
+    "losses",
+    "_version",
+}
+
+# Python's own documented names.
+NOT_PRIVATE = {"_exit", "_asdict", "_fields", "_replace"}
 
 
 def imports(path: Path) -> set[str]:
@@ -73,3 +90,80 @@ def test_no_rule_forms_a_circle() -> None:
 
     for room in ALLOWED:
         below(room)
+
+
+def private_to_keras() -> set[str]:
+    """The names with an underscore that Keras's models, layers and optimizers have once they are built."""
+    inputs = keras.Input((2, 2, 2))
+    layers = [keras.layers.Conv2D(2, 1), keras.layers.BatchNormalization()]
+    model = keras.Model(inputs, layers[1](layers[0](inputs)))
+    optimizers = [
+        keras.optimizers.Adafactor(0.1, gradient_accumulation_steps=2),
+        keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)),
+    ]
+    for optimizer in optimizers:
+        optimizer.build(model.trainable_variables)
+    model.compile(optimizers[0], "mse", metrics=["mae"])
+    names = {name for thing in (model, *layers, *optimizers) for name in dir(thing)}
+    return {name for name in names if name.startswith("_") and not name.startswith("__")}
+
+
+def uses_of_private_keras(path: Path, private: set[str]) -> Iterator[str]:
+    """Imports of `keras.src`, names with an underscore of other objects, and those that a subclass has of Keras."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    for node in ast.walk(tree):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        yield from (f"line {node.lineno} imports {name}" for name in names if name.startswith("keras.src"))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "keras.src":
+            yield f"line {node.lineno} uses keras.src"
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            of_itself = isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")
+            if not of_itself and node.attr not in own | NOT_PRIVATE:
+                yield f"line {node.lineno} touches {ast.unparse(node)}"
+        if isinstance(node, ast.ClassDef) and node.bases:
+            for inside in ast.walk(node):
+                name = getattr(inside, "name", getattr(inside, "attr", None))
+                if isinstance(inside, ast.FunctionDef | ast.Attribute) and name in private:
+                    yield f"line {inside.lineno}: {node.name} has {name}, which is Keras's"
+
+
+def test_private_keras_is_touched_in_compat_alone() -> None:
+    private = private_to_keras()
+    assert {"_inbound_nodes", "_symbolic_build", "_get_variable_index", "_accumulated_gradients", "_r"} <= private
+    files = [path for path in PACKAGE.rglob("*.py") if path.relative_to(PACKAGE).parts[0] != "compat"]
+
+    found = {
+        f"{path.relative_to(PACKAGE.parent)} {use}"
+        for path in [*files, *(PACKAGE.parent / "scripts").glob("*.py")]
+        for use in uses_of_private_keras(path, private)
+    }
+
+    assert not found, "move it to keras_resnet/compat, with the reason and a contract test: " + "; ".join(sorted(found))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from keras.src.models.functional import operation_fn",
+        "import keras.src",
+        "import keras\nkeras.src.models.Functional",
+        "model._flatten_layers()",
+        "class Mine(keras.layers.Layer):\n    def _lock_state(self): ...",
+        "class Mine(Momentum):\n    def f(self): return self._learning_rate",
+        "class Mine(Momentum):\n    def f(self): super()._apply_weight_decay([])",
+    ],
+)
+def test_each_way_to_private_keras_is_seen(source: str, tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text(source)
+
+    assert list(uses_of_private_keras(path, private_to_keras()))
+
+
+def test_what_is_the_modules_own_is_no_private_keras(tmp_path: Path) -> None:
+    path = tmp_path / "module.py"
+    path.write_text("class A(B):\n    def _read(self):\n        return self._kept\nA()._read(); os._exit(1)\n")
+
+    assert list(uses_of_private_keras(path, private_to_keras())) == []

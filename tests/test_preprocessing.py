@@ -65,7 +65,6 @@ def test_a_field_of_a_fit_that_is_out_of_range_is_named(field: str, value: Any, 
         ("std", (0.0, 1.0, 1.0), "std"),
         ("class_names", ("cat", "cat"), "class_names"),
         ("class_names", (), "class_names"),
-        ("task", "detection", "task must be one of 'classification', 'multi-label'; received 'detection'"),
     ],
 )
 def test_a_field_out_of_range_is_named(field: str, value: Any, named: str) -> None:

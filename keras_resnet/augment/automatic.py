@@ -1,7 +1,7 @@
 """Policies that choose among Pillow's operations: RandAugment, TrivialAugment, AutoAugment, AugMix.
 
-Each image gets operations, amounts and signs of its own. The spaces of operations and magnitudes are
-the papers' as torchvision has settled them.
+Operations, amounts and signs are drawn for each image. The operations and their magnitudes are those of the papers, as
+in torchvision.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Choice:
     """One operation that a policy may choose.
 
     Args:
-        apply: What it does.
-        levels: float (bins,), how far the amount is from `start` at each magnitude.
+        apply: The operation.
+        levels: float (bins,): the distance of the amount from `start` at each magnitude.
         start: The amount that changes nothing.
         signed: Whether half of the images get an amount below `start`.
     """
@@ -39,7 +39,7 @@ class Choice:
 
     @property
     def amounts(self) -> np.ndarray:
-        """float32 (2, bins): above `start` and, if signed, below it."""
+        """float32 (2, bins): amounts above `start` and, if signed, amounts below it."""
         return np.array(
             [self.start + self.levels, self.start + (-self.levels if self.signed else self.levels)], np.float32
         )
@@ -50,13 +50,21 @@ Space = dict[str, Choice]
 
 @dataclass(frozen=True)
 class Extent:
-    """How far the operations of a space go at the highest magnitude."""
+    """The amounts of a space's operations at the highest magnitude.
+
+    Args:
+        shear: Pixels a row or column.
+        shift: From the length of a side in pixels to pixels.
+        degrees: Of a rotation.
+        tone: The distance of the factor from 1: of brightness, colour, contrast and sharpness.
+        posterize: Bits that are removed.
+    """
 
     shear: float
-    shift: Callable[[int], float]  # of a side's pixels
+    shift: Callable[[int], float]
     degrees: float
     tone: float
-    posterize: int  # bits taken away
+    posterize: int
 
 
 CLASSIC = Extent(shear=0.3, shift=lambda side: 150 / 331 * side, degrees=30, tone=0.9, posterize=4)
@@ -65,7 +73,16 @@ AUGMIX = Extent(shear=0.3, shift=lambda side: side / 3, degrees=30, tone=0.9, po
 
 
 def space(extent: Extent, bins: int, height: int, width: int) -> Space:
-    """The fourteen operations of RandAugment (Cubuk et al., 2019, table 6) and AutoAugment's Invert."""
+    """The fourteen operations of RandAugment (Cubuk et al., 2019, table 6) and AutoAugment's Invert.
+
+    Args:
+        extent: The amounts at the highest magnitude.
+        bins: How many magnitudes there are.
+        height, width: Of the images, in pixels.
+
+    Returns:
+        The operations by their names in the paper.
+    """
 
     def up_to(most: float) -> np.ndarray:
         return np.linspace(0.0, most, bins)
@@ -97,7 +114,7 @@ AUG_MIX = tuple(name for name in RAND_AUGMENT if name != "Identity")
 def _apply(
     images: tf.Tensor, choices: list[Choice], choice: tf.Tensor, magnitude: tf.Tensor, random: SampleRandom
 ) -> tf.Tensor:
-    """Each image by its own choice at its own magnitude, its sign drawn."""
+    """Apply to each image its own choice at its own magnitude, with a random sign."""
     table = tf.constant(np.stack([one.amounts for one in choices]))
     sign = tf.cast(random.event("sign", 0.5), tf.int32)
     amounts = tf.gather_nd(table, tf.stack([choice, sign, magnitude], axis=1))
@@ -113,12 +130,12 @@ def _check_images(images: tf.Tensor) -> None:
 
 @dataclass(frozen=True)
 class RandAugment:
-    """So many operations in a row, each drawn uniformly from fourteen, all of one magnitude (Cubuk et al., 2019).
+    """Several operations in a row, each drawn uniformly from fourteen, all of one magnitude (Cubuk et al., 2019).
 
     Args:
-        layers: Operations in a row; the paper's N.
-        magnitude: 0–30; the paper's M, with 9 for ResNet-50 on ImageNet. Where others count to 10
-            (timm's `m7`), three times as much.
+        layers: The number of operations in a row, at least 1; the paper's N.
+        magnitude: 0–30; the paper's M, which is 9 for ResNet-50 on ImageNet. On a scale of 0–10, as in timm's `m7`,
+            multiply by three.
 
     Raises:
         UsageError: An argument is out of range.
@@ -144,7 +161,7 @@ class RandAugment:
 
 @dataclass(frozen=True)
 class TrivialAugment:
-    """One operation of fourteen, of a magnitude drawn uniformly from a wide range (Müller & Hutter, 2021)."""
+    """One operation of fourteen, with a magnitude drawn uniformly from a wide range (Müller & Hutter, 2021)."""
 
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
         """Args and Returns: as `Policy`."""
@@ -158,13 +175,13 @@ class TrivialAugment:
 
 @dataclass(frozen=True)
 class AutoAugment:
-    """One of 25 learnt pairs of operations, each done with a probability of its own (Cubuk et al., 2018).
+    """One of 25 learnt pairs of operations, each applied with a probability of its own (Cubuk et al., 2018).
 
     Args:
         learnt_on: `cifar10` or `imagenet`.
 
     Raises:
-        UsageError: No policy has this name.
+        UsageError: There is no such policy.
     """
 
     learnt_on: str = "imagenet"
@@ -193,14 +210,14 @@ class AutoAugment:
 
 @dataclass(frozen=True)
 class AugMix:
-    """Each image mixed with three chains of one to three mild operations on it (Hendrycks et al., 2019).
+    """Each image mixed with the results of three chains of one to three mild operations (Hendrycks et al., 2019).
 
-    The weights of the chains are drawn from a flat Dirichlet distribution, that of the original from
-    a flat Beta distribution. (The paper's loss of consistency between views is not part of this.)
+    The weights of the chains are drawn from a flat Dirichlet distribution, the weight of the original image from a
+    flat Beta distribution. (The paper's loss for consistency between views is not part of this.)
 
     Args:
-        severity: 1–10, the highest magnitude.
-        width: How many chains.
+        severity: The highest magnitude, 1–10.
+        width: The number of chains, at least 1.
 
     Raises:
         UsageError: An argument is out of range.
@@ -220,7 +237,7 @@ class AugMix:
         _check_images(images)
         operations = space(AUGMIX, 10, *images.shape[1:3])
         choices = [operations[name] for name in AUG_MIX] + [operations["Identity"]]
-        # Exponential variates over their sum are a flat Dirichlet.
+        # Exponential variates divided by their sum have a flat Dirichlet distribution.
         weights = [-tf.math.log(1.0 - random.uniform(f"augmix weight {chain}")) for chain in range(self.width)]
         share = random.uniform("augmix share") / tf.add_n(weights)
         mixed = (1.0 - random.uniform("augmix share"))[:, None, None, None] * tf.cast(images, tf.float32)

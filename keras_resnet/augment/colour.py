@@ -1,4 +1,4 @@
-"""Change the colours of each image at random: jitter and loss of colour."""
+"""Change the colours of each image at random: colour jitter and greyscale."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from keras_resnet.settings import keep_checked
 
 @dataclass(frozen=True)
 class ColourJitter:
-    """Brightness, contrast, saturation and hue, each changed at random and in an order of each image's own.
+    """Change brightness, contrast, saturation and hue at random, in a random order for each image.
 
     Args:
-        brightness, contrast, saturation: The factor is uniform in 1 ± this, not below 0.
-        hue: The colour wheel is turned by up to this part of a whole turn, 0–0.5.
+        brightness, contrast, saturation: At least 0; the factor is uniform in 1 ± this value, but not below 0.
+        hue: The largest turn of the colour wheel, as a share of a whole turn, 0–0.5.
 
     Raises:
         UsageError: An argument is out of range.
@@ -56,10 +56,10 @@ class ColourJitter:
 
 @dataclass(frozen=True)
 class Greyscale:
-    """Some images lose their colours; the channels stay.
+    """Some images become grey; the number of channels stays the same.
 
     Args:
-        probability: In [0, 1].
+        probability: Of an image to become grey, in [0, 1].
 
     Raises:
         UsageError: It is out of range.

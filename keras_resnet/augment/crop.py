@@ -1,4 +1,4 @@
-"""Cut each image of a batch at a place of its own, and mirror some."""
+"""Random crops, different for each image of a batch, and mirroring."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from keras_resnet.augment.randomness import SampleRandom, integer_between
 from keras_resnet.errors import UsageError
 
 ATTEMPTS = 10
+"""Random rectangles that are tried until one fits."""
 
 
 def pad_crop(images: tf.Tensor, random: SampleRandom, *, margin: int, flip: bool) -> tf.Tensor:
-    """Pad with black by `margin` pixels, crop the old size at a random place, mirror half if `flip`.
+    """Pad with black by `margin` pixels, crop the old size at a random place, and mirror half of the images if `flip`.
 
-    The CIFAR augmentation of He et al., 2015. Pixels of three bytes are slow to gather one by one, so
-    whole padded rows are, a black one where there is none, for all images of one shift to the side
-    and one direction at once, which then lose their outermost columns and are mirrored together.
+    This is the CIFAR augmentation of He et al., 2015. Pixels of three bytes are slow to gather one by one. So whole
+    padded rows are gathered, a black row where the image has none. Images with the same shift to the side and the
+    same direction are handled together: their surplus columns are cut off and they are mirrored.
 
     Args:
         images: (batch, height, width, channels), any dtype; all but the batch is static.
-        random: One number a sample decides each of shift down, shift right, mirror.
+        random: Three numbers for each sample decide the shift down, the shift right and the mirroring.
         margin: Pixels, at least 0; shifts are uniform in -margin … margin.
         flip: Mirror left and right with probability one half.
 
     Returns:
-        The images' shape and dtype.
+        Images of the same shape and dtype.
     """
     batch, (height, width, channels) = tf.shape(images)[0], images.shape[1:]
     shifts, length = 2 * margin + 1, width * channels
@@ -52,8 +53,8 @@ def pad_crop(images: tf.Tensor, random: SampleRandom, *, margin: int, flip: bool
 
 
 def mirror(images: tf.Tensor) -> tf.Tensor:
-    """All images with left and right changed."""
-    # On three axes TensorFlow reverses whole pixels at once, on four byte by byte.
+    """Mirror all images left and right."""
+    # TensorFlow reverses three axes by whole pixels, but four axes byte by byte.
     return tf.reshape(tf.reverse(tf.reshape(images, (-1, *images.shape[2:])), [1]), tf.shape(images))
 
 
@@ -65,14 +66,14 @@ def flip(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class ResizedCrop:
-    """A part of random size, shape and place, brought to the network's size (Szegedy et al., 2014).
+    """A part of random size, shape and place, resized to the network's input (Szegedy et al., 2014).
 
-    Sizes and shapes are drawn as torchvision draws them: up to ten tries of an area and an aspect
-    ratio, the ratio log-uniform, and failing these the largest centre part whose ratio is allowed.
+    Sizes and shapes are drawn as in torchvision: up to ten tries of an area and a log-uniform aspect ratio. If none
+    fits into the image, the crop is the largest centred part with an allowed ratio.
 
     Args:
-        scale: Least and largest share of the image's area, in (0, 1].
-        ratio: Least and largest width over height.
+        scale: Smallest and largest share of the image's area, in (0, 1].
+        ratio: Smallest and largest width divided by height, above 0.
 
     Raises:
         UsageError: A range is empty or out of bounds.
@@ -88,23 +89,18 @@ class ResizedCrop:
             raise UsageError(f"ratio must be two positive numbers, the smaller first; received {self.ratio}")
 
     def boxes(self, sizes: tf.Tensor, random: SampleRandom) -> tf.Tensor:
-        """Where to cut.
+        """Draw the part of each image.
 
         Args:
-            sizes: int32 (batch, 2), height and width of each image.
-            random: Of the samples.
+            sizes: int32 (batch, 2), height and width of each image in pixels.
+            random: The randomness of the batch.
 
         Returns:
-            int32 (batch, 4): top, left, height, width of each part, inside its image.
+            int32 (batch, 4): top, left, height and width of each part in pixels, inside its image.
         """
         height, width = (tf.cast(sizes[:, side], tf.float32)[:, None] for side in (0, 1))
-
-        def draws(name: str, low: float, high: float) -> tf.Tensor:
-            drawn = random.uniforms([f"{name} {attempt}" for attempt in range(ATTEMPTS)])
-            return low + tf.transpose(drawn) * (high - low)
-
-        area = height * width * draws("crop area", *self.scale)
-        ratio = tf.exp(draws("crop ratio", math.log(self.ratio[0]), math.log(self.ratio[1])))
+        area = height * width * random.several("crop area", ATTEMPTS, *self.scale)
+        ratio = tf.exp(random.several("crop ratio", ATTEMPTS, math.log(self.ratio[0]), math.log(self.ratio[1])))
         heights, widths = tf.round(tf.sqrt(area / ratio)), tf.round(tf.sqrt(area * ratio))
         fits = (heights > 0) & (widths > 0) & (heights <= height) & (widths <= width)
         first = tf.argmax(fits, axis=1, output_type=tf.int32)
@@ -125,14 +121,17 @@ class ResizedCrop:
 
 
 def crop_resize(images: tf.Tensor, boxes: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
-    """Cut a part of each image and bring it to one size, bilinear.
+    """Crop a part of each image and resize all to one size, bilinear.
 
-    Not antialiased: it is meant for images that are no larger than `size`, whose parts it enlarges.
+    It does not antialias: it is meant for images that are no larger than `size`, so that parts are enlarged.
 
     Args:
         images: (batch, height, width, channels), uint8 or float.
-        boxes: int32 (batch, 4): top, left, height, width.
-        size: Height and width of the result.
+        boxes: int32 (batch, 4): top, left, height, width in pixels.
+        size: Height and width of the results in pixels.
+
+    Returns:
+        (batch, *size, channels), of the images' dtype.
     """
     top, left, height, width = (tf.cast(boxes[:, side], tf.float32) for side in range(4))
     down, across = height / size[0], width / size[1]
@@ -146,6 +145,6 @@ def crop_resize(images: tf.Tensor, boxes: tf.Tensor, size: tuple[int, int]) -> t
         transforms=transforms,
         output_shape=tf.constant(size),
         interpolation="BILINEAR",
-        fill_mode="NEAREST",  # a part at the edge ends with the edge's own colour
+        fill_mode="NEAREST",  # beyond the edge, the colour of the edge
         fill_value=0.0,
     )

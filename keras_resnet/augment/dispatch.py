@@ -1,4 +1,4 @@
-"""Give every image of a batch an operation of its own, at the cost of one operation an image."""
+"""Apply a different operation to every image of a batch, at the cost of one operation an image."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ def each_its_own(
 ) -> tf.Tensor:
     """Apply `operations[choice[i]]` with `amounts[i]` to image i.
 
-    The batch is parted by operation, each works on its part at once, and the parts are put together
-    again: fourteen operations cost little more than one. (Computing all fourteen on the whole batch
-    and picking is what Keras does; mapping over images one by one is what KerasCV does.)
+    The batch is split by operation, each operation works on its part, and the parts are joined again: fourteen
+    operations cost little more than one. (Keras computes all fourteen on the whole batch and then selects; KerasCV
+    goes through the images one by one.)
 
     Args:
-        images: (batch, height, width, channels).
-        operations: What there is to choose from.
+        images: (batch, height, width, channels), any dtype.
+        operations: The operations to choose from.
         choice: int32 (batch,), 0 … len(operations) - 1.
         amounts: float32 (batch,).
+
+    Returns:
+        Images of the same shape and dtype.
     """
     count = len(operations)
     places = tf.dynamic_partition(tf.range(tf.shape(images)[0]), choice, count)

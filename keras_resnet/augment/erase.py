@@ -1,4 +1,4 @@
-"""Hide a rectangle of an image, so that the network cannot lean on one part of it."""
+"""Hide a rectangle of an image, so that the network cannot rely on one part of it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ ATTEMPTS = 10
 
 @dataclass(frozen=True)
 class RandomErasing:
-    """Some images lose a rectangle of random size, shape and place to noise (Zhong et al., 2017).
+    """In some images a rectangle of random size, shape and place becomes noise (Zhong et al., 2017).
 
     Args:
-        probability: In [0, 1].
-        scale: Least and largest share of the area.
-        ratio: Least and largest height over width.
+        probability: Of an image to get a rectangle, in [0, 1].
+        scale: Smallest and largest share of the image's area, in (0, 1].
+        ratio: Smallest and largest height divided by width, above 0.
 
     Raises:
         UsageError: An argument is out of range.
@@ -38,13 +38,8 @@ class RandomErasing:
         """Args and Returns: as `Policy`."""
         height, width = images.shape[1:3]
         drawn = random.within("erase")
-
-        def draws(name: str, low: float, high: float) -> tf.Tensor:
-            numbers = drawn.uniforms([f"{name} {attempt}" for attempt in range(ATTEMPTS)])
-            return low + tf.transpose(numbers) * (high - low)
-
-        area = height * width * draws("area", *self.scale)
-        ratio = tf.exp(draws("ratio", math.log(self.ratio[0]), math.log(self.ratio[1])))
+        area = height * width * drawn.several("area", ATTEMPTS, *self.scale)
+        ratio = tf.exp(drawn.several("ratio", ATTEMPTS, math.log(self.ratio[0]), math.log(self.ratio[1])))
         heights, widths = tf.round(tf.sqrt(area * ratio)), tf.round(tf.sqrt(area / ratio))
         fits = (heights >= 1) & (widths >= 1) & (heights < height) & (widths < width)
         first = tf.argmax(fits, axis=1, output_type=tf.int32)
@@ -59,12 +54,13 @@ class RandomErasing:
 
 @dataclass(frozen=True)
 class Cutout:
-    """Every image loses a square around a random point to its mean colour; the square may reach outside
-    (DeVries & Taylor, 2017).
+    """In every image a square around a random point gets the image's mean colour (DeVries & Taylor, 2017).
+
+    The square may reach beyond the image.
 
     Args:
-        share: The square's side as a share of the image's shorter side; the paper has 1/2 for
-            CIFAR-10 (16 pixels of 32) and 1/4 for CIFAR-100.
+        share: The square's side divided by the image's shorter side, in (0, 1]; in the paper 1/2 for CIFAR-10
+            (16 of 32 pixels) and 1/4 for CIFAR-100.
 
     Raises:
         UsageError: `share` is out of range.
@@ -93,8 +89,17 @@ class Cutout:
 def rectangle(
     top: tf.Tensor, left: tf.Tensor, part_height: tf.Tensor, part_width: tf.Tensor, shape: tuple[int, int, int]
 ) -> tf.Tensor:
-    """Which values lie in each sample's rectangle: bool (batch, *shape); the corners are float32 (batch,)."""
-    # Channels are written out: TensorFlow is slow to broadcast the last axis.
+    """Where each image's rectangle is.
+
+    Args:
+        top, left: float32 (batch,), in pixels; the corner may lie outside of the image.
+        part_height, part_width: float32 (batch,), in pixels.
+        shape: Height, width and channels of the images.
+
+    Returns:
+        bool (batch, height, width, channels).
+    """
+    # The channels are repeated here: TensorFlow is slow to broadcast the last axis.
     height, width, channels = shape
     rows, columns = tf.range(float(height))[None], tf.repeat(tf.range(float(width)), channels)[None]
     down = (rows >= top[:, None]) & (rows < (top + part_height)[:, None])
@@ -103,7 +108,7 @@ def rectangle(
 
 
 def _noise(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
-    """Pixels from 0 to 255, each as likely, of each sample's own."""
+    """Uniform pixel values, 0 to 255, different for each image."""
     pixels = tf.range(math.prod(images.shape[1:]))
     words = random.bits("noise")[:, None] + tf.cast(pixels, tf.uint32)[None] * tf.constant(0x9E3779B9, tf.uint32)
     values = tf.floor(unit_interval(mix(words)) * 256.0)

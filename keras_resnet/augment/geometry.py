@@ -1,8 +1,8 @@
 """Shear, shift and rotate a batch of images, each by its own amount; what comes in from outside is black.
 
-Every pixel is the one nearest to its place in the old image, reckoned as Pillow reckons it, in whose terms
-AutoAugment and its successors were published. Whole pixels are then taken by one flat index, which takes
-half the time of TensorFlow's projective kernel, and is exact.
+Every pixel is the nearest one in the old image, computed as Pillow does: AutoAugment and its successors were
+published with Pillow's operations. Whole pixels are then gathered by one flat index, which is exact and takes half
+the time of TensorFlow's projective kernel.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ import math
 import tensorflow as tf
 
 FRACTION = 16
-"""Bits after the point of a coordinate; sides of up to 2^14 pixels then fit into int32."""
+"""Fractional bits of a coordinate, as in Pillow; sides of up to 2^14 pixels then fit into int32."""
 
 
 def warp(images: tf.Tensor, rows: tuple[tuple[tf.Tensor | float, ...], ...]) -> tf.Tensor:
-    """Images whose pixel (x, y) is the old one at (a x + b y + c, d x + e y + f).
+    """Move pixels: the new pixel (x, y) is the old one at (a x + b y + c, d x + e y + f).
 
     Args:
         images: (batch, height, width, channels), any dtype; all but the batch is static.
-        rows: ((a, b, c), (d, e, f)), each a number or float64 (batch,); coordinates are those of
-            pixels' centres, the first pixel's being 0.5, as Pillow has them.
+        rows: ((a, b, c), (d, e, f)), each a number or float64 (batch,). Coordinates are those of pixel centres; the
+            first pixel's is 0.5, as in Pillow.
     """
     height, width = images.shape[1:3]
     x, y = (_coordinates(tf.shape(images)[0], row, height, width) for row in rows)
@@ -31,7 +31,7 @@ def warp(images: tf.Tensor, rows: tuple[tuple[tf.Tensor | float, ...], ...]) -> 
 
 
 def _coordinates(batch: tf.Tensor, row: tuple[tf.Tensor | float, ...], height: int, width: int) -> tf.Tensor:
-    """int32 (batch, height, width): a x + b y + c of every pixel's centre, in fixed point as Pillow's."""
+    """int32 (batch, height, width): a x + b y + c of every pixel's centre, in Pillow's fixed-point numbers."""
     a, b, c = (tf.broadcast_to(tf.cast(number, tf.float64), (batch,)) for number in row)
     c += 0.5 * a + 0.5 * b
     a, b, c = (tf.cast(tf.floor(n * (1 << FRACTION) + 0.5), tf.int32)[:, None] for n in (a, b, c))
@@ -39,12 +39,12 @@ def _coordinates(batch: tf.Tensor, row: tuple[tf.Tensor | float, ...], height: i
 
 
 def _below(numbers: tf.Tensor, limit: int) -> tf.Tensor:
-    """Whether int32 lies in 0 … limit - 1: negative ones are large without their sign."""
+    """Whether int32 numbers lie in 0 … limit - 1: read as unsigned, negative ones are large."""
     return tf.bitcast(numbers, tf.uint32) < limit
 
 
 def _pixels(images: tf.Tensor, places: tf.Tensor, inside: tf.Tensor) -> tf.Tensor:
-    """Images of the pixels at these places of each image, int32 (batch, height, width); black where not inside."""
+    """The pixels at places of each image, int32 (batch, height, width) into the flat image; black where not inside."""
     height, width, channels = images.shape[1:]
     starts = 1 + height * width * tf.range(tf.shape(images)[0])[:, None, None]
     black = tf.zeros((1, channels), images.dtype)
@@ -53,24 +53,24 @@ def _pixels(images: tf.Tensor, places: tf.Tensor, inside: tf.Tensor) -> tf.Tenso
 
 
 def shear_x(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
-    """Rows move left by `amount` times their height: float32 (batch,)."""
+    """Move each row left by `amount` times its distance from the top edge; float32 (batch,)."""
     return warp(images, ((1.0, amount, 0.0), (0.0, 1.0, 0.0)))
 
 
 def shear_y(images: tf.Tensor, amount: tf.Tensor) -> tf.Tensor:
-    """Columns move up by `amount` times their distance from the left edge: float32 (batch,)."""
+    """Move each column up by `amount` times its distance from the left edge; float32 (batch,)."""
     return warp(images, ((1.0, 0.0, 0.0), (amount, 1.0, 0.0)))
 
 
 def translate_x(images: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
-    """Move left by whole pixels, the fraction dropped: float32 (batch,)."""
+    """Move left by whole pixels; fractions of the amount, float32 (batch,), are dropped."""
     height, width = images.shape[1:3]
     columns = (tf.cast(pixels, tf.int32)[:, None] + tf.range(width))[:, None]  # the cast drops the fraction
     return _pixels(images, columns + tf.range(height)[:, None] * width, _below(columns, width))
 
 
 def translate_y(images: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
-    """Move up by whole pixels, the fraction dropped: float32 (batch,)."""
+    """Move up by whole pixels; fractions of the amount, float32 (batch,), are dropped."""
     height = images.shape[1]
     rows = tf.cast(pixels, tf.int32)[:, None] + tf.range(height)
     inside = tf.cast(_below(rows, height), images.dtype)[:, :, None, None]
@@ -78,7 +78,7 @@ def translate_y(images: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:
 
 
 def rotate(images: tf.Tensor, degrees: tf.Tensor) -> tf.Tensor:
-    """Turn counter-clockwise about the centre: float32 (batch,)."""
+    """Rotate counter-clockwise about the centre; degrees are float32 (batch,)."""
     height, width = images.shape[1:3]
     angle = tf.cast(degrees, tf.float64) * (-math.pi / 180)
     cos, sin = tf.cos(angle), tf.sin(angle)

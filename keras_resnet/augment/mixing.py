@@ -1,4 +1,4 @@
-"""Mix pairs of images and, in the same shares, their labels: MixUp and CutMix."""
+"""Mix pairs of images and, in the same proportion, their labels: MixUp and CutMix."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ Batch = tuple[tf.Tensor, tf.Tensor]
 
 @dataclass(frozen=True)
 class Mixing:
-    """MixUp, CutMix, or for each batch one of the two, each as likely.
+    """MixUp, CutMix, or one of the two with equal probability for each batch.
 
-    Partners are neighbours in the batch, whose order is random: images 0 and 1 mix with one another,
-    2 and 3, and so on, each by a share of its own. So any part of the batch with whole pairs is mixed
-    as it is in the whole, and several workers see what one would see.
+    An image is mixed with its neighbour in the batch, whose order is random: images 0 and 1 with one another, images
+    2 and 3, and so on, each image in a proportion of its own. So a part of a batch that holds whole pairs is mixed as
+    it would be in the whole batch, and several workers produce what one would.
 
     Args:
-        mixup: MixUp's alpha (Zhang et al., 2017: 0.2–0.4); 0 is none.
-        cutmix: CutMix's alpha (Yun et al., 2019: 1.0); 0 is none.
+        mixup: The alpha of MixUp (Zhang et al., 2017: 0.2–0.4), at least 0; 0: no MixUp.
+        cutmix: The alpha of CutMix (Yun et al., 2019: 1.0), at least 0; 0: no CutMix.
 
     Raises:
         UsageError: An alpha is negative.
@@ -43,9 +43,12 @@ class Mixing:
         """Mix a batch.
 
         Args:
-            images: (batch, height, width, channels), uint8 or float; uint8 is rounded.
+            images: (batch, height, width, channels), uint8 or float; uint8 results are rounded.
             labels: float32 (batch, classes).
-            random: Of the samples; its `step` decides between MixUp and CutMix.
+            random: The randomness of the batch; its `step` decides between MixUp and CutMix.
+
+        Returns:
+            Images and labels of the same shapes and dtypes.
         """
         if not self:
             return images, labels
@@ -61,9 +64,14 @@ class Mixing:
 
 
 def mixup(images: tf.Tensor, labels: tf.Tensor, random: SampleRandom, alpha: float) -> Batch:
-    """Each image and label as lambda of its own and 1 - lambda of its partner's, lambda from Beta(alpha, alpha).
+    """Each image and label becomes lambda times itself plus 1 - lambda times its partner; lambda ~ Beta(alpha, alpha).
 
-    Args and Returns: as `Mixing`.
+    Args:
+        images, labels, random: As `Mixing`.
+        alpha: Above 0.
+
+    Returns:
+        As `Mixing`.
     """
     share = random.beta("mixup", alpha)
     weight = share[:, None, None, None]
@@ -74,12 +82,17 @@ def mixup(images: tf.Tensor, labels: tf.Tensor, random: SampleRandom, alpha: flo
 
 
 def cutmix(images: tf.Tensor, labels: tf.Tensor, random: SampleRandom, alpha: float) -> Batch:
-    """A rectangle of each image comes from its partner, as large as 1 - lambda, lambda from Beta(alpha, alpha).
+    """A rectangle of each image, 1 - lambda of its area, comes from the partner; lambda ~ Beta(alpha, alpha).
 
-    The rectangle's centre is anywhere, so that it may be cut by the edge; the labels follow the
-    pixels that are really there.
+    The rectangle's centre may be anywhere, so that the image's edge may cut the rectangle. The labels are mixed in the
+    proportion of the pixels that were really replaced.
 
-    Args and Returns: as `Mixing`.
+    Args:
+        images, labels, random: As `Mixing`.
+        alpha: Above 0.
+
+    Returns:
+        As `Mixing`.
     """
     height, width = images.shape[1:3]
     side = tf.sqrt(1.0 - random.beta("cutmix", alpha))
@@ -92,7 +105,7 @@ def cutmix(images: tf.Tensor, labels: tf.Tensor, random: SampleRandom, alpha: fl
 
 
 def partners(batch: tf.Tensor) -> tf.Tensor:
-    """Neighbours change places: 1, 0, 3, 2, …; the last of an odd number gets the one before it."""
+    """Each image's neighbour: 1, 0, 3, 2, …; in an odd batch the last image's partner is the one before it."""
     count = tf.shape(batch)[0]
     places = tf.range(count)
     other = tf.bitwise.bitwise_xor(places, 1)

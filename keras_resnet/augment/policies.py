@@ -1,10 +1,11 @@
-"""What is done to a batch of training images: steps in a row, then a mixing of images and labels."""
+"""The augmentation of a batch of training images: steps one after the other, then a mixing of images and labels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
+import keras
 import tensorflow as tf
 
 from keras_resnet.allowed import AUGMENT, AUTOMATIC, COUNT, CROP_SCALE, HUE, MAGNITUDE, SHARE, STRENGTH
@@ -12,8 +13,10 @@ from keras_resnet.augment.automatic import AugMix, AutoAugment, RandAugment, Tri
 from keras_resnet.augment.colour import ColourJitter, Greyscale
 from keras_resnet.augment.crop import ResizedCrop, flip, pad_crop
 from keras_resnet.augment.erase import Cutout, RandomErasing
+from keras_resnet.augment.keras_layers import LayerStep
 from keras_resnet.augment.mixing import Batch, Mixing
 from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.errors import UsageError
 from keras_resnet.settings import check_arguments, keep_checked
 
 Step = Callable[[tf.Tensor, SampleRandom], tf.Tensor]
@@ -25,47 +28,72 @@ class Policy:
     """An augmentation of training images.
 
     Args:
-        steps: Done one after the other to a batch of images, uint8 (batch, height, width, channels).
-        crop: Where each image is cut before the steps; of a JPEG file only that part is decoded.
-        mixing: Of images and labels, last.
-        repeats: How often each drawn image is shown, augmented anew, in a batch that holds as many
-            fewer images (Hoffer et al., 2019; Berman et al., 2019).
+        steps: Applied one after the other to a batch of images, uint8 (batch, height, width, channels). A Keras or
+            KerasCV preprocessing layer may be a step: see `LayerStep`.
+        crop: The random crop of each image before the steps. Of a JPEG file only that part is decoded.
+        mixing: The mixing of images and labels after the steps.
+        repeats: How often each image appears in a batch, each time augmented anew. The batch then holds so many times
+            fewer different images (Hoffer et al., 2019; Berman et al., 2019).
 
     Raises:
-        UsageError: `repeats` is less than 1.
+        UsageError: `repeats` is less than 1, or a layer does not fit.
     """
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step | keras.Layer, ...] = ()
     crop: ResizedCrop | None = None
     mixing: Mixing = Mixing()  # noqa: RUF009 – frozen
     repeats: int = 1
 
     def __post_init__(self) -> None:
         keep_checked(self, repeats=COUNT)
+        steps = (LayerStep(one, place) if isinstance(one, keras.Layer) else one for place, one in enumerate(self.steps))
+        object.__setattr__(self, "steps", tuple(steps))
+
+    def then(self, layers: Sequence[keras.Layer]) -> Policy:
+        """The same policy with layers after its steps.
+
+        Args:
+            layers: Keras or KerasCV preprocessing layers.
+
+        Raises:
+            UsageError: One of them is not a layer, or does not fit.
+        """
+        for layer in layers:
+            if not isinstance(layer, keras.Layer):
+                raise UsageError(f"layers must be Keras layers; received {layer!r}")
+        return replace(self, steps=(*self.steps, *layers))
+
+    def check(self, shape: tuple[int | None, ...]) -> None:
+        """Refuse layers that cannot augment images of a shape; within tf.data the error would be hard to read.
+
+        Args:
+            shape: (batch, height, width, channels) of the images.
+
+        Raises:
+            UsageError: A layer fails on such images, changes their shape, or has a state besides its seed.
+        """
+        for step in self.steps:
+            if isinstance(step, LayerStep):
+                step.traced(shape)
 
     def __call__(self, images: tf.Tensor, labels: tf.Tensor, random: SampleRandom) -> Batch:
-        """Augment a batch that has been cut.
+        """Augment a batch whose images have been cropped.
 
         Args:
             images: uint8 (batch, height, width, channels).
             labels: float32 (batch, classes).
-            random: The samples' randomness.
+            random: The randomness of the batch.
 
         Returns:
-            Images and labels, shaped as they came.
+            Images and labels of the same shapes and dtypes.
         """
         for step in self.steps:
             images = step(images, random)
         return self.mixing(images, labels, random)
 
 
-def none(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
-    """The images as they are."""
-    return images
-
-
 def shift(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
-    """Shift by up to an eighth of the side; for digits, letters and signs, which a mirror would change."""
+    """Shift by up to an eighth of the side: for digits, letters and signs, which must not be mirrored."""
     return pad_crop(images, random, margin=_margin(images), flip=False)
 
 
@@ -106,6 +134,7 @@ def policy(
     cutmix: float = 0.0,
     repeats: int = 1,
     crop_scale: float = 0.08,
+    layers: Sequence[keras.Layer] = (),
 ) -> Policy:
     """A policy of the usual parts in their usual order, by names and numbers that a recipe can hold.
 
@@ -123,9 +152,10 @@ def policy(
         mixup, cutmix: See `Mixing`.
         repeats: See `Policy`.
         crop_scale: Least share of an image's area that `resized-crop` takes, in (0, 1].
+        layers: Keras or KerasCV preprocessing layers, done after all else but the mixing: see `LayerStep`.
 
     Raises:
-        UsageError: A name is unknown or a number out of range; the message names it.
+        UsageError: A name is unknown, a number out of range or a layer does not fit; the message names it.
     """
     steps: dict[str, tuple[Step, ...]] = {
         "flip": (flip,),
@@ -152,4 +182,4 @@ def policy(
         crop=ResizedCrop((crop_scale, 1.0)) if crop.startswith("resized-crop") else None,
         mixing=Mixing(mixup, cutmix),
         repeats=repeats,
-    )
+    ).then(layers)

@@ -1,6 +1,6 @@
 """The policies that AutoAugment learnt (Cubuk et al., 2018, tables 7 and 9; ImageNet's as published with the code).
 
-25 pairs of (operation, probability, magnitude 0–9); an operation that has no magnitude has 0.
+Each has 25 pairs of (operation, probability, magnitude 0–9); an operation without a magnitude has 0.
 """
 
 Step = tuple[str, float, int]

@@ -1,8 +1,8 @@
-"""Random numbers that depend on nothing but (seed, epoch, sample, draw).
+"""Random numbers that depend on (seed, epoch, sample, draw) alone.
 
-A sample gets the same numbers in any batch, order or number of workers, from any batch on: that is
-what makes a resumed training see exactly what an uninterrupted one sees. `tf.random.stateless_*`
-takes one seed a tensor; here every sample of a batch has its own, in one vectorised hash.
+A sample gets the same numbers in any batch, at any place in it, and with any number of workers. So a training that
+continues sees exactly the images that an uninterrupted one sees. `tf.random.stateless_*` takes one seed for a whole
+tensor; here every sample of a batch has its own seed, and one vectorised hash serves them all.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy import stats
 
 
 def mix(bits: tf.Tensor) -> tf.Tensor:
-    """The finaliser of MurmurHash3 (Appleby, public domain): a bijection of uint32 that scatters every bit."""
+    """The finaliser of MurmurHash3 (Appleby, public domain): a bijection of uint32 in which every bit affects all."""
     bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(16, tf.uint32)))
     bits = bits * tf.constant(0x85EBCA6B, tf.uint32)
     bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(13, tf.uint32)))
@@ -31,12 +31,12 @@ class SampleRandom:
     """The randomness of one batch.
 
     Args:
-        seed: Of the whole training.
+        seed: The seed of the training.
         epoch: Scalar integer tensor.
-        samples: Integer tensor (batch,), each sample's index in the data set.
-        step: Scalar integer tensor, the batch's number in its epoch; decides what is drawn once a batch.
-        copies: Integer tensor (batch,), by which the showings of a sample in one epoch differ (repeated
-            augmentation, balanced sampling); None where every sample is shown once.
+        samples: Integer tensor (batch,): the index of each sample in the data set.
+        step: Scalar integer tensor: the number of the batch in its epoch, for numbers drawn once for a whole batch.
+        copies: Integer tensor (batch,): different numbers where a sample appears several times in an epoch (repeated
+            augmentation, balanced sampling). None: every sample appears once.
         scope: Put before the name of every draw.
     """
 
@@ -48,27 +48,27 @@ class SampleRandom:
     scope: str = ""
 
     def within(self, scope: str) -> SampleRandom:
-        """The same samples with other numbers: draws of one name in two scopes are independent."""
+        """The same samples with independent numbers: draws of one name in two scopes differ."""
         return replace(self, scope=f"{self.scope}{scope}/")
 
     @property
     def once(self) -> SampleRandom:
-        """Numbers for the batch as a whole: every draw has length one."""
+        """Numbers for the batch as a whole: every draw gives one number."""
         return replace(self, samples=tf.reshape(self.step, (1,)), copies=None, scope=f"{self.scope}batch/")
 
     def bits(self, draw: str) -> tf.Tensor:
-        """uint32 (batch,), all different; `draw` names what it is for, and other names are independent."""
+        """uint32 (batch,), all different. `draw` names their purpose; other names give independent numbers."""
         return self._table((draw,))[0]
 
     def _table(self, draws: Sequence[str]) -> tf.Tensor:
-        """uint32 (draws, batch): the bits of several draws, for hardly more than those of one."""
+        """uint32 (draws, batch): the bits of several draws, at hardly more cost than those of one."""
         names = [zlib.crc32(f"{self.scope}{draw}".encode()) for draw in draws]
         words = [self.epoch, tf.constant(names, tf.uint32)[:, None]]
         if self.copies is not None:
             words.append(self.copies)
         bits = mix(tf.constant(self.seed & 0xFFFFFFFF, tf.uint32) + tf.constant(0x9E3779B9, tf.uint32))
         for word in (*words, self.samples):
-            # The sample comes last: `mix` is a bijection, so no two samples share a number.
+            # The sample comes last: as `mix` is a bijection, no two samples get the same number.
             bits = mix(tf.bitwise.bitwise_xor(bits, tf.cast(word, tf.uint32)) + tf.constant(0x9E3779B9, tf.uint32))
         return bits
 
@@ -77,11 +77,31 @@ class SampleRandom:
         return unit_interval(self._table(draws))
 
     def uniform(self, draw: str, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
-        """float32 (batch,) in [low, high)."""
+        """float32 (batch,) in [low, high).
+
+        Args:
+            draw: What the numbers are for.
+            low, high: Their range.
+        """
         return low + unit_interval(self.bits(draw)) * (high - low)
 
+    def several(self, draw: str, count: int, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
+        """float32 (batch, count) in [low, high): several numbers for each sample.
+
+        Args:
+            draw: What the numbers are for.
+            count: How many a sample gets.
+            low, high: Their range.
+        """
+        return low + tf.transpose(self.uniforms([f"{draw} {number}" for number in range(count)])) * (high - low)
+
     def integer(self, draw: str, low: int, high: int) -> tf.Tensor:
-        """int32 (batch,), each of low … high equally likely."""
+        """int32 (batch,), uniform.
+
+        Args:
+            draw: What the numbers are for.
+            low, high: The smallest and largest, both included.
+        """
         return integer_between(self.uniform(draw), low, high)
 
     def event(self, draw: str, probability: float | tf.Tensor) -> tf.Tensor:
@@ -97,9 +117,8 @@ class SampleRandom:
         return self.quantile(draw, beta_quantiles(alpha))
 
     def permutation(self, draw: str, length: int) -> tf.Tensor:
-        """int32 (batch, length): 0 … length - 1 in an order of each sample's own."""
-        keys = self.uniforms([f"{draw} {place}" for place in range(length)])
-        return tf.argsort(tf.transpose(keys), axis=1)
+        """int32 (batch, length): for each sample, 0 … length - 1 in a random order."""
+        return tf.argsort(self.several(draw, length), axis=1)
 
 
 def unit_interval(bits: tf.Tensor) -> tf.Tensor:
@@ -109,7 +128,15 @@ def unit_interval(bits: tf.Tensor) -> tf.Tensor:
 
 
 def integer_between(numbers: tf.Tensor, low: int, high: int) -> tf.Tensor:
-    """Numbers in [0, 1) as int32, each of low … high equally likely."""
+    """Turn uniform numbers into uniform whole numbers.
+
+    Args:
+        numbers: float32 in [0, 1), any shape.
+        low, high: The smallest and largest result, both included.
+
+    Returns:
+        int32 of the same shape.
+    """
     return low + tf.cast(tf.floor(numbers * float(high - low + 1)), tf.int32)
 
 
@@ -118,8 +145,8 @@ QUANTILES = 4096
 
 @lru_cache
 def beta_quantiles(alpha: float) -> np.ndarray:
-    """Quantiles of Beta(alpha, alpha) at the middles of 4,096 equal steps.
+    """float32 (4096,): quantiles of Beta(alpha, alpha) in the middle of each of 4,096 equal steps.
 
-    A generator of gamma variates would need a number of draws that is not known beforehand.
+    (The usual generator of beta variates needs an unknown number of draws.)
     """
     return stats.beta.ppf((np.arange(QUANTILES) + 0.5) / QUANTILES, alpha, alpha).astype(np.float32)

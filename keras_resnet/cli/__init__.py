@@ -1,4 +1,4 @@
-"""The command line `keras-resnet`: one module a command, imported light and run heavy.
+"""The command line `keras-resnet`: one module a command. TensorFlow is imported when a command runs.
 
 Nothing here imports TensorFlow before a command runs, so that help and version answer at once.
 """

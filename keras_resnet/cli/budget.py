@@ -1,4 +1,4 @@
-"""`--budget`: network and epochs by what this machine can do, and the same choice again when a run goes on."""
+"""`--budget`: choose network and epochs by the speed of this machine; a continued run keeps its choice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 def plan_within_budget(
     configuration: Configuration, source: Source, options: argparse.Namespace, progress: Progress
 ) -> tuple[Plan, ImageData]:
-    """The plan of a training whose network or epochs a budget chooses, and its data.
+    """Plan a training whose network or epochs a budget chooses, and load its data.
+
+    Args:
+        configuration: The settings.
+        source: Where the images come from.
+        options: The command line.
+        progress: Shows the reading and the timing.
 
     Raises:
         UsageError: Nothing is left to choose, the budget is too short, or the folder is taken.

@@ -1,4 +1,4 @@
-"""Look through a pile of labelled images for what would spoil a training; nothing in it is changed.
+"""Check labelled images for what would spoil a training; nothing in them is changed.
 
 Finds images that cannot be read, odd ones, copies (the same file, or the same picture saved again)
 under other labels or in other splits, classes that are too small, and labels that may be wrong. Writes
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     if (source.kind == "folder" or source.data_dir) and out.resolve().is_relative_to(holder):
         raise UsageError(f"{out} lies in the data, which are left as they are: give --out a folder elsewhere")
     listing = list_source(source)
-    # What divides as training would; without a plan of its own the check divides and reports what cannot be.
+    # Split as training would. Without a plan, `check` makes the split itself and reports if that fails.
     tolerated = MOST_SKIPPED if source.on_error == "skip" else 0.0
     planned = source.split_file or source.limit or source.plan != SplitPlan()
     splits = divided(source, listing) if planned else None

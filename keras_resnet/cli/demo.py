@@ -1,4 +1,4 @@
-"""The whole way on real handwritten digits: train, evaluate, export, run the exported files, compare.
+"""Train, evaluate and export on real handwritten digits, run the exported files and compare them.
 
 Trains ResNet-8 on the 1,797 digits that ship with scikit-learn, and writes everything to one folder.
 """
@@ -22,17 +22,18 @@ def run(options: argparse.Namespace) -> int:
 
     from keras_resnet.errors import MissingExtraError
 
-    # Before minutes of training, not after.
+    # Now, not after minutes of training.
     if find_spec("ai_edge_litert") is None or find_spec("matplotlib") is None:
         raise MissingExtraError("the demo", "demo")
 
     from keras_resnet.cli.show import show_report
     from keras_resnet.cli.tables import table
     from keras_resnet.data.loading import load_data
-    from keras_resnet.evaluation.comparison import COLUMNS, compare, write_comparison
+    from keras_resnet.evaluation.comparison import columns, compare, write_comparison
     from keras_resnet.evaluation.evaluate import load_run_data
     from keras_resnet.evaluation.report import report_run
-    from keras_resnet.exports.export import FORMATS, export_run
+    from keras_resnet.exports.export import export_run
+    from keras_resnet.exports.formats import FORMATS
     from keras_resnet.runs.run import Run
     from keras_resnet.training.configuration import source_for
     from keras_resnet.training.fit import configuration, fit_planned, plan
@@ -65,7 +66,11 @@ def run(options: argparse.Namespace) -> int:
     rows = compare(predictors, data.test)
     write_comparison(rows, comparison_file)
     print()
-    table(f"{recipe.model} on the {len(data.test)} test digits", COLUMNS, [row.cells() for row in rows])
+    table(
+        f"{recipe.model} on the {len(data.test)} test digits",
+        columns(data.task),
+        [row.cells() for row in rows],
+    )
     print("latency: median milliseconds for one image at batch 1 on this machine; TFLite on one thread")
     print(f"everything lies in {finished.path}")
     return 0

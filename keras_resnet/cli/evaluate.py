@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> int:
             data = Source(options.data, data_dir=data_dir, limit=options.limit)
         else:
             data = load_run_data(finished, progress.reading)
-        evaluation = evaluate(predictor, data, split=options.split, views=options.tta, progress=progress.reading)
-    # One folder for each question asked, so that none overwrites another's answer.
+        evaluation = evaluate(predictor, data, split=options.split, tta=options.tta, progress=progress.reading)
+    # A folder for each kind of evaluation, so that none overwrites another.
     asked_of = f"{data.short_name}-{_key(data)}" if isinstance(data, Source) else ""
     tta = options.tta if options.tta != "none" else ""
     parts = [options.artifact.name if options.artifact else "", asked_of, options.split, tta]
@@ -67,6 +67,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _key(source: Source) -> str:
-    """Tells sources of one name apart that lie elsewhere or are limited otherwise."""
+    """A key that differs between sources of one name with other paths or limits."""
     settings = json.dumps(source.settings, sort_keys=True)
     return hashlib.sha256(settings.encode("utf-8", "surrogateescape")).hexdigest()[:6]

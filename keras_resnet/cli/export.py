@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-FORMATS = ("tflite-int8", "tflite-float", "saved_model")
+from keras_resnet.exports.formats import FORMATS
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
     size = exported.predictor.size_in_bytes or 0
     print(f"wrote {exported.path} ({size:,} bytes)")
     print(
-        f"verified on {checked.images} training and validation images: the class agrees with the Keras model on "
+        f"verified on {checked.images} training and validation images: it decides as the Keras model on "
         f"{checked.agreement:.2%}; logits differ by at most {checked.largest_difference:.3g} of a range of "
         f"{checked.logit_range:.3g}"
     )

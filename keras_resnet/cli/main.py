@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 from keras_resnet._version import __version__
 from keras_resnet.cli import check, demo, evaluate, export, find_lr, models, predict, recipes, train
-from keras_resnet.cli.parsing import Parser
-from keras_resnet.cli.running import finish_parser, run_parsed
+from keras_resnet.cli.running import Parser, finish_parser, run_parsed
 
 COMMANDS = {
     "demo": demo,

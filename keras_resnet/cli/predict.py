@@ -23,7 +23,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.top < 1:
         raise UsageError(f"--top must be at least 1; received {options.top}")
-    found = predict(options.model, options.images, views=options.tta)
+    found = predict(options.model, options.images, tta=options.tta)
     rows = [
         (str(path), *(f"{name} {share:.1%}" for name, share in found.top(row, options.top)))
         for row, path in enumerate(options.images)

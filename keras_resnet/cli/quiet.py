@@ -1,4 +1,4 @@
-"""Keep what TensorFlow and its libraries report about themselves off a user's screen."""
+"""Hide the log lines of TensorFlow and its libraries."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def quiet(silence: bool = True) -> Iterator[None]:
     os.dup2(nowhere, 2)
     os.close(nowhere)
     try:
-        if _descriptor(own_stream) == 2:  # not where a test has put an object of its own
+        if _descriptor(own_stream) == 2:  # a test may have put another object there
             sys.stderr = os.fdopen(visible, "w", buffering=1, closefd=False, errors="backslashreplace")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

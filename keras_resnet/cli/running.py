@@ -1,13 +1,33 @@
-"""Run a parsed command, and turn whatever goes wrong into one line and an exit code."""
+"""Parse a command line and run its command; whatever goes wrong becomes one line and an exit code."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from keras_resnet.cli.quiet import quiet
-from keras_resnet.errors import KerasResNetError, StorageError
+from keras_resnet.errors import KerasResNetError, StorageError, nearest
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse without abbreviations, so that a new option changes no old command; it names the nearest option."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **options})
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        found, unknown = super().parse_known_args(args, namespace)
+        # Here: only the command's own parser knows its options.
+        for word in unknown:
+            if word.startswith("--"):
+                name = word.split("=")[0]
+                near = nearest(name.strip("-"), [option[2:] for option in self._option_string_actions if option[2:]])
+                self.error(f"there is no option {name}{f'; did you mean --{near}?' if near else ''}")
+        return found, unknown
 
 
 def finish_parser(command: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int]) -> None:
@@ -45,13 +65,13 @@ def run_parsed(top: argparse.ArgumentParser, arguments: Sequence[str] | None = N
 
 
 def _fail(problem: object, code: int) -> int:
-    # One line, whatever line breaks a message from below may have brought along.
+    # In one line, even if the message has several.
     print(f"keras-resnet: {' '.join(str(problem).split())}", file=sys.stderr)
     return code
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    tensorflow = sys.modules.get("tensorflow")  # its own error is known only if it was imported at all
+    tensorflow = sys.modules.get("tensorflow")  # without it there is no such error
     return isinstance(error, MemoryError) or (
         tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
     )
@@ -62,6 +82,15 @@ def script_main(
     run: Callable[[argparse.Namespace], int],
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """A script that is one command; the exit code."""
+    """Run a script that is one command.
+
+    Args:
+        command: Its parser.
+        run: What it does with the parsed options; returns the exit code.
+        arguments: Without the program's name; None: those of the process.
+
+    Returns:
+        The exit code.
+    """
     finish_parser(command, run)
     return run_parsed(command, arguments)

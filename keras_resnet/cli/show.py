@@ -7,45 +7,52 @@ from pathlib import Path
 
 from keras_resnet.cli.tables import table
 from keras_resnet.evaluation.evaluate import Evaluation
-from keras_resnet.evaluation.metrics import Metrics
 from keras_resnet.evaluation.report import Report
 
 MOST_CLASSES = 40
+HEADS = {"name": "class", "f1": "F1"}
+"""Column heads that differ from the fields' names."""
 
 
 def show_report(report: Report) -> None:
-    """Print a run's figures, and what looks ill in its training."""
+    """Print a run's figures, and the warnings about its training."""
     show_evaluation(report.evaluation, report.files)
     if report.averaged:
-        print(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {_top(report.averaged.metrics)}")
+        print(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {figures(report.averaged)}")
     for symptom in report.symptoms:
         print(f"\nWarning: {symptom.text}")
 
 
 def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
-    """Print a model's figures: every class's if they are few, the worst ones if they are many."""
+    """Print a model's figures: all classes if they are few, else the worst."""
     metrics = evaluation.metrics
     rows = sorted(metrics.classes, key=lambda row: row.f1) if len(metrics.classes) > MOST_CLASSES else metrics.classes
     left_out = len(rows) - MOST_CLASSES
-    table(
-        f"{evaluation.predictor.name} on {evaluation.data_name}",
-        ("class", "precision", "recall", "F1", "images"),
-        [
-            (row.name, f"{row.precision:.3f}", f"{row.recall:.3f}", f"{row.f1:.3f}", str(row.images))
-            for row in rows[:MOST_CLASSES]
-        ],
-    )
+    heads = [HEADS.get(name, name.replace("_", " ")) for name in vars(rows[0])]
+    title = f"{evaluation.predictor.name} on {evaluation.data_name}"
+    table(title, heads, [[_cell(value) for value in vars(row).values()] for row in rows[:MOST_CLASSES]])
     if left_out > 0:
         print(f"and {left_out} classes with better F1")
-    print(_top(metrics))
+    print(figures(evaluation))
     for file in files:
         print(f"wrote {file}")
 
 
-def _top(metrics: Metrics) -> str:
-    low, high = metrics.top1_interval
-    top5 = f"; top-5 {metrics.top5:.2%}" if metrics.top5 is not None else ""
-    return (
-        f"top-1 {metrics.top1:.2%} ({metrics.correct} of {metrics.images}; 95 % interval {low:.2%} to {high:.2%})"
-        f"{top5}; log loss {metrics.log_loss:.4f}"
-    )
+def figures(evaluation: Evaluation) -> str:
+    """All figures of an evaluation in a line, in the order of its task's table."""
+    metrics, parts = evaluation.metrics, []
+    for name, metric in evaluation.predictor.task.metrics.items():
+        if metrics.figures[name] is None:
+            continue
+        text = f"{metric.title} {evaluation.predictor.task.shown(metrics, name)}"
+        if name in metrics.intervals:
+            low, high = map(metric.text, metrics.intervals[name])
+            text += f" ({metrics.correct} of {metrics.images}; 95 % interval {low} to {high})"
+        parts.append(text)
+    return "; ".join(parts)
+
+
+def _cell(value: str | float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

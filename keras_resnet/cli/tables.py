@@ -44,6 +44,6 @@ def table(
     for row in rows:
         shown.add_row(*(escape(cell) for cell in row))
     console = Console(highlight=False)
-    if not console.is_terminal:  # a file or pipe has no screen to fit
+    if not console.is_terminal:  # a file or pipe has no width
         console = Console(highlight=False, width=UNBOUNDED)
     console.print(shown)

@@ -16,20 +16,19 @@ from pathlib import Path
 
 from keras_resnet.cli.budget import plan_within_budget
 from keras_resnet.cli.options import SOURCE_HELP, add_cache_option, add_training_options, configuration_of
-from keras_resnet.cli.parsing import Parser
-from keras_resnet.cli.running import script_main
+from keras_resnet.cli.running import Parser, script_main
 from keras_resnet.errors import StoppedError, UsageError
 from keras_resnet.training.interruption import Interruption
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.usage = "%(prog)s [SOURCE] [options]"  # all of them, listed, would hide a message behind them
+    command.usage = "%(prog)s [SOURCE] [options]"  # a list of all options would hide the error message
     command.add_argument("source", metavar="SOURCE", nargs="?", help=SOURCE_HELP)
     add_options(command)
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
-    """All but the source."""
+    """Add all options but the source."""
     command.add_argument("--out", type=Path, help="run folder (default: saved_models/<model>-<data>)")
     command.add_argument("--overwrite", action="store_true", help="replace the run that the folder holds")
     command.add_argument("--print-config", action="store_true", help="print the settings, and train nothing")
@@ -53,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def train(options: argparse.Namespace) -> int:
-    """The command itself."""
+    """Run the command."""
     configuration = configuration_of(options)
     source = configuration.source
     if configuration["budget"] and options.distribute == "multiworker":
@@ -68,10 +67,10 @@ def train(options: argparse.Namespace) -> int:
     from keras_resnet.cli.show import show_report
     from keras_resnet.data.loading import load_data
     from keras_resnet.evaluation.report import report_run
+    from keras_resnet.training.checkpointer import Saving
     from keras_resnet.training.distribution import distribution
     from keras_resnet.training.fit import fit_planned, plan
     from keras_resnet.training.progress import Progress
-    from keras_resnet.training.session import Saving
     from keras_resnet.training.tensorboard import require_tensorboard
 
     saving = Saving(options.checkpoint_steps, options.checkpoint_minutes, options.keep_checkpoints)

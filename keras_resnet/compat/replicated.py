@@ -1,7 +1,7 @@
-"""How an optimizer works where every replica of a model has variables of its own that must stay the same.
+"""Updates of a model that has a copy in every replica: the same in each, and the same as on one device.
 
-Keras, under a `tf.distribute` strategy, lets an optimizer clip and accumulate each replica's gradients before it
-sums them, so that neither is what it is on one device. Here they are summed before anything else.
+Under a `tf.distribute` strategy, Keras clips and accumulates each replica's gradients before it sums them, so neither
+is what it is on one device. Here they are summed before anything else.
 """
 
 from __future__ import annotations
@@ -14,29 +14,30 @@ from keras.src.optimizers.base_optimizer import BaseOptimizer
 
 
 class ReplicatedUpdates(keras.optimizers.Optimizer):
-    """How an optimizer updates the copies of a variable when every replica has the same gradient: each its own.
+    """How an optimizer updates variables of which every replica has a copy, and the same gradient: each its own.
 
-    Keras would let the replicas meet for every variable, for which there is no way inside a condition, and so none
-    for accumulated gradients.
+    In Keras the replicas meet for every variable. They cannot meet inside a condition, so gradients could not be
+    accumulated.
     """
 
-    def _all_reduce_sum_gradients(self, pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
-        return pairs
+    def _all_reduce_sum_gradients(self, grads_and_vars: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+        return grads_and_vars
 
     def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
         pairs = self._all_reduce_sum_gradients(list(zip(grads, trainable_variables, strict=True)))
         for gradient, variable in pairs:
             self.update_step(gradient, variable, learning_rate)
 
+    # As Keras has them for one device.
     _backend_increment_gradient_accumulators = BaseOptimizer._backend_increment_gradient_accumulators
     _apply_weight_decay = BaseOptimizer._apply_weight_decay
 
 
 def sum_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
-    """Let an optimizer see the gradients of the global batch in all that it does with them, as on one device.
+    """Give an optimizer the gradients of the global batch in all that it does with them, as on one device.
 
     Args:
-        optimizer: Built; it may scale the loss for another one. It is changed in place.
+        optimizer: Built; it may scale the loss for another one inside it. It is changed in place, once.
     """
     innermost = optimizer
     while hasattr(innermost, "inner_optimizer"):  # that of a scaled loss

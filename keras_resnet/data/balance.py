@@ -6,64 +6,60 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.data.images import Split
 from keras_resnet.errors import DataError, UsageError, listed
 
 
-def class_weights(labels: np.ndarray, num_classes: int) -> np.ndarray:
+def class_weights(split: Split) -> np.ndarray:
     """Weights with which every class counts the same: n / (classes · images of the class).
 
     They are scikit-learn's `compute_class_weight("balanced")`; the mean over the images is 1.
 
-    Args:
-        labels: int (n,).
-        num_classes: How many classes there are.
-
     Returns:
-        float32 (num_classes,).
+        float32 (classes,).
 
     Raises:
-        DataError: A class has no image.
+        DataError: A class has no image, or images may have several classes.
     """
-    counts = images_of_classes(labels, num_classes)
-    return (len(labels) / (num_classes * counts)).astype(np.float32)
+    counts = shown_classes(split)
+    return (len(split) / (len(counts) * counts)).astype(np.float32)
 
 
-def effective_number_weights(labels: np.ndarray, num_classes: int, beta: float) -> np.ndarray:
+def effective_number_weights(split: Split, beta: float) -> np.ndarray:
     """Weights by the effective number of images of a class, (1 - beta^n) / (1 - beta) (Cui et al., 2019).
 
     Args:
-        labels: int (n,).
-        num_classes: How many classes there are.
+        split: The images.
         beta: 0 weighs all images the same; towards 1 it becomes `class_weights`. The paper has 0.9 to 0.9999.
 
     Returns:
-        float32 (num_classes,); the mean over the images is 1, so that learning rates keep their meaning.
+        float32 (classes,); the mean over the images is 1, so that learning rates keep their meaning.
 
     Raises:
-        DataError: A class has no image.
+        DataError: As `class_weights`.
         UsageError: `beta` is out of range.
     """
     if not 0 <= beta < 1:
         raise UsageError(f"beta must lie in [0, 1); received {beta}")
-    counts = images_of_classes(labels, num_classes)
+    counts = shown_classes(split)
     # 1 - beta^n by logarithms: beta^n is next to 1 where few images meet a beta next to 1.
-    weights = 1 / -np.expm1(counts * np.log(beta)) if beta else np.ones(num_classes)
-    return (weights * (len(labels) / (weights * counts).sum())).astype(np.float32)
+    weights = 1 / -np.expm1(counts * np.log(beta)) if beta else np.ones(len(counts))
+    return (weights * (len(split) / (weights * counts).sum())).astype(np.float32)
 
 
-def loss_weights(kind: str, labels: np.ndarray, num_classes: int) -> np.ndarray | None:
+def loss_weights(kind: str, split: Split) -> np.ndarray | None:
     """What the images of each class count in the loss, by a word of `CLASS_WEIGHTS`; None: the same.
 
-    Args and Raises: as `class_weights`; `effective` takes beta 0.999.
+    Raises: as `class_weights`; `effective` takes beta 0.999.
     """
     if kind == "none":
         return None
     if kind == "balanced":
-        return class_weights(labels, num_classes)
-    return effective_number_weights(labels, num_classes, beta=0.999)
+        return class_weights(split)
+    return effective_number_weights(split, beta=0.999)
 
 
-def balanced_order(labels: np.ndarray, num_classes: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+def balanced_order(split: Split, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     """As many images as there are, shuffled, with each class equally often; for a graph or eagerly.
 
     Within a class, each image comes as often as any other, to one; which images of a large class
@@ -73,8 +69,7 @@ def balanced_order(labels: np.ndarray, num_classes: int, seed: int, epoch: tf.Te
     time must count its samples by their places in this order, not by their positions.
 
     Args:
-        labels: int (n,).
-        num_classes: How many classes there are.
+        split: The images.
         seed: 0 … 2^31 - 1.
         epoch: Scalar integer tensor; the order depends on nothing else but the seed.
 
@@ -84,8 +79,8 @@ def balanced_order(labels: np.ndarray, num_classes: int, seed: int, epoch: tf.Te
     Raises:
         DataError: A class has no image.
     """
-    counts = images_of_classes(labels, num_classes)
-    count, firsts = len(labels), np.cumsum(counts) - counts
+    counts, labels = shown_classes(split), split.labels
+    num_classes, count, firsts = len(counts), len(labels), np.cumsum(counts) - counts
 
     def shuffled(items: int, draw: str) -> tf.Tensor:
         bits = SampleRandom(seed, epoch, tf.range(items)).bits(draw)
@@ -102,22 +97,22 @@ def balanced_order(labels: np.ndarray, num_classes: int, seed: int, epoch: tf.Te
     return tf.ensure_shape(order, (count,))
 
 
-def images_of_classes(labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """How many images each class has, none of them without any: int64 (num_classes,).
+def shown_classes(split: Split) -> np.ndarray:
+    """How many images each class has, none of them without any: int64 (classes,).
 
     Raises:
-        DataError: A class has no image.
+        DataError: A class has no image, or images may have several classes, which cannot be balanced so.
     """
-    if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
+    if split.labels.ndim != 1:
         raise DataError(
-            f"labels must lie in 0–{num_classes - 1} for {num_classes} classes; "
-            f"received {labels.min()} to {labels.max()}"
+            f"classes are balanced where each image has one; these are for {split.task.name}: leave balanced sampling "
+            "and class weights out"
         )
-    counts = np.bincount(labels, minlength=num_classes)
-    absent = np.flatnonzero(counts == 0)
-    if len(absent):
+    counts = split.task.images_of_classes(split.task.checked(split.labels, len(split)))
+    absent = [name for name, count in zip(split.task.class_names, counts, strict=True) if not count]
+    if absent:
         raise DataError(
-            f"every class needs an image to train on before classes can be balanced; the labels {listed(absent)} have "
-            "none: take these classes out, or give them images"
+            f"every class needs an image to train on before classes can be balanced; {listed(absent)} have none: take "
+            "these classes out, or give them images"
         )
     return counts

@@ -18,7 +18,7 @@ from keras_resnet.allowed import SAMPLING
 from keras_resnet.augment.crop import ResizedCrop, crop_resize
 from keras_resnet.augment.policies import Policy
 from keras_resnet.augment.randomness import SampleRandom
-from keras_resnet.data.balance import balanced_order, images_of_classes
+from keras_resnet.data.balance import balanced_order, shown_classes
 from keras_resnet.data.images import EncodedImages, ImageStore, Split
 from keras_resnet.data.memory import as_tensor
 from keras_resnet.data.python_calls import call_python
@@ -34,7 +34,6 @@ def steps_per_epoch(split: Split, batch_size: int) -> int:
 @check_arguments(sampling=SAMPLING)
 def training_batches(
     split: Split,
-    num_classes: int,
     batch_size: int,
     policy: Policy,
     *,
@@ -56,7 +55,6 @@ def training_batches(
 
     Args:
         split: What to train on.
-        num_classes: Length of the one-hot labels.
         batch_size: At least 1; over all workers together.
         policy: The augmentation.
         seed: 0 … 2^31 - 1.
@@ -67,11 +65,11 @@ def training_batches(
         worker: `(0, 4)` is the first of four workers, each of which gets a quarter of every batch.
         sampling: `uniform`: every image once an epoch; `balanced`: every class as often, its images
             again and again or in turn.
-        class_weights: float32 (num_classes,): what a class's images count in the loss.
+        class_weights: float32 (classes,): what a class's images count in the loss; where each has one class.
 
     Returns:
-        A dataset of (images, labels): uint8 (batch, height, width, channels), float32 (batch,
-        num_classes); with class weights also float32 (batch,).
+        A dataset of (images, targets): uint8 (batch, height, width, channels), float32 (batch, classes) as the
+        split's task has them; with class weights also float32 (batch,).
 
     Raises:
         UsageError: An argument is out of range, or the batch cannot be shared out.
@@ -84,16 +82,13 @@ def training_batches(
             f"a batch of {distinct * policy.repeats} gives each of {worker[1]} workers {size} images: MixUp and CutMix "
             f"mix pairs, so that batches must be a multiple of {2 * worker[1]}"
         )
-    labels = tf.constant(split.labels)
     shown_again = policy.repeats > 1 or sampling == "balanced"
     if sampling == "balanced":
-        images_of_classes(split.labels, num_classes)  # here, since tf.data would wrap the error in its own
+        shown_classes(split)  # here, since tf.data would wrap the error in its own
+    policy.check((size, *split.images.shape))
 
     def positions(epoch: tf.Tensor) -> tf.data.Dataset:
-        if sampling == "balanced":
-            order = balanced_order(split.labels, num_classes, seed, epoch)
-        else:
-            order = permutation(count, seed, epoch)
+        order = balanced_order(split, seed, epoch) if sampling == "balanced" else permutation(count, seed, epoch)
         batches = tf.reshape(order[: all_steps * distinct], (all_steps, distinct))
         chosen = tf.constant(list(range(all_steps) if steps is None else steps), tf.int64)
         numbered = tf.data.Dataset.from_tensor_slices((chosen, tf.gather(batches, chosen)))
@@ -106,8 +101,7 @@ def training_batches(
         copies = step * distinct * policy.repeats + tf.range(share.start, share.stop, dtype=tf.int64)
         random = SampleRandom(seed, epoch, order, step, copies if shown_again else None)
         images = _read(split, order, size) if policy.crop is None else _cut(split, order, size, policy.crop, random)
-        own = tf.gather(labels, order)
-        augmented, mixed = policy(images, tf.one_hot(own, num_classes), random)
+        augmented, mixed = policy(images, split.task.targets(split.labels, order), random)
         if class_weights is None:
             return augmented, mixed
         return augmented, mixed, tf.linalg.matvec(mixed, tf.constant(class_weights, tf.float32))
@@ -162,31 +156,27 @@ def permutation(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.argsort(tf.cast(numbers, tf.int64), stable=True), tf.int64)
 
 
-def evaluation_batches(
-    split: Split, num_classes: int, batch_size: int, *, worker: tuple[int, int] = (0, 1)
-) -> tf.data.Dataset:
+def evaluation_batches(split: Split, batch_size: int, *, worker: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
     """All images of a split in order, as they are, in batches of almost the same size.
 
     Args:
         split: What to evaluate on.
-        num_classes: Length of the one-hot labels.
         batch_size: The most a batch may hold; at least 1.
         worker: `(1, 4)` is the second of four workers, which gets the second of every four batches. All get as
             many batches, and none an empty one, at which TensorFlow's convolutions fail. Of fewer images than
             workers each gets all, so that the mean over the workers stays what it is.
 
     Returns:
-        A dataset of (images, labels) as `training_batches` gives them.
+        A dataset of (images, targets) as `training_batches` gives them.
     """
     count = len(split)
-    labels = tf.constant(split.labels)
     number, workers = worker if count >= worker[1] else (0, 1)
     steps = min(math.ceil(count / (batch_size * workers)), count // workers)
 
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         place = step * workers + number
         order = tf.range(place * count // (steps * workers), (place + 1) * count // (steps * workers))
-        return _read(split, order, None), tf.one_hot(tf.gather(labels, order), num_classes)
+        return _read(split, order, None), split.task.targets(split.labels, order)
 
     return tf.data.Dataset.range(steps).map(batch).prefetch(2)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +18,7 @@ from keras_resnet.errors import DataError, listed
 from keras_resnet.images.decode import decode, decode_box, resize_array
 from keras_resnet.images.image_file import Header
 from keras_resnet.preprocessing import Fit
+from keras_resnet.tasks.task import Task
 
 OnRead = Callable[[int, int], None]
 """Called with how many of how many images have been read."""
@@ -146,12 +147,14 @@ class Split:
     Args:
         images: Where the pixels are; shared by the splits.
         indices: int64 (n,), which of `images` belong to this split.
-        labels: int64 (n,), 0 … number of classes - 1.
+        labels: What they show, n labels as the task has them.
+        task: What is asked of them.
     """
 
     images: ImageStore
     indices: np.ndarray
     labels: np.ndarray
+    task: Task
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -187,7 +190,7 @@ class ImageData:
 
     Args:
         name: What it is called in messages and in a run's name.
-        class_names: The names of labels 0, 1, …
+        task: What is asked of the images, with the names of the classes.
         splits: `train`, `validation` and `test`; any may be empty but `train` when training.
         fingerprint: SHA-256 over every image's name, content, label and split.
         names: One name for each image of the store: a relative path, or a split and a number.
@@ -200,7 +203,7 @@ class ImageData:
     """
 
     name: str
-    class_names: tuple[str, ...]
+    task: Task
     splits: Mapping[str, Split]
     fingerprint: str
     names: tuple[str, ...]
@@ -209,6 +212,11 @@ class ImageData:
     skipped: tuple[Skipped, ...] = ()
     unused: tuple[str, ...] = ()
     content: str = ""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the labels."""
+        return self.task.class_names
 
     @property
     def fit(self) -> Fit | None:
@@ -230,23 +238,32 @@ class ImageData:
         """The images that are looked at once, at the end."""
         return self.splits["test"]
 
-    def relabelled(self, class_names: Sequence[str]) -> ImageData:
-        """The same images with labels counted in a model's class order.
+    def relabelled(self, task: Task) -> ImageData:
+        """The same images with labels counted in the order of a model's classes.
+
+        Args:
+            task: The model's.
 
         Raises:
-            DataError: A label here is not among `class_names`.
+            DataError: The model does another task, or does not know a class of these images.
         """
-        if tuple(class_names) == self.class_names:
+        if task == self.task:
             return self
-        unknown = [name for name in self.class_names if name not in class_names]
+        if type(task) is not type(self.task):
+            raise DataError(
+                f"the labels of {self.name} are for {self.task.name}, the model does {task.name}: give data of its kind"
+            )
+        unknown = [name for name in self.class_names if name not in task.class_names]
         if unknown:
             raise DataError(
-                f"the labels of {self.name} do not fit the model: it knows {len(class_names)} classes "
-                f"({listed(class_names)}), and {listed(unknown)} is not among them"
+                f"the labels of {self.name} do not fit the model: it knows {task.outputs} classes "
+                f"({listed(task.class_names)}), and {listed(unknown)} is not among them"
             )
-        order = np.array([list(class_names).index(name) for name in self.class_names])
-        moved = {name: replace(split, labels=order[split.labels]) for name, split in self.splits.items()}
-        return replace(self, class_names=tuple(class_names), splits=moved)
+        moved = {
+            name: replace(split, labels=self.task.renumbered(split.labels, task.class_names), task=task)
+            for name, split in self.splits.items()
+        }
+        return replace(self, task=task, splits=moved)
 
 
 def at_size(store: ImageStore, size: tuple[int, int]) -> ImageStore:

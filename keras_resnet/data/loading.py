@@ -26,6 +26,8 @@ from keras_resnet.data.splits.split_file import content_fingerprint, read_split,
 from keras_resnet.errors import DataError, listed
 from keras_resnet.preprocessing import Fit
 from keras_resnet.settings import check_arguments
+from keras_resnet.tasks.table import task as task_named
+from keras_resnet.tasks.task import Task
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -67,7 +69,7 @@ def load_data(
     if read.skipped:
         splits = {name: np.intersect1d(positions, read.positions) for name, positions in splits.items()}
     data = _assembled(
-        source.short_name, read.store, read.store.names, read.digests, listing.labels, listing.class_names, splits
+        source.short_name, read.store, read.store.names, read.digests, listing.labels, listing.task, splits
     )
     notes = listing.notes + (_remark(read.skipped, len(wanted)) if read.skipped else ())
     if source.split_file and not (whole or source.limit):
@@ -139,7 +141,7 @@ def merge(data: ImageData) -> Split:
     indices = np.concatenate([split.indices for split in splits])
     order = np.argsort(indices)
     labels = np.concatenate([split.labels for split in splits])
-    return Split(splits[0].images, indices[order], labels[order])
+    return Split(splits[0].images, indices[order], labels[order], data.task)
 
 
 @check_arguments(limit=COUNT.or_none, seed=SEED)
@@ -148,6 +150,7 @@ def from_arrays(
     labels: np.ndarray,
     class_names: Sequence[str] | None = None,
     *,
+    task: str = "classification",
     name: str = "arrays",
     limit: int | None = None,
     seed: int = 0,
@@ -157,8 +160,9 @@ def from_arrays(
 
     Args:
         images: (n, height, width) or (n, height, width, channels), numbers in 0–255.
-        labels: Whole numbers (n,), 0 … number of classes - 1.
-        class_names: The names of labels 0, 1, …; default: the numbers.
+        labels: Whole numbers (n,), 0 … number of classes - 1; for multi-label 0 and 1 (n, number of classes).
+        class_names: The names of the classes, in the order of the labels; default: their numbers.
+        task: `classification`, or `multi-label`, where an image may show any number of classes.
         name: For messages and the run's name.
         limit: Use at most this many images, every class in its proportion.
         seed: Of the split.
@@ -166,37 +170,39 @@ def from_arrays(
 
     Raises:
         DataError: Shapes, pixel values, labels or class names do not fit.
-        UsageError: The seed or the limit is out of range.
+        UsageError: The task, the seed or the limit is out of range.
     """
     store = as_uint8_images(images)
     labels = np.asarray(labels)
-    if labels.shape != (len(store),) or not np.issubdtype(labels.dtype, np.integer):
-        raise DataError(
-            f"labels must be {len(store)} whole numbers, one an image; received {labels.dtype}{labels.shape}"
-        )
     if class_names is None:
-        # Numbers such as 2⁴⁰ would fill the memory with names.
-        if labels.max() >= MOST_CLASSES:
-            raise DataError(
-                f"labels must be numbers of classes, counted from 0; received {labels.min()} to {labels.max()}: "
-                "number them anew, as numpy.unique(labels, return_inverse=True) does, or give class_names"
-            )
-        class_names = [str(label) for label in range(int(labels.max()) + 1)]
+        class_names = [str(number) for number in range(_number_of_classes(labels))]
     class_names = tuple(map(str, class_names))
     if len(set(class_names)) < len(class_names):
         raise DataError(f"class_names must differ; received {listed(class_names)}")
-    if labels.min() < 0 or labels.max() >= len(class_names):
-        raise DataError(
-            f"labels must lie in 0–{len(class_names) - 1} for {len(class_names)} classes; "
-            f"received {labels.min()} to {labels.max()}"
-        )
-    if len(class_names) < 2 and not whole:
+    asked = task_named(task, class_names)
+    labels = asked.checked(labels, len(store))
+    if len(class_names) < 2 and not whole and labels.ndim == 1:
         raise DataError("one class only; telling apart needs two or more")
     splits = divide(labels, class_names, {}, seed=seed, limit=limit, whole=whole)
     kept = np.sort(np.concatenate(list(splits.values())))
     array = store.array if len(kept) == len(store) else aligned(store.read(kept))
     names = [f"{number:06d}" for number in kept]
-    return _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, class_names, splits)
+    return _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, asked, splits)
+
+
+def _number_of_classes(labels: np.ndarray) -> int:
+    """As labels without names tell it."""
+    if labels.ndim == 2:
+        return labels.shape[1]
+    if not labels.size or not np.issubdtype(labels.dtype, np.integer):
+        return 1  # the task says what is wrong with them
+    # Numbers such as 2⁴⁰ would fill the memory with names.
+    if labels.max() >= MOST_CLASSES:
+        raise DataError(
+            f"labels must be numbers of classes, counted from 0; received {labels.min()} to {labels.max()}: "
+            "number them anew, as numpy.unique(labels, return_inverse=True) does, or give class_names"
+        )
+    return max(1, int(labels.max()) + 1)
 
 
 @check_arguments(image_size=IMAGE_SIZE.or_none, limit=COUNT.or_none, seed=SEED)
@@ -204,6 +210,7 @@ def from_dataset(
     dataset: tf.data.Dataset,
     class_names: Sequence[str] | None = None,
     *,
+    task: str = "classification",
     name: str = "dataset",
     image_size: int | None = None,
     limit: int | None = None,
@@ -214,18 +221,18 @@ def from_dataset(
 
     Args:
         dataset: Finite; of (image, label) or (images, labels): pixels in 0–255, labels whole numbers
-            or one-hot.
-        class_names, name, limit, seed, whole: See `from_arrays`.
+            or one-hot, for multi-label 0 and 1 for each class.
+        class_names, task, name, limit, seed, whole: See `from_arrays`.
         image_size: Height and width to bring the images to; None: they have one size.
 
     Raises:
         DataError: It never ends, is empty, has other elements, or images of several sizes; or as `from_arrays`.
-        UsageError: `image_size`, the seed or the limit is out of range.
+        UsageError: `image_size`, the task, the seed or the limit is out of range.
     """
     from keras_resnet.data.sources.elements import gather
 
-    images, labels = gather(dataset, image_size)
-    return from_arrays(images, labels, class_names, name=name, limit=limit, seed=seed, whole=whole)
+    images, labels = gather(dataset, image_size, several=task == "multi-label")
+    return from_arrays(images, labels, class_names, task=task, name=name, limit=limit, seed=seed, whole=whole)
 
 
 def _listed(source: Source, *, fewest_classes: int, spool: bool, fit: Fit | None = None) -> tuple[Listing, Fit]:
@@ -236,7 +243,7 @@ def _listed(source: Source, *, fewest_classes: int, spool: bool, fit: Fit | None
         return list_tfds(source, spool, fit)
     find = list_folder if source.kind == "folder" else list_table
     fit = fit or source.fit(FOLDER_IMAGE_SIZE, FOLDER_IMAGE_SIZE, 3)
-    return find(source.location, fewest_classes=fewest_classes), fit
+    return find(source.location, fewest_classes=fewest_classes, task=source.task), fit
 
 
 def _remark(skipped: Sequence[Skipped], total: int) -> tuple[str, ...]:
@@ -250,17 +257,17 @@ def _assembled(
     names: Sequence[str],
     digests: Sequence[str],
     labels: np.ndarray,
-    class_names: tuple[str, ...],
+    task: Task,
     splits: dict[str, np.ndarray],
 ) -> ImageData:
     """A data set from the kept images; `labels` and `splits` still count all images of the source."""
     kept = np.sort(np.concatenate(list(splits.values())))
     indices = {split: np.searchsorted(kept, positions) for split, positions in splits.items()}
-    kept_labels = labels[kept].astype(np.int64)
+    kept_labels = labels[kept]
     return ImageData(
         name=name,
-        class_names=class_names,
-        splits={split: Split(store, index, kept_labels[index]) for split, index in indices.items()},
+        task=task,
+        splits={split: Split(store, index, kept_labels[index], task) for split, index in indices.items()},
         fingerprint=reading.fingerprint(names, digests, kept_labels, indices),
         names=tuple(names),
         content=content_fingerprint(names, digests, kept_labels),

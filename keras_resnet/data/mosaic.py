@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.atomic import write_with
 from keras_resnet.augment.policies import Policy
 from keras_resnet.data.batches import data_errors, training_batches
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import DataError, MissingExtraError, UsageError
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.pictures import new_figure, save, short
+from keras_resnet.tasks.task import Task
 
 MOST_IMAGES = 256
 
@@ -42,48 +43,38 @@ def show_batch(
         raise UsageError(f"count must lie in 1–{MOST_IMAGES}; received {count}")
     if not len(data.train):
         raise DataError(f"{data.name} has no training images to show")
-    classes = len(data.class_names)
     whole = count // policy.repeats * policy.repeats or policy.repeats
-    batches = training_batches(data.train, classes, whole, policy, seed=seed, first_epoch=epoch, epochs=epoch + 1)
+    batches = training_batches(data.train, whole, policy, seed=seed, first_epoch=epoch, epochs=epoch + 1)
     with data_errors(data.train.images):
         images, labels = next(batches.take(1).as_numpy_iterator())
-    titles = [label_text(label, data.class_names) for label in labels]
+    titles = [label_text(label, data.task) for label in labels]
     path = Path(path)
     _draw(images, titles, f"{data.name}: {len(images)} training images as the network gets them", path)
     return path
 
 
-def label_text(label: np.ndarray, class_names: tuple[str, ...]) -> str:
-    """A label in words; the shares of a mixed one, the largest first, as `cat 70 % + dog 30 %`.
+def label_text(target: np.ndarray, task: Task) -> str:
+    """A target in words; the shares of a mixed one, the largest first, as `cat 70 % + dog 30 %`.
 
     Args:
-        label: float32 (classes,).
-        class_names: Of the classes.
+        target: float32 (classes,).
+        task: Whose target it is.
     """
-    order = [int(index) for index in np.argsort(-label, kind="stable") if label[index] >= 0.005]
-    if len(order) == 1:
-        return _short(class_names[order[0]])
-    return "\n+ ".join(f"{_short(class_names[index], 12)} {label[index]:.0%}" for index in order)
+    shares = task.shares(target)
+    if len(shares) < 2:
+        return short(shares[0][0]) if shares else "–"
+    return "\n+ ".join(short(name, 12) + ("" if share > 0.995 else f" {share:.0%}") for name, share in shares)
 
 
 def _draw(images: np.ndarray, titles: list[str], heading: str, path: Path) -> None:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtraError("drawing pictures", "plots") from None
     columns = min(8, len(images))
     rows = math.ceil(len(images) / columns)
     lines = max(title.count("\n") + 1 for title in titles)
-    figure = Figure(figsize=(1.5 * columns, (1.5 + 0.16 * lines) * rows + 0.5), dpi=110, layout="constrained")
+    figure = new_figure(1.5 * columns, (1.5 + 0.16 * lines) * rows + 0.5)
     figure.suptitle(heading.replace("$", r"\$"), fontsize=11)
     for axes, image, title in zip(figure.subplots(rows, columns, squeeze=False).flat, images, titles, strict=False):
         axes.imshow(image[..., 0] if image.shape[-1] == 1 else image, cmap="gray", vmin=0, vmax=255)
         axes.set_title(title, fontsize=8)
     for axes in figure.axes:
         axes.axis("off")
-    write_with(path, lambda temporary: figure.savefig(temporary, format="png", metadata={"Software": None}))
-
-
-def _short(name: str, most: int = 20) -> str:
-    # "$" would begin a formula
-    return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", r"\$")
+    save(figure, path)

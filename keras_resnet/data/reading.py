@@ -108,7 +108,8 @@ def read_images(
 def fingerprint(names: Sequence[str], digests: Sequence[str], labels: np.ndarray, splits: dict[str, np.ndarray]) -> str:
     """SHA-256 over each image's name, content, label and split, in the order of the names."""
     of = {int(position): name for name, positions in splits.items() for position in positions}
-    lines = (f"{names[i]}\t{digests[i]}\t{labels[i]}\t{of.get(i, '')}\n" for i in range(len(names)))
+    images = enumerate(zip(names, digests, labels.tolist(), strict=True))
+    lines = (f"{name}\t{digest}\t{label}\t{of.get(i, '')}\n" for i, (name, digest, label) in images)
     return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
 
 

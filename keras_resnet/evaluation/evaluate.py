@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet import pictures as plots
+from keras_resnet import pictures
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, OnRead, Split, at_size
 from keras_resnet.data.loading import load_data, merge
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.evaluation.metrics import Metrics, classification_metrics
 from keras_resnet.inference.predictors import Predictor, open_predictor
-from keras_resnet.inference.views import check_views, view_logits, view_size
+from keras_resnet.inference.tta import check_tta, view_logits, view_size
 from keras_resnet.runs.run import Run, is_run
+from keras_resnet.tasks.task import Metrics
 
 BATCH = 256
 
@@ -29,7 +29,7 @@ class Evaluation:
     Args:
         metrics: The figures.
         logits: float32 (n, number of classes).
-        labels: int64 (n,).
+        labels: As the model's task has them.
         predictor: What was evaluated.
         data_name: On what.
     """
@@ -41,15 +41,16 @@ class Evaluation:
     data_name: str
 
     def write(self, folder: Path) -> list[Path]:
-        """Put the figures into `evaluation.json`, and the confusion matrix into a picture if one can be drawn."""
+        """Put the figures into `evaluation.json`, and beside it the task's picture if one can be drawn."""
         files = [folder / "evaluation.json"]
-        summary = {"model": self.predictor.name, "data": self.data_name, **self.metrics.to_dict()}
+        task = self.predictor.task
+        summary = {"model": self.predictor.name, "data": self.data_name, "task": task.name, **self.metrics.to_dict()}
         write_json(files[0], summary)
-        if plots.available():
-            files.append(folder / "confusion_matrix.png")
-            title = f"{self.predictor.name} on {self.data_name}: {self.metrics.top1:.1%} of {self.metrics.images}"
-            names = self.predictor.preprocessing.class_names
-            plots.confusion_picture(self.metrics.confusion, names, title, files[1])
+        if pictures.available():
+            files.append(folder / task.picture_name)
+            headline = f"{task.metrics[task.headline].title} {task.shown(self.metrics, task.headline)}"
+            title = f"{self.predictor.name} on {self.data_name}: {headline} of {self.metrics.images} images"
+            task.draw(self.metrics, title, files[1])
         return files
 
 
@@ -58,7 +59,7 @@ def evaluate(
     data: ImageData | Source | str | None = None,
     *,
     split: str | None = None,
-    views: str = "none",
+    tta: str = "none",
     progress: OnRead | None = None,
 ) -> Evaluation:
     """Measure a model.
@@ -68,7 +69,7 @@ def evaluate(
         data: A data set, or the source of one. Default for a run: the data it was trained on.
         split: `train`, `validation`, `test` or `all`. Default: `test`, which of a source named here
             is all of it, unless the source itself separates a test split.
-        views: Test-time augmentation: `none`; `flip`: the mean prediction for the image and its
+        tta: Test-time augmentation: `none`; `flip`: the mean prediction for the image and its
             mirror image; `ten-crop`: for corners and centre, mirrored too, of an image 8/7 as large.
         progress: Called while images are read.
 
@@ -84,17 +85,15 @@ def evaluate(
         run = model if isinstance(model, Run) else Run.at(model, finished=True)
         data = load_run_data(run, progress)
     predictor = model if isinstance(model, Predictor) else open_predictor(model)
-    fit = predictor.preprocessing.fit
     undivided = not isinstance(data, ImageData)
-    images = data if isinstance(data, ImageData) else load_data(data, progress, whole=True, fit=fit)
-    images = images.relabelled(predictor.preprocessing.class_names)
+    images = data if isinstance(data, ImageData) else _read(data, predictor, progress)
+    images = images.relabelled(predictor.task)
     split = split or ("all" if undivided and not len(images.test) else "test")
     chosen = merge(images) if split == "all" else _chosen(images, split)
     name = images.name if split == "all" else f"{images.name}, {split} split"
-    name += "" if check_views(views) == "none" else f", {views} views"
-    logits = split_logits(predictor, chosen, views)
-    metrics = classification_metrics(logits, chosen.labels, predictor.preprocessing.class_names)
-    return Evaluation(metrics, logits, chosen.labels, predictor, name)
+    name += "" if check_tta(tta) == "none" else f", {tta} views"
+    logits = split_logits(predictor, chosen, tta)
+    return Evaluation(predictor.task.evaluate(logits, chosen.labels), logits, chosen.labels, predictor, name)
 
 
 def load_run_data(run: Run, progress: OnRead | None = None) -> ImageData:
@@ -116,13 +115,13 @@ def load_run_data(run: Run, progress: OnRead | None = None) -> ImageData:
     return data
 
 
-def split_logits(predictor: Predictor, split: Split, views: str = "none") -> np.ndarray:
+def split_logits(predictor: Predictor, split: Split, tta: str = "none") -> np.ndarray:
     """The logits of all images of a split, float32 (n, number of classes).
 
     Args:
         predictor: The model.
         split: Its images are of the model's size.
-        views: As `evaluate`; of several, the logarithm of the mean probability.
+        tta: As `evaluate`; of several views, the logits of the mean probability.
     """
     expected, found = predictor.preprocessing.input_shape, split.images.shape
     if expected != found:
@@ -130,8 +129,15 @@ def split_logits(predictor: Predictor, split: Split, views: str = "none") -> np.
     starts = range(0, len(split), BATCH)
     if not starts:
         raise DataError("there are no images to evaluate on in this split")
-    larger = replace(split, images=at_size(split.images, view_size(expected[:2], views)))
-    return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), views) for start in starts])
+    larger = replace(split, images=at_size(split.images, view_size(expected[:2], tta)))
+    return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), tta) for start in starts])
+
+
+def _read(source: Source | str, predictor: Predictor, progress: OnRead | None) -> ImageData:
+    """All images of a source, as the model takes them."""
+    source = Source(source) if isinstance(source, str) else source
+    source = replace(source, task=source.task or predictor.task.name)
+    return load_data(source, progress, whole=True, fit=predictor.preprocessing.fit)
 
 
 def _chosen(images: ImageData, split: str) -> Split:

@@ -1,11 +1,11 @@
-"""A finished run's own report: test figures, confusion matrix, pictures of the training, what looks ill in it."""
+"""The report of a run: test figures, pictures, and warnings about its training."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from keras_resnet import pictures as plots
+from keras_resnet import pictures
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.evaluation.evaluate import Evaluation, evaluate, load_run_data
@@ -22,7 +22,7 @@ class Report:
     Args:
         evaluation: Of each test image as it is.
         averaged: Over the views that the recipe asks for; None where it asks for none.
-        symptoms: What looks ill in the training.
+        symptoms: Warnings about the training.
         files: All that was written.
     """
 
@@ -45,19 +45,19 @@ def report_run(run: Run, data: ImageData | None = None, progress: OnRead | None 
     data, averaged = data or load_run_data(run, progress), None
     evaluation = evaluate(run, data)
     files = evaluation.write(run.path / "evaluation")
-    views = run.config["recipe"]["tta"]
-    if views != "none":
-        averaged = evaluate(run, data, views=views)
-        files += averaged.write(run.path / "evaluation" / views)
+    tta = run.config["recipe"]["tta"]
+    if tta != "none":
+        averaged = evaluate(run, data, tta=tta)
+        files += averaged.write(run.path / "evaluation" / tta)
     symptoms, more = report_training(run)
     return Report(evaluation, averaged, tuple(symptoms), (*files, *more))
 
 
 def report_training(run: Run) -> tuple[list[Symptom], list[Path]]:
-    """Write what looks ill in a run's training, and its pictures; the run need not be finished.
+    """Write the warnings about a run's training, and its pictures; the run need not be finished.
 
     Returns:
-        What looks ill, and the files: `evaluation/diagnosis.json`, and under `plots/`, where matplotlib is
+        The warnings, and the files: `evaluation/diagnosis.json`, and under `plots/`, where matplotlib is
         installed, `training.png` and `learning_curves.png`. No files before the first epoch's end.
     """
     history = History.of_run(run)
@@ -66,7 +66,7 @@ def report_training(run: Run) -> tuple[list[Symptom], list[Path]]:
     symptoms = diagnose(history)
     files = [run.path / "evaluation" / "diagnosis.json"]
     write_json(files[0], {"epochs": len(history.epochs), "symptoms": [asdict(one) for one in symptoms]})
-    if plots.available():
+    if pictures.available():
         files += [run.path / "plots" / "training.png", run.path / "plots" / "learning_curves.png"]
         training_picture(history, symptoms, _title(run, history), files[1])
         learning_curves(history, files[2])

@@ -9,6 +9,7 @@ import keras
 from keras_resnet.atomic import write_folder_with
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.stamp import write_stamp
+from keras_resnet.tasks.table import task
 
 
 def write_saved_model(model: keras.Model, preprocessing: Preprocessing, path: Path) -> Path:
@@ -16,12 +17,22 @@ def write_saved_model(model: keras.Model, preprocessing: Preprocessing, path: Pa
 
     Its signature `serving_default` takes `image`, uint8 (batch, height, width, channels), and
     gives `logits` and `probabilities`, float32 (batch, number of classes).
+
+    Args:
+        model: Raw pixels in, logits out.
+        preprocessing: Stored in the folder; its task says what makes probabilities of logits.
+        path: The folder to write, replaced as a whole.
+
+    Returns:
+        The path.
     """
     import tensorflow as tf
 
+    activation = keras.activations.get(task(preprocessing.task, preprocessing.class_names).activation)
+
     def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
         logits = model(tf.cast(image, tf.float32), training=False)
-        return {"logits": logits, "probabilities": tf.nn.softmax(logits)}
+        return {"logits": logits, "probabilities": activation(logits)}
 
     def write(folder: Path) -> None:
         archive = keras.export.ExportArchive()

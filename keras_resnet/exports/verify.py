@@ -1,4 +1,4 @@
-"""Is an exported file still the model it came from? Asked of the file itself, on real images."""
+"""Compare an exported file with the model it came from, on real images."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_resnet.errors import ModelError
-from keras_resnet.evaluation.metrics import agreement
 from keras_resnet.inference.predictors import Predictor
 
 FLOAT_TOLERANCE = 1e-3
 """The largest difference of a logit between float runtimes, as a share of the logits' range."""
 
 LEAST_AGREEMENT = 0.9
-"""An INT8 file that agrees with its model on fewer images than this is broken, not merely coarse."""
+"""An INT8 file that agrees less with its model is broken, not just rounded."""
 
 FORGIVEN = 2
-"""Images on which an INT8 file may differ however few there are."""
+"""Images on which an INT8 file may always differ, however few images there are."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Verification:
 
     Args:
         images: How many were compared.
-        agreement: The share on which both choose the same class.
+        agreement: How far both decide alike, as the task counts it; in classification the share of equal classes.
         largest_difference: Of any logit.
         logit_range: From the lowest to the highest logit of the model.
     """
@@ -51,7 +50,8 @@ def verify(exported: Predictor, reference: Predictor, images: np.ndarray, *, int
     """
     ours, theirs = reference.logits(images), exported.logits(images)
     spread = float(ours.max() - ours.min())
-    found = Verification(len(images), agreement(ours, theirs), float(np.abs(ours - theirs).max()), spread)
+    agreed, largest = reference.task.agreement(ours, theirs), float(np.abs(ours - theirs).max())
+    found = Verification(len(images), agreed, largest, spread)
     if exported.preprocessing != reference.preprocessing:
         raise ModelError(f"{exported.path} carries another preprocessing than its model")
     differing = round(len(images) * (1 - found.agreement))

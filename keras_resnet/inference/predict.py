@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy.special import softmax
 
 from keras_resnet.data.images import as_uint8_images
+from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.errors import DataError
 from keras_resnet.images.decode import decode, resize_array
 from keras_resnet.inference.predictors import Predictor, open_predictor
-from keras_resnet.inference.views import view_logits, view_size
+from keras_resnet.inference.tta import view_logits, view_size
 from keras_resnet.runs.run import Run
+from keras_resnet.tasks.task import Task
 
 Images = np.ndarray | Sequence[str | os.PathLike[str]]
 
@@ -25,17 +27,27 @@ class Predictions:
     """What a model says of some images.
 
     Args:
-        class_names: The classes, in the order of the columns.
-        probabilities: float32 (n, number of classes); softmax of the logits, rows sum to 1.
+        task: What it was asked.
+        logits: float32 (n, number of classes).
     """
 
-    class_names: tuple[str, ...]
-    probabilities: np.ndarray
+    task: Task
+    logits: np.ndarray
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes, in the order of the columns."""
+        return self.task.class_names
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """float32 (n, number of classes): in classification rows sum to 1, in multi-label each is by itself."""
+        return self.task.probabilities(self.logits)
 
     @property
     def labels(self) -> list[str]:
-        """The likeliest class of each image."""
-        return [self.class_names[index] for index in self.probabilities.argmax(axis=1)]
+        """The likeliest class of each image; in multi-label all that are likelier than one half, divided by `|`."""
+        return [LABEL_SEPARATOR.join(self.task.names_of(label)) for label in self.task.decisions(self.logits)]
 
     def top(self, row: int, count: int = 3) -> list[tuple[str, float]]:
         """The likeliest classes of one image with their probabilities."""
@@ -43,14 +55,14 @@ class Predictions:
         return [(self.class_names[index], float(self.probabilities[row, index])) for index in order]
 
 
-def predict(model: Predictor | Run | str | os.PathLike[str], images: Images, *, views: str = "none") -> Predictions:
+def predict(model: Predictor | Run | str | os.PathLike[str], images: Images, *, tta: str = "none") -> Predictions:
     """Classify images.
 
     Args:
         model: A run, a model file, or a `Predictor`.
         images: Paths of image files of any size, or an array (n, height, width[, channels]) of
             pixels in 0–255.
-        views: Test-time augmentation: `none`, `flip` or `ten-crop`, as `evaluate` has it.
+        tta: Test-time augmentation: `none`, `flip` or `ten-crop`, as `evaluate` has it.
 
     Raises:
         DataError: An image cannot be read, or arrays have the wrong number of channels.
@@ -58,7 +70,7 @@ def predict(model: Predictor | Run | str | os.PathLike[str], images: Images, *, 
     """
     predictor = model if isinstance(model, Predictor) else open_predictor(model)
     preprocessing = predictor.preprocessing
-    fit = preprocessing.fit.at(view_size(preprocessing.fit.size, views))
+    fit = preprocessing.fit.at(view_size(preprocessing.fit.size, tta))
     if isinstance(images, np.ndarray):
         pixels = resize_array(as_uint8_images(images).array, fit)
         if pixels.shape[-1] != fit.channels:
@@ -67,5 +79,4 @@ def predict(model: Predictor | Run | str | os.PathLike[str], images: Images, *, 
         if not len(images):
             raise DataError("no images were given")
         pixels = np.stack([decode(Path(path), fit) for path in images])
-    probabilities = softmax(view_logits(predictor, pixels, views), axis=1)
-    return Predictions(preprocessing.class_names, probabilities)
+    return Predictions(predictor.task, view_logits(predictor, pixels, tta))

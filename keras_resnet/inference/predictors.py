@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.compat.deep_graphs import deep_recursion
-from keras_resnet.errors import MissingExtraError, ModelError
+from keras_resnet.errors import MissingExtraError, ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.runs.stamp import read_stamp
+from keras_resnet.tasks.table import task
 
 if TYPE_CHECKING:
     import keras
@@ -32,12 +33,22 @@ class Predictor(ABC):
         name: For tables.
         preprocessing: How its input is prepared, and its classes.
         path: The file or folder; None for a model in memory.
+
+    Attributes:
+        task: What it was trained for.
+
+    Raises:
+        ModelError: It was trained for a task that is unknown here.
     """
 
     def __init__(self, name: str, preprocessing: Preprocessing, path: Path | None) -> None:
         self.name = name
         self.preprocessing = preprocessing
         self.path = path
+        try:
+            self.task = task(preprocessing.task, preprocessing.class_names)
+        except UsageError as error:
+            raise ModelError(f"{path or 'the model'} was trained for a task that is unknown here: {error}") from None
 
     @property
     def size_in_bytes(self) -> int | None:
@@ -57,7 +68,16 @@ class Predictor(ABC):
 
 
 class KerasPredictor(Predictor):
-    """A Keras model in memory."""
+    """A Keras model in memory.
+
+    Args:
+        model: Raw pixels, float32 (batch, height, width, channels), in; logits out.
+        preprocessing: How its input is prepared, and its classes.
+        path: Where it was read from; None: nowhere.
+
+    Raises:
+        ModelError: It has another number of outputs than there are classes.
+    """
 
     def __init__(self, model: keras.Model, preprocessing: Preprocessing, path: Path | None = None) -> None:
         import tensorflow as tf
@@ -172,19 +192,12 @@ def open_predictor(source: str | os.PathLike[str] | Run) -> Predictor:
         UsageError: The run is not finished.
         MissingExtraError: A `.tflite` file is given and no runtime is installed.
     """
-    if isinstance(source, Run):
-        return _open_keras(Run.at(source.path, finished=True).model)
-    path = Path(source)
+    path = source.path if isinstance(source, Run) else Path(source)
     if not path.exists():
         raise ModelError(f"there is no model {path}")
-    if is_run(path):
-        return _open_keras(Run.at(path, finished=True).model)
-    if path.is_dir() and (path / "saved_model.pb").is_file():
-        return SavedModelPredictor(path, read_stamp(path))
-    if path.suffix == ".keras":
-        return _open_keras(path)
-    if path.suffix == ".tflite":
-        return TFLitePredictor(path, read_stamp(path))
+    for is_of_kind, opened in OPENERS:
+        if is_of_kind(path):
+            return opened(path)
     raise ModelError(f"{path} is no run folder, .keras file, SavedModel folder or .tflite file")
 
 
@@ -199,7 +212,7 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     try:
         with deep_recursion():
             model: keras.Model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises whatever the damage happens to provoke
+    except Exception as error:  # damaged files make Keras raise any kind of error
         raise ModelError(f"{path} cannot be read as a Keras model: {error or type(error).__name__}") from error
     return model
 
@@ -207,6 +220,15 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
 def _open_keras(path: Path) -> KerasPredictor:
     preprocessing = read_stamp(path)
     return KerasPredictor(load_model(path), preprocessing, path)
+
+
+OPENERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Predictor]], ...] = (
+    (is_run, lambda path: _open_keras(Run.at(path, finished=True).model)),
+    (lambda path: (path / "saved_model.pb").is_file(), lambda path: SavedModelPredictor(path, read_stamp(path))),
+    (lambda path: path.suffix == ".keras", _open_keras),
+    (lambda path: path.suffix == ".tflite", lambda path: TFLitePredictor(path, read_stamp(path))),
+)
+"""What a path may be, and what opens it: a row each."""
 
 
 def _in_batches(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What is wrong or odd in a pile of labelled images, before anything is trained on it. Reads only, changes nothing."""
+"""Check labelled images before a training: what is wrong with them, and what is unusual. It changes nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_resnet.data.images import OnRead
 from keras_resnet.data.sources.listing import Listing
+from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.splits.divide import divide
 from keras_resnet.errors import DataError
 from keras_resnet.images.image_file import REASONS
@@ -18,13 +19,19 @@ from keras_resnet.inspection import duplicates, findings
 from keras_resnet.inspection.findings import BLOCKING, SEVERITIES, Finding, printable
 from keras_resnet.inspection.label_doubts import doubt_labels
 from keras_resnet.inspection.looks import Inspection, Look, inspect_images
+from keras_resnet.tasks.task import Task
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths and heights of upright images: smallest, median, largest; and how many different sizes there are."""
+    """The sizes of upright images, in pixels.
+
+    Args:
+        widths, heights: The smallest, the median and the largest.
+        different: The number of different sizes.
+    """
 
     widths: tuple[int, int, int]
     heights: tuple[int, int, int]
@@ -33,22 +40,22 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Report:
-    """What a check has found.
+    """The results of a check.
 
     Args:
-        names, labels, class_names: The listing's.
-        split_names: The split that each image is in; empty where there is none.
+        names, labels, task: Of the listing.
+        split_names: The split of each image; empty where it is in none.
         readable: bool (n,).
-        sizes: None if nothing can be read.
-        formats, modes: How many files there are of each; modes are Pillow's words.
-        findings: The worst first.
-        notes: The listing's.
-        tolerated: The share of unreadable images with which a training would begin.
+        sizes: Of the readable images; None if there are none.
+        formats, modes: The number of files of each file format and of each of Pillow's modes.
+        findings: The most serious first.
+        notes: Of the listing.
+        tolerated: The largest share of unreadable images with which a training would begin, 0–1.
     """
 
     names: tuple[str, ...]
     labels: np.ndarray
-    class_names: tuple[str, ...]
+    task: Task
     split_names: tuple[str, ...]
     readable: np.ndarray
     sizes: Sizes | None
@@ -57,6 +64,11 @@ class Report:
     findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     tolerated: float = 0.0
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes."""
+        return self.task.class_names
 
     @property
     def trainable(self) -> bool:
@@ -68,8 +80,8 @@ class Report:
 
     @property
     def counts(self) -> np.ndarray:
-        """int64 (classes,): readable images of each class."""
-        return np.bincount(self.labels[self.readable], minlength=len(self.class_names))
+        """int64 (classes,): the number of readable images of each class."""
+        return self.task.images_of_classes(self.labels[self.readable])
 
     @property
     def verdict(self) -> str:
@@ -78,26 +90,27 @@ class Report:
         if not self.trainable:
             return "Training cannot begin with these images; see the errors."
         if number["error"]:
-            return "Training would begin, and its figures could not be trusted; see the errors."
+            return "Training can begin, but its figures could not be trusted; see the errors."
         if number["warning"]:
             return "Training can begin; the warnings are worth a look."
         return "Training can begin; nothing was found that speaks against it."
 
     def splits_of(self, label: int) -> dict[str, int]:
-        """How many images of a class are in each split."""
-        inside = (self.split_names[position] for position in np.flatnonzero(self.labels == label))
+        """The number of images of a class in each split."""
+        members = self.task.membership(self.labels)[:, label]
+        inside = (self.split_names[position] for position in np.flatnonzero(members))
         return dict(Counter(name for name in inside if name))
 
     def image(self, position: int) -> dict[str, str]:
-        """What one image is called, and where it belongs."""
+        """The name, class and split of the image at a position."""
         return {
             "image": printable(self.names[position]),
-            "class": printable(self.class_names[self.labels[position]]),
+            "class": printable(LABEL_SEPARATOR.join(self.task.names_of(self.labels[position]))),
             "split": self.split_names[position],
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole report for a JSON file."""
+        """The whole report, for a JSON file."""
         counts = self.counts
         concerned = {s.position for finding in self.findings for group in finding.groups for s in group}
         images = {position: self.image(position) for position in concerned}
@@ -130,15 +143,15 @@ def check(
     tolerated: float = 0.0,
     progress: OnRead | None = None,
 ) -> Report:
-    """Look at every image of a listing once.
+    """Read every image of a listing once and report what is wrong or unusual.
 
     Args:
         listing: The images and their labels.
-        splits: The positions of each split, to report copies across them. None: those that the source
-            separates, otherwise those that training would make; if these cannot be made, it is reported.
-        seed: Of those splits, and of every choice among too many images.
-        tolerated: The share of unreadable images that a training is told to skip.
-        progress: Called with the number of images read and to be read.
+        splits: The positions of each split, to find copies across splits. None: the splits that the source has, or
+            else those that a training would make; if they cannot be made, that is a finding.
+        seed: Of those splits, and of every random choice where there are too many images.
+        tolerated: The largest share of unreadable images that a training is told to skip, 0–1.
+        progress: Called with the number of images that have been read and the number of all.
     """
     found: list[Finding] = []
     if splits is None:
@@ -150,17 +163,17 @@ def check(
     inspection = inspect_images(listing, progress)
     readable = np.zeros(len(listing), bool)
     readable[list(inspection.looks)] = True
-    counts = np.bincount(listing.labels[readable], minlength=len(listing.class_names))
+    counts = listing.task.images_of_classes(listing.labels[readable])
     left_out = len(inspection.failures) <= tolerated * len(listing)
     found += findings.unreadable(inspection, left_out=left_out)
-    found += findings.unbalanced(counts, listing.class_names)
+    found += findings.unbalanced(counts, listing.class_names, fewest=2 if listing.labels.ndim == 1 else 1)
     found += findings.odd(inspection.looks)
     found += _repeated(listing, inspection, tuple(split_names), seed)
     found += _doubted(listing, inspection, seed)
     return Report(
         names=listing.names,
         labels=listing.labels,
-        class_names=listing.class_names,
+        task=listing.task,
         split_names=tuple(split_names),
         readable=readable,
         sizes=_sizes(inspection.looks),
@@ -173,7 +186,7 @@ def check(
 
 
 def _splits(listing: Listing, seed: int) -> tuple[Mapping[str, np.ndarray], list[Finding]]:
-    """The splits to look across: the source's own or those of a training; and why there can be no training."""
+    """The source's own splits or those of a training, and a finding if they cannot be made."""
     try:
         made = divide(listing.labels, listing.class_names, listing.given, seed=seed)
     except DataError as error:
@@ -185,7 +198,7 @@ def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, 
     positions = np.array(list(inspection.looks), np.int64)
     exact = [positions[group] for group in duplicates.exact_groups([look.digest for look in inspection.looks.values()])]
     copies = {int(group[0]): group for group in exact}
-    # One of each file is compared, and its copies are where it is.
+    # Of files that are copies, only the first is compared with other images; its copies join its group.
     firsts = np.setdiff1d(positions, np.concatenate([group[1:] for group in exact])) if exact else positions
     near = [
         np.sort(np.concatenate([copies.get(position, np.array([position])) for position in firsts[group].tolist()]))
@@ -196,13 +209,15 @@ def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, 
     if len(firsts) > duplicates.MOST_COMPARED:
         title = "too many images to compare each with every other"
         advice = (
-            f"Near duplicates were looked for among {duplicates.MOST_COMPARED:,} of {len(firsts):,}, drawn by seed."
+            f"Near duplicates were looked for among {duplicates.MOST_COMPARED:,} of {len(firsts):,}, chosen at random."
         )
         found.append(Finding("not-all-compared", "note", title, advice))
     return found
 
 
 def _doubted(listing: Listing, inspection: Inspection, seed: int) -> list[Finding]:
+    if listing.labels.ndim > 1:
+        return [findings.not_doubted("labels are doubted where each image has one")]
     positions = np.array(list(inspection.looks), np.int64)
     doubts = doubt_labels(inspection.thumbnails[positions], listing.labels[positions], seed)
     finding = findings.doubted(doubts, positions, listing.class_names)

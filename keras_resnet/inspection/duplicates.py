@@ -1,10 +1,10 @@
-"""Images that are there more than once: the same bytes, or the same picture saved again.
+"""Find duplicates: files with the same bytes, and pictures that were saved again.
 
-Two pictures are compared by the gradients of their grey thumbnails, 14×14 of them across and down, as
-one vector of length 1. Re-encoding, resizing, brightening and slight cropping hardly turn that vector;
-another photograph of the same thing on the same wall does. How near is too near depends on the pile:
-handwritten ones are nearer to each other than photographs of ships. So it is measured first how far
-images of this pile lie from their nearest neighbours, and a pair counts if it is several times nearer.
+Two pictures are compared by the gradients of their grey thumbnails, 14×14 across and 14×14 down, as one vector of
+length 1. Saving again, resizing, brightening and slight cropping hardly turn that vector; another photograph of the
+same object in front of the same wall does. How near two duplicates are depends on the data: handwritten digits are
+nearer to each other than photographs of ships. So the usual distance of an image from its nearest neighbour is
+measured first, and a pair counts as duplicates if it is several times nearer than that.
 """
 
 from __future__ import annotations
@@ -16,33 +16,34 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 MOST_COMPARED = 100_000
-"""Every image is compared with every other: twice as many take four times as long."""
+"""Every image is compared with every other: twice as many images take four times as long."""
 SAMPLE = 1000
+"""Images by which the usual distance is measured."""
 NEARER = 0.3
-"""A pair is a duplicate if its distance is this share of what is usual between nearest neighbours,"""
+"""A pair is a duplicate if its distance is at most this share of the usual distance between nearest neighbours,"""
 SURELY_NEAR, SURELY_FAR = 0.02, 0.15
-"""but always at the one distance (1 - cosine) and never beyond the other: measured on photographs of hands,
-CIFAR-10 and digits of 8×8 pixels against copies saved again."""
+"""but a pair at most as far apart as the first (1 - cosine) always is, and one farther apart than the second never is.
+Both were measured on photographs of hands, CIFAR-10 and digits of 8×8 pixels, compared with copies saved again."""
 OTHER_COLOURS = 0.4
-"""Mean difference of colours, in standard deviations, from which pictures of one shape are two pictures."""
+"""Mean difference of colours, in standard deviations, at which pictures of the same shapes count as different."""
 FAINT = 1.0
-"""Of 255: mean gradient below which a thumbnail shows nothing that could be compared."""
+"""Mean gradient, of 255, below which a thumbnail shows too little to be compared."""
 BLOCK = 1 << 24
 """Similarities that are in memory at a time."""
 
 
 def exact_groups(digests: Sequence[bytes]) -> list[np.ndarray]:
-    """The positions of each digest that is there more than once."""
+    """Groups of positions with the same digest; digests that occur once are left out."""
     _, number = np.unique(np.array([*digests], dtype="S32"), return_inverse=True)
     return _groups(number)
 
 
 def near_groups(thumbnails: np.ndarray, seed: int = 0) -> list[np.ndarray]:
-    """The positions of pictures that are each nearly the same as another of their group.
+    """Groups of positions of pictures, each nearly the same as another of its group.
 
     Args:
-        thumbnails: uint8 (n, 32, 32, 3). Beyond `MOST_COMPARED` a choice of them is compared.
-        seed: Of the choice, and of the sample by which the usual distance is measured.
+        thumbnails: uint8 (n, 32, 32, 3). Of more than `MOST_COMPARED`, a random choice is compared.
+        seed: Of that choice, and of the sample by which the usual distance is measured.
     """
     random = np.random.default_rng(seed)
     chosen = np.arange(len(thumbnails))
@@ -67,11 +68,11 @@ def near_groups(thumbnails: np.ndarray, seed: int = 0) -> list[np.ndarray]:
 
 
 def _near(shapes: np.ndarray, sample: np.ndarray) -> float:
-    """The distance at which a pair of this pile is a duplicate."""
+    """The distance up to which a pair of these images counts as duplicates."""
     distances = []
     for part in np.array_split(sample, max(1, len(sample) * len(shapes) // BLOCK)):
         distance = 1 - shapes[part] @ shapes.T
-        # Duplicates, and each image itself, say nothing of how far apart different images are.
+        # Without duplicates and the image itself: the distance of different images is wanted.
         distance[distance <= SURELY_NEAR] = np.inf
         distances.append(distance.min(axis=1))
     usual = float(np.median(np.concatenate(distances)))
@@ -79,7 +80,7 @@ def _near(shapes: np.ndarray, sample: np.ndarray) -> float:
 
 
 def _shapes(thumbnails: np.ndarray) -> np.ndarray:
-    """float32 (n, 392): gradients of grey 16×16 thumbnails, each image's of length 1; zeros for a faint one."""
+    """float32 (n, 392): gradients of grey 16×16 thumbnails, of length 1 for each image; zeros for a faint image."""
     grey = _halved(thumbnails @ np.array([0.299, 0.587, 0.114], np.float32))
     across, down = grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2], grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]
     gradients = np.stack([across, down], axis=1).reshape(len(grey), -1)
@@ -89,7 +90,7 @@ def _shapes(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def _colours(thumbnails: np.ndarray) -> np.ndarray:
-    """float16 (n, 768): colours of 16×16 thumbnails, each image's of mean 0 and deviation 1."""
+    """float16 (n, 768): colours of 16×16 thumbnails, of mean 0 and standard deviation 1 for each image."""
     colours = _halved(thumbnails.astype(np.float32)).reshape(len(thumbnails), -1)
     colours -= colours.mean(axis=1, keepdims=True)
     return (colours / np.maximum(colours.std(axis=1, keepdims=True), 1)).astype(np.float16)
@@ -105,7 +106,7 @@ def _same_colours(colours: np.ndarray, first: np.ndarray, second: np.ndarray) ->
 
 
 def _halved(thumbnails: np.ndarray) -> np.ndarray:
-    """Every 2×2 pixels averaged."""
+    """Averages of 2×2 pixels."""
     count, height, width, *channels = thumbnails.shape
     return thumbnails.reshape(count, height // 2, 2, width // 2, 2, *channels).mean(axis=(2, 4), dtype=np.float32)
 
@@ -116,7 +117,7 @@ def _in_parts(describe: Callable[[np.ndarray], np.ndarray], thumbnails: np.ndarr
 
 
 def _joined(component: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Components after the pairs have been joined."""
+    """The number of each image's group, after the groups of each pair have been joined."""
     if not len(first):
         return component
     links = coo_array((np.ones(len(first), bool), (component[first], component[second])), shape=(len(component),) * 2)
@@ -124,7 +125,7 @@ def _joined(component: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.
 
 
 def _groups(number: np.ndarray) -> list[np.ndarray]:
-    """Positions that have the same number, where there is more than one; by their first."""
+    """Groups of two or more positions with the same number, in the order of their first positions."""
     order = np.argsort(number, kind="stable")
     starts = np.flatnonzero(np.diff(number[order])) + 1
     return sorted((group for group in np.split(order, starts) if len(group) > 1), key=lambda group: int(group[0]))

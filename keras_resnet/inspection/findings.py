@@ -1,4 +1,4 @@
-"""What can be found in a pile of labelled images, in plain words, and what to do about it."""
+"""What a check may find in labelled images, in plain words, and what to do about it."""
 
 from __future__ import annotations
 
@@ -15,88 +15,104 @@ from keras_resnet.inspection.looks import EXTREME_ASPECT, TINY, Inspection, Look
 
 SEVERITIES = ("error", "warning", "note")
 BLOCKING = frozenset({*REASONS, "one-class", "cannot-split"})
-"""Codes of findings with which training does not begin."""
+"""Codes of findings with which a training does not begin."""
 FEW = 10
+"""A class with fewer images has too few."""
 IMBALANCED, UNEVEN = 10, 3
+"""How many times as many images as the smallest class the largest has, for a warning and for a note."""
 MOST_DOUBTED = 100
+"""Doubted labels that are listed."""
 TRUSTED = 0.95
-"""A model that agrees with fewer of the labels is often wrong where it contradicts one."""
+"""A model that agrees with a smaller share of the labels is often wrong where it contradicts one."""
 
 ODDITIES = {
     "dark-16-bit": (
         "warning",
-        "16-bit grey of which less than an eighth of the scale is used",
-        "Training divides by the full scale and sees nearly black images. Cameras of 10 or 12 bits write such files: "
-        "stretch the values to 0–65535 first.",
+        "16-bit grey images that use less than an eighth of the scale",
+        "Training divides by the full scale and so sees nearly black images. Cameras with 10 or 12 bits write such "
+        "files: stretch the values to 0–65535 first.",
     ),
-    "blank": ("warning", "nothing to see", "All pixels are alike, or nearly: remove the images or find out why."),
+    "blank": (
+        "warning",
+        "nothing to see",
+        "All pixels are the same, or nearly: remove the images, or find out what happened to them.",
+    ),
     "tiny": (
         "warning",
         f"shorter side under {TINY} pixels",
-        "Make sure that these are no thumbnails saved by mistake.",
+        "Make sure that they are not thumbnails saved by mistake.",
     ),
     "extreme-aspect": (
         "warning",
         f"more than {EXTREME_ASPECT} times as long as wide",
-        "Training squeezes images to a square unless it crops them; such strips lose their shape or their ends.",
+        "Training squeezes images to a square, or crops them: such strips lose their proportions or their ends.",
     ),
-    "animated": ("warning", "several frames or pages", "Training takes the first; save the one you mean on its own."),
+    "animated": (
+        "warning",
+        "several frames or pages",
+        "Training uses the first one only; save the frame that you want as a file of its own.",
+    ),
     "transparent": (
         "note",
         "transparent pixels",
-        "Training lays them over white; if the object is white too, it vanishes: save the images over another colour.",
+        "Training puts white behind them, on which a white object vanishes: choose another colour by --background.",
     ),
-    "cmyk": ("note", "saved in printing colours (CMYK)", "Training turns them into RGB; colours may be a little off."),
-    "16-bit": ("note", "16 bits a channel", "Training brings them down to 8 bits; nothing needs to be done."),
+    "cmyk": (
+        "note",
+        "saved in printing colours (CMYK)",
+        "Training converts them to RGB; colours may change a little.",
+    ),
+    "16-bit": ("note", "16 bits a channel", "Training reduces them to 8 bits; nothing needs to be done."),
     "palette": ("note", "colours from a palette", "Training looks the colours up; nothing needs to be done."),
     "exif-rotated": (
         "note",
-        "stored turned or mirrored, with an EXIF orientation",
-        "Training turns them upright. So must the program that later feeds the model.",
+        "stored rotated or mirrored, with an EXIF orientation",
+        "Training turns them upright. The program that later uses the model must do so, too.",
     ),
     "wrong-extension": (
         "note",
-        "content of another format than the file name says",
-        "Training goes by the content; other programs may not: rename the files.",
+        "the content has another format than the file name says",
+        "Training goes by the content, but other programs may not: rename the files.",
     ),
 }
 GREY_AMONG_COLOUR = (
     "grey-among-colour",
     "grey images among coloured ones",
-    "If one class is mostly grey, the model learns that instead of the objects.",
+    "If most images of a class are grey, the model learns that instead of the objects.",
 )
 COLOUR_AMONG_GREY = (
     "colour-among-grey",
     "coloured images among grey ones",
-    "If colour means nothing here, train with one channel.",
+    "If colours do not matter here, train with one channel (--channels 1).",
 )
 _AGAIN = {"exact": ("duplicate", "the same file"), "near": ("near-duplicate", "nearly the same picture")}
 _WHERE = {
     "label-conflict": (
         {"exact": "error", "near": "warning"},
         "under different labels",
-        "At most one label can be right: decide, and remove the others.",
+        "At most one of the labels can be right: keep the copy with the right one and remove the others.",
     ),
     "across-splits": (
         {"exact": "error", "near": "warning"},
         "in several splits",
-        "What was trained on is tested on, and the test's figures are too good: keep copies in one split, or one copy.",
+        "The test then contains training images, and its figures are too good: keep all copies in one split, or keep "
+        "one copy only.",
     ),
     "": (
         {"exact": "warning", "near": "note"},
         "more than once",
-        "Copies within a class and split count several times; remove what was not meant so.",
+        "Copies within a class and split count several times: remove them unless you want that.",
     ),
 }
 
 
 @dataclass(frozen=True)
 class Subject:
-    """An image that a finding concerns.
+    """An image that a finding is about.
 
     Args:
-        position: In the listing.
-        remark: What was found of this one; may be empty.
+        position: Its position in the listing.
+        remark: What was found in this image; may be empty.
     """
 
     position: int
@@ -105,14 +121,14 @@ class Subject:
 
 @dataclass(frozen=True)
 class Finding:
-    """One kind of thing found.
+    """Something that a check has found.
 
     Args:
-        code: Stable, for programs.
+        code: For programs; it does not change between versions.
         severity: `error`, `warning` or `note`.
-        title: What it is.
-        advice: What it does to a training, and what to do.
-        groups: The images concerned; those of one group belong together, as copies do.
+        title: What was found.
+        advice: What it means for a training, and what to do.
+        groups: The images it is about; those of one group belong together, such as copies.
     """
 
     code: str
@@ -123,12 +139,17 @@ class Finding:
 
     @property
     def images(self) -> int:
-        """How many images are concerned."""
+        """The number of images that it is about."""
         return sum(map(len, self.groups))
 
 
 def unreadable(inspection: Inspection, *, left_out: bool) -> list[Finding]:
-    """Images that cannot be read, by reason; `left_out` says whether a training goes on without them."""
+    """Images that cannot be read, one finding for each reason.
+
+    Args:
+        inspection: What was found in the images.
+        left_out: Whether a training goes on without these images.
+    """
     what = "Training leaves them out" if left_out else "Training stops at them"
     severity, advice = "warning" if left_out else "error", f"{what}: repair or remove the files."
     return [
@@ -139,7 +160,7 @@ def unreadable(inspection: Inspection, *, left_out: bool) -> list[Finding]:
 
 
 def odd(looks: Mapping[int, Look]) -> list[Finding]:
-    """Images that can be read and are unusual."""
+    """Images that can be read but are unusual."""
     found = [
         Finding(code, severity, title, advice, _singles((p, _described(looks[p])) for p in positions))
         for code, (severity, title, advice) in ODDITIES.items()
@@ -155,18 +176,18 @@ def odd(looks: Mapping[int, Look]) -> list[Finding]:
 
 
 def repeated(kind: str, groups: Iterable[np.ndarray], labels: np.ndarray, splits: Sequence[str]) -> list[Finding]:
-    """Images that are there more than once.
+    """Images that occur more than once.
 
     Args:
         kind: `exact` or `near`.
-        groups: Positions of images that are alike.
-        labels: Of all images.
-        splits: Of all images, a name each; empty where there is none.
+        groups: The positions of images that are copies of each other.
+        labels: int64 (n,): of all images.
+        splits: The name of each image's split; empty where it is in none.
     """
     sorted_by: dict[str, list[tuple[Subject, ...]]] = {where: [] for where in _WHERE}
     for group in groups:
         subjects = tuple(Subject(int(position)) for position in group)
-        conflict = len(set(labels[group].tolist())) > 1
+        conflict = len(np.unique(labels[group], axis=0)) > 1
         leak = len({splits[position] for position in group} - {""}) > 1
         for where, holds in (("label-conflict", conflict), ("across-splits", leak), ("", not (conflict or leak))):
             if holds:
@@ -179,21 +200,28 @@ def repeated(kind: str, groups: Iterable[np.ndarray], labels: np.ndarray, splits
     ]
 
 
-def unbalanced(counts: np.ndarray, class_names: Sequence[str]) -> list[Finding]:
-    """Classes with too few images, absolutely or beside others; `counts` are those of readable images."""
+def unbalanced(counts: np.ndarray, class_names: Sequence[str], *, fewest: int = 2) -> list[Finding]:
+    """Classes with too few images, by themselves or compared with other classes.
+
+    Args:
+        counts: int64 (classes,): the readable images of each class.
+        class_names: Of the classes.
+        fewest: How many classes a training needs.
+    """
     found = []
-    if (counts > 0).sum() < 2:
-        found.append(Finding("one-class", "error", "fewer than two classes", "Telling apart needs two or more."))
+    if (counts > 0).sum() < fewest:
+        title = "fewer than two classes" if fewest == 2 else "no class has an image"
+        found.append(Finding("one-class", "error", title, f"A training needs at least {fewest}."))
     few = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < FEW]
     if few:
-        advice = f"Too few to learn from and to test on: {listed(few)}. Add images or leave the classes out."
+        advice = f"Too few to learn from and to test with: {listed(few)}. Add images, or leave these classes out."
         found.append(Finding("few-images", "warning", f"classes with fewer than {FEW} images", advice))
     ratio = imbalance(counts)
     if ratio >= UNEVEN:
         largest = class_names[int(counts.argmax())]
         advice = (
-            f"Always guessing {largest!r} is right on {counts.max() / counts.sum():.1%} of the images: read accuracy "
-            "beside that, and look at the F1 of each class."
+            f"Always guessing {largest!r} is right for {counts.max() / counts.sum():.1%} of the images: compare the "
+            "accuracy with that, and look at the F1 score of each class."
         )
         title = f"the largest class has {ratio:.1f} times as many images as the smallest"
         found.append(Finding("imbalance", "warning" if ratio >= IMBALANCED else "note", title, advice))
@@ -201,38 +229,54 @@ def unbalanced(counts: np.ndarray, class_names: Sequence[str]) -> list[Finding]:
 
 
 def imbalance(counts: np.ndarray) -> float:
-    """The largest class's images for one of the smallest's, empty classes left out; 0 without images."""
+    """How many times as many images the largest class has as the smallest one that has any; 0 without images."""
     return float(counts.max() / counts[counts > 0].min()) if counts.any() else 0.0
 
 
 def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -> Finding | None:
-    """Labels that the model doubts; `positions` are those of the images that it was asked about."""
+    """Labels that may be wrong, if there are any, or why they could not be checked.
+
+    Args:
+        doubts: The labels that a simple model doubts.
+        positions: int64 (n,): the positions in the listing of the images that the model was asked about.
+        class_names: Of the classes.
+    """
     if doubts.reason:
-        advice = f"Nothing can be said of wrong labels: {doubts.reason}."
-        return Finding("labels-not-checked", "note", "labels that could not be checked", advice)
+        return not_doubted(doubts.reason)
     if not len(doubts.positions):
         return None
     advice = (
-        f"A simple model that had not seen them is sure of another class. It agrees with {doubts.accuracy:.1%} of the "
-        f"labels of {doubts.looked_at:,} images, and where it is that sure with "
-        f"{1 - len(doubts.positions) / doubts.sure:.1%}; what is left are wrong labels and its own mistakes, the most "
-        "doubtful first. Look, and correct the labels that are wrong."
+        "A simple model that was trained without these images is sure of another class. It agrees with "
+        f"{doubts.accuracy:.1%} of the labels of {doubts.looked_at:,} images, and with "
+        f"{1 - len(doubts.positions) / doubts.sure:.1%} where it is this sure. These images, the most doubtful first, "
+        "have wrong labels or are mistakes of the model: look at them, and correct the labels that are wrong."
     )
     if len(doubts.positions) > MOST_DOUBTED:
-        advice += f" The first {MOST_DOUBTED} of {len(doubts.positions):,} are listed."
+        advice += f" Only the first {MOST_DOUBTED} of {len(doubts.positions):,} are listed."
     seen = zip(positions[doubts.positions], doubts.suggested, doubts.probability, strict=True)
     subjects = [(int(p), f"looks like {class_names[label]} ({sure:.0%})") for p, label, sure in seen]
     severity = "warning" if doubts.accuracy >= TRUSTED else "note"
     return Finding("suspicious-label", severity, "labels that may be wrong", advice, _singles(subjects[:MOST_DOUBTED]))
 
 
+def not_doubted(reason: str) -> Finding:
+    """That the labels could not be checked, and why."""
+    advice = f"The labels could not be checked: {reason}."
+    return Finding("labels-not-checked", "note", "labels that could not be checked", advice)
+
+
 def printable(text: str) -> str:
-    """A name as valid Unicode: bytes of a file name that are no UTF-8 are written as escapes."""
+    """A name as valid Unicode: bytes of a file name that are not UTF-8 are written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def as_json(finding: Finding, describe: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
-    """A finding for a JSON file; `describe` says what an image is called, by position."""
+    """A finding, for a JSON file.
+
+    Args:
+        finding: What was found.
+        describe: The name, class and split of each image, by position.
+    """
     groups = [[{**describe[s.position], "remark": printable(s.remark)} for s in group] for group in finding.groups]
     texts = {name: printable(getattr(finding, name)) for name in ("code", "severity", "title", "advice")}
     return {**texts, "images": finding.images, "groups": groups}

@@ -1,7 +1,7 @@
-"""Labels that a simple model, trained on the other images, confidently contradicts.
+"""Find labels that may be wrong: those that a simple model, trained on the other images, confidently contradicts.
 
-After Northcutt, Jiang and Chuang, "Confident Learning" (2021): a label is doubted where the model gives
-another class at least the probability that it gives that class on average where it is the label.
+The rule is that of Northcutt, Jiang and Chuang, "Confident Learning" (2021): a label is doubted if the model gives
+another class at least the probability that it gives, on average, to images with that class as their label.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from keras_resnet.data.splits.divide import stratified_subset
 MOST_IMAGES = 10_000
 FOLDS = 5
 SURE = 0.8
-"""Probability below which nothing is said, however unsure the model is of the class elsewhere."""
+"""The least probability of another class, however unsure the model is of that class elsewhere."""
 COMPONENTS = 100
 PENALTY = 10.0
 CELLS, DIRECTIONS = 4, 8
@@ -31,16 +31,16 @@ CELLS, DIRECTIONS = 4, 8
 
 @dataclass(frozen=True)
 class Doubts:
-    """What the model says of the labels.
+    """The labels that the model doubts.
 
     Args:
-        positions: Images with doubted labels, the most doubtful first.
-        suggested: The label that the model sees in each.
-        probability: How sure it is of that.
-        looked_at: How many images it was asked about.
-        accuracy: How often it agrees with the label.
-        sure: Among how many images it is sure of any class.
-        reason: Why nothing can be said; empty if something can.
+        positions: int64 (k,): images with doubted labels, the most doubtful first.
+        suggested: int64 (k,): the label that the model suggests instead.
+        probability: float (k,): the model's probability of that label.
+        looked_at: The number of images that the model was asked about.
+        accuracy: The share of labels that the model agrees with.
+        sure: The number of images of whose class, whichever it is, the model is sure.
+        reason: Why labels could not be checked; empty if they were.
     """
 
     positions: np.ndarray
@@ -53,17 +53,17 @@ class Doubts:
 
 
 def doubt_labels(thumbnails: np.ndarray, labels: np.ndarray, seed: int = 0) -> Doubts:
-    """Find labels that a model doubts.
+    """Find labels that a simple model doubts.
 
     Args:
         thumbnails: uint8 (n, 32, 32, 3).
         labels: int64 (n,).
-        seed: Of the folds, and of the choice among more than `MOST_IMAGES`.
+        seed: Of the folds, and of the random choice among more than `MOST_IMAGES`.
     """
     counts = np.bincount(labels)
     kept = np.flatnonzero(counts[labels] >= FOLDS)
     if len(np.unique(labels[kept])) < 2:
-        return _nothing(len(kept), f"it takes two classes with {FOLDS} images or more")
+        return _nothing(len(kept), f"at least two classes with {FOLDS} images or more are needed")
     if len(kept) > MOST_IMAGES:
         kept = kept[stratified_subset(labels[kept], MOST_IMAGES, len(counts), seed)]
         kept = kept[np.bincount(labels[kept])[labels[kept]] >= FOLDS]
@@ -71,8 +71,8 @@ def doubt_labels(thumbnails: np.ndarray, labels: np.ndarray, seed: int = 0) -> D
     probabilities = _out_of_fold(_features(thumbnails[kept]), given, seed)
     accuracy = float((probabilities.argmax(axis=1) == given).mean())
     guessing = float(np.bincount(given).max() / len(given))
-    if 1 - accuracy > (1 - guessing) / 2:  # it must avoid half of the mistakes of guessing
-        reason = f"a simple model agrees with {accuracy:.0%} of the labels, where guessing agrees with {guessing:.0%}"
+    if 1 - accuracy > (1 - guessing) / 2:  # it must make at most half of the mistakes of guessing
+        reason = f"a simple model agrees with only {accuracy:.0%} of the labels, and guessing with {guessing:.0%}"
         return _nothing(len(kept), reason, accuracy)
     row = np.arange(len(given))
     usual = np.array([probabilities[given == label, label].mean() for label in range(len(classes))])
@@ -98,20 +98,20 @@ def _nothing(looked_at: int, reason: str, accuracy: float = 0.0) -> Doubts:
 
 
 def _out_of_fold(features: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
-    """Each image's probabilities by a model that has not seen it."""
+    """For each image, the probabilities by a model that was trained without it."""
     components = min(COMPONENTS, features.shape[1], len(labels) - len(labels) // FOLDS - 1)
     model = make_pipeline(
         StandardScaler(), PCA(components, random_state=seed), LogisticRegression(C=1 / PENALTY, max_iter=200)
     )
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
-    # Matrices so small are multiplied faster by one thread: beside other programs two waited forty times as long.
+    # One thread multiplies such small matrices fastest: beside other programs, two threads took forty times as long.
     with threadpool_limits(1), warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that is nearly the best is as good here
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a nearly optimal fit is good enough here
         return cross_val_predict(model, features, labels, cv=folds, method="predict_proba")
 
 
 def _features(thumbnails: np.ndarray) -> np.ndarray:
-    """float32 (n, 320): how strong the edges of each direction are in each part, and colours of 8×8."""
+    """float32 (n, 320): the strength of edges in each direction and cell, and the colours of 8×8 pixels."""
     parts = [thumbnails[start : start + 1024] for start in range(0, len(thumbnails), 1024)]
     return np.concatenate([np.concatenate([_edges(part), _pooled(part / 64.0, 8)], axis=1) for part in parts])
 
@@ -122,11 +122,11 @@ def _edges(thumbnails: np.ndarray) -> np.ndarray:
     direction = np.floor(np.arctan2(down, across) / (2 * np.pi) * DIRECTIONS).astype(np.int64) % DIRECTIONS
     strength = np.hypot(across, down)[..., None] * (direction[..., None] == np.arange(DIRECTIONS))
     cells = _pooled(strength, CELLS)
-    return np.sqrt(cells / (cells.mean(axis=1, keepdims=True) + 1))  # whatever the contrast
+    return np.sqrt(cells / (cells.mean(axis=1, keepdims=True) + 1))  # independent of the contrast
 
 
 def _pooled(images: np.ndarray, side: int) -> np.ndarray:
-    """Images (n, height, width, channels) averaged to `side`×`side`, each as one row."""
+    """Average images (n, height, width, channels) to `side`×`side` pixels, one row for each image."""
     count, height, width, channels = images.shape
     cells = images.reshape(count, side, height // side, side, width // side, channels).mean(axis=(2, 4))
     return cells.reshape(count, -1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Every image decoded once: whether it can be read, what is odd about it, and a thumbnail to compare it by."""
+"""Decode every image once: whether it can be read, what is unusual about it, and a thumbnail for comparisons."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ from keras_resnet.images.image_file import JPEGS, SUFFIXES, Header, ImageError, 
 from keras_resnet.preprocessing import Fit
 
 SIDE = 32
-"""Of a thumbnail, in pixels."""
+"""The side of a thumbnail in pixels."""
 IN_FLIGHT = 256
+"""Images that wait for a thread at a time."""
 TINY = 16
+"""Pixels: an image whose shorter side has fewer is tiny."""
 EXTREME_ASPECT = 4
+"""An image is extreme if its longer side is more than this many times the shorter one."""
 ALIKE = 8
-"""Of 255: a thumbnail whose pixels differ by no more is blank."""
+"""A thumbnail whose pixels differ by no more, of 255, is blank."""
 GREY = 4
-"""Of 255: a thumbnail whose channels differ by no more is grey; JPEG tints what was grey by a level or two."""
+"""A thumbnail whose channels differ by no more, of 255, is grey: JPEG changes the colours of grey by a level or two."""
 DARK = 65535 // 8
+"""A 16-bit image whose values all lie below is dark."""
 SUFFIXES_OF = {
     "JPEG": (".jpg", ".jpeg"),
     "MPO": (".jpg", ".jpeg"),
@@ -42,13 +46,13 @@ SUFFIXES_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One readable image.
+    """What was found in one readable image.
 
     Args:
-        header: What its file says of itself.
-        digest: SHA-256 of the file.
-        oddities: Keys of `findings.ODDITIES`.
-        grey: Whether it shows no colour, whatever its mode.
+        header: The header of its file.
+        digest: The SHA-256 of its file.
+        oddities: What is unusual: keys of `findings.ODDITIES`.
+        grey: Whether it shows no colour, in whatever mode it is saved.
     """
 
     header: Header
@@ -59,12 +63,12 @@ class Look:
 
 @dataclass(frozen=True)
 class Inspection:
-    """All images of a listing.
+    """What was found in all images of a listing.
 
     Args:
-        looks: The readable ones, by position, in order.
-        failures: The others, by position.
-        thumbnails: uint8 (n, 32, 32, 3), by position; black where nothing could be read.
+        looks: The readable images by position, in order.
+        failures: The errors of the other images by position.
+        thumbnails: uint8 (n, 32, 32, 3), by position; black where an image cannot be read.
     """
 
     looks: dict[int, Look]
@@ -77,7 +81,7 @@ def inspect_images(listing: Listing, progress: OnRead | None = None) -> Inspecti
 
     Args:
         listing: The images.
-        progress: Called with the number of images read and to be read.
+        progress: Called with the number of images that have been read and the number of all.
     """
     thumbnails = np.zeros((len(listing), SIDE, SIDE, 3), np.uint8)
     looks: dict[int, Look] = {}
@@ -91,7 +95,7 @@ def inspect_images(listing: Listing, progress: OnRead | None = None) -> Inspecti
             return error
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for start in range(0, len(listing), IN_FLIGHT):  # no more futures at a time, however many images
+        for start in range(0, len(listing), IN_FLIGHT):  # or there would be a future for each of millions of images
             for position, found in enumerate(pool.map(look, range(start, min(start + IN_FLIGHT, len(listing)))), start):
                 if isinstance(found, ImageError):
                     failures[position] = found
@@ -103,7 +107,7 @@ def inspect_images(listing: Listing, progress: OnRead | None = None) -> Inspecti
 
 
 def _look(content: bytes, name: str, thumbnail: np.ndarray) -> Look:
-    """What one image shows; fills its thumbnail."""
+    """Look at one image, and fill in its thumbnail."""
     with opened(content, name) as (image, header):
         thumbnail[:] = pixels_of(image, header, Fit((SIDE, SIDE), 3))
         inner = tuple(_inner_oddities(image, header))
@@ -127,7 +131,7 @@ def _outer_oddities(content: bytes, header: Header, name: str) -> Iterator[str]:
         yield "cmyk"
     if header.mode in ("P", "PA"):
         yield "palette"
-    # Pillow brings colours of 16 bits down to 8 unasked; only a PNG's own header still tells.
+    # Pillow silently reduces colours of 16 bits to 8; only the header of the PNG file still says it.
     if header.mode.startswith("I;16") or (header.format == "PNG" and content[24] == 16):
         yield "16-bit"
     if min(header.upright) < TINY:
@@ -137,7 +141,7 @@ def _outer_oddities(content: bytes, header: Header, name: str) -> Iterator[str]:
 
 
 def _inner_oddities(image: Image.Image, header: Header) -> Iterator[str]:
-    """What only the full pixels or the frames behind the first tell, of an image whose first frame is decoded."""
+    """What needs all pixels at full depth, or the frames after the first, of an image whose first frame is decoded."""
     try:
         if header.mode.startswith("I;16") and np.asarray(image).max() < DARK:
             yield "dark-16-bit"
@@ -145,5 +149,5 @@ def _inner_oddities(image: Image.Image, header: Header) -> Iterator[str]:
             yield "transparent"
         if header.format not in (*JPEGS, "BMP", "DIB") and getattr(image, "is_animated", False):
             yield "animated"
-    except Exception:  # a training does not read the frames that are broken
+    except Exception:  # the first frame was decoded: damage behind it harms no training
         return

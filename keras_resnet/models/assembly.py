@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from keras_resnet.errors import UsageError
+from keras_resnet.layer_names import CLASSIFIER, HEAD, STEM, Section
 from keras_resnet.models.blocks import BLOCK_FUNCTIONS, Place
+from keras_resnet.models.feature_info import FeatureInfo, SectionInfo
 from keras_resnet.models.layers import Layers, T
-from keras_resnet.models.spec import ResNetSpec, Stem
-from keras_resnet.models.stems import STEM_FUNCTIONS
+from keras_resnet.models.spec import STEM_STRIDES, ResNetSpec, Stem
+from keras_resnet.models.stems import STEM_FUNCTIONS, stem_output
 
 OUTPUT_STRIDES = (8, 16, 32)
+
+
+def check_classes(num_classes: object) -> None:
+    """Refuse a number of outputs that no classifier can have; before a network is built.
+
+    Raises:
+        UsageError: It is not a whole number of at least 1.
+    """
+    whole = hasattr(num_classes, "__index__") and not isinstance(num_classes, bool)
+    if not whole or num_classes < 1:  # type: ignore[operator]
+        raise UsageError(f"num_classes must be a whole number of at least 1; received {num_classes!r}")
+
+
+def check_output_stride(output_stride: int | None) -> None:
+    """Refuse an output stride that no network can have; before one is built.
+
+    Raises:
+        UsageError: It is neither None nor one of `OUTPUT_STRIDES`.
+    """
+    if output_stride is not None and output_stride not in OUTPUT_STRIDES:
+        raise UsageError(f"output_stride must be None, 8, 16 or 32; received {output_stride!r}")
 
 
 def features(
@@ -22,29 +45,48 @@ def features(
     output_stride: int | None = None,
     stochastic_depth: float = 0.0,
     dropout: float = 0.0,
-) -> T:
-    """Everything before the head: an image to the last stage's feature map."""
+) -> tuple[T, FeatureInfo]:
+    """Everything before the head.
+
+    Args:
+        x: Images, (batch, height, width, channels).
+        spec: Which network.
+        stem: The stem it has for images of this size.
+        make: What the words mean: Keras layers, or a count of what they cost.
+        output_stride: None or one of `OUTPUT_STRIDES`: by how much the last feature map is at most smaller than the
+            image.
+        stochastic_depth: Chance in [0, 1) that the last block's branch is left out of a training sample.
+        dropout: Rate in [0, 1), used where the spec has dropout in its blocks.
+
+    Returns:
+        The last stage's feature map, and what each section ends in.
+    """
     x = STEM_FUNCTIONS[stem](x, spec, make)
     block_dropout = dropout if spec.dropout_at == "block" else 0.0
-    for at in places(spec, stem, output_stride, stochastic_depth, block_dropout):
+    blocks = list(places(spec, stem, output_stride, stochastic_depth, block_dropout))
+    for at in blocks:
         x = BLOCK_FUNCTIONS[spec.block](x, at, spec, make)
     if spec.is_preact:
-        x = make.relu(make.norm(x, name="head_bn"), name="head_relu")
-    return x
+        x = make.relu(make.norm(x, name=HEAD.layer("bn")), name=HEAD.layer("relu"))
+    return x, _feature_info(spec, stem, blocks)
 
 
 def classifier(x: T, num_classes: int, dropout: float, make: Layers[T]) -> T:
     """A feature map to logits.
 
-    Raises:
-        UsageError: `num_classes` is not a whole number of at least 1.
+    Args:
+        x: (batch, height, width, channels).
+        num_classes: See `check_classes`.
+        dropout: Rate in [0, 1) before the classifier.
+        make: What the words mean.
+
+    Returns:
+        (batch, num_classes).
     """
-    if isinstance(num_classes, bool) or not hasattr(num_classes, "__index__") or num_classes < 1:
-        raise UsageError(f"num_classes must be a whole number of at least 1; received {num_classes!r}")
-    x = make.global_pool(x, "avg", name="head_pool")
+    x = make.global_pool(x, "avg", name=HEAD.layer("pool"))
     if dropout:
-        x = make.dropout(x, dropout, name="head_dropout")
-    return make.dense(x, int(num_classes), name="head_dense")
+        x = make.dropout(x, dropout, name=HEAD.layer("dropout"))
+    return make.dense(x, int(num_classes), name=CLASSIFIER)
 
 
 def places(
@@ -58,12 +100,14 @@ def places(
     `stochastic_depth` in the last: Huang et al., "Deep Networks with Stochastic Depth", 2016, where the
     first block begins a step above 0; here as timm has it.
 
-    Raises:
-        UsageError: The output stride is not one of `OUTPUT_STRIDES`.
+    Args:
+        spec: Which network.
+        stem: The stem before the blocks.
+        output_stride: None or one of `OUTPUT_STRIDES`.
+        stochastic_depth: In [0, 1).
+        dropout: Rate between a block's convolutions, in [0, 1).
     """
-    if output_stride is not None and output_stride not in OUTPUT_STRIDES:
-        raise UsageError(f"output_stride must be None, 8, 16 or 32; received {output_stride!r}")
-    reached, dilation = (1 if stem == "cifar" else 4), 1
+    reached, dilation = STEM_STRIDES[stem], 1
     total, number = sum(spec.depths), 0
     for stage, (depth, width) in enumerate(zip(spec.depths, spec.widths, strict=True), start=1):
         for block in range(1, depth + 1):
@@ -73,10 +117,19 @@ def places(
             reached *= stride
             drop_path = stochastic_depth * number / max(1, total - 1)
             number += 1
-            yield Place(f"stage{stage}_block{block}", width, stride, dilation, before, drop_path, dropout)
+            yield Place(Section(stage, block), width, stride, reached, dilation, before, drop_path, dropout)
 
 
 def _strides(spec: ResNetSpec, stage: int, block: int) -> bool:
     if spec.strided_block == "first":
         return block == 1 and stage > 1
     return block == spec.depths[stage - 1] and stage < len(spec.depths)
+
+
+def _feature_info(spec: ResNetSpec, stem: Stem, blocks: Sequence[Place]) -> FeatureInfo:
+    """What pre-activation blocks add up, the next one's first ReLU activates, or the head's."""
+    sections = [STEM, *(at.section for at in blocks)]
+    outputs = [stem_output(spec, stem), *(at.layer("add" if spec.is_preact else "out") for at in blocks)]
+    activated = [*(at.layer("relu1") for at in blocks), HEAD.layer("relu")] if spec.is_preact else outputs
+    strides = [STEM_STRIDES[stem], *(at.total_stride for at in blocks)]
+    return FeatureInfo(tuple(map(SectionInfo, sections, outputs, activated, strides)))

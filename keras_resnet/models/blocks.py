@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from keras_resnet.layer_names import Section
 from keras_resnet.models.layers import Layers, T
 from keras_resnet.models.spec import ResNetSpec
 
@@ -20,22 +21,28 @@ class Place:
     """Where a block stands in its network.
 
     Args:
-        name: `stage1_block1`; the prefix of its layers.
+        section: Which block it is; it names the block's layers.
         width: Output channels.
         stride: By which it divides the resolution.
+        total_stride: By which the network has divided it after this block.
         dilation: Of its convolutions but the one that strides.
         dilation_before: Of the one that strides: what the block before had.
         drop_path: Chance that the branch is left out of a training sample.
         dropout: Rate between the convolutions.
     """
 
-    name: str
+    section: Section
     width: int
     stride: int = 1
+    total_stride: int = 1
     dilation: int = 1
     dilation_before: int = 1
     drop_path: float = 0.0
     dropout: float = 0.0
+
+    def layer(self, role: str) -> str:
+        """The name of the layer that does this in the block: `conv1`, `shortcut_bn`."""
+        return self.section.layer(role)
 
     @property
     def subsamples(self) -> bool:
@@ -46,54 +53,54 @@ class Place:
 def basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Two 3×3 convolutions and a shortcut."""
     stride = _branch_stride(at, spec)
-    y = make.conv(x, at.width, 3, stride=stride, dilation=at.dilation_before, name=f"{at.name}_conv1")
-    y = make.relu(make.norm(y, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
+    y = make.conv(x, at.width, 3, stride=stride, dilation=at.dilation_before, name=at.layer("conv1"))
+    y = make.relu(make.norm(y, name=at.layer("bn1")), name=at.layer("relu1"))
     y = _subsample(y, at, spec, make)
     y = _dropout(y, at, make)
-    y = make.conv(y, at.width, 3, dilation=at.dilation, name=f"{at.name}_conv2")
-    y = make.norm(y, last=not _pads(x, at, spec), name=f"{at.name}_bn2")
-    return make.relu(_join(y, x, x, at, spec, make), name=f"{at.name}_out")
+    y = make.conv(y, at.width, 3, dilation=at.dilation, name=at.layer("conv2"))
+    y = make.norm(y, last=not _pads(x, at, spec), name=at.layer("bn2"))
+    return make.relu(_join(y, x, x, at, spec, make), name=at.layer("out"))
 
 
 def bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """1×1 to the inner width, 3×3, 1×1 to the full width, and a shortcut."""
     y = _reduce(x, at, spec, make)
-    y = make.relu(make.norm(y, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
+    y = make.relu(make.norm(y, name=at.layer("bn1")), name=at.layer("relu1"))
     y = _look_around(y, at, spec, make)
-    y = make.relu(make.norm(y, name=f"{at.name}_bn2"), name=f"{at.name}_relu2")
+    y = make.relu(make.norm(y, name=at.layer("bn2")), name=at.layer("relu2"))
     y = _subsample(y, at, spec, make)
     y = _dropout(y, at, make)
-    y = make.conv(y, at.width, 1, name=f"{at.name}_conv3")
-    y = make.norm(y, last=not _pads(x, at, spec), name=f"{at.name}_bn3")
-    return make.relu(_join(y, x, x, at, spec, make), name=f"{at.name}_out")
+    y = make.conv(y, at.width, 1, name=at.layer("conv3"))
+    y = make.norm(y, last=not _pads(x, at, spec), name=at.layer("bn3"))
+    return make.relu(_join(y, x, x, at, spec, make), name=at.layer("out"))
 
 
 def preact_basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Normalisation and ReLU, then 3×3, twice; projections read what the first ReLU gives."""
-    active = make.relu(make.norm(x, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
-    y = make.conv(active, at.width, 3, stride=at.stride, dilation=at.dilation_before, name=f"{at.name}_conv1")
-    y = make.relu(make.norm(y, name=f"{at.name}_bn2"), name=f"{at.name}_relu2")
+    active = make.relu(make.norm(x, name=at.layer("bn1")), name=at.layer("relu1"))
+    y = make.conv(active, at.width, 3, stride=at.stride, dilation=at.dilation_before, name=at.layer("conv1"))
+    y = make.relu(make.norm(y, name=at.layer("bn2")), name=at.layer("relu2"))
     y = _dropout(y, at, make)
-    y = make.conv(y, at.width, 3, dilation=at.dilation, normalised=False, name=f"{at.name}_conv2")
+    y = make.conv(y, at.width, 3, dilation=at.dilation, normalised=False, name=at.layer("conv2"))
     return _join(y, active, x, at, spec, make)
 
 
 def preact_bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Normalisation and ReLU before each of 1×1, 3×3, 1×1; projections read what the first ReLU gives."""
-    active = make.relu(make.norm(x, name=f"{at.name}_bn1"), name=f"{at.name}_relu1")
+    active = make.relu(make.norm(x, name=at.layer("bn1")), name=at.layer("relu1"))
     y = _reduce(active, at, spec, make)
-    y = make.relu(make.norm(y, name=f"{at.name}_bn2"), name=f"{at.name}_relu2")
+    y = make.relu(make.norm(y, name=at.layer("bn2")), name=at.layer("relu2"))
     y = _look_around(y, at, spec, make)
-    y = make.relu(make.norm(y, name=f"{at.name}_bn3"), name=f"{at.name}_relu3")
+    y = make.relu(make.norm(y, name=at.layer("bn3")), name=at.layer("relu3"))
     y = _dropout(y, at, make)
-    y = make.conv(y, at.width, 1, normalised=False, name=f"{at.name}_conv3")
+    y = make.conv(y, at.width, 1, normalised=False, name=at.layer("conv3"))
     return _join(y, active, x, at, spec, make)
 
 
 def _reduce(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """A bottleneck's 1×1 convolution to its inner width, which strides in v1."""
     stride = _branch_stride(at, spec) if spec.strided_conv == "1x1" else 1
-    return make.conv(x, spec.inner_width(at.width), 1, stride=stride, name=f"{at.name}_conv1")
+    return make.conv(x, spec.inner_width(at.width), 1, stride=stride, name=at.layer("conv1"))
 
 
 def _look_around(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
@@ -106,7 +113,7 @@ def _look_around(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
         stride=_branch_stride(at, spec) if strides else 1,
         dilation=at.dilation_before if strides else at.dilation,
         groups=spec.groups,
-        name=f"{at.name}_conv2",
+        name=at.layer("conv2"),
     )
 
 
@@ -116,23 +123,23 @@ def _branch_stride(at: Place, spec: ResNetSpec) -> int:
 
 
 def _subsample(y: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
-    return make.blur(y, stride=at.stride, name=f"{at.name}_blur") if spec.antialias and at.subsamples else y
+    return make.blur(y, stride=at.stride, name=at.layer("blur")) if spec.antialias and at.subsamples else y
 
 
 def _dropout(y: T, at: Place, make: Layers[T]) -> T:
-    return make.dropout(y, at.dropout, name=f"{at.name}_dropout") if at.dropout else y
+    return make.dropout(y, at.dropout, name=at.layer("dropout")) if at.dropout else y
 
 
 def _join(branch: T, entry: T, x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Weigh the branch's channels and add the shortcut: `x` itself, or a projection of `entry`."""
-    branch = ATTENTION_FUNCTIONS[spec.attention](branch, spec, make, f"{at.name}_{spec.attention}")
+    branch = ATTENTION_FUNCTIONS[spec.attention](branch, spec, make, at.layer(spec.attention))
     if at.drop_path:
-        branch = make.drop_path(branch, at.drop_path, name=f"{at.name}_drop_path")
+        branch = make.drop_path(branch, at.drop_path, name=at.layer("drop_path"))
     if x.shape[-1] != at.width or (at.stride > 1 and spec.strided_block == "first"):
-        x = SHORTCUT_FUNCTIONS[spec.shortcut](entry, at, spec, make, f"{at.name}_shortcut")
+        x = SHORTCUT_FUNCTIONS[spec.shortcut](entry, at, spec, make, at.layer("shortcut"))
     elif at.stride > 1:
-        x = make.max_pool(x, 1, stride=at.stride, name=f"{at.name}_shortcut_subsample")
-    return make.add(branch, x, name=f"{at.name}_add")
+        x = make.max_pool(x, 1, stride=at.stride, name=at.layer("shortcut_subsample"))
+    return make.add(branch, x, name=at.layer("add"))
 
 
 def _pads(x: T, at: Place, spec: ResNetSpec) -> bool:

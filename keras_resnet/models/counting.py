@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from keras_resnet.errors import UsageError
-from keras_resnet.models.assembly import classifier, features
+from keras_resnet.layer_names import read_name
+from keras_resnet.models.assembly import check_classes, check_output_stride, classifier, features
 from keras_resnet.models.layers import has_bias
 from keras_resnet.models.spec import Bias, Padding, ResNetSpec
 
@@ -106,9 +107,12 @@ def count(
         raise UsageError(
             f"input_shape must be three positive whole numbers to count operations; received {input_shape}"
         )
+    if include_top:
+        check_classes(num_classes)
+    check_output_stride(output_stride)
     counter = Counter(spec.bias, spec.padding)
     stem, image = spec.resolve_stem(*input_shape[:2]), Shape((None, *input_shape))
-    x = features(image, spec, stem, counter, output_stride=output_stride)
+    x, _ = features(image, spec, stem, counter, output_stride=output_stride)
     if include_top:
         classifier(x, num_classes, 0.0, counter)
     return counter
@@ -160,7 +164,8 @@ class Counter:
         kernel = (size, size, channels // groups, filters)
         self._weigh(name, kernel=kernel, **({"bias": (filters,)} if has_bias(self.bias, normalised) else {}))
         self.macs += math.prod(kernel) * height * width
-        self.depth += "shortcut" not in name
+        layer = read_name(name)
+        self.depth += not (layer and layer.in_shortcut)
         return Shape((None, height, width, filters))
 
     def norm(self, x: Shape, *, last: bool = False, name: str) -> Shape:

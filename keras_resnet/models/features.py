@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.layer_names import OTHER, part_of
+from keras_resnet.models.feature_info import feature_info
 
 if TYPE_CHECKING:
     import keras
-
-PART = re.compile(r"(stem|stage\d+|head)_")
-BLOCK = re.compile(r"(stage\d+_block\d+)_")
 
 
 def feature_extractor(model: keras.Model, strides: Sequence[int] = (4, 8, 16, 32)) -> keras.Model:
@@ -35,7 +33,8 @@ def feature_extractor(model: keras.Model, strides: Sequence[int] = (4, 8, 16, 32
     """
     import keras
 
-    available = _maps(model)
+    sections = feature_info(model).sections
+    available = {one.stride: model.get_layer(one.activated).output for one in sections if one.activated}
     unknown = [stride for stride in strides if stride not in available]
     if unknown or not strides:
         known = ", ".join(map(str, available))
@@ -61,45 +60,13 @@ def freeze(model: keras.Model, until: str | None) -> list[str]:
     Raises:
         UsageError: (a ValueError) The network has no such part; those it has, are listed.
     """
-    part_of = {layer.name: found[1] for layer in model.layers if (found := PART.match(layer.name))}
-    parts = list(dict.fromkeys(part_of[layer.name] for layer in model.layers if layer.name in part_of))
+    parts = [part for part in dict.fromkeys(part_of(layer.name) for layer in model.layers) if part != OTHER]
     if until is not None and until not in parts:
         raise UsageError(f"until must be None or one of {listed(parts, most=20)}; received {until!r}")
     frozen = set(parts[: parts.index(until) + 1]) if until is not None else set()
     names = []
     for layer in model.layers:
-        layer.trainable = part_of.get(layer.name) not in frozen
+        layer.trainable = part_of(layer.name) not in frozen
         if not layer.trainable and layer.weights:
             names.append(layer.name)
     return names
-
-
-def _maps(model: keras.Model) -> dict[int, Any]:
-    """The last activated map of every stride."""
-    blocks: dict[str, list[Any]] = {}
-    stride = 1
-    for layer in model.layers:
-        if found := BLOCK.match(layer.name):
-            blocks.setdefault(found[1], []).append(layer)
-        elif layer.name.startswith("stem_"):
-            stride *= _stride(layer)
-    maps = {}
-    by_name = {layer.name: layer for layer in model.layers}
-    for block, layers in blocks.items():
-        if f"{block}_out" in by_name:
-            stride *= max(_stride(layer) for layer in layers)
-            maps[stride] = by_name[f"{block}_out"].output
-        else:  # pre-activation: what a block adds up is activated by the next one
-            if f"{block}_relu1" in by_name:  # folded away behind the stem of a fused network
-                maps[stride] = by_name[f"{block}_relu1"].output
-            stride *= max(_stride(layer) for layer in layers)
-    if "head_relu" in by_name:
-        maps[stride] = by_name["head_relu"].output
-    if not maps:
-        raise UsageError(f"{model.name} has no residual stages: give a model that keras_resnet.build made")
-    return maps
-
-
-def _stride(layer: Any) -> int:
-    strides = getattr(layer, "strides", 1)
-    return int(strides if isinstance(strides, int) else strides[0])

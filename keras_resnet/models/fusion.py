@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError
+from keras_resnet.models.feature_info import carry_over
 
 if TYPE_CHECKING:
     import keras
@@ -36,12 +37,14 @@ def fuse_batchnorm(model: keras.Model) -> keras.Model:
     """
     import keras
 
-    if not isinstance(model, keras.src.models.Functional):
+    from keras_resnet.compat.graph import is_functional
+
+    if not is_functional(model):
         raise UsageError(f"only functional models can be folded; received {type(model).__name__} {model.name!r}")
     chains = _chains(model)
     if not chains:
         raise UsageError(f"{model.name} has no convolution with a batch normalisation behind it")
-    absorbed = {layer.name for chain in chains.values() for layer in chain}
+    absorbed = {layer.name: name for name, chain in chains.items() for layer in chain}
 
     def copy(layer: Any) -> Any:
         config = layer.get_config()
@@ -60,6 +63,7 @@ def fuse_batchnorm(model: keras.Model) -> keras.Model:
             layer.set_weights(_folded(model.get_layer(layer.name), chains[layer.name][0]))
         elif layer.variables:  # Keras may have renamed the inputs, which have none
             layer.set_weights(model.get_layer(layer.name).get_weights())
+    carry_over(model, fused, absorbed)
     return fused
 
 
@@ -70,17 +74,19 @@ def _chains(model: keras.Model) -> dict[str, list[Any]]:
     """
     import keras
 
+    from keras_resnet.compat.graph import readers, times_called
+
     outputs = {id(tensor) for tensor in keras.tree.flatten(model.outputs)}
 
     def only_reader(layer: Any) -> Any:
-        readers = [node.operation for node in layer._outbound_nodes]
-        alone = len(readers) == 1 and len(readers[0]._inbound_nodes) == 1 and id(layer.output) not in outputs
-        return readers[0] if alone else None
+        found = readers(layer)
+        alone = len(found) == 1 and times_called(found[0]) == 1 and id(layer.output) not in outputs
+        return found[0] if alone else None
 
     found = {}
     for layer in model.layers:
         is_convolution = isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D)
-        if not is_convolution or len(layer._inbound_nodes) != 1 or layer.activation is not keras.activations.linear:
+        if not is_convolution or times_called(layer) != 1 or layer.activation is not keras.activations.linear:
             continue
         norm = only_reader(layer)
         if isinstance(norm, keras.layers.BatchNormalization):

@@ -12,13 +12,14 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_resnet.compat.layers import override
+
 
 def use_fused_kernel(layer: keras.layers.BatchNormalization) -> keras.layers.BatchNormalization:
     """Let a layer train by the fused kernel, to rounding the same function.
 
     Inference stays Keras's own, so that a model read back from a file gives the same bits as the one that was saved.
-    The layer keeps its class, and is saved and cloned as Keras's own (the copy then trains as Keras has it): as Keras
-    itself does with `build`, the instance gets a `call` of its own.
+    The layer keeps its class, and is saved and cloned as Keras's own; the copy then trains as Keras has it.
 
     Args:
         layer: Of a feature map, (batch, height, width, channels), with gamma and beta.
@@ -33,7 +34,7 @@ def use_fused_kernel(layer: keras.layers.BatchNormalization) -> keras.layers.Bat
             return _fused(layer, inputs)
         return composed(inputs, training=training, mask=mask)
 
-    layer.call = call
+    override(layer, "call", call)
     return layer
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import keras
 from keras import ops
-from keras.src.backend.common import global_state
+
+from keras_resnet.compat.layers import called_in_training, override
 
 
 def use_matrix_product(layer: keras.layers.Conv2D) -> keras.layers.Conv2D:
@@ -30,19 +31,13 @@ def use_matrix_product(layer: keras.layers.Conv2D) -> keras.layers.Conv2D:
     convolution = layer.convolution_op
 
     def convolution_op(inputs: Any, kernel: Any) -> Any:
-        if not _in_training() or not _is_faster(inputs):
+        if not called_in_training() or not _is_faster(inputs):
             return convolution(inputs, kernel)
         product = ops.matmul(ops.reshape(inputs, (-1, inputs.shape[-1])), ops.reshape(kernel, kernel.shape[2:]))
         return ops.reshape(product, (-1, *inputs.shape[1:-1], layer.filters))
 
-    layer.convolution_op = convolution_op
+    override(layer, "convolution_op", convolution_op)
     return layer
-
-
-def _in_training() -> bool:
-    """Whether a layer that is being called now would get `training=True`; convolutions take no such argument."""
-    context = global_state.get_global_attribute("current_call_ctx")
-    return context is not None and context.training is True
 
 
 def _is_faster(inputs: Any) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.models.feature_info import carry_over
 
 if TYPE_CHECKING:
     import keras
@@ -65,4 +66,5 @@ def float32_copy(model: keras.Model) -> keras.Model:
     for layer in copy.layers:  # by name: Keras may order them otherwise, and rename the inputs, which have no weights
         if layer.name in filled:
             layer.set_weights(filled[layer.name].get_weights())
+    carry_over(model, copy)
     return copy

@@ -8,17 +8,15 @@ gradient is due, for about one more forward pass of time.
 from __future__ import annotations
 
 import itertools
-import re
 from typing import Any
 
 import keras
-from keras.src.models.functional import operation_fn
 
 from keras_resnet.compat.deep_graphs import deep_recursion
+from keras_resnet.compat.graph import compute
+from keras_resnet.compat.layers import override
 from keras_resnet.errors import UsageError
-from keras_resnet.models.features import BLOCK
-
-STEM = re.compile("(stem)_")
+from keras_resnet.models.feature_info import carry_over, feature_info
 
 
 def recompute_activations(model: keras.Model, blocks: int = 1) -> keras.Model:
@@ -47,12 +45,13 @@ def recompute_activations(model: keras.Model, blocks: int = 1) -> keras.Model:
         lean.dtype_policy = model.dtype_policy  # by which Keras decides whether to scale the loss
         segments: list[Segment] = [RecomputedSegment(*ends) for ends in itertools.pairwise([model.inputs[0], *cuts])]
         # The head computes little, and its softmax hands its logits to the loss.
+        carry_over(model, lean)
         _train_through(lean, [*segments, Segment(cuts[-1], model.outputs[0])])
         return lean
 
 
 def _train_through(model: keras.Model, segments: list[Segment]) -> None:
-    """Give an instance a training pass of its own; its class, by which Keras saves it, stays Keras's."""
+    """Give a model a training pass of its own."""
     whole = model.call
 
     def call(inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -63,7 +62,7 @@ def _train_through(model: keras.Model, segments: list[Segment]) -> None:
             x = segment(x, training=True)
         return x
 
-    model.call = call
+    override(model, "call", call)
 
 
 class Segment(keras.layers.Layer):
@@ -80,8 +79,7 @@ class Segment(keras.layers.Layer):
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """As the layers would be called one by one."""
-        # A layer's node remembers the `training` it was built with, which `Function.call` does not replace.
-        return self.function._run_through_graph([x], lambda part: operation_fn(part, training=training))
+        return compute(self.function, x, training)
 
 
 class RecomputedSegment(Segment):
@@ -112,11 +110,5 @@ class RecomputedSegment(Segment):
 
 def _cuts(model: keras.Model, blocks: int) -> list[Any]:
     """The tensors behind the stem, behind every so many residual blocks, and behind the last."""
-    last: dict[str, Any] = {}  # layer of the stem and of each block; each ends in one tensor
-    for layer in model.layers:
-        if found := BLOCK.match(layer.name) or STEM.match(layer.name):
-            last[found[1]] = layer
-    if len(last) < 2:
-        raise UsageError(f"{model.name} has no residual blocks: give a model that keras_resnet.build made")
-    stem, *ends = [layer.output for layer in last.values()]
+    stem, *ends = [model.get_layer(one.output).output for one in feature_info(model).sections]
     return [stem, *ends[blocks - 1 : -1 : blocks], ends[-1]]

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.models.assembly import classifier, features
+from keras_resnet.layer_names import HEAD
+from keras_resnet.models.assembly import check_classes, check_output_stride, classifier, features
+from keras_resnet.models.feature_info import record
 from keras_resnet.models.layers import KerasLayers
 from keras_resnet.models.precision import Precision, computing_in
 from keras_resnet.models.spec import ResNetSpec, Shortcut, Stem
@@ -90,8 +92,6 @@ def build(
         UsageError: (a ValueError) An argument is out of range or the input is too small.
         ModelError: (a ValueError) The weights cannot be had or do not fit.
     """
-    import keras
-
     spec = replace(spec, stem=stem or spec.stem, shortcut=shortcut or spec.shortcut)
     normalisation = _normalisation(spec, weights, preprocessing)
     if isinstance(preprocessing, Preprocessing):
@@ -99,24 +99,30 @@ def build(
     input_shape = input_shape or (spec.input_size, spec.input_size, 3)
     stem_word = check_input(spec, input_shape)
     _check(pooling, head, adapt_input, weights, {"dropout": dropout, "stochastic_depth": stochastic_depth})
+    if include_top:
+        check_classes(num_classes)
+    check_output_stride(output_stride)
+    import keras  # seconds: not before the arguments are known to be good
+
     make = KerasLayers(seed, spec.bias, spec.padding)
 
     with computing_in(precision):
         inputs = x = keras.Input(input_shape, name="image")
         if normalisation is not None:
             x = _normalise(x, normalisation)
-        x = features(
+        x, info = features(
             x, spec, stem_word, make, output_stride=output_stride, stochastic_depth=stochastic_depth, dropout=dropout
         )
         if include_top:
             x = classifier(x, num_classes, dropout if spec.dropout_at == "head" else 0.0, make)
             if classifier_activation:
-                x = keras.layers.Activation(classifier_activation, dtype="float32", name="head_activation")(x)
+                x = keras.layers.Activation(classifier_activation, dtype="float32", name=HEAD.layer("activation"))(x)
         elif pooling is not None:
-            x = make.global_pool(x, pooling, name="head_pool")
+            x = make.global_pool(x, pooling, name=HEAD.layer("pool"))
 
         with deep_recursion():
             model = keras.Model(inputs, x, name=name or spec.name)
+    record(model, info)
     if weights is not None:
         path = weights
         if is_name(weights):

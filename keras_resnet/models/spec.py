@@ -20,6 +20,8 @@ StridedBlock = Literal["first", "last"]
 StridedConv = Literal["1x1", "3x3"]
 DropoutAt = Literal["head", "block"]
 
+# By how much each divides the resolution.
+STEM_STRIDES: dict[Stem, int] = {"imagenet": 4, "cifar": 1, "deep": 4, "deep_strided": 4}
 # The 7×7 stride-2 stem with max-pooling divides the resolution by four before the first stage,
 # which leaves nothing to look at in small images.
 LARGEST_CIFAR_SIDE = 64
@@ -162,7 +164,7 @@ class ResNetSpec:
 
     def smallest_side(self, stem: Stem) -> int:
         """By how much the network divides the resolution: the smallest side that leaves one position."""
-        return (1 if stem == "cifar" else 4) * 2 ** (len(self.depths) - 1)
+        return STEM_STRIDES[stem] * 2 ** (len(self.depths) - 1)
 
     def scaled(self, width_multiplier: float) -> ResNetSpec:
         """The network with all its channels multiplied, rounded to what its blocks can divide.

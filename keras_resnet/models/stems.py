@@ -8,19 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from keras_resnet.layer_names import STEM
 from keras_resnet.models.layers import Layers, T
-from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.models.spec import ResNetSpec, Stem
 
 
 def imagenet_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     """7×7/2 convolution and 3×3/2 max-pooling: a quarter of the resolution."""
-    x = make.conv(x, spec.stem_width, 7, stride=2, normalised=not spec.is_preact, name="stem_conv")
+    x = make.conv(x, spec.stem_width, 7, stride=2, normalised=not spec.is_preact, name=STEM.layer("conv"))
     return _pool(_activate(x, spec, make), spec, make)
 
 
 def cifar_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     """3×3/1 convolution: the full resolution, for small images."""
-    x = make.conv(x, spec.stem_width, 3, normalised=not spec.is_preact, name="stem_conv")
+    x = make.conv(x, spec.stem_width, 3, normalised=not spec.is_preact, name=STEM.layer("conv"))
     return _activate(x, spec, make)
 
 
@@ -38,31 +39,40 @@ def deep_strided_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     Bello et al., "Revisiting ResNets: Improved Training and Scaling Strategies", 2021.
     """
     x = _three_convolutions(x, spec, make)
-    x = make.conv(x, spec.stem_width, 3, stride=1 if spec.antialias else 2, name="stem_down_conv")
+    x = make.conv(x, spec.stem_width, 3, stride=1 if spec.antialias else 2, name=STEM.layer("down_conv"))
     if spec.antialias:
-        x = make.blur(x, stride=2, name="stem_blur")
-    return make.relu(make.norm(x, name="stem_down_bn"), name="stem_down_relu")
+        x = make.blur(x, stride=2, name=STEM.layer("blur"))
+    return make.relu(make.norm(x, name=STEM.layer("down_bn")), name=STEM.layer("down_relu"))
 
 
 def _three_convolutions(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     half = spec.stem_width // 2
-    x = make.conv(x, half, 3, stride=2, name="stem_conv1")
-    x = make.relu(make.norm(x, name="stem_bn1"), name="stem_relu1")
-    x = make.conv(x, half, 3, name="stem_conv2")
-    x = make.relu(make.norm(x, name="stem_bn2"), name="stem_relu2")
-    x = make.conv(x, spec.stem_width, 3, normalised=not spec.is_preact, name="stem_conv3")
+    x = make.conv(x, half, 3, stride=2, name=STEM.layer("conv1"))
+    x = make.relu(make.norm(x, name=STEM.layer("bn1")), name=STEM.layer("relu1"))
+    x = make.conv(x, half, 3, name=STEM.layer("conv2"))
+    x = make.relu(make.norm(x, name=STEM.layer("bn2")), name=STEM.layer("relu2"))
+    x = make.conv(x, spec.stem_width, 3, normalised=not spec.is_preact, name=STEM.layer("conv3"))
     return _activate(x, spec, make)
 
 
 def _activate(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
-    return x if spec.is_preact else make.relu(make.norm(x, name="stem_bn"), name="stem_relu")
+    return x if spec.is_preact else make.relu(make.norm(x, name=STEM.layer("bn")), name=STEM.layer("relu"))
 
 
 def _pool(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     """Its border is zeros: after a ReLU the same as −inf; before one, what TF-Slim's v2 networks have."""
     if spec.antialias:
-        return make.blur(make.max_pool(x, 3, stride=1, name="stem_pool"), stride=2, name="stem_blur")
-    return make.max_pool(x, 3, stride=2, name="stem_pool")
+        return make.blur(make.max_pool(x, 3, stride=1, name=STEM.layer("pool")), stride=2, name=STEM.layer("blur"))
+    return make.max_pool(x, 3, stride=2, name=STEM.layer("pool"))
+
+
+def stem_output(spec: ResNetSpec, stem: Stem) -> str:
+    """The name of the layer that a stem ends with."""
+    if stem == "deep_strided":
+        return STEM.layer("down_relu")
+    if stem == "cifar":
+        return STEM.layer("conv" if spec.is_preact else "relu")
+    return STEM.layer("blur" if spec.antialias else "pool")
 
 
 STEM_FUNCTIONS: dict[str, Callable[[Any, ResNetSpec, Layers[Any]], Any]] = {

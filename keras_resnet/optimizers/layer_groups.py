@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from keras_resnet.errors import UsageError, listed
-
-_NAME = re.compile(r"(?P<stem>stem)_|stage(?P<stage>\d+)_block(?P<block>\d+)_|(?P<head>head)_")
-_HEAD = 10**9  # sorts after every stage
-
-
-def place(path: str) -> tuple[int, int] | None:
-    """Stage and block of a variable; the stem is stage 0, the head comes last; None: another name.
-
-    Args:
-        path: `stage1_block2_conv1/kernel`.
-    """
-    found = _NAME.match(path)
-    if found is None:
-        return None
-    if found["stage"]:
-        return int(found["stage"]), int(found["block"])
-    return (0, 0) if found["stem"] else (_HEAD, 0)
+from keras_resnet.layer_names import HEAD, OTHER, part_of, section_of
 
 
 def groups(paths: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
@@ -31,10 +14,11 @@ def groups(paths: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
     Returns:
         The names from input to output, and for each variable the position of its group among them.
     """
-    stages = [_HEAD + 1 if (at := place(path)) is None else at[0] for path in paths]
-    present = sorted(set(stages))
-    named = {0: "stem", _HEAD: "head", _HEAD + 1: "other"}
-    return tuple(named.get(stage, f"stage{stage}") for stage in present), [present.index(stage) for stage in stages]
+    parts = [part_of(path) for path in paths]
+    sections = sorted({section for path in paths if (section := section_of(path))})
+    present = list(dict.fromkeys(section.part for section in sections))
+    present += [OTHER] if OTHER in parts else []
+    return tuple(present), [present.index(part) for part in parts]
 
 
 def rate_multipliers(paths: Sequence[str], layer_decay: float) -> list[float]:
@@ -49,17 +33,12 @@ def rate_multipliers(paths: Sequence[str], layer_decay: float) -> list[float]:
     """
     if layer_decay == 1:
         return [1.0] * len(paths)
-    places = [place(path) for path in paths]
-    unknown = sorted({path.split("/")[0] for path, at in zip(paths, places, strict=True) if at is None})
+    sections = [section_of(path) for path in paths]
+    unknown = sorted({path.split("/")[0] for path, at in zip(paths, sections, strict=True) if at is None})
     if unknown:
         raise UsageError(
             "layer-wise learning rates need layers named stem_*, stageS_blockB_* and head_*, as this package's "
             f"networks have them; received {listed(unknown)}. Set layer_decay to 1"
         )
-    order = sorted({at for at in places if at is not None} | {(_HEAD, 0)}, reverse=True)
-    return [layer_decay ** order.index(at) for at in places if at is not None]
-
-
-def is_classifier(path: str) -> bool:
-    """Whether a variable is the classifier's."""
-    return path.startswith("head_dense/")
+    order = sorted({at for at in sections if at is not None} | {HEAD}, reverse=True)
+    return [layer_decay ** order.index(at) for at in sections if at is not None]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
 from keras_resnet.allowed import CLIP
+from keras_resnet.compat.optimizers import HookedOptimizer
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.layer_names import is_classifier
 from keras_resnet.optimizers.clipping import clip_adaptively, clip_by_norm, clip_by_value, norm
-from keras_resnet.optimizers.layer_groups import groups, is_classifier, rate_multipliers
+from keras_resnet.optimizers.layer_groups import groups, rate_multipliers
 from keras_resnet.settings import check_arguments
 
 Tensor = Any
 
 
-class Layerwise(keras.optimizers.Optimizer):
+class Layerwise(HookedOptimizer):
     """Put before an update rule among the bases, it treats each variable by where it lies in the network.
 
     Gradients are taken as they act: unscaled, averaged over accumulated batches, summed over replicas.
@@ -45,6 +48,7 @@ class Layerwise(keras.optimizers.Optimizer):
 
     word: ClassVar[str]
     decay: ClassVar[str]  # `decoupled`: by rate × decay; `rule`: the rule's own
+    shrinks_weights = False  # Keras would at the common rate; `update_step` knows each variable's own
 
     @check_arguments(clip=CLIP)
     def __init__(
@@ -83,35 +87,17 @@ class Layerwise(keras.optimizers.Optimizer):
     @property
     def last_rate(self) -> float:
         """Of the last update, before `layer_decay`; before the first one, that of the first."""
-        return float(ops.convert_to_numpy(self._rate_after(ops.maximum(self.iterations - 1, 0))))
+        return float(ops.convert_to_numpy(self.rate_after(ops.maximum(self.iterations - 1, 0))))
 
-    def _get_current_learning_rate(self) -> Tensor:
-        return self._rate_after(self.iterations)  # updates; Keras would count accumulated batches
+    def rate_after(self, updates: Any) -> Tensor:
+        return super().rate_after(updates) * self.rate_factor
 
-    def _rate_after(self, updates: Any) -> Tensor:
-        rate = self._learning_rate
-        if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-            rate = rate(updates)
-        return rate * self.rate_factor
+    def decays(self, variable: Any) -> bool:
+        return self._decays[self.position(variable)]
 
-    def _use_weight_decay(self, variable: Any) -> bool:
-        return self._decays[self._get_variable_index(variable)]
-
-    def _apply_weight_decay(self, variables: list[Any]) -> None:
-        """Keras would decay all variables at the common rate here; `update_step` knows each one's."""
-
-    def _all_reduce_sum_gradients(self, pairs: list[tuple[Tensor, Any]]) -> list[tuple[Tensor, Any]]:
-        # TensorFlow alone calls this: before it, a gradient is that of one replica's part of the batch.
-        gradients, variables = zip(*super()._all_reduce_sum_gradients(pairs), strict=True)
-        return list(zip(self._measured_and_clipped(gradients, variables), variables, strict=True))
-
-    def _backend_update_step(self, grads: list[Tensor], trainable_variables: list[Any], learning_rate: Tensor) -> None:
-        if keras.backend.backend() != "tensorflow":
-            grads = self._measured_and_clipped(grads, trainable_variables)
-        super()._backend_update_step(grads, trainable_variables, learning_rate)
-
-    def _measured_and_clipped(self, gradients: Any, variables: Any) -> list[Tensor]:
-        indices = [self._get_variable_index(variable) for variable in variables]
+    def before_rule(self, gradients: Sequence[Tensor], variables: Sequence[Any]) -> list[Tensor]:
+        """The gradients clipped, after the norms of their groups have been noted."""
+        indices = [self.position(variable) for variable in variables]
         members: list[list[Tensor]] = [[] for _ in self.gradient_groups]
         for index, gradient in zip(indices, gradients, strict=True):
             members[self._groups[index]].append(gradient)
@@ -128,8 +114,8 @@ class Layerwise(keras.optimizers.Optimizer):
         return list(gradients)
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
-        rate = ops.cast(learning_rate * self._multipliers[self._get_variable_index(variable)], variable.dtype)
-        if self.decay == "decoupled" and self.weight_decay and self._use_weight_decay(variable):
+        rate = ops.cast(learning_rate * self._multipliers[self.position(variable)], variable.dtype)
+        if self.decay == "decoupled" and self.weight_decay and self.decays(variable):
             self.assign_sub(variable, rate * self.weight_decay * ops.convert_to_tensor(variable))
         super().update_step(gradient, variable, rate)
 

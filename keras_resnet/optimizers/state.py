@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import keras
 import numpy as np
 
+from keras_resnet.compat.optimizers import batch_counter, gradient_accumulators
 from keras_resnet.weights.files import expectations, refuse_mismatches
 
 _NUMBERED = re.compile(r"variable(_\d+)?")
@@ -22,7 +23,7 @@ def unwrapped(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimiz
 def in_mid_update(optimizer: keras.optimizers.Optimizer) -> bool:
     """Whether gradients are accumulated that no update has used yet."""
     inner = unwrapped(optimizer)
-    return int(keras.ops.convert_to_numpy(inner._iterations)) % (inner.gradient_accumulation_steps or 1) != 0
+    return int(keras.ops.convert_to_numpy(batch_counter(inner))) % (inner.gradient_accumulation_steps or 1) != 0
 
 
 def forget_partial_update(optimizer: keras.optimizers.Optimizer) -> None:
@@ -34,8 +35,8 @@ def forget_partial_update(optimizer: keras.optimizers.Optimizer) -> None:
     if in_mid_update(optimizer):
         inner = unwrapped(optimizer)
         parts = inner.gradient_accumulation_steps
-        inner._iterations.assign(int(keras.ops.convert_to_numpy(inner._iterations)) // parts * parts)
-        for variable in _accumulators(inner):
+        batch_counter(inner).assign(int(keras.ops.convert_to_numpy(batch_counter(inner))) // parts * parts)
+        for variable in gradient_accumulators(inner):
             variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
 
 
@@ -55,7 +56,7 @@ def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarr
     if in_mid_update(optimizer):
         raise RuntimeError("gradients are accumulated that no update has used yet: save after an update")
     inner = unwrapped(optimizer)
-    updates = int(keras.ops.convert_to_numpy(inner._iterations)) // (inner.gradient_accumulation_steps or 1)
+    updates = int(keras.ops.convert_to_numpy(batch_counter(inner))) // (inner.gradient_accumulation_steps or 1)
     arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(optimizer).items()}
     return {_UPDATES: np.array(updates, np.int64), **arrays}
 
@@ -78,14 +79,14 @@ def load_optimizer_state(
     refuse_mismatches({_UPDATES: ((), "int64"), **expectations(variables)}, state, source)
     for name, variable in variables.items():
         variable.assign(state[name])
-    inner._iterations.assign(int(state[_UPDATES]) * (inner.gradient_accumulation_steps or 1))
-    for variable in _accumulators(inner):
+    batch_counter(inner).assign(int(state[_UPDATES]) * (inner.gradient_accumulation_steps or 1))
+    for variable in gradient_accumulators(inner):
         variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
 
 
 def _variables(optimizer: keras.optimizers.Optimizer) -> dict[str, keras.Variable]:
     inner = unwrapped(optimizer)
-    left_out = {id(variable) for variable in (inner._iterations, *_accumulators(inner))}
+    left_out = {id(variable) for variable in (batch_counter(inner), *gradient_accumulators(inner))}
     named: dict[str, keras.Variable] = {}
     for variable in inner.variables:
         if id(variable) in left_out:
@@ -98,7 +99,3 @@ def _variables(optimizer: keras.optimizers.Optimizer) -> dict[str, keras.Variabl
         named["loss_scale/step_counter"] = optimizer.step_counter
         named["loss_scale/dynamic_scale"] = optimizer.dynamic_scale
     return named
-
-
-def _accumulators(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
-    return getattr(optimizer, "_accumulated_gradients", [])

@@ -13,10 +13,12 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_resnet.compat.optimizers import HookedAdafactor, HookedOptimizer
+
 Tensor = Any
 
 
-class Momentum(keras.optimizers.Optimizer):
+class Momentum(HookedOptimizer):
     """Gradient descent with momentum, as `torch.optim.SGD`: `m ← μ·m + g; w ← w - rate·m`.
 
     Args:
@@ -40,7 +42,7 @@ class Momentum(keras.optimizers.Optimizer):
         step = gradient = ops.cast(gradient, variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype)
         if self.momentum:
-            momentum = self.momentums[self._get_variable_index(variable)]
+            momentum = self.momentums[self.position(variable)]
             if keras.backend.backend() == "tensorflow":
                 _apply_momentum(variable, momentum, gradient, rate, self.momentum, self.nesterov)
                 return
@@ -60,14 +62,13 @@ class DecayingMomentum(Momentum):
     Args: As `Momentum`.
     """
 
-    def _apply_weight_decay(self, variables: list[Any]) -> None:
-        """Keras would shrink the weights; here decay is a part of the gradient."""
+    shrinks_weights = False  # decay is a part of the gradient
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
-        if self.weight_decay and self._use_weight_decay(variable):
+        if self.weight_decay and self.decays(variable):
             if keras.backend.backend() == "tensorflow" and self.momentum and not self.nesterov:
                 # μ·(m + decay/μ·w) + g is μ·m + (g + decay·w), and needs no tensor for the sum.
-                momentum = self.momentums[self._get_variable_index(variable)]
+                momentum = self.momentums[self.position(variable)]
                 _add_in_place(momentum, self.weight_decay / self.momentum, variable)
             else:
                 gradient = ops.cast(gradient, variable.dtype) + self.weight_decay * ops.convert_to_tensor(variable)
@@ -99,7 +100,7 @@ def _add_in_place(target: keras.Variable, factor: float, addend: Any) -> None:
     )
 
 
-class Adam(keras.optimizers.Optimizer):
+class Adam(HookedOptimizer):
     """Adam (Kingma & Ba, 2014) as `torch.optim.AdamW` computes it; epsilon is added after the bias correction.
 
     Args:
@@ -133,7 +134,7 @@ class Adam(keras.optimizers.Optimizer):
     def direction(self, gradient: Tensor, variable: Any) -> Tensor:
         """Take a gradient into the averages and return the mean gradient by the root of the mean square."""
         gradient = ops.cast(gradient, variable.dtype)
-        index = self._get_variable_index(variable)
+        index = self.position(variable)
         momentum = self.momentums[index] + (1 - self.beta_1) * (gradient - self.momentums[index])
         velocity = self.beta_2 * self.velocities[index] + (1 - self.beta_2) * ops.square(gradient)
         self.assign(self.momentums[index], momentum)
@@ -160,6 +161,8 @@ class Lamb(Adam):
     Args: As `Adam`.
     """
 
+    shrinks_weights = False  # decay is a part of the step
+
     def __init__(
         self,
         learning_rate: Any,
@@ -170,12 +173,9 @@ class Lamb(Adam):
     ) -> None:
         super().__init__(learning_rate, beta_1, beta_2, epsilon, **options)
 
-    def _apply_weight_decay(self, variables: list[Any]) -> None:
-        """Keras would shrink the weights; here decay is a part of the step."""
-
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
         step = self.direction(gradient, variable)
-        if self.weight_decay and self._use_weight_decay(variable):
+        if self.weight_decay and self.decays(variable):
             step = step + self.weight_decay * ops.convert_to_tensor(variable)
             weights, length = (ops.sqrt(ops.sum(ops.square(tensor))) for tensor in (variable, step))
             known = ops.logical_and(weights > 0, length > 0)
@@ -183,7 +183,7 @@ class Lamb(Adam):
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * step)
 
 
-class Adafactor(keras.optimizers.Adafactor):
+class Adafactor(HookedAdafactor):
     """Adafactor (Shazeer & Stern, 2018) as Keras has it, for networks with dead units too.
 
     Mean squares are kept by row and by column, and their product stands for each weight's own. Where an input and an
@@ -198,17 +198,22 @@ class Adafactor(keras.optimizers.Adafactor):
         if len(variable.shape) < 2:
             super().update_step(gradient, variable, learning_rate)
             return
-        index, dtype = self._get_variable_index(variable), variable.dtype
+        dtype = variable.dtype
+        row_squares, column_squares = self.mean_squares(variable)
         gradient, rate = ops.cast(gradient, dtype), ops.cast(learning_rate, dtype)
         updates = ops.cast(self.iterations + 1, dtype)
         kept = 1 - ops.power(updates, self.beta_2_decay)
         square = ops.square(gradient) + self.epsilon_1
-        rows = kept * self._r[index] + (1 - kept) * ops.mean(square, axis=-1)
-        columns = kept * self._c[index] + (1 - kept) * ops.mean(square, axis=-2)
-        self.assign(self._r[index], rows)
-        self.assign(self._c[index], columns)
+        rows = kept * row_squares + (1 - kept) * ops.mean(square, axis=-1)
+        columns = kept * column_squares + (1 - kept) * ops.mean(square, axis=-2)
+        self.assign(row_squares, rows)
+        self.assign(column_squares, columns)
         by_row = ops.sqrt(ops.mean(rows, axis=-1, keepdims=True)) / ops.sqrt(rows)
         step = gradient * by_row[..., None] / ops.sqrt(columns)[..., None, :]
-        step = step / ops.maximum(1.0, self._rms(step) / self.clip_threshold)
-        size = ops.maximum(self.epsilon_2, self._rms(variable)) * ops.minimum(rate, 1 / ops.sqrt(updates))
+        step = step / ops.maximum(1.0, _root_mean_square(step) / self.clip_threshold)
+        size = ops.maximum(self.epsilon_2, _root_mean_square(variable)) * ops.minimum(rate, 1 / ops.sqrt(updates))
         self.assign_sub(variable, size * step)
+
+
+def _root_mean_square(tensor: Any) -> Tensor:
+    return ops.sqrt(ops.mean(ops.square(tensor)))

@@ -1,4 +1,4 @@
-"""A log of JSON lines that can be cut back to where a checkpoint stood."""
+"""A log of JSON lines that can be cut back to its length at a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from keras_resnet.errors import ModelError
 
 
 class Record:
-    """Rows that are appended to a file, one JSON object a line.
+    """A file of rows, one JSON object on each line.
 
     Args:
-        path: The file; it need not be there.
+        path: The file; it need not exist.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def add(self, row: dict[str, Any]) -> None:
-        """Append a row. Numbers that JSON lacks become null.
+        """Append a row. Infinite numbers and NaN, which JSON lacks, become null.
 
         Raises:
             StorageError: The file cannot be written.
@@ -32,7 +32,7 @@ class Record:
             file.write(json.dumps(_plain(row), ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
 
     def size(self) -> int:
-        """Bytes that are safely on the disk."""
+        """The length of the file in bytes, once all of it is safely on the disk."""
         if not self.path.exists():
             return 0
         with storage_errors(self.path), open(self.path, "rb") as file:
@@ -40,19 +40,19 @@ class Record:
             return os.fstat(file.fileno()).st_size
 
     def cut(self, size: int) -> None:
-        """Forget what follows the first `size` bytes."""
+        """Remove everything after the first `size` bytes."""
         if self.path.exists():
             with storage_errors(self.path):
                 os.truncate(self.path, min(size, self.path.stat().st_size))
 
     def mend(self) -> None:
-        """Forget a last line that a kill left half written, so that the next row begins a line of its own."""
+        """Remove a last line that a kill left half written, so that the next row starts on a new line."""
         if self.path.exists():
             with storage_errors(self.path):
                 self.cut(self.path.read_bytes().rfind(b"\n") + 1)
 
     def rows(self) -> list[dict[str, Any]]:
-        """All rows; a line that a kill left half written, which can only be the last, is left out.
+        """All rows, without a last line that a kill left half written.
 
         Raises:
             ModelError: Another line is not JSON.

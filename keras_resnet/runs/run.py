@@ -1,18 +1,19 @@
-"""A run's folder: what was asked for, on what data, what came of it.
+"""The folder of a run: its configuration, its data and its results.
 
-run.json              format, status (unfinished | finished), when
+run.json              format, status (unfinished | finished) and dates
 config.json           the resolved recipe and data source
 environment.json      versions and machine
-data.json             fingerprint, classes
-split.csv, split.json which image is in which split, for people and for --split-file
+data.json             fingerprint and classes of the data
+split.csv, split.json the split of each image, for people and for --split-file
 skipped.csv           images that could not be read and were left out, if any
-preprocessing.json    how pixels become input
-metrics.csv           one row an epoch
-metrics.jsonl         a row every ten updates, and every epoch
-events.jsonl          what was out of the ordinary: continued, stopped, gone back, out of memory
-checkpoints/          to go on from (the last few), and the weights with the best validation accuracy
-model.keras           the finished model: raw pixels in, logits out
+preprocessing.json    how pixels become the network's input
+metrics.csv           one row for each epoch
+metrics.jsonl         one row every ten updates and one for each epoch
+events.jsonl          unusual events: continued, stopped, went back, out of memory
+checkpoints/          the last few checkpoints, and the weights with the best validation accuracy
+model.keras           the finished model: takes raw pixels, gives logits
 plots/, evaluation/, exports/
+.lock                 held while a process trains into the folder
 """
 
 from __future__ import annotations
@@ -21,42 +22,53 @@ import csv
 import io
 import json
 import os
+import platform
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from filelock import lock_descriptor
 
+from keras_resnet._version import __version__
 from keras_resnet.atomic import storage_errors, write_json, write_text
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import save_split
+from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.runs.environment import versions_and_machine
-from keras_resnet.runs.image_tables import skipped_table, split_table
-from keras_resnet.runs.lock import NAME as LOCK
 from keras_resnet.runs.record import Record
 
 FORMAT = 1
-# Written before run.json: a folder with nothing else is a run that was killed as it began.
+LOCK = ".lock"
 OVERWRITTEN = "overwritten"
+"""The status of a run that a new one is replacing."""
 WRITTEN = ("run", "config", "environment", "data", "split", "skipped", "preprocessing", "metrics", "model")
-"""Stems of the files that a training writes into the folder."""
+"""Names, without their endings, of the files that a training writes into the folder."""
 BEGINNING = {"config.json", "environment.json"}
+"""Written before run.json: a folder that holds nothing else is a run that was killed as it began."""
+PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pillow", "ai-edge-litert")
+"""Packages whose versions a result may depend on."""
 Row = dict[str, float]
 
 
 @dataclass(frozen=True)
 class Run:
-    """A folder that a training fills. `Run.at` opens one that is there, `Run.start` begins or continues one."""
+    """The folder of one training. `Run.at` opens an existing run; `Run.start` begins or continues one.
+
+    Args:
+        path: The folder.
+    """
 
     path: Path
 
     @property
     def status(self) -> str:
-        """`unfinished` or `finished`, or `overwritten` where a process was killed that put a new run in its place."""
+        """`unfinished`, `finished`, or `overwritten`: a process was killed while it replaced this run by a new one."""
         status = self._read("run.json").get("status")
         if status not in ("unfinished", "finished", OVERWRITTEN):
             raise ModelError(f"the run {self.path} is damaged: run.json gives its status as {status!r}")
@@ -64,59 +76,59 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved configuration: `recipe` and `data`."""
+        """The resolved configuration; its keys are `recipe`, `data` and so on."""
         return self._read("config.json")
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How pixels become this run's input, and the classes."""
+        """How pixels become the network's input, and the class names."""
         return Preprocessing.from_json(self._text("preprocessing.json"))
 
     @property
     def fingerprint(self) -> str:
-        """Of the data it was trained on."""
+        """The fingerprint of the data that the run trains on."""
         return str(self._read("data.json")["fingerprint"])
 
     @property
     def has_data(self) -> bool:
-        """Whether `record_data` was reached."""
+        """Whether `record_data` has been called."""
         return (self.path / "preprocessing.json").is_file()
 
     @property
     def checkpoints(self) -> Path:
-        """What to go on from, and the best weights."""
+        """The folder of the checkpoints and the best weights."""
         return self.path / "checkpoints"
 
     @property
     def log(self) -> Record:
-        """`metrics.jsonl`."""
+        """The record `metrics.jsonl`."""
         return Record(self.path / "metrics.jsonl")
 
     @property
     def events(self) -> Record:
-        """`events.jsonl`."""
+        """The record `events.jsonl`."""
         return Record(self.path / "events.jsonl")
 
     @property
     def model(self) -> Path:
-        """The finished model."""
+        """The file of the finished model."""
         return self.path / "model.keras"
 
     @property
     def exports(self) -> Path:
-        """Where exported files go."""
+        """The folder of exported models."""
         return self.path / "exports"
 
     @classmethod
     def at(cls, path: str | os.PathLike[str], *, finished: bool = False) -> Run:
-        """Open the folder of a run.
+        """Open an existing run.
 
         Args:
-            path: The folder.
-            finished: Also require that its training has come to its end.
+            path: Its folder.
+            finished: Whether its training must be finished.
 
         Raises:
-            UsageError: It is no run, or not finished.
+            UsageError: The folder is not a run, or its training is not finished.
         """
         run = cls(Path(path))
         if not run.path.is_dir():
@@ -125,21 +137,21 @@ class Run:
             raise UsageError(f"{path} is not a run folder: it holds no run.json")
         if finished and run.status != "finished":
             raise UsageError(
-                f"the run {path} is not finished: {_epochs_done(run)}. Continue it by the command that began it"
+                f"the run {path} is not finished: {_epochs_done(run)}. Continue it with the command that began it"
             )
         return run
 
     @classmethod
     def start(cls, path: Path, config: dict[str, Any], *, overwrite: bool = False) -> tuple[Run, bool]:
-        """Begin a run in a folder, or continue the unfinished one of the same configuration that it holds.
+        """Begin a run in a folder, or continue the unfinished run of the same configuration that the folder holds.
 
         Args:
             path: The run folder.
             config: The resolved configuration.
-            overwrite: Remove a run that is there, finished or not.
+            overwrite: Replace a run that the folder holds, finished or not.
 
         Returns:
-            The run, and whether it continues.
+            The run, and whether it continues an earlier one.
 
         Raises:
             UsageError: The folder holds a finished run, one of another configuration, or other files.
@@ -149,55 +161,58 @@ class Run:
         if is_run(path):
             if not overwrite and run.status != OVERWRITTEN:
                 return run, True
-            # What a kill leaves of it is known for what it is.
+            # If this process is killed now, the rest is known to be of no use.
             write_json(path / "run.json", {"format": FORMAT, "status": OVERWRITTEN})
             with storage_errors(path):
-                # The lock may be this process's own.
+                # The lock stays: this process may hold it.
                 for item in sorted(path.iterdir(), key=lambda item: item.name == "run.json"):
                     if item.name != LOCK:
                         shutil.rmtree(item) if item.is_dir() and not item.is_symlink() else item.unlink()
         write_json(path / "config.json", config)
-        write_json(path / "environment.json", versions_and_machine())
+        write_json(path / "environment.json", _versions_and_machine())
         write_json(path / "run.json", {"format": FORMAT, "status": "unfinished", "started": _now()})
         return run, False
 
     @classmethod
     def check_free(cls, path: Path, config: dict[str, Any], *, overwrite: bool = False) -> None:
-        """Refuse what `start` would refuse, and change nothing."""
+        """Raise the errors of `start` without changing anything.
+
+        Args and Raises: as `start`.
+        """
         if path.exists() and not path.is_dir():
-            raise UsageError(f"{path} is a file; a run needs a folder of its own")
+            raise UsageError(f"{path} is a file; a run needs a folder: choose another one by --out")
         if is_run(path):
             if cls(path)._read("run.json").get("format") != FORMAT:
-                raise UsageError(f"{path} holds a run.json that is none of this version of the package; choose another "
-                                 "folder by --out")  # fmt: skip
+                raise UsageError(
+                    f"{path} holds a run.json that this version of the package did not write; choose another folder "
+                    "by --out"
+                )
             if not overwrite and cls(path).status != OVERWRITTEN:
                 cls(path)._check_continues(config)
         elif not _is_untouched(path):
             raise UsageError(f"{path} holds other files and no run; choose an empty or new folder by --out")
 
     def record_data(self, data: ImageData, preprocessing: Preprocessing) -> None:
-        """Write what the run trains on: fingerprint, classes, split, preprocessing."""
-        counts = {
-            name: np.bincount(split.labels, minlength=len(data.class_names)).tolist()
-            for name, split in data.splits.items()
-        }
+        """Write down the data: fingerprint, task, classes, splits, skipped images and preprocessing."""
+        counts = {name: data.task.images_of_classes(split.labels).tolist() for name, split in data.splits.items()}
         write_json(
             self.path / "data.json",
             {
                 "name": data.name,
                 "fingerprint": data.fingerprint,
+                "task": data.task.name,
                 "class_names": data.class_names,
                 "images_per_class": counts,
             },
         )
-        write_text(self.path / "split.csv", split_table(data))
+        write_text(self.path / "split.csv", _split_table(data))
         save_split(data, self.path / "split.json")
         if data.skipped:
-            write_text(self.path / "skipped.csv", skipped_table(data))
+            write_text(self.path / "skipped.csv", _skipped_table(data))
         write_text(self.path / "preprocessing.json", preprocessing.to_json())
 
     def record_metrics(self, rows: list[Row]) -> None:
-        """Write `metrics.csv`; without rows there is none."""
+        """Write `metrics.csv`, or remove it if there are no rows."""
         if not rows:
             with storage_errors(self.path):
                 (self.path / "metrics.csv").unlink(missing_ok=True)
@@ -209,7 +224,7 @@ class Run:
         write_text(self.path / "metrics.csv", table.getvalue())
 
     def metrics(self) -> list[Row]:
-        """The rows of `metrics.csv`; none before the first epoch's end."""
+        """The rows of `metrics.csv`; none before the end of the first epoch."""
         path = self.path / "metrics.csv"
         if not path.exists():
             return []
@@ -233,8 +248,8 @@ class Run:
         differences = _differences(self.config, config)
         if differences:
             raise UsageError(
-                f"{self.path} holds an unfinished run of another configuration ({'; '.join(differences)}). "
-                "Continue it by the command that began it, choose another folder by --out, or replace it by --overwrite"
+                f"{self.path} holds an unfinished run of another configuration ({'; '.join(differences)}). Continue "
+                "it with the command that began it, choose another folder by --out, or replace it by --overwrite"
             )
 
     def _text(self, name: str) -> str:
@@ -251,15 +266,51 @@ class Run:
         return value
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes from training into a folder, which is made if it is missing.
+
+    The system releases the lock when this process ends, however it ends.
+
+    Raises:
+        UsageError: Another process holds the lock.
+        StorageError: The folder cannot be written.
+    """
+    with storage_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / LOCK, "a+b", buffering=0)  # noqa: SIM115 – closed below
+    with file:
+        try:
+            free = lock_descriptor(file.fileno(), blocking=False)
+        except OSError:  # some network file systems have no locks; training must work there, too
+            free = True
+        if not free:
+            file.seek(1)
+            owner = file.read(32).decode("ascii", "replace").strip()
+            raise UsageError(
+                f"{folder} is being trained into by another process ({owner or 'unknown'}): wait until it is done, "
+                "stop it, or choose another folder by --out"
+            )
+        with storage_errors(folder):
+            file.truncate(0)
+            file.write(f" {os.getpid()}\n".encode())  # on Windows no other process can read the first byte
+        yield
+
+
 def is_run(path: Path) -> bool:
     """Whether a folder holds a run."""
     return (path / "run.json").is_file()
 
 
 def free_run_folder(parent: Path, name: str, config: dict[str, Any]) -> Path:
-    """The folder for a run that was given none: `name`, or with -002 and so on while others hold it.
+    """The folder for a run whose folder was not chosen: `name`, or `name-002` and so on if that is taken.
 
-    An unfinished run of the same configuration is the one to continue.
+    A folder that holds an unfinished run of the same configuration is not taken: that run is continued.
+
+    Args:
+        parent: The folder that holds the runs.
+        name: The preferred name.
+        config: The resolved configuration.
     """
     number = 1
     while True:
@@ -270,7 +321,7 @@ def free_run_folder(parent: Path, name: str, config: dict[str, Any]) -> Path:
 
 
 def _is_untouched(path: Path) -> bool:
-    """Whether a folder holds nothing but what a run writes first, and hidden files."""
+    """Whether a folder holds only hidden files and the files that a run writes first."""
     return not path.exists() or (
         path.is_dir() and all(item.name in BEGINNING or item.name[0] == "." for item in path.iterdir())
     )
@@ -280,7 +331,7 @@ def _continues(path: Path, config: dict[str, Any]) -> bool:
     try:
         run = Run.at(path)
         return run.status == OVERWRITTEN or (run.status == "unfinished" and not _differences(run.config, config))
-    except (UsageError, ModelError):  # something else, or damaged: it is left alone
+    except (UsageError, ModelError):  # not a run, or a damaged one: leave it alone
         return False
 
 
@@ -293,6 +344,47 @@ def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> 
         elif before != now:
             found.append(f"{prefix}{key} {before!r}, now {now!r}")
     return found
+
+
+def _versions_and_machine() -> dict[str, Any]:
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "keras-resnet-kit": __version__,
+        "python": platform.python_version(),
+        **versions,
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _split_table(data: ImageData) -> str:
+    """Image, class and split, as CSV."""
+    rows = [
+        (data.names[index], LABEL_SEPARATOR.join(data.task.names_of(label)), name)
+        for name, split in data.splits.items()
+        for index, label in zip(split.indices, split.labels, strict=True)
+    ]
+    return _csv(["image", "class", "split"], sorted(rows))
+
+
+def _skipped_table(data: ImageData) -> str:
+    """Image, reason code and detail, as CSV."""
+    return _csv(["image", "reason", "detail"], [(one.name, one.code, one.detail) for one in data.skipped])
+
+
+def _csv(header: list[str], rows: list[tuple[str, ...]]) -> str:
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(header)
+    # Spreadsheets run cells that begin like formulas; a quote makes them text.
+    writer.writerows([f"'{cell}" if cell[:1] in {*"=+-@"} else cell for cell in row] for row in rows)
+    return table.getvalue()
 
 
 def _epochs_done(run: Run) -> str:

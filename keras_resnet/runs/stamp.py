@@ -1,9 +1,8 @@
-"""The `Preprocessing` inside every saved model, as the same two small files: JSON and labels.txt.
+"""The `Preprocessing` inside every saved model, always as two small files: preprocessing.json and labels.txt.
 
-`.keras` files are zip archives and take them as members. A `.tflite` file takes them as a zip
-archive appended to the flatbuffer, which is how TFLite Metadata carries associated files: runtimes
-do not look past the flatbuffer, and `unzip -p model.tflite labels.txt` works. A SavedModel has
-`assets.extra/` for such files.
+A `.keras` file is a zip archive, and they are two of its members. In a `.tflite` file they are a zip archive behind
+the flatbuffer, which is how TFLite Metadata carries associated files: runtimes do not look past the flatbuffer, and
+`unzip -p model.tflite labels.txt` works. A SavedModel keeps such files in `assets.extra/`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ EXTRA_ASSETS = "assets.extra"
 
 
 def write_stamp(path: Path, preprocessing: Preprocessing) -> None:
-    """Put a preprocessing into a model file or SavedModel folder that has none yet."""
+    """Add a preprocessing to a model file or SavedModel folder that has none yet."""
     labels = "".join(f"{' '.join(name.splitlines())}\n" for name in preprocessing.class_names)
     files = {JSON_NAME: preprocessing.to_json(), LABELS_NAME: labels}
     if path.is_dir():
@@ -38,10 +37,10 @@ def write_stamp(path: Path, preprocessing: Preprocessing) -> None:
 
 
 def read_stamp(path: Path) -> Preprocessing:
-    """The preprocessing inside a model file or SavedModel folder.
+    """Read the preprocessing inside a model file or SavedModel folder.
 
     Raises:
-        ModelError: There is none, or it is damaged.
+        ModelError: The file holds none, or is damaged.
     """
     try:
         if path.is_dir():

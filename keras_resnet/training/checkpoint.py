@@ -1,9 +1,9 @@
-"""Checkpoints that are there whole or not at all, are known to be undamaged when they are read, and have predecessors.
+"""Checkpoints: written whole or not at all, checked for damage when they are read, and the last few kept.
 
 checkpoints/
-  damaged-000011/        one that was not what was written
-  000012/                tensors.safetensors, state.json, SHA256SUMS (as sha256sum --check reads it)
-  best-0007.safetensors  the weights that were best in epoch 7
+  damaged-000011/        a checkpoint that was found to be damaged
+  000012/                tensors.safetensors, state.json, SHA256SUMS (in the format of `sha256sum --check`)
+  best-0007.safetensors  the best weights so far, from epoch 7
 """
 
 from __future__ import annotations
@@ -30,7 +30,13 @@ TENSORS, STATE, SUMS = "tensors.safetensors", "state.json", "SHA256SUMS"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One that was read and found undamaged."""
+    """A checkpoint that was read and is not damaged.
+
+    Args:
+        number: Its number.
+        state: Where the training stood.
+        tensors: By their names.
+    """
 
     number: int
     state: State
@@ -42,7 +48,7 @@ class CheckpointStore:
     """The checkpoints of a run.
 
     Args:
-        folder: Where they are.
+        folder: Their folder.
         keep: How many are kept, at least 1.
     """
 
@@ -51,22 +57,22 @@ class CheckpointStore:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no checkpoint was ever written, damaged or not."""
+        """Whether there is no checkpoint, not even a damaged one."""
         return not self._folders()
 
     def save(self, tensors: Mapping[str, np.ndarray], state: State, *, instead_of: int | None = None) -> None:
-        """Write the next checkpoint and remove those that are too many.
+        """Write the next checkpoint and remove the oldest ones beyond `keep`.
 
-        A kill at any moment, or a full disk, leaves the ones before as they were.
+        A kill at any moment, or a full disk, leaves the earlier checkpoints as they were.
 
         Args:
-            tensors: What it holds.
-            state: And where that stands.
-            instead_of: The number of the one that a training went back to; it and all after it, which led
-                nowhere, are removed, so that those before it are still there should it go back again.
+            tensors: The tensors by their names.
+            state: Where the training stands.
+            instead_of: The number of the checkpoint that the training went back to. It and all later ones, from which
+                the training failed, are removed, so that earlier ones are kept in case it must go back again.
 
         Raises:
-            StorageError: It cannot be written.
+            StorageError: The checkpoint cannot be written.
         """
         files = {
             TENSORS: tensor_bytes(tensors, {}),
@@ -84,28 +90,39 @@ class CheckpointStore:
         with storage_errors(self.folder):
             led_nowhere = [] if instead_of is None else [one for one in there if int(one.name) >= instead_of]
             for old in [*led_nowhere, *[one for one in self._folders() if one not in led_nowhere][: -self.keep]]:
-                aside = self.folder / f".{old.name}-removing"  # or a kill would leave half of one
+                aside = self.folder / f".{old.name}-removing"  # a kill must not leave half a checkpoint
                 os.replace(old, aside)
                 shutil.rmtree(aside, ignore_errors=True)
             self._forget_bests()
 
     def save_best(self, tensors: Mapping[str, np.ndarray], epoch: int) -> tuple[str, str]:
-        """Write weights that are the best so far. Returns the file's name and SHA-256, for the state."""
+        """Write the best weights so far.
+
+        Args:
+            tensors: The weights by their names.
+            epoch: Their epoch, from 1.
+
+        Returns:
+            The file's name and its SHA-256, for the state.
+        """
         name = f"best-{epoch:04d}.safetensors"
         write_tensors(tensors, self.folder / name, {})
         return name, _digest((self.folder / name).read_bytes())
 
     def load(self, damaged: Callable[[str], None], *, back: int = 0) -> Checkpoint | None:
-        """The newest checkpoint that is whole, with the best weights it speaks of; None where there is none at all.
+        """Read the newest checkpoint that is not damaged and whose best weights are not damaged either.
 
-        Those that are not are set aside as `damaged-000012`, once another is found.
+        Once one is found, damaged ones are renamed, as to `damaged-000012`.
 
         Args:
-            damaged: Told of each newer one that is not.
-            back: Take one so many before the newest, or the oldest there is.
+            damaged: Called with a message for each damaged checkpoint that is newer.
+            back: How many undamaged checkpoints to skip; if there are fewer, the oldest is read.
+
+        Returns:
+            The checkpoint; None if there are none.
 
         Raises:
-            ModelError: There are checkpoints, and none is whole.
+            ModelError: All checkpoints are damaged.
         """
         folders = self._folders()
         found: Checkpoint | None = None
@@ -127,13 +144,13 @@ class CheckpointStore:
             return found
         if folders:
             raise ModelError(
-                f"none of the {len(folders)} checkpoints in {self.folder} is undamaged, so that the run cannot go on. "
-                "Restore them from a copy, or begin anew by --overwrite"
+                f"all of the {len(folders)} checkpoints in {self.folder} are damaged, so that the run cannot continue. "
+                "Restore them from a copy, or begin anew with --overwrite"
             )
         return None
 
     def read_best(self, state: State) -> Tensors:
-        """The best weights.
+        """Read the best weights that a state names.
 
         Raises:
             ModelError: They are missing or damaged.
@@ -145,7 +162,7 @@ class CheckpointStore:
         try:
             files = {name: (folder / name).read_bytes() for name in (TENSORS, STATE)}
             if (folder / SUMS).read_bytes() != _sums(files).encode():
-                raise ModelError("its files are not those that were written")
+                raise ModelError("its files do not match SHA256SUMS")
             state = State.from_json(json.loads(files[STATE]))
         except OSError as error:
             raise ModelError(f"{error.strerror}: {error.filename}") from None
@@ -164,20 +181,20 @@ class CheckpointStore:
         return sorted(path for path in self.folder.iterdir() if re.fullmatch(r"\d{6,}", path.name))
 
     def _forget_bests(self) -> None:
-        """Remove best weights that no checkpoint speaks of."""
+        """Remove best weights that no checkpoint names."""
         named = set()
         for folder in self._folders():
             try:
                 named.add(json.loads((folder / STATE).read_bytes())["best"])
             except (OSError, ValueError, KeyError, TypeError):
-                return  # a damaged one may name any
+                return  # a damaged checkpoint may name any of them
         for path in self.folder.glob("best-*.safetensors"):
             if path.name not in named:
                 path.unlink(missing_ok=True)
 
 
 def free_name(path: Path) -> Path:
-    """The path, or with a number behind it where there is something of this name."""
+    """The path, or, if it is taken, the path with a number behind it."""
     number, found = 1, path
     while found.exists():
         number += 1

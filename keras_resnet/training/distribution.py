@@ -19,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.compat.replicated import sum_gradients_first
+from keras_resnet.compat.trainer import build_metrics
 from keras_resnet.errors import UsageError, listed
 
 KINDS = ("none", "mirrored", "multiworker")
@@ -68,19 +69,13 @@ class Distribution:
     def prepare(self, model: keras.Model) -> None:
         """Make a model ready for `fit` whenever it has been compiled, and after a checkpoint has been loaded, if any.
 
-        The variables of metrics and loss are made now: Keras would make them of a first batch averaged over the
-        replicas, for which `MultiWorkerMirroredStrategy` has no way. Gradients are summed over the replicas before
-        the optimizer sees them: Keras would first clip, each replica's for itself.
+        The variables of metrics and loss are made now (`build_metrics`), and the optimizer is given gradients that are
+        summed over the replicas (`sum_gradients_first`).
         """
         if self.replicas == 1:
             return
-        inputs, outputs = (
-            tuple(keras.KerasTensor((1, *tensor.shape[1:]), tensor.dtype) for tensor in tensors)
-            for tensors in (model.inputs, model.outputs)
-        )
         with self.scope():
-            model._symbolic_build(data_batch=(inputs[0], outputs[0]))
-        model._maybe_symbolic_build = lambda **_: None
+            build_metrics(model)
         sum_gradients_first(model.optimizer)
         self.part_random_streams(model)
 
@@ -255,5 +250,9 @@ def synchronise_batch_norm(model: keras.Model, on: bool = True) -> None:
 
 
 def batch_norms(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """The batch normalisations of a model and of the models in it."""
-    return [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    """The batch normalisations of a model and of the models in it, each once."""
+    found: dict[int, keras.layers.BatchNormalization] = {}
+    for layer in model.layers:
+        inside = batch_norms(layer) if isinstance(layer, keras.Model) else [layer]
+        found |= {id(one): one for one in inside if isinstance(one, keras.layers.BatchNormalization)}
+    return list(found.values())

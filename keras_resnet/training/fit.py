@@ -1,9 +1,10 @@
-"""Train a network by a recipe on a data set, into a run folder, going on where an earlier try stopped."""
+"""Train a network by a recipe on a data set into a run folder, or continue the training that the folder holds."""
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,30 +15,31 @@ import tensorflow as tf
 
 from keras_resnet.allowed import COUNT
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
-from keras_resnet.data.balance import images_of_classes
-from keras_resnet.data.batches import pixel_statistics
+from keras_resnet.augment.keras_layers import described
+from keras_resnet.augment.policies import Policy
+from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import check_input
-from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.runs.lock import locked
-from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run, locked
 from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.settings import check_arguments
 from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.checkpointer import Checkpointer, Saving
 from keras_resnet.training.configuration import source_for
 from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.health import Health, images_to_look_with
 from keras_resnet.training.interruption import Interruption
-from keras_resnet.training.loop import Training
-from keras_resnet.training.network import Trainee, network_for, preprocessing_of
+from keras_resnet.training.loop import TrainingLoop
+from keras_resnet.training.network import CompiledNetwork, network_for, preprocessing_for
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
-from keras_resnet.training.session import Saving, Session
+from keras_resnet.training.tensorboard import require_tensorboard
 from keras_resnet.weights.files import assign, variables_by_path
 
 RUNS = Path("saved_models")
@@ -45,7 +47,7 @@ RUNS = Path("saved_models")
 
 @dataclass(frozen=True)
 class Plan:
-    """A training that can begin: its recipe and source, its folder, and the configuration the folder records."""
+    """What a training needs before images are read: recipe, source, folder, and the settings that it records."""
 
     recipe: Recipe
     source: DataSource | ImageData
@@ -53,6 +55,7 @@ class Plan:
     config: dict[str, Any]
     overwrite: bool
     num_classes: int | None
+    policy: Policy
 
 
 @check_arguments(num_classes=COUNT.or_none)
@@ -64,14 +67,16 @@ def plan(
     overwrite: bool = False,
     num_classes: int | None = None,
     budget: dict[str, Any] | None = None,
+    layers: Sequence[keras.Layer] = (),
 ) -> Plan:
-    """Settle where and how to train, and refuse what cannot work before any image is read.
+    """Choose the folder and check the settings before any image is read.
 
     Args:
         recipe: As `fit`.
         source: Where the images come from, at the recipe's size (see `source_for`), or arrays.
         out, overwrite, num_classes: As `fit`.
         budget: What a run within a budget records, see `budget_record`.
+        layers: As `fit`.
 
     Raises:
         UsageError: As `fit`.
@@ -84,7 +89,9 @@ def plan(
         name, side = source.short_name, source.settings.get("image_size")
         if side:
             check_input(spec(recipe.model), (side, side, 3))
+    policy = recipe.policy.then(layers)
     config = configuration(recipe, source, num_classes) | ({"budget": budget} if budget else {})
+    config |= {"layers": described(layers)} if layers else {}
     if out is not None:
         path = Path(out)
     elif overwrite:
@@ -92,15 +99,21 @@ def plan(
     else:
         path = free_run_folder(RUNS, f"{recipe.model}-{name}", config)
     Run.check_free(path, config, overwrite=overwrite)
-    return Plan(recipe, source, path, config, overwrite, num_classes)
+    return Plan(recipe, source, path, config, overwrite, num_classes, policy)
 
 
 def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: int | None = None) -> dict[str, Any]:
-    """What a run folder records of what was asked for, and a continued run is compared by."""
+    """What a run folder records of the settings; a run continues only with the same ones.
+
+    Args:
+        recipe: How the network is trained.
+        source: Where the images come from, or the images.
+        num_classes: What the number of classes must be; None: any.
+    """
     arrays = isinstance(source, ImageData)
     settings = {"arrays": source.fingerprint, "name": source.name} if arrays else source.settings  # type: ignore[union-attr]
     config = {"recipe": recipe.settings, "data": settings, "num_classes": num_classes}
-    return dict(json.loads(json.dumps(config)))  # as it will be read: lists for tuples
+    return dict(json.loads(json.dumps(config)))  # as it is read back: lists for tuples
 
 
 def fit(
@@ -110,6 +123,7 @@ def fit(
     *,
     overwrite: bool = False,
     num_classes: int | None = None,
+    layers: Sequence[keras.Layer] = (),
     saving: Saving | None = None,
     tensorboard: bool = False,
     distribute: str = "none",
@@ -128,6 +142,8 @@ def fit(
         out: The run folder. Default: `saved_models/<model>-<data>`, numbered while others hold it.
         overwrite: Replace a run that `out` holds.
         num_classes: What the number of classes in the data must be; None takes it from the data.
+        layers: Keras or KerasCV preprocessing layers that training images pass after the recipe's own augmentation,
+            on the 0–255 scale. The run records how they are configured; their seeds play no part.
         saving: When checkpoints are written; default: every epoch and every ten minutes.
         tensorboard: Also write the record as TensorBoard's event files, to `tensorboard/` in the folder.
         distribute: `none`; `mirrored`: over all GPUs of this machine; `multiworker`: over the processes
@@ -140,16 +156,19 @@ def fit(
     Raises:
         UsageError: A setting is out of range, `out` holds a finished or different run, or another
             process trains into it.
+        MissingExtraError: `tensorboard` is wanted and TensorBoard is not installed.
         DataError: The data cannot be read, or are not those the run began with.
         DivergedError: The loss became infinite, not a number, or jumped, and did so again.
         ModelError: Every checkpoint is damaged, or the recipe's weights do not fit.
         StorageError: The run folder cannot be written, or memory does not suffice.
         StoppedError: It was asked to stop and has; call again to go on.
     """
+    if tensorboard:
+        require_tensorboard()
     place = distribution(distribute)  # before anything uses TensorFlow
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
     source = (data.source or data) if isinstance(data, ImageData) else source_for(recipe, data)
-    planned = plan(recipe, source, out, overwrite=overwrite, num_classes=num_classes)
+    planned = plan(recipe, source, out, overwrite=overwrite, num_classes=num_classes, layers=layers)
     with Progress(verbose and place.is_chief) as progress:
         images = data if isinstance(data, ImageData) else load_data(source, progress.reading)  # type: ignore[arg-type]
         return fit_planned(planned, images, progress, saving=saving, tensorboard=tensorboard, place=place)
@@ -164,7 +183,18 @@ def fit_planned(
     tensorboard: bool = False,
     place: Distribution | None = None,
 ) -> Run:
-    """Carry out a plan on the data it was made for. Raises: as `fit`."""
+    """Train as planned.
+
+    Args:
+        plan: What `plan` settled.
+        data: The images that the plan is for.
+        progress: Shows the training.
+        saving: When checkpoints are written; None: every epoch and every ten minutes.
+        tensorboard: Whether TensorBoard's event files are written, too.
+        place: The devices; None: one.
+
+    Raises: as `fit`.
+    """
     if plan.num_classes not in (None, len(data.class_names)):
         raise DataError(
             f"the labels of {data.name} do not fit the model: {len(data.class_names)} classes in the data, "
@@ -174,17 +204,18 @@ def fit_planned(
         raise DataError(f"{data.name} lacks training or validation images")
     recipe = plan.recipe
     if recipe.sampling == "balanced" or recipe.class_weights != "none":
-        images_of_classes(data.train.labels, len(data.class_names))  # refuse before an old run is replaced
+        shown_classes(data.train)  # refuse before an old run is replaced
+    plan.policy.check((recipe.batch_size, *data.train.images.shape))
     if has_checkpoints(plan):
-        # What the recipe's weights gave lies in the run; their file may have changed since, or gone.
+        # The checkpoint holds the weights. Their first file may have changed since, or be gone.
         recipe, preprocessing = recipe.but(weights=""), Run(plan.path).preprocessing
     else:
-        preprocessing = preprocessing_of(recipe, preprocessing_for(data))
+        preprocessing = preprocessing_for(recipe, data)
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()  # or a continued run would not end with the same bits
     place = place or distribution("none")
     with place.scope():
-        trainee = Trainee(recipe, preprocessing, place)
+        compiled = CompiledNetwork(recipe, preprocessing, data.task, place)
     with (
         Interruption(progress.note, close=progress.close) as interruption,
         locked(plan.path) if place.is_chief else nullcontext(),
@@ -192,26 +223,36 @@ def fit_planned(
         run = begin(plan, data, preprocessing) if place.is_chief else Run(plan.path)
         place.anywhere(True)  # the others wait until the folder is there
         with place.scope():
-            # How many images a normalisation sees is said when it is known.
-            health = Health(trainee.network, images_to_look_with(data.validation), batch_per_normalisation=0)
-            session = Session(trainee, recipe, run, health, progress, saving or Saving(), tensorboard=tensorboard)
+            # The checkpointer sets the batch once it is known.
+            health = Health(compiled.network, images_to_look_with(data.validation), batch_per_normalisation=0)
+            saving = saving or Saving()
+            checkpointer = Checkpointer(compiled, recipe, run, health, progress, saving, tensorboard=tensorboard)
             with interruption.deferred():
-                Training(session, data, interruption).run_to_end()
+                TrainingLoop(checkpointer, data, interruption, plan.policy).run_to_end()
         if place.is_chief:
-            finish(session, preprocessing)
-        place.anywhere(True)  # none leaves before the run is finished
+            finish(checkpointer, preprocessing)
+        place.anywhere(True)  # all wait until the run is finished
     return run
 
 
 def has_checkpoints(plan: Plan) -> bool:
-    """Whether the plan's folder holds a run that it continues, and not from the beginning."""
+    """Whether the plan's folder holds an unfinished run with a checkpoint to continue from."""
     run = Run(plan.path)
     continues = not plan.overwrite and is_run(plan.path) and run.status == "unfinished"
     return continues and not CheckpointStore(run.checkpoints).is_empty
 
 
 def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
-    """The run's folder with what it trains on, new or as it was."""
+    """Make the run's folder, or open the one to continue, and record the data.
+
+    Args:
+        plan: Where, and with which settings.
+        data: The images.
+        preprocessing: How they are prepared.
+
+    Raises:
+        DataError: The run began with other data.
+    """
     if is_run(plan.path):
         with storage_errors(plan.path):
             remove_leftovers(plan.path, WRITTEN)
@@ -227,21 +268,13 @@ def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
     return run
 
 
-def finish(session: Session, preprocessing: Preprocessing) -> None:
+def finish(checkpointer: Checkpointer, preprocessing: Preprocessing) -> None:
     """Save the best weights as the run's model and mark the run as finished."""
-    # Without weights to load first: they are replaced.
-    network = network_for(session.recipe.but(weights=""), preprocessing)
-    assign(variables_by_path(network), session.store.read_best(session.state), session.state.best)
-    write_with(session.run.model, lambda temporary: save_model(network, temporary, preprocessing))
-    session.run.finish()
-
-
-def preprocessing_for(data: ImageData) -> Preprocessing:
-    """Normalisation by the training images' own mean and standard deviation."""
-    mean, std = pixel_statistics(data.train)
-    height, width, channels = data.train.images.shape
-    fit = data.fit or Fit((height, width), channels)
-    return Preprocessing(fit, (mean,) * channels, (std,) * channels, data.class_names)
+    # Its initial weights are not loaded: they would be replaced at once.
+    network = network_for(checkpointer.recipe.but(weights=""), preprocessing)
+    assign(variables_by_path(network), checkpointer.store.read_best(checkpointer.state), checkpointer.state.best)
+    write_with(checkpointer.run.model, lambda temporary: save_model(network, temporary, preprocessing))
+    checkpointer.run.finish()
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str], preprocessing: Preprocessing) -> None:
@@ -252,7 +285,7 @@ def save_model(model: keras.Model, path: str | os.PathLike[str], preprocessing: 
         path: Ends in `.keras`.
         preprocessing: Put into the file.
     """
-    # Without the training state, which needs this package's optimizer to load and triples the size.
+    # Without the optimizer, which needs this package to load and triples the size.
     bare = keras.Model(model.inputs, model.outputs, name=model.name)
     bare.save(path)
     write_stamp(Path(path), preprocessing)

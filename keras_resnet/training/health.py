@@ -11,6 +11,7 @@ import numpy as np
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.data.images import Split
 from keras_resnet.errors import ModelError
+from keras_resnet.layer_names import part_of
 from keras_resnet.weights.files import Tensors
 
 MOST_IMAGES = 256
@@ -125,16 +126,11 @@ def distance(reference: Statistics, other: Statistics) -> np.ndarray:
     return np.hypot(other.mean - reference.mean, other.deviation - reference.deviation) / reference.deviation
 
 
-def stage_of(layer: str) -> str:
-    """Where a layer is, by its name: `stem`, `stage1` …, `head`."""
-    return layer.partition("_")[0]
-
-
 def _by_stage(channels: Mapping[str, np.ndarray]) -> dict[str, float]:
     """The mean over all channels of a stage's layers, stages in the order of the layers."""
     stages: dict[str, list[np.ndarray]] = {}
     for name, values in channels.items():
-        stages.setdefault(stage_of(name), []).append(values)
+        stages.setdefault(part_of(name), []).append(values)
     return {stage: float(np.concatenate(values).mean()) for stage, values in stages.items()}
 
 

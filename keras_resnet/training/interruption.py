@@ -1,7 +1,7 @@
-"""SIGTERM and the first Ctrl-C ask a training to stop where it can go on from; the second Ctrl-C ends it at once.
+"""SIGTERM and the first Ctrl-C stop a training with a checkpoint; the second Ctrl-C ends it at once.
 
-Python's own handlers run when the main thread is back in Python, and a step of TensorFlow may take a minute. So a
-thread listens too, to the bytes that Python writes the moment a signal arrives.
+Python runs its signal handlers only when the main thread is back in Python, and a step of TensorFlow may take a
+minute. So a thread listens as well: to the bytes that Python writes the moment a signal arrives.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from keras_resnet.errors import StoppedError
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 AT_ONCE = 130
-"""The exit code after the second Ctrl-C, as shells have it."""
+"""The exit code after the second Ctrl-C; shells use it for Ctrl-C."""
 PAUSE = 0.5
-"""Seconds before a Ctrl-C is a second one: `timeout` and other launchers send one wish twice."""
+"""Seconds after which another Ctrl-C counts as the second: `timeout` and other launchers send one signal twice."""
 
 
 class Interruption:
-    """A context in which SIGTERM raises StoppedError. In a thread that is not the main one it does nothing.
+    """A context in which SIGTERM raises StoppedError. In a thread other than the main one it does nothing.
 
-    Within `deferred`, both signals only set `requested`, for a checkpoint to be written first, and a Ctrl-C after
-    that ends the process; in an interactive session, whose other work would be lost, it raises KeyboardInterrupt.
+    Within `deferred`, both signals only set `requested`, so that a checkpoint can be written first. A Ctrl-C after
+    that ends the process. In an interactive session, whose other work would be lost, it raises KeyboardInterrupt.
 
     Args:
-        say: Told at once that the wish has arrived; called from another thread.
-        advice: How to go on, for the error.
-        close: Called before the process ends, to leave the terminal as it was.
+        say: Shows a message; called from another thread, as soon as a signal arrives.
+        advice: How to continue, for the message of the error.
+        close: Restores the terminal; called before the process ends.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Interruption:
         self.requested = False
         self._say, self._advice, self._close = say, advice, close
         self._deferring = self._listening = False
-        self._asked: float | None = None  # when
+        self._asked: float | None = None  # when the first signal arrived
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Interruption:
@@ -62,7 +62,7 @@ class Interruption:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Inside, a wish to stop waits until somebody asks for `requested`."""
+        """In the block, signals only set `requested`."""
         self._listening = bool(self._before) and not _is_interactive()
         self._deferring = True
         try:
@@ -72,18 +72,18 @@ class Interruption:
             self._deferring = False
 
     def _arrived(self, number: int, _: FrameType | None) -> None:
-        """In the main thread, once it is back in Python."""
+        """Called in the main thread, once it is back in Python."""
         if not self._deferring:
             raise KeyboardInterrupt if number == signal.SIGINT else StoppedError(f"stopped: {self._advice}")
         if not self._listening:
             if number == signal.SIGINT and self.requested:
                 raise KeyboardInterrupt
-            with contextlib.suppress(RuntimeError):  # the signal came in the middle of another line
+            with contextlib.suppress(RuntimeError):  # the signal arrived while another message was being written
                 self._tell()
         self.requested = True
 
     def _heard(self, number: int) -> None:
-        """In a thread of its own, at once."""
+        """Called in the listening thread, at once."""
         now = time.monotonic()
         if number == signal.SIGINT and self._asked is not None and now - self._asked > PAUSE:
             try:
@@ -93,16 +93,22 @@ class Interruption:
                 os._exit(AT_ONCE)
         if number in SIGNALS:
             self._asked = self._asked or now
-            with contextlib.suppress(Exception, SystemExit):  # Rich ends a thread whose pipe is broken
+            with contextlib.suppress(Exception, SystemExit):  # Rich raises SystemExit if the output's pipe is broken
                 self._tell()
 
     def _tell(self) -> None:
-        self._say("stopping after this step, with a checkpoint; Ctrl-C once more stops at once")
+        self._say("stopping after this step, with a checkpoint; another Ctrl-C stops at once")
 
 
 @contextlib.contextmanager
 def listening(heard: Callable[[int], None]) -> Iterator[None]:
-    """Call a function, in another thread, with the number of every signal that has a handler. Main thread only."""
+    """In the block, call a function with the number of every signal that arrives and has a handler.
+
+    To be used in the main thread only.
+
+    Args:
+        heard: Called in another thread.
+    """
     ear, mouth = socket.socketpair()
     mouth.setblocking(False)
 
@@ -127,12 +133,12 @@ def listening(heard: Callable[[int], None]) -> Iterator[None]:
 
 
 _mouths: set[int] = set()
-"""Descriptors that signals are written to here."""
+"""The descriptors that Python writes signals to for this module."""
 
 
 @cache
 def _leave_children_out() -> None:
-    """Let no child that is forked while its parent listens write signals of its own into the parent's ear."""
+    """Keep a child that is forked while its parent listens from reporting its own signals to the parent."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_hear_nothing)
 
@@ -143,5 +149,5 @@ def _hear_nothing() -> None:
 
 
 def _is_interactive() -> bool:
-    """Whether there is a prompt that the process goes on to, as in a notebook, or `python -i`."""
+    """Whether the process goes on to a prompt, as in a notebook or with `python -i`."""
     return hasattr(sys, "ps1") or bool(sys.flags.interactive)

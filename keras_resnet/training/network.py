@@ -1,4 +1,4 @@
-"""A network as its recipe trains it: built, frozen where it must be, with optimizer, loss and metric."""
+"""A network built and compiled as its recipe says: frozen layers, optimizer, loss, metrics."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import cast
 import keras
 import numpy as np
 
+from keras_resnet.data.batches import pixel_statistics
+from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError
-from keras_resnet.losses import loss
+from keras_resnet.layer_names import is_classifier
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.precision import Precision
 from keras_resnet.models.recompute import recompute_activations
@@ -19,9 +21,10 @@ from keras_resnet.optimizers.by_name import optimizer
 from keras_resnet.optimizers.clipping import USUAL_BOUNDS
 from keras_resnet.optimizers.layerwise import Layerwise
 from keras_resnet.optimizers.state import forget_partial_update, load_optimizer_state, optimizer_state
-from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.schedules import USUAL_DIVISION, schedule
+from keras_resnet.tasks.task import Task
 from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.pretrained import is_name, pretrained
@@ -55,12 +58,13 @@ def network_for(
     )
 
 
-class Trainee:
+class CompiledNetwork:
     """A network that can be compiled for each phase of its recipe.
 
     Args:
         recipe: The training's.
         preprocessing: Of the data.
+        task: What is asked of the network; gives loss and metrics.
         place: Where its replicas are.
 
     Attributes:
@@ -68,8 +72,8 @@ class Trainee:
         model: What `fit` is called on; it has the same variables.
     """
 
-    def __init__(self, recipe: Recipe, preprocessing: Preprocessing, place: Distribution) -> None:
-        self.recipe, self.place = recipe, place
+    def __init__(self, recipe: Recipe, preprocessing: Preprocessing, task: Task, place: Distribution) -> None:
+        self.recipe, self.task, self.place = recipe, task, place
         precision = cast(Precision, recipe.precision)
         with place.scope():
             self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes), precision=precision)
@@ -80,7 +84,7 @@ class Trainee:
         self._size = 0
 
     def compile(self, *, head: bool, parts: int, size: int, steps: int) -> bool:
-        """Make it ready for `fit`, with a new optimizer, which remembers nothing, where the phase or the parts changed.
+        """Compile the model for a phase. A change of the trained layers or of the parts makes a new optimizer.
 
         Args:
             head: Whether only the classifier learns.
@@ -93,28 +97,28 @@ class Trainee:
         """
         if self._compiled == (head, parts):
             if size != self._size:
-                # TensorFlow would make one function for all sizes, whose bits differ from those of one for this size.
+                # Else TensorFlow makes one function for all sizes, which rounds otherwise than one for this size.
                 self.model.make_train_function(force=True)
                 self._size = size
             return False
         self._compiled, self._size = (head, parts), size
         freeze_for(self.network, head=head, batchnorm=self.recipe.freeze_batchnorm)
         with self.place.scope():
-            self.accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+            self.accuracy = self.task.accuracy()
             self.optimizer = _head_optimizer(self.recipe, parts) if head else _optimizer(self.recipe, steps, parts)
             self.optimizer.build(self.network.trainable_variables)
             self.model.compile(
                 self.optimizer,
-                _loss(self.recipe),
-                metrics=[self.accuracy],
+                _loss(self.recipe, self.task),
+                metrics=[self.accuracy, *self.task.validation_metrics()],
                 jit_compile=self.recipe.jit,
             )
-            self.model.optimizer.build(self.network.trainable_variables)  # that of a scaled loss is another one
+            self.model.optimizer.build(self.network.trainable_variables)  # Keras wraps it where it scales the loss
         self.loss = next(metric for metric in self.model.metrics if metric.name == "loss")
         return True
 
     def prepare(self, new: bool) -> None:
-        """Make the replicas ready, after the variables have been given values.
+        """Prepare the replicas once the variables have their values.
 
         Args:
             new: What `compile` returned.
@@ -150,24 +154,30 @@ class Trainee:
         self.optimizer.rate_factor.assign(factor)
 
     def optimizer_tensors(self) -> dict[str, np.ndarray]:
-        """What the optimizer remembers."""
+        """The optimizer's variables."""
         return optimizer_state(self.model.optimizer)
 
     def restore_optimizer(self, tensors: dict[str, np.ndarray], source: str) -> None:
-        """Take what `optimizer_tensors` gave. Raises ModelError if it does not fit."""
+        """Restore what `optimizer_tensors` gave. Raises: ModelError, if it does not fit."""
         load_optimizer_state(self.model.optimizer, tensors, source)
 
 
 def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool) -> None:
-    """Decide which layers learn: all, all but batch normalisation, or the classifier alone."""
+    """Decide which layers learn: all, all but batch normalisation, or the classifier alone.
+
+    Args:
+        network: Its layers' `trainable` is set.
+        head: Only the classifier learns.
+        batchnorm: Batch normalisation does not learn: it uses the statistics that it has.
+    """
     for layer in network.layers:
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         # A normalisation that does not learn uses the statistics it has.
-        layer.trainable = layer.name.startswith("head_dense") if head else not (batchnorm and is_norm)
+        layer.trainable = is_classifier(layer.name) if head else not (batchnorm and is_norm)
 
 
 def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
-    cycle = recipe.schedule == "one-cycle"  # whose first part is a warm-up already
+    cycle = recipe.schedule == "one-cycle"  # it begins with a warm-up of its own
     rates = schedule(
         recipe.schedule,
         recipe.learning_rate,
@@ -194,21 +204,29 @@ def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
     )
 
 
-def _loss(recipe: Recipe) -> keras.losses.Loss:
+def _loss(recipe: Recipe, task: Task) -> keras.losses.Loss:
     threshold = recipe.target_threshold if recipe.loss == "binary" else 0.0
-    return loss(recipe.loss, recipe.label_smoothing, threshold=threshold or None)
+    return task.loss(recipe.loss, recipe.label_smoothing, threshold=threshold or None)
 
 
 def _head_optimizer(recipe: Recipe, parts: int) -> Layerwise:
     return optimizer("adam", schedule("constant", recipe.head_rate, 1), accumulate=parts)
 
 
-def preprocessing_of(recipe: Recipe, own: Preprocessing) -> Preprocessing:
-    """The normalisation that a recipe's weights were trained with, where it is known; else the data's own."""
+def preprocessing_for(recipe: Recipe, data: ImageData) -> Preprocessing:
+    """How images are prepared for a training: as its initial weights had them, where that is known.
+
+    Otherwise they are normalised by the training images' own mean and standard deviation.
+    """
     known = _preprocessing_of_weights(recipe)
-    if known is None or own.fit.channels != len(known.mean):
-        return own
-    return replace(own, mean=known.mean, std=known.std)
+    height, width, channels = data.train.images.shape
+    if known is not None and channels == len(known.mean):
+        mean, std = known.mean, known.std
+    else:
+        own_mean, own_std = pixel_statistics(data.train)
+        mean, std = (own_mean,) * channels, (own_std,) * channels
+    fit = data.fit or Fit((height, width), channels)
+    return Preprocessing(fit, mean, std, data.class_names, data.task.name)
 
 
 def _preprocessing_of_weights(recipe: Recipe) -> Preprocessing | None:
@@ -218,5 +236,5 @@ def _preprocessing_of_weights(recipe: Recipe) -> Preprocessing | None:
         return None
     try:
         return read_stamp(Path(recipe.weights))
-    except ModelError:  # of another package; one that is damaged is refused where it is loaded
+    except ModelError:  # another package wrote it; a damaged file is refused when it is loaded
         return None

@@ -1,4 +1,4 @@
-"""Which epochs, and which batches of them, one call of `fit` trains."""
+"""Phases: the epochs and batches that one call of `fit` trains."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from keras_resnet.training.state import State
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Epochs that are alike: in what is trained, in the size of the images, and in their batches.
+class Phase:
+    """Epochs that are alike: in what is trained, in the size of the images, and in their batches. One call of `fit`.
 
     Args:
         first, end: Epochs `first` … `end` - 1, counted from 0.
@@ -27,12 +27,12 @@ class Stretch:
 
 
 def total_epochs(recipe: Recipe) -> int:
-    """Those of the classifier alone and those of the whole network."""
+    """All epochs: those of the classifier alone and those of the whole network."""
     return recipe.head_epochs + recipe.epochs
 
 
-def next_stretch(recipe: Recipe, state: State, steps: int) -> Stretch:
-    """The longest stretch from where a training stands; the state is not at its end.
+def next_phase(recipe: Recipe, state: State, steps: int) -> Phase:
+    """The longest phase that begins where a training stands; it must not be at its end.
 
     Args:
         recipe: The training's.
@@ -51,7 +51,7 @@ def next_stretch(recipe: Recipe, state: State, steps: int) -> Stretch:
     end = first + 1
     while end < total_epochs(recipe) and kind(end) == (head, size, absent):
         end += 1
-    return Stretch(first, end, tuple(step for step in range(steps) if step not in absent), head, size)
+    return Phase(first, end, tuple(step for step in range(steps) if step not in absent), head, size)
 
 
 def _size(recipe: Recipe, epoch: int) -> int:

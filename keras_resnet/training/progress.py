@@ -1,4 +1,4 @@
-"""A training to watch: a line an epoch, and on a terminal a bar with rate and time left."""
+"""Shows a training: a line an epoch and, on a terminal, a bar with speed and time left."""
 
 from __future__ import annotations
 
@@ -53,11 +53,20 @@ class Progress:
             self.close()
 
     def note(self, text: str) -> None:
-        """Something out of the ordinary, on a line of its own."""
+        """Show a text on a line of its own."""
         self.console.print(text, markup=False, soft_wrap=True)
 
     def begin(self, recipe: Recipe, data: ImageData, run: Run, state: State, steps: int, batch: int) -> None:
-        """Say what is about to be trained, from where a training stands."""
+        """Say what is about to be trained, and show the bar.
+
+        Args:
+            recipe: How.
+            data: On what.
+            run: Where it is saved.
+            state: How far it has come.
+            steps: Updates in an epoch.
+            batch: Images in a batch.
+        """
         for note in data.notes:
             self.note(f"note: {note}")
         height, width, channels = data.train.images.shape
@@ -84,9 +93,9 @@ class Progress:
         self._bars.update(self._task, completed=state.epoch * self._steps + state.step, note=note)
 
     def epoch_ended(self, row: Row) -> None:
-        """A line an epoch, which stays."""
+        """Show the line of an epoch."""
         epoch = int(row["epoch"])
-        left = row["seconds"] * (self._epochs - epoch)  # the last epoch tells best: the first one compiled
+        left = row["seconds"] * (self._epochs - epoch)  # by the last epoch: the first one includes compiling
         self.note(
             f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  loss {row['loss']:.4f}  "
             f"accuracy {row['accuracy']:.4f}  validation loss {row['val_loss']:.4f}  "
@@ -95,7 +104,7 @@ class Progress:
         )
 
     def close(self) -> None:
-        """Take the bar away; one that is left running keeps the terminal's cursor hidden."""
+        """Remove the bar; a bar that keeps running hides the terminal's cursor."""
         self._bars.stop()
         if self._task is not None:
             self._bars.remove_task(self._task)

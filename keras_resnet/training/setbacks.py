@@ -1,4 +1,4 @@
-"""When a training has gone wrong, and what that looks like in words."""
+"""When a training has gone wrong, and how to say so."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_resnet.errors import DivergedError
 WINDOW = 100
 """Updates whose losses are remembered."""
 LEAST = 20
-"""Updates before which no loss is called a spike: at first losses have no usual size."""
+"""Updates before a loss can be called a spike: there is no usual loss yet."""
 TIMES_USUAL = 4.0
 TIMES_CHANCE = 2.0
 TRIES = 3
@@ -32,7 +32,7 @@ class Setback(Exception):
 
 
 def what_is_wrong(loss: float, recent: Sequence[float], guess: float) -> str | None:
-    """What a loss that a training should not go on from has; None if nothing.
+    """Why a training should not continue after this loss; None if it should.
 
     A spike is four times the usual loss and twice that of a guess: late in a training, when the usual
     loss is near zero, one hard batch may have many times of it, and only what is far worse than
@@ -52,15 +52,10 @@ def what_is_wrong(loss: float, recent: Sequence[float], guess: float) -> str | N
     return None
 
 
-def loss_of_a_guess(kind: str, num_classes: int) -> float:
-    """The loss of a network whose logits are all equal, or for the binary one zero."""
-    return math.log(2 if kind == "binary" else max(num_classes, 2))
-
-
 def diagnosis(
     setback: Setback, *, rate: float, gradient_norms: dict[str, float], images: Sequence[str], kept: object
 ) -> DivergedError:
-    """The error of a training that goes wrong again and again.
+    """The error of a training that has gone wrong too often.
 
     Args:
         setback: The last one.

@@ -1,4 +1,4 @@
-"""Where a training stands, as far as it is not in a variable."""
+"""How far a training has come: all of it that is not in a variable."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from keras_resnet.runs.run import Row
 
 @dataclass
 class State:
-    """What a checkpoint holds besides tensors; together they decide all that follows.
+    """What a checkpoint holds besides tensors; the rest of the training follows from both.
 
     Args:
         epoch: Epochs that are complete.
@@ -20,9 +20,9 @@ class State:
         parts: Micro-batches a batch is computed in.
         rate_factor: On the recipe's learning rate; below 1 after a setback.
         left_out: (epoch, step) of batches that are not trained on any more.
-        tries: Setbacks since an epoch was last completed that had one, or comes after one that had.
-        setback_epoch: The last epoch that had one; -1: none.
-        best_accuracy: Of a validation; -1 before the first.
+        tries: How often it has gone back to a checkpoint without completing the epoch that went wrong.
+        setback_epoch: The last epoch that went wrong; -1: none.
+        best_value: The best monitored value of a validation so far; -1 before the first.
         best: Name of the file with the weights that reached it.
         best_digest: Its SHA-256.
         rows: Of `metrics.csv`.
@@ -41,7 +41,7 @@ class State:
     left_out: list[list[int]] = field(default_factory=list)
     tries: int = 0
     setback_epoch: int = -1
-    best_accuracy: float = -1.0
+    best_value: float = -1.0
     best: str = ""
     best_digest: str = ""
     rows: list[Row] = field(default_factory=list)

@@ -106,10 +106,10 @@ def ladder(recipe: Recipe, shape: tuple[int, int, int]) -> list[str]:
 
 def measured(recipe: Recipe, data: ImageData) -> Timing:
     """Time a network: a first step, one to warm up, then the median of five; and evaluation likewise."""
-    from keras_resnet.tuning.trial import Trial
+    from keras_resnet.tuning.trial import TrialSteps
 
     began = time.perf_counter()
-    trial = Trial(recipe, data)
+    trial = TrialSteps(recipe, data)
     trial.step()
     trial.evaluate()
     start = time.perf_counter() - began

@@ -32,7 +32,7 @@ LEAST_FALL = 0.005
 
 
 class Steps(Protocol):
-    """What the test is made on: `Trial`."""
+    """What the test is made on: `TrialSteps`."""
 
     def set_rate(self, rate: float) -> None: ...
 
@@ -89,7 +89,7 @@ def find_learning_rate(
         data: A data set, a `Source`, or a source's name, whose split is then by the recipe's seed.
         lowest, highest: Between these the rate rises exponentially.
         steps: How many; None: 100, fewer (at least 30) where that would show images more than five times.
-        start: Sets up what takes the steps; default: `Trial`.
+        start: Sets up what takes the steps; default: `TrialSteps`.
 
     Raises:
         UsageError: An argument is out of range.
@@ -104,9 +104,9 @@ def find_learning_rate(
         data = load_data(source_for(recipe, data))
     steps = steps or min(STEPS, max(FEWEST, PASSES * steps_per_epoch(data.train, recipe.batch_size)))
     if start is None:
-        from keras_resnet.tuning.trial import Trial
+        from keras_resnet.tuning.trial import TrialSteps
 
-        start = Trial
+        start = TrialSteps
     trial = start(recipe, data)
     rates, losses, mean, decay = [], [], 0.0, 1 - 2 / steps
     for number, rate in enumerate(np.geomspace(lowest, highest, steps).tolist()):

@@ -1,22 +1,22 @@
-"""A network set up as its recipe trains it, one update at a time and without a run: to try rates, or to time them."""
+"""Single training steps without a run folder: to try learning rates, or to time them."""
 
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.batches import data_errors, evaluation_batches, training_batches
-from keras_resnet.data.images import ImageData, Split, at_size
+from keras_resnet.data.images import ImageData, at_size
 from keras_resnet.training.distribution import distribution
-from keras_resnet.training.fit import preprocessing_for
-from keras_resnet.training.network import Trainee, preprocessing_of
+from keras_resnet.training.network import CompiledNetwork, preprocessing_for
 from keras_resnet.training.recipe import Recipe
 
 EVALUATION_BATCH = 256
 UNENDING = 2**31
 
 
-class Trial:
+class TrialSteps:
     """Takes single training steps by a recipe, at rates one chooses.
 
     Args:
@@ -31,31 +31,29 @@ class Trial:
         size = max(recipe.train_sizes, default=0)
         sizes = (size,) if size else ()
         constant = recipe.but(schedule="constant", warmup_epochs=0.0, head_epochs=0, train_sizes=sizes)
-        self._trainee = Trainee(constant, preprocessing_of(recipe, preprocessing_for(data)), distribution("none"))
-        self._trainee.compile(head=False, parts=recipe.accumulate, size=size, steps=1)
-        self.model = self._trainee.model
-        classes = len(data.class_names)
+        self._compiled = CompiledNetwork(constant, preprocessing_for(recipe, data), data.task, distribution("none"))
+        self._compiled.compile(head=False, parts=recipe.accumulate, size=size, steps=1)
+        self.model = self._compiled.model
         train = data.train
         if size:
-            train = Split(at_size(train.images, (size, size)), train.indices, train.labels)
+            train = replace(train, images=at_size(train.images, (size, size)))
         self._batches = iter(
             training_batches(
                 train,
-                classes,
                 recipe.batch_size,
                 recipe.policy,
                 seed=recipe.seed,
                 epochs=UNENDING,
                 parts=recipe.accumulate,
                 sampling=recipe.sampling,
-                class_weights=loss_weights(recipe.class_weights, data.train.labels, classes),
+                class_weights=loss_weights(recipe.class_weights, data.train),
             )
         )
-        self._evaluation = itertools.cycle(evaluation_batches(data.validation, classes, EVALUATION_BATCH))
+        self._evaluation = itertools.cycle(evaluation_batches(data.validation, EVALUATION_BATCH))
 
     def set_rate(self, rate: float) -> None:
         """The learning rate of the following steps."""
-        self._trainee.scale_rate(rate / self.recipe.learning_rate)
+        self._compiled.scale_rate(rate / self.recipe.learning_rate)
 
     def step(self) -> float:
         """One update on the next batch, in as many parts as the recipe has; the loss before it."""
@@ -65,7 +63,7 @@ class Trial:
             with data_errors(self.data.train.images):
                 batch = next(self._batches)
             losses.append(float(self.model.train_on_batch(*batch, return_dict=True)["loss"]))
-        self._trainee.end_batch()
+        self._compiled.end_batch()
         return sum(losses) / len(losses)
 
     def evaluate(self) -> int:

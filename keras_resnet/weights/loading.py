@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from keras_resnet.errors import ModelError, UsageError, listed
+from keras_resnet.layer_names import CLASSIFIER, HEAD, STEM, is_classifier, read_name
 from keras_resnet.weights.files import (
     Expectations,
     Tensors,
@@ -20,13 +21,13 @@ from keras_resnet.weights.files import (
     variables_by_path,
 )
 from keras_resnet.weights.keras_applications import read_official
-from keras_resnet.weights.naming import KERAS_APPLICATIONS, TIMM, TORCHVISION, Naming, namings_for
+from keras_resnet.weights.naming import KERAS_APPLICATIONS, TIMM, TORCHVISION, Naming, namings_for, strided_conv
 
 if TYPE_CHECKING:
     import keras
 
 logger = logging.getLogger(__name__)
-FIRST_CONVOLUTIONS = ("stem_conv/kernel", "stem_conv1/kernel")
+FIRST_CONVOLUTIONS = (f"{STEM.layer('conv')}/kernel", f"{STEM.layer('conv1')}/kernel")
 
 
 def load_weights(
@@ -62,17 +63,17 @@ def load_weights(
     official = read_official(path)
     tensors, naming = _in_our_names(official or read_weights(path), variables, namings_for(model), path)
     _compare_striding(model, naming, path)
-    if naming is KERAS_APPLICATIONS and official is None and "stem_bn/gamma" in variables:
+    if naming is KERAS_APPLICATIONS and official is None and f"{STEM.layer('bn')}/gamma" in variables:
         logger.warning(
             "%s is none of the files that keras.applications publishes: its first kernel is taken as it is, in the "
             "order of channels it was trained with (keras.applications' own v1 weights read blue, green, red)",
             path,
         )
     tensors = _without_idle_biases(tensors, variables)
-    if head == "reset" or "head_dense/kernel" not in variables:
-        left_out = sorted(name for name in tensors if name.startswith("head_dense/"))
+    if head == "reset" or f"{CLASSIFIER}/kernel" not in variables:
+        left_out = sorted(name for name in tensors if is_classifier(name))
         tensors = {name: tensor for name, tensor in tensors.items() if name not in left_out}
-        variables = {name: variable for name, variable in variables.items() if not name.startswith("head_dense/")}
+        variables = {name: variable for name, variable in variables.items() if not is_classifier(name)}
         logger.info("%s: the classifier of the file is left out (%s)", path.name, ", ".join(left_out) or "it has none")
     if adapt_input:
         tensors = _with_adapted_input(tensors, variables, path)
@@ -136,7 +137,7 @@ def _in_our_names(
         if not name.endswith(("num_batches_tracked", "/seed_generator_state"))
     }
     # Where the model has no head, that of the file must still be known for one.
-    layers = list(dict.fromkeys([*(name.split("/")[0] for name in variables), "head_dense"]))
+    layers = list(dict.fromkeys([*(name.split("/")[0] for name in variables), CLASSIFIER]))
     known = {naming.title: len(tensors.keys() & set(naming.names(layers).values())) for naming in namings}
     naming = max(namings, key=lambda naming: known[naming.title])
     if not known[naming.title]:
@@ -162,12 +163,13 @@ def _without_idle_biases(tensors: Tensors, variables: dict[str, keras.Variable])
 
     keras.applications' v1 networks have one in every convolution; ours have none.
     """
-    if "head_bn/gamma" in variables:  # v2: the normalisation behind a convolution has another number
+    if f"{HEAD.layer('bn')}/gamma" in variables:  # v2: the normalisation behind a convolution has another number
         return tensors
     kept, moved = dict(tensors), 0
     for name in tensors:
         layer, _, variable = name.partition("/")
-        mean = f"{layer.replace('conv', 'bn')}/moving_mean"
+        ours = read_name(layer)
+        mean = f"{ours.sibling('bn')}/moving_mean" if ours else ""
         idle = variable == "bias" and name not in variables and f"{layer}/kernel" in variables and mean in tensors
         if idle and tensors[name].shape == tensors[mean].shape:
             kept[mean] = kept[mean] - kept.pop(name)
@@ -195,16 +197,13 @@ def _with_adapted_input(tensors: Tensors, variables: dict[str, keras.Variable], 
 
 def _compare_striding(model: keras.Model, naming: Naming, path: Path) -> None:
     """The tensors of v1 and v1.5 are alike; how a library's networks stride is known by its naming only."""
-    names = {layer.name for layer in model.layers}
-    if "head_bn" in names or not {"stage2_block1_conv1", "stage2_block1_conv3"} <= names:
-        return
-    in_1x1 = tuple(model.get_layer("stage2_block1_conv1").strides) != (1, 1)
-    if naming is KERAS_APPLICATIONS and not in_1x1:
+    strides = strided_conv(model)
+    if naming is KERAS_APPLICATIONS and strides == "3x3":
         raise ModelError(
             f"{path} holds weights of keras.applications, whose ResNets stride in their 1×1 convolutions (v1); "
             f"{model.name} strides in the 3×3 and would predict wrongly: use ResNet50V1, ResNet101V1 or ResNet152V1"
         )
-    if naming in (TORCHVISION, TIMM) and in_1x1:
+    if naming in (TORCHVISION, TIMM) and strides == "1x1":
         logger.warning(
             "%s is named as torchvision's and timm's networks, which stride in their 3×3 convolutions; %s strides in "
             "the 1×1, as Caffe's did",
@@ -217,7 +216,7 @@ def _remedy(model: keras.Model, expected: Expectations, tensors: Tensors) -> str
     """What to change where only the ends of the network differ."""
     wrong = {name for name, (shape, _) in expected.items() if name not in tensors or tensors[name].shape != shape}
     wrong |= tensors.keys() - expected.keys()
-    if wrong and all(name.startswith("head_dense/") for name in wrong):
+    if wrong and all(is_classifier(name) for name in wrong):
         return ". Only the classifier differs: head='reset' leaves it at its initial values"
     first = next((name for name in FIRST_CONVOLUTIONS if name in wrong), None)
     if first is None or first not in expected or first not in tensors or tensors[first].ndim != 4:

@@ -1,8 +1,7 @@
 """What others call our layers: name maps to torchvision, timm, Hugging Face, akamaster and Keras.
 
 A naming is derived from the names of a model's own layers, so that one rule covers every depth and
-width. Layers here are called `stem_conv`, `stage2_block1_conv1`, `stage2_block1_shortcut_bn`,
-`stage2_block1_se_reduce`, `head_bn`, `head_dense`.
+width.
 """
 
 from __future__ import annotations
@@ -14,14 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_resnet.layer_names import CLASSIFIER, HEAD, STEM, LayerName, Section, is_classifier, read_name
 from keras_resnet.weights.files import Tensors
 
 if TYPE_CHECKING:
     import keras
 
 OUR_EPSILON = 1e-5
-BLOCK_LAYER = re.compile(r"stage(\d+)_block(\d+)_(.+)")
-NUMBERED = re.compile(r"(conv|bn)(\d+)")
 NORMALISATION = ("gamma", "beta", "moving_mean", "moving_variance")
 KERAS_VARIABLES = {name: name for name in ("kernel", "bias", *NORMALISATION)}
 TORCH_VARIABLES = {
@@ -60,7 +58,7 @@ class Naming:
         return {
             f"{ours}/{variable}": f"{theirs}{separator}{called[variable]}"
             for ours, theirs in self.layers(list(layers)).items()
-            for variable in (NORMALISATION if "_bn" in ours else ("kernel", "bias"))
+            for variable in _variables(ours)
         }
 
     def to_ours(self, tensors: Tensors, layers: Iterable[str]) -> Tensors:
@@ -93,116 +91,107 @@ class Naming:
         return found
 
 
+def _variables(layer: str) -> tuple[str, ...]:
+    name = read_name(layer)
+    return NORMALISATION if name and name.kind == "bn" else ("kernel", "bias")
+
+
 def _shifted(variance: np.ndarray, epsilon: float) -> np.ndarray:
     """Another epsilon moved into the variance: a normalisation divides by the root of their sum."""
     return (variance.astype(np.float64) + epsilon).astype(variance.dtype) if epsilon else variance
 
 
-def _each(name: Callable[[str], str | None]) -> Callable[[list[str]], dict[str, str]]:
+def _each(called: Callable[[LayerName], str | None]) -> Callable[[list[str]], dict[str, str]]:
     """Layers translated one by one; those without a name are left out."""
-    return lambda layers: {layer: theirs for layer in layers if (theirs := name(layer)) is not None}
+
+    def translate(layers: list[str]) -> dict[str, str]:
+        names = {layer: read_name(layer) for layer in layers}
+        return {layer: theirs for layer, name in names.items() if name and (theirs := called(name)) is not None}
+
+    return translate
 
 
-def _torchvision(layer: str, shortcut: str = "downsample.{}", head: str = "fc") -> str | None:
+def _torchvision(name: LayerName, shortcut: str = "downsample.{}", head: str = "fc") -> str | None:
     """Torchvision's, with timm's names for what torchvision lacks."""
-    fixed = {
-        "stem_conv": "conv1",
-        "stem_bn": "bn1",
-        "stem_conv1": "conv1.0",
-        "stem_bn1": "conv1.1",
-        "stem_conv2": "conv1.3",
-        "stem_bn2": "conv1.4",
-        "stem_conv3": "conv1.6",
-        "stem_down_conv": "maxpool.0",
-        "stem_down_bn": "maxpool.1",
-        "head_bn": "norm",
-        "head_dense": head,
-    }
-    parts = {
+    if name.section == STEM:
+        return {
+            "conv": "conv1",
+            "bn": "bn1",
+            "conv1": "conv1.0",
+            "bn1": "conv1.1",
+            "conv2": "conv1.3",
+            "bn2": "conv1.4",
+            "conv3": "conv1.6",
+            "down_conv": "maxpool.0",
+            "down_bn": "maxpool.1",
+        }.get(name.role)
+    if name.section == HEAD:
+        return {"bn": "norm", "dense": head}.get(name.role)
+    inside = {
         "shortcut_conv": shortcut.format(0),
         "shortcut_bn": shortcut.format(1),
         "se_reduce": "se.fc1",
         "se_expand": "se.fc2",
         "eca_conv": "se.conv",
-    }
-    found = BLOCK_LAYER.fullmatch(layer)
-    if not found:
-        return fixed.get(layer)
-    stage, block, part = found.groups()
-    part = part if NUMBERED.fullmatch(part) else parts.get(part)
-    return part and f"layer{stage}.{int(block) - 1}.{part}"
+    }.get(name.role, name.role if name.number else None)
+    return inside and f"layer{name.section.stage}.{name.section.block - 1}.{inside}"
 
 
-def _torchvision_pooled(layer: str) -> str | None:
+def _torchvision_pooled(name: LayerName) -> str | None:
     """Where shortcuts begin with a pooling layer, which takes the number 0."""
-    name = _torchvision(layer)
-    return re.sub(r"downsample\.(\d)", lambda found: f"downsample.{int(found[1]) + 1}", name) if name else None
+    theirs = _torchvision(name)
+    return re.sub(r"downsample\.(\d)", lambda found: f"downsample.{int(found[1]) + 1}", theirs) if theirs else None
 
 
-def _akamaster(layer: str) -> str | None:
-    return _torchvision(layer, shortcut="shortcut.{}", head="linear")
+def _akamaster(name: LayerName) -> str | None:
+    return _torchvision(name, shortcut="shortcut.{}", head="linear")
 
 
-def _hugging_face(layer: str) -> str | None:
+def _hugging_face(name: LayerName) -> str | None:
     kinds = {"conv": "convolution", "bn": "normalization"}
-    fixed = {"head_dense": "classifier.1"}
-    fixed |= {f"stem_{ours}": f"resnet.embedder.embedder.{theirs}" for ours, theirs in kinds.items()}
-    found = BLOCK_LAYER.fullmatch(layer)
-    if not found:
-        return fixed.get(layer)
-    stage, block, part = found.groups()
-    numbered, shortcut = NUMBERED.fullmatch(part), re.fullmatch("shortcut_(conv|bn)", part)
-    if numbered:
-        inside = f"layer.{int(numbered[2]) - 1}.{kinds[numbered[1]]}"
-    elif shortcut:
-        inside = f"shortcut.{kinds[shortcut[1]]}"
-    else:
+    if name.section == STEM:
+        return f"resnet.embedder.embedder.{kinds[name.role]}" if name.role in kinds else None
+    if name.section == HEAD:
+        return "classifier.1" if is_classifier(str(name)) else None
+    if name.kind not in kinds or not (name.number or name.in_shortcut):
         return None
-    return f"resnet.encoder.stages.{int(stage) - 1}.layers.{int(block) - 1}.{inside}"
+    inside = f"layer.{name.number - 1}" if name.number else "shortcut"
+    block = f"resnet.encoder.stages.{name.section.stage - 1}.layers.{name.section.block - 1}"
+    return f"{block}.{inside}.{kinds[name.kind]}"
 
 
 def _keras_applications(layers: list[str]) -> dict[str, str]:
-    preact = "head_bn" in layers
-    return _each(lambda layer: _keras_applications_layer(layer, preact))(layers)
+    preact = HEAD.layer("bn") in layers
+    return _each(lambda name: _keras_applications_layer(name, preact))(layers)
 
 
-def _keras_applications_layer(layer: str, preact: bool) -> str | None:
-    fixed = {"stem_conv": "conv1_conv", "stem_bn": "conv1_bn", "head_bn": "post_bn", "head_dense": "predictions"}
-    found = BLOCK_LAYER.fullmatch(layer)
-    if not found:
-        return fixed.get(layer)
-    stage, block, part = found.groups()
-    numbered, shortcut = NUMBERED.fullmatch(part), re.fullmatch("shortcut_(conv|bn)", part)
-    if numbered and preact and numbered[1] == "bn":  # the one before the first convolution has a name
-        inside = "preact_bn" if numbered[2] == "1" else f"{int(numbered[2]) - 1}_bn"
-    elif numbered:
-        inside = f"{numbered[2]}_{numbered[1]}"
-    elif shortcut:
-        inside = f"0_{shortcut[1]}"
-    else:
+def _keras_applications_layer(name: LayerName, preact: bool) -> str | None:
+    if name.section == STEM:
+        return {"conv": "conv1_conv", "bn": "conv1_bn"}.get(name.role)
+    if name.section == HEAD:
+        return {"bn": "post_bn", "dense": "predictions"}.get(name.role)
+    if name.kind not in ("conv", "bn") or not (name.number or name.in_shortcut):
         return None
-    return f"conv{int(stage) + 1}_block{block}_{inside}"
+    inside = f"{name.number or 0}_{name.kind}"
+    if preact and name.kind == "bn" and name.number:  # the one before the first convolution has a name
+        inside = "preact_bn" if name.number == 1 else f"{name.number - 1}_bn"
+    return f"conv{name.section.stage + 1}_block{name.section.block}_{inside}"
 
 
 def _mlperf_tiny(layers: list[str]) -> dict[str, str]:
     """Keras numbered the reference's layers as they were made: the branch, then the shortcut."""
-    found = {"head_dense": "dense"} if "head_dense" in layers else {}
-    for ending, called in (("conv", "conv2d"), ("bn", "batch_normalization")):
-        alike = sorted((name for name in layers if _kind(name) == ending), key=_making)
+    names = sorted(
+        (name for layer in layers if (name := read_name(layer))),
+        key=lambda name: (name.section, name.in_shortcut, name.role),
+    )
+    found = {CLASSIFIER: "dense"} if CLASSIFIER in layers else {}
+    for kind, called in (("conv", "conv2d"), ("bn", "batch_normalization")):
+        alike = [str(name) for name in names if name.kind == kind]
         found |= {layer: f"{called}_{number}" if number else called for number, layer in enumerate(alike)}
     return found
 
 
-def _kind(layer: str) -> str:
-    return layer.rstrip("0123456789").rsplit("_", 1)[-1]
-
-
-def _making(layer: str) -> tuple[int, int, bool, str]:
-    found = BLOCK_LAYER.fullmatch(layer)
-    return (int(found[1]), int(found[2]), found[3].startswith("shortcut"), found[3]) if found else (0, 0, False, "")
-
-
-OURS = Naming("keras_resnet", _each(lambda layer: layer), torch=False)
+OURS = Naming("keras_resnet", lambda layers: {layer: layer for layer in layers}, torch=False)
 TORCHVISION = Naming("torchvision", _each(_torchvision))
 # The same but for shortcuts that pool.
 TIMM = Naming("timm", _each(_torchvision_pooled))
@@ -217,5 +206,18 @@ def namings_for(model: keras.Model) -> tuple[Naming, ...]:
 
     The tensors of ResNet-C and -D have the same shapes, and only their names tell them apart.
     """
-    pools = any(layer.name.endswith("_shortcut_pool") for layer in model.layers)
+    names = [read_name(layer.name) for layer in model.layers]
+    pools = any(name and name.in_shortcut and name.kind == "pool" for name in names)
     return (OURS, TIMM if pools else TORCHVISION, HUGGING_FACE, AKAMASTER, KERAS_APPLICATIONS, MLPERF_TINY)
+
+
+def strided_conv(model: keras.Model) -> str | None:
+    """Which convolution strides in a model's bottlenecks, `1x1` (v1) or `3x3` (v1.5), as `ResNetSpec` says it.
+
+    The tensors of both are alike. None: a model without bottlenecks, of one stage, or with pre-activation.
+    """
+    first, last = (Section(2, 1).layer(role) for role in ("conv1", "conv3"))
+    names = {layer.name for layer in model.layers}
+    if HEAD.layer("bn") in names or not {first, last} <= names:
+        return None
+    return "3x3" if tuple(model.get_layer(first).strides) == (1, 1) else "1x1"

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from keras_resnet.atomic import write_with
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.weights.files import variables_by_path
-from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION, namings_for
+from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION, namings_for, strided_conv
 
 if TYPE_CHECKING:
     import keras
@@ -64,9 +64,7 @@ def save_weights(
 
 def _refuse_v1(model: keras.Model) -> None:
     """Torchvision would load a v1 network's tensors and stride where they were not trained to."""
-    names = {layer.name for layer in model.layers}
-    bottleneck = {"stage2_block1_conv1", "stage2_block1_conv3", "stem_bn"} <= names
-    if bottleneck and tuple(model.get_layer("stage2_block1_conv1").strides) != (1, 1):
+    if strided_conv(model) == "1x1":
         raise UsageError(
             f"torchvision and timm have no v1 networks such as {model.name}, which strides in its 1×1 convolutions: "
             "naming='huggingface' fits transformers' ResNetConfig(downsample_in_bottleneck=True)"

@@ -209,7 +209,7 @@ def test_memory_that_runs_out_is_exit_code_six(
     def exhausted(*_: object, **__: object) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
 
-    monkeypatch.setattr("keras_resnet.training.fit.Trainee", exhausted)
+    monkeypatch.setattr("keras_resnet.training.fit.CompiledNetwork", exhausted)
 
     assert main(["train", "digits", "--limit", "100", "--out", str(tmp_path / "run")]) == 6
     assert "out of memory: lower --batch-size" in one_line(capsys)

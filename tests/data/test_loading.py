@@ -10,6 +10,7 @@ from keras_resnet.data.images import EncodedImages
 from keras_resnet.data.loading import from_arrays, load_data, merge
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
+from keras_resnet.tasks.classification import Classification
 from tests.conftest import shared_data
 
 
@@ -185,12 +186,12 @@ def test_class_names_may_be_an_array_and_must_differ() -> None:
 def test_labels_are_counted_in_the_models_order_and_unknown_ones_refused(image_folder: Path) -> None:
     data = load_data(f"folder:{image_folder}")
 
-    moved = data.relabelled(["red", "violet", "green", "blue"])
+    moved = data.relabelled(Classification(("red", "violet", "green", "blue")))
 
     assert np.bincount(moved.test.labels, minlength=4).tolist()[1] == 0
     np.testing.assert_array_equal(moved.test.labels, np.array([3, 2, 0])[data.test.labels])
     with pytest.raises(DataError, match="'blue' is not among them"):
-        data.relabelled(["red", "green"])
+        data.relabelled(Classification(("red", "green")))
 
 
 def test_real_photographs_are_read() -> None:

@@ -12,6 +12,7 @@ from keras_resnet.data.images import ArrayImages, Split
 from keras_resnet.data.loading import from_arrays
 from keras_resnet.data.memory import ALIGNMENT, aligned, aligned_empty, as_tensor
 from keras_resnet.preprocessing import Fit
+from tests.tasks.classes import classes
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
 
@@ -66,11 +67,12 @@ def test_memory_that_tensorflow_would_end_the_process_over_makes_no_tensor() -> 
 
 def test_a_pipeline_of_images_in_memory_calls_no_python_and_gives_the_batches_of_one_that_does() -> None:
     here, elsewhere = (
-        Split(ArrayImages(pixels), np.arange(1, 40, 2), np.arange(20) % 3) for pixels in (aligned(PIXELS), misaligned())
+        Split(ArrayImages(pixels), np.arange(1, 40, 2), np.arange(20) % 3, classes(3))
+        for pixels in (aligned(PIXELS), misaligned())
     )
     for make in (
-        lambda split: training_batches(split, 3, 8, policy("crop-flip"), seed=3, epochs=2),
-        lambda split: evaluation_batches(split, 3, 8),
+        lambda split: training_batches(split, 8, policy("crop-flip"), seed=3, epochs=2),
+        lambda split: evaluation_batches(split, 8),
     ):
         shared, called = make(here), make(elsewhere)
         assert not any("PyFunc" in name for name in operations(shared))

@@ -10,15 +10,25 @@ from keras_resnet.data.loading import load_data
 from keras_resnet.data.mosaic import label_text, show_batch
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
+from keras_resnet.tasks.classification import Classification
+from keras_resnet.tasks.multi_label import MultiLabel
 
 
 def test_a_label_is_its_class_and_a_mixed_one_its_classes_with_their_shares() -> None:
-    names = ("cat", "dog", "cow")
+    task = Classification(("cat", "dog", "cow"))
 
-    assert label_text(np.array([0, 1, 0]), names) == "dog"
-    assert label_text(np.array([0.3, 0, 0.7]), names) == "cow 70%\n+ cat 30%"
-    assert label_text(np.array([0.999, 0.001, 0]), names) == "cat"
-    assert label_text(np.array([1.0, 0]), ("a$b" * 10, "x")) == r"a\$ba\$ba\$ba\$ba\$ba\$ba…"
+    assert label_text(np.array([0, 1, 0]), task) == "dog"
+    assert label_text(np.array([0.3, 0, 0.7]), task) == "cow 70%\n+ cat 30%"
+    assert label_text(np.array([0.999, 0.001, 0]), task) == "cat"
+    assert label_text(np.array([1.0, 0]), Classification(("a$b" * 10, "x"))) == r"a\$ba\$ba\$ba\$ba\$ba\$ba…"
+
+
+def test_labels_of_several_classes_are_all_named() -> None:
+    task = MultiLabel(("cat", "dog", "cow"))
+
+    assert label_text(np.array([1.0, 0, 1.0]), task) == "cat\n+ cow"
+    assert label_text(np.array([1.0, 0, 0.4]), task) == "cat\n+ cow 40%"
+    assert label_text(np.zeros(3), task) == "–"
 
 
 def test_the_picture_shows_the_augmented_batch(tiny_data: ImageData, tmp_path: Path) -> None:

@@ -20,14 +20,15 @@ SCRIPT = textwrap.dedent(
     from keras_resnet.data.images import EncodedImages, Split
     from keras_resnet.data.sources.listing import Blob
     from keras_resnet.data.batches import training_batches
+    from keras_resnet.tasks.classification import Classification
 
     stream = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 800, 3)).astype(np.uint8)).save(stream, "JPEG")
     files = [stream.getvalue()] * 96
     headers = tuple(read_header(content) for content in files)
     store = EncodedImages(Blob.of(files), tuple(map(str, range(96))), headers, Fit((224, 224), 3))
-    split = Split(store, np.arange(96), np.arange(96) % 2)
-    kept = iter(training_batches(split, 2, 24, policy("none"), seed=0, epochs=1000))
+    split = Split(store, np.arange(96), np.arange(96) % 2, Classification(("a", "b")))
+    kept = iter(training_batches(split, 24, policy("none"), seed=0, epochs=1000))
     print(next(kept)[0].shape)
     """
 )

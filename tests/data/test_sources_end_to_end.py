@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data.images import EncodedImages, ImageData, Split
+from keras_resnet.data.images import EncodedImages, ImageData
 from keras_resnet.data.loading import list_source, load_data, save_split
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
@@ -18,7 +18,8 @@ from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.inference.predict import predict
 from keras_resnet.preprocessing import Fit
 from keras_resnet.runs.run import Run
-from keras_resnet.training.fit import fit, preprocessing_for
+from keras_resnet.training.fit import fit
+from keras_resnet.training.network import preprocessing_for
 from tests.conftest import TINY
 
 
@@ -170,7 +171,7 @@ def test_how_images_become_pixels_travels_into_the_model_and_back(tmp_path: Path
     source = Source(f"folder:{tmp_path / 'data'}", image_size=8, crop_fraction=0.8, resize="bicubic", background="red")
     data = load_data(source)
 
-    preprocessing = preprocessing_for(data)
+    preprocessing = preprocessing_for(TINY, data)
     run = fit(TINY.but(epochs=1), data, tmp_path / "run", verbose=False)
 
     assert preprocessing.fit == Fit((8, 8), 3, "bicubic", 0.8, "red")
@@ -190,7 +191,7 @@ def test_views_are_averaged_alike_in_evaluation_and_prediction(
     finished_run: Run, tiny_data: ImageData, views: str
 ) -> None:
     plain = evaluate(finished_run, tiny_data)
-    found = evaluate(finished_run, tiny_data, views=views)
+    found = evaluate(finished_run, tiny_data, tta=views)
 
     images = tiny_data.test.read(slice(None))
     assert found.data_name.endswith(f"{views} views")
@@ -199,7 +200,7 @@ def test_views_are_averaged_alike_in_evaluation_and_prediction(
     if views == "flip":
         both = [predict(finished_run, x).probabilities for x in (images, images[:, :, ::-1])]
         np.testing.assert_allclose(np.exp(found.logits), np.mean(both, axis=0), atol=1e-5)
-    assert predict(finished_run, images, views=views).probabilities.shape == found.logits.shape
+    assert predict(finished_run, images, tta=views).probabilities.shape == found.logits.shape
 
 
 def test_files_are_decoded_larger_for_ten_crops(image_folder: Path) -> None:
@@ -267,13 +268,13 @@ def test_a_class_that_cannot_be_balanced_is_named_before_an_old_run_is_replaced(
     tmp_path: Path, tiny_data: ImageData, options: dict[str, str]
 ) -> None:
     train = tiny_data.train
-    without = Split(train.images, train.indices[train.labels != 3], train.labels[train.labels != 3])
+    without = replace(train, indices=train.indices[train.labels != 3], labels=train.labels[train.labels != 3])
     data = replace(tiny_data, splits={**tiny_data.splits, "train": without}, source=None)
     old = tmp_path / "run" / "run.json"
     old.parent.mkdir()
     old.write_text('{"format": 1, "status": "finished"}')
 
-    with pytest.raises(DataError, match="the labels '3' have none"):
+    with pytest.raises(DataError, match="'3' have none"):
         fit(TINY.but(**options), data, tmp_path / "run", overwrite=True, verbose=False)
     assert old.exists()
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet.data.images import ImageData, Split
+from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.explanation.diagnosis import diagnose
@@ -72,7 +72,7 @@ def test_a_batch_of_two_is_too_small_to_normalise_by(digits: ImageData) -> None:
 
 @pytest.mark.slow
 def test_twenty_images_trained_on_for_long_are_learnt_by_heart(digits: ImageData) -> None:
-    few = Split(digits.train.images, digits.train.indices[:20], digits.train.labels[:20])
+    few = replace(digits.train, indices=digits.train.indices[:20], labels=digits.train.labels[:20])
     data = replace(digits, splits={**digits.splits, "train": few})
 
     assert "overfitting" in codes(HEALTHY.but(epochs=60, augment="none"), data)

@@ -8,17 +8,18 @@ import tensorflow as tf
 
 from keras_resnet.data.batches import steps_per_epoch, training_batches
 from keras_resnet.data.images import ImageData
+from keras_resnet.layer_names import part_of
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
-from keras_resnet.training.fit import preprocessing_for
-from keras_resnet.training.health import Health, images_to_look_with, stage_of
+from keras_resnet.training.health import Health, images_to_look_with
+from keras_resnet.training.network import preprocessing_for
 from keras_resnet.training.recipe import Recipe
 
 SMOOTHING = 0.1
 
 
 def network(data: ImageData, model: str = "resnet8") -> keras.Model:
-    return build(spec(model), preprocessing=preprocessing_for(data), classifier_activation=None, seed=0)
+    return build(spec(model), preprocessing=preprocessing_for(Recipe(), data), classifier_activation=None, seed=0)
 
 
 def train(model: keras.Model, recipe: Recipe, data: ImageData, every: int = 2) -> list[dict[str, Any]]:
@@ -32,7 +33,7 @@ def train(model: keras.Model, recipe: Recipe, data: ImageData, every: int = 2) -
     optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True)
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=SMOOTHING)
-    stages = [stage_of(one.path) for one in model.trainable_variables]
+    stages = [part_of(one.path) for one in model.trainable_variables]
 
     @tf.function
     def update(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
@@ -49,9 +50,7 @@ def train(model: keras.Model, recipe: Recipe, data: ImageData, every: int = 2) -
         return loss, accuracy, norms
 
     health = Health(model, images_to_look_with(data.validation), batch_per_normalisation=batch)
-    batches = iter(
-        training_batches(data.train, classes, batch, recipe.policy, seed=0, first_epoch=0, epochs=recipe.epochs)
-    )
+    batches = iter(training_batches(data.train, batch, recipe.policy, seed=0, first_epoch=0, epochs=recipe.epochs))
     images, labels = data.validation.read(slice(None)), np.eye(classes, dtype=np.float32)[data.validation.labels]
     rows: list[dict[str, Any]] = []
     figures: list[tuple[float, float]] = []

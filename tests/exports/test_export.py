@@ -10,7 +10,6 @@ from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, MissingExtraError, ModelError, UsageError
-from keras_resnet.evaluation.metrics import agreement
 from keras_resnet.exports import export as exporting
 from keras_resnet.exports.export import Exported, export_run, export_saved_model, export_tflite
 from keras_resnet.exports.tflite import calibration_images, check_integer, representative, write_tflite
@@ -51,7 +50,7 @@ def test_an_exported_file_opens_alone_and_agrees_with_its_model(
     assert predictor.preprocessing == finished_run.preprocessing
     assert found.dtype == np.float32
     if file_format == "tflite-int8":
-        assert agreement(expected, found) >= 0.95
+        assert predictor.task.agreement(expected, found) >= 0.95
         assert np.abs(found - expected).max() < 0.1 * np.ptp(expected)
     else:
         np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -10,6 +10,8 @@ from keras_resnet.images.decode import decode
 from keras_resnet.inference.predict import Predictions, predict
 from keras_resnet.preprocessing import Fit
 from keras_resnet.runs.run import Run
+from keras_resnet.tasks.classification import Classification
+from keras_resnet.tasks.multi_label import MultiLabel
 
 
 def test_files_of_any_size_are_asked_about_as_the_decoder_sees_them(
@@ -35,10 +37,18 @@ def test_files_of_any_size_are_asked_about_as_the_decoder_sees_them(
 
 
 def test_the_top_classes_are_in_order() -> None:
-    predictions = Predictions(("a", "b", "c"), np.array([[0.2, 0.7, 0.1], [0.4, 0.3, 0.3]]))
+    predictions = Predictions(Classification(("a", "b", "c")), np.log([[0.2, 0.7, 0.1], [0.4, 0.3, 0.3]]))
 
     assert predictions.labels == ["b", "a"]
-    assert predictions.top(0, 2) == [("b", 0.7), ("a", 0.2)]
+    assert predictions.top(0, 2) == [("b", pytest.approx(0.7)), ("a", pytest.approx(0.2))]
+
+
+def test_of_several_classes_all_that_are_likely_are_named() -> None:
+    predictions = Predictions(MultiLabel(("a", "b", "c")), np.array([[2.0, -1.0, 1.0], [-2.0, -1.0, -3.0]]))
+
+    assert predictions.labels == ["a|c", ""]
+    assert predictions.probabilities[0] == pytest.approx(1 / (1 + np.exp([-2.0, 1.0, -1.0])))
+    assert [name for name, _ in predictions.top(1, 2)] == ["b", "a"]
 
 
 def test_images_that_cannot_be_asked_about_are_refused(finished_run: Run, tmp_path: Path) -> None:

@@ -65,3 +65,11 @@ def test_an_unfinished_run_has_no_model_yet(tmp_path: Path) -> None:
 
     with pytest.raises(UsageError, match="not finished: 0 of 4 epochs"):
         open_predictor(tmp_path / "run")
+
+
+def test_a_model_of_an_unknown_task_is_refused_by_its_name() -> None:
+    preprocessing = Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), ("a", "b"), task="detection")
+    model = build(spec("resnet8"), preprocessing=preprocessing, classifier_activation=None)
+
+    with pytest.raises(ModelError, match="the model was trained for a task that is unknown here.*received 'detection'"):
+        KerasPredictor(model, preprocessing)

@@ -263,7 +263,7 @@ def test_small_and_uneven_classes_are_named(tmp_path: Path) -> None:
     advice = {finding.code: (finding.severity, finding.title, finding.advice) for finding in report.findings}
     assert "'dog (4)'" in advice["few-images"][2]
     assert advice["imbalance"][:2] == ("warning", "the largest class has 10.0 times as many images as the smallest")
-    assert "Always guessing 'cat' is right on 90.9%" in advice["imbalance"][2]
+    assert "Always guessing 'cat' is right for 90.9%" in advice["imbalance"][2]
 
 
 def test_wrong_labels_are_listed_with_what_they_look_like() -> None:
@@ -287,8 +287,8 @@ def test_a_model_that_is_often_wrong_gives_notes_and_a_long_list_is_cut(accuracy
     assert finding.severity == severity
     assert finding.images == 100
     assert finding.groups[0][0] == Subject(1000, "looks like cat (100%)")
-    assert "The first 100 of 120 are listed" in finding.advice
-    assert "where it is that sure with 97.0%" in finding.advice
+    assert "Only the first 100 of 120 are listed" in finding.advice
+    assert "with 97.0% where it is this sure" in finding.advice
 
 
 def test_it_is_said_when_not_all_were_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,7 +297,7 @@ def test_it_is_said_when_not_all_were_compared(tmp_path: Path, monkeypatch: pyte
     report = check(list_folder(pile(tmp_path)))
 
     advice = next(finding.advice for finding in report.findings if finding.code == "not-all-compared")
-    assert advice == "Near duplicates were looked for among 10 of 24, drawn by seed."
+    assert advice == "Near duplicates were looked for among 10 of 24, chosen at random."
 
 
 def test_a_pile_of_which_nothing_can_be_read_is_reported(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_nothing_is_said_where_the_model_is_hardly_better_than_guessing() -> Non
 
     found = doubt_labels(noise, random.integers(0, 2, 200))
 
-    assert "where guessing agrees with 5" in found.reason
+    assert "and guessing with 5" in found.reason
     assert not len(found.positions)
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from keras_resnet.errors import UsageError
+from keras_resnet.models import counting
 from keras_resnet.models.counting import cost
 from keras_resnet.models.lookup import spec
 from keras_resnet.models.spec import ResNetSpec
@@ -61,11 +62,15 @@ def test_the_head_counts_only_if_it_is_there() -> None:
     assert with_head.macs - without.macs == 512 * 1000
 
 
-def test_what_build_would_refuse_is_not_counted() -> None:
+def test_what_build_would_refuse_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "features", lambda *_, **__: pytest.fail("a network is counted"))
+
     with pytest.raises(UsageError, match="num_classes must be"):
         cost(spec("resnet18"), 0)
     with pytest.raises(UsageError, match="output_stride must be"):
         cost(spec("resnet18"), output_stride=7)
+    monkeypatch.undo()
+    assert cost(spec("resnet18"), 0, include_top=False).parameters == 11_176_512
 
 
 @pytest.mark.parametrize("shape", [(None, None, 3), (32, 32), (0, 8, 3)])

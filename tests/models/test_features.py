@@ -67,7 +67,7 @@ def test_strides_follow_from_the_stem(stem: str) -> None:
 def test_a_model_of_someone_elses_is_refused() -> None:
     inputs = keras.Input((4,))
 
-    with pytest.raises(UsageError, match="no residual stages"):
+    with pytest.raises(UsageError, match="no residual blocks"):
         feature_extractor(keras.Model(inputs, keras.layers.Dense(2)(inputs)))
 
 

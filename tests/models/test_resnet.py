@@ -202,6 +202,7 @@ def test_a_model_with_preprocessing_takes_raw_pixels() -> None:
         ({"num_classes": -3}, "num_classes"),
         ({"num_classes": 2.5}, "num_classes"),
         ({"num_classes": True}, "num_classes"),
+        ({"num_classes": None}, "num_classes"),
         ({"pooling": "mean", "include_top": False}, "pooling must be None or one of 'avg', 'max'; received 'mean'"),
         ({"dropout": 1.0}, "dropout"),
         ({"input_shape": (3, 8, 8)}, r"input_shape=\(3, 8, 8\) is too small for three .* divides the resolution by 4"),
@@ -220,7 +221,11 @@ def test_a_model_with_preprocessing_takes_raw_pixels() -> None:
         ({"preprocessing": "imagenet", "weights": "imagenet"}, "preprocessing must be a Preprocessing"),
     ],
 )
-def test_a_bad_argument_is_named_with_what_was_received(options: dict[str, Any], message: str) -> None:
+def test_a_bad_argument_is_named_with_what_was_received_before_anything_is_built(
+    options: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keras, "Input", lambda *_, **__: pytest.fail("a network is built"))
+
     with pytest.raises(ValueError, match=message):
         build(THREE_STAGES, **{"num_classes": 3, "input_shape": (8, 8, 3), **options})
 

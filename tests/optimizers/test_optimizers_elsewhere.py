@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SUBJECTS = ("schedules", "losses", "optimizers", "layerwise", "optimizer_state", "layer_groups")
+FILES = (
+    "tests/test_schedules.py",
+    "tests/test_losses.py",
+    "tests/compat/test_optimizers.py",
+    "tests/optimizers/test_by_name.py",
+    "tests/optimizers/test_layerwise.py",
+    "tests/optimizers/test_state.py",
+    "tests/optimizers/test_layer_groups.py",
+)
 
 
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -20,9 +28,7 @@ def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_schedules_losses_and_optimizers_hold_to_their_tests_on_jax() -> None:
-    files = [f"tests/training/test_{subject}.py" for subject in SUBJECTS]
-
-    tests = python("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, KERAS_BACKEND="jax")
+    tests = python("-m", "pytest", "-q", "-p", "no:cacheprovider", *FILES, KERAS_BACKEND="jax")
 
     assert tests.returncode == 0, tests.stdout[-3000:]
 

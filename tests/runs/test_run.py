@@ -1,5 +1,9 @@
 import csv
+import errno
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +13,8 @@ import pytest
 from keras_resnet.data.loading import from_arrays
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.runs.run import Run, free_run_folder
+from keras_resnet.runs import run as run_module
+from keras_resnet.runs.run import Run, free_run_folder, locked
 
 CONFIG: dict[str, Any] = {"recipe": {"epochs": 3, "seed": 0}, "data": {"name": "digits"}}
 
@@ -153,7 +158,7 @@ def test_a_damaged_folder_is_passed_over_and_named_when_it_is_meant(tmp_path: Pa
 def test_somebody_elses_run_json_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text('{"name": "marathon"}')
 
-    with pytest.raises(UsageError, match=r"holds a run\.json that is none of this version"):
+    with pytest.raises(UsageError, match=r"holds a run\.json that this version of the package did not write"):
         Run.start(tmp_path, CONFIG, overwrite=True)
     assert (tmp_path / "run.json").read_text() == '{"name": "marathon"}'
 
@@ -163,3 +168,41 @@ def test_a_folder_with_nothing_but_a_lock_is_still_free(tmp_path: Path) -> None:
     (tmp_path / "run" / ".lock").write_text("1")
 
     assert free_run_folder(tmp_path, "run", CONFIG) == tmp_path / "run"
+
+
+def test_a_folder_is_one_process_alone_until_that_ends_even_by_a_kill(tmp_path: Path) -> None:
+    hold = (
+        "import filelock, sys, time\n"
+        "file = open(sys.argv[1], 'a+b', buffering=0)\n"
+        "filelock.lock_descriptor(file.fileno(), blocking=False)\n"
+        "file.write(b' 4242\\n')\n"
+        "print('held', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path / ".lock")], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        for _ in range(2):  # who was refused does not take the lock, nor the owner's number, away
+            with (
+                pytest.raises(UsageError, match=r"being trained into by another process \(4242\): wait .*--out"),
+                locked(tmp_path),
+            ):
+                pass
+        holder.kill()
+
+    with locked(tmp_path):
+        assert (tmp_path / ".lock").read_text() == f" {os.getpid()}\n"
+    with locked(tmp_path):  # and again
+        pass
+
+
+def test_a_file_system_without_locks_stops_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(descriptor: int, *, blocking: bool) -> bool:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(run_module, "lock_descriptor", lacking)
+
+    with locked(tmp_path / "run"):
+        assert (tmp_path / "run" / ".lock").exists()

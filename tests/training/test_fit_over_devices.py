@@ -8,8 +8,8 @@ import pytest
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import StoppedError, UsageError
 from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit
-from keras_resnet.training.session import Saving
 from tests.conftest import TINY
 from tests.training.test_resume import assert_same_end, stopping_after
 

@@ -46,7 +46,7 @@ def line(started: subprocess.Popen[str]) -> str:
 def test_the_second_ctrl_c_ends_the_process_in_the_middle_of_a_long_step() -> None:
     with process(300_000_000) as started:
         started.send_signal(signal.SIGINT)
-        assert line(started) == "stopping after this step, with a checkpoint; Ctrl-C once more stops at once"
+        assert line(started) == "stopping after this step, with a checkpoint; another Ctrl-C stops at once"
         time.sleep(2 * PAUSE)
         started.send_signal(signal.SIGINT)
 

@@ -8,29 +8,33 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import from_arrays
 from keras_resnet.errors import ModelError
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.distribution import distribution
 from keras_resnet.training.fit import fit
-from keras_resnet.training.network import Trainee, network_for, preprocessing_of
+from keras_resnet.training.network import CompiledNetwork, network_for, preprocessing_for
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.files import variables_by_path
 from keras_resnet.weights.saving import save_weights
 from tests.conftest import TINY
+from tests.tasks.classes import classes
 from tests.training.test_resume import without_times
 
 PREPROCESSING = Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), tuple("abc"))
 
 
-def trainee(*, parts: int = 1, head: bool = False, steps: int = 10, **settings: object) -> Trainee:
-    made = Trainee(Recipe(model="resnet8", epochs=4, **settings), PREPROCESSING, distribution("none"))  # type: ignore[arg-type]
+def compiled(*, parts: int = 1, head: bool = False, steps: int = 10, **settings: object) -> CompiledNetwork:
+    made = CompiledNetwork(
+        Recipe(model="resnet8", epochs=4, **settings), PREPROCESSING, classes(3), distribution("none")
+    )  # type: ignore[arg-type]
     made.compile(head=head, parts=parts, size=0, steps=steps)
     return made
 
 
-def rates(made: Trainee, updates: list[int]) -> list[float]:
+def rates(made: CompiledNetwork, updates: list[int]) -> list[float]:
     found = []
     for update in updates:
         made.optimizer.iterations.assign(update)
@@ -57,27 +61,27 @@ def rates(made: Trainee, updates: list[int]) -> list[float]:
 def test_epochs_become_updates_of_the_schedule(
     settings: dict[str, object], updates: list[int], expected: list[float]
 ) -> None:
-    assert rates(trainee(**settings), updates) == pytest.approx(expected, abs=1e-7)
+    assert rates(compiled(**settings), updates) == pytest.approx(expected, abs=1e-7)
 
 
 def test_the_optimizer_is_the_recipes() -> None:
-    made = trainee(
+    made = compiled(
         optimizer="adamw", weight_decay=0.03, layer_decay=0.7, clip="adaptive", clip_at=0.02, batch_size=64, parts=4
     ).optimizer
 
     assert made.word == "adamw"
     assert (made.weight_decay, made.layer_decay, made.clip, made.clip_at) == (0.03, 0.7, "adaptive", 0.02)
     assert made.gradient_accumulation_steps == 4
-    assert (trainee(momentum=0.8, nesterov=False).optimizer.momentum, trainee().optimizer.nesterov) == (0.8, True)
+    assert (compiled(momentum=0.8, nesterov=False).optimizer.momentum, compiled().optimizer.nesterov) == (0.8, True)
 
 
 @pytest.mark.parametrize(("clip", "bound"), [("none", 0.0), ("norm", 1.0), ("value", 0.5), ("adaptive", 0.01)])
 def test_gradients_are_clipped_where_it_is_usual_unless_something_else_is_said(clip: str, bound: float) -> None:
-    assert trainee(clip=clip).optimizer.clip_at == bound
+    assert compiled(clip=clip).optimizer.clip_at == bound
 
 
 def test_labels_are_thresholded_in_the_binary_loss_alone() -> None:
-    binary, plain = (trainee(loss=kind, target_threshold=0.2).model.loss for kind in ("binary", "cross-entropy"))
+    binary, plain = (compiled(loss=kind, target_threshold=0.2).model.loss for kind in ("binary", "cross-entropy"))
     logits = np.array([[2.0, 0, -1]])
 
     mixed, firm = np.array([[0.7, 0.3, 0.0]]), np.array([[1.0, 1.0, 0.0]])
@@ -87,7 +91,7 @@ def test_labels_are_thresholded_in_the_binary_loss_alone() -> None:
 
 def test_the_loss_is_the_recipes() -> None:
     plain, smoothed, binary = (
-        trainee(**settings).model.loss for settings in ({}, {"label_smoothing": 0.2}, {"loss": "binary"})
+        compiled(**settings).model.loss for settings in ({}, {"label_smoothing": 0.2}, {"loss": "binary"})
     )
     labels, logits = np.array([[1.0, 0, 0]]), np.array([[2.0, 0, -1]])
 
@@ -99,7 +103,7 @@ def test_the_loss_is_the_recipes() -> None:
 
 
 def test_the_rate_that_is_told_is_that_of_the_last_update() -> None:
-    made = trainee(schedule="step", decay_every=1, warmup_epochs=0, steps=2)
+    made = compiled(schedule="step", decay_every=1, warmup_epochs=0, steps=2)
 
     told = []
     for _ in range(4):
@@ -111,7 +115,7 @@ def test_the_rate_that_is_told_is_that_of_the_last_update() -> None:
 
 
 def test_only_the_classifier_learns_in_the_first_phase_and_normalisation_stands_still() -> None:
-    made = trainee(head=True)
+    made = compiled(head=True)
 
     assert [variable.path for variable in made.network.trainable_variables] == ["head_dense/kernel", "head_dense/bias"]
     assert made.optimizer.word == "adam"
@@ -123,16 +127,16 @@ def test_only_the_classifier_learns_in_the_first_phase_and_normalisation_stands_
 
 
 def test_frozen_normalisation_keeps_weights_and_statistics_and_the_rest_learns() -> None:
-    made = trainee(freeze_batchnorm=True)
+    made = compiled(freeze_batchnorm=True)
 
     names = {variable.name for variable in made.network.trainable_variables}
     assert names == {"kernel", "bias"}
-    assert trainee().network.trainable_variables[1].name in ("bias", "gamma")
+    assert compiled().network.trainable_variables[1].name in ("bias", "gamma")
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("bfloat16", "bfloat16"), ("float16", "float16")])
 def test_it_computes_in_the_recipes_precision_and_the_finished_network_in_float32(precision: str, dtype: str) -> None:
-    made = trainee(precision=precision)
+    made = compiled(precision=precision)
 
     assert made.network.get_layer("stage1_block1_conv1").compute_dtype == dtype
     assert made.network.output.dtype == "float32"
@@ -144,7 +148,7 @@ def test_it_computes_in_the_recipes_precision_and_the_finished_network_in_float3
 
 
 def test_a_batch_of_which_one_part_overflows_makes_no_update_and_the_next_one_does() -> None:
-    made = trainee(precision="float16", batch_size=8, parts=2, schedule="constant", warmup_epochs=0)
+    made = compiled(precision="float16", batch_size=8, parts=2, schedule="constant", warmup_epochs=0)
     images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]]
     kernel = made.network.get_layer("head_dense").bias
     scale = made.model.optimizer.dynamic_scale
@@ -167,7 +171,7 @@ def test_a_batch_of_which_one_part_overflows_makes_no_update_and_the_next_one_do
 
 def test_recomputation_trains_the_same_network_bit_by_bit(tiny_data: ImageData, tmp_path: Path) -> None:
     recipe = TINY.but(epochs=1, dropout=0.3, stochastic_depth=0.2)
-    made = trainee(recompute=True)
+    made = compiled(recompute=True)
     assert made.model is not made.network
 
     kept = fit(recipe, tiny_data, tmp_path / "kept", verbose=False)
@@ -191,7 +195,7 @@ def test_a_mixed_precision_run_is_saved_in_float32(precision: str, tiny_data: Im
 
 
 def test_synchronised_normalisation_is_for_training_only(tiny_data: ImageData, tmp_path: Path) -> None:
-    assert trainee(sync_batchnorm=True).network.get_layer("stem_bn").synchronized
+    assert compiled(sync_batchnorm=True).network.get_layer("stem_bn").synchronized
     run = fit(TINY.but(epochs=1, sync_batchnorm=True), tiny_data, tmp_path / "run", verbose=False)
 
     assert not keras.models.load_model(run.model).get_layer("stem_bn").synchronized
@@ -216,7 +220,7 @@ def test_the_average_is_what_is_judged_and_saved(tiny_data: ImageData, tmp_path:
 def test_the_average_follows_the_formula() -> None:
     from keras_resnet.optimizers.averaging import MovingAverage
 
-    model = trainee().network
+    model = compiled().network
     average, kernel = MovingAverage(model, 0.9), model.get_layer("head_dense").kernel
     expected = kernel.numpy()
     for update in range(1, 30):
@@ -250,18 +254,18 @@ def test_fine_tuning_begins_with_the_weights_and_a_new_classifier(
 
 
 def test_a_finished_runs_model_brings_the_normalisation_it_was_trained_with(finished_run: Run, tmp_path: Path) -> None:
-    other = Preprocessing(Fit((8, 8), 1), (10.0,), (20.0,), ("a", "b"))
-    recipe = TINY.but(weights=str(finished_run.model))
+    grey = from_arrays(np.arange(40 * 64).reshape(40, 8, 8) % 250, np.arange(40) % 2, ("a", "b"))
+    recipe, own = TINY.but(weights=str(finished_run.model)), preprocessing_for(TINY, grey)
 
-    found = preprocessing_of(recipe, other)
+    found = preprocessing_for(recipe, grey)
 
     trained = finished_run.preprocessing
-    assert (found.mean, found.std) == (trained.mean, trained.std) != (other.mean, other.std)
+    assert (found.mean, found.std) == (trained.mean, trained.std) != (own.mean, own.std)
     assert found.class_names == ("a", "b")
-    coloured = Preprocessing(Fit((8, 8), 3), (10.0,) * 3, (20.0,) * 3, ("a", "b"))
-    assert preprocessing_of(recipe, coloured) == coloured
+    coloured = from_arrays(np.arange(40 * 192).reshape(40, 8, 8, 3) % 250, np.arange(40) % 2, ("a", "b"))
+    assert preprocessing_for(recipe, coloured) == preprocessing_for(TINY, coloured)
     keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "foreign.keras")
-    assert preprocessing_of(recipe.but(weights=str(tmp_path / "foreign.keras")), other) == other
+    assert preprocessing_for(recipe.but(weights=str(tmp_path / "foreign.keras")), grey) == own
 
 
 def test_weights_that_are_not_there_are_refused_before_anything_is_written(

@@ -6,23 +6,24 @@ import shutil
 import signal
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError, StoppedError, StorageError, UsageError
-from keras_resnet.runs.lock import locked
-from keras_resnet.runs.run import Run
+from keras_resnet.runs.run import Run, locked
 from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit, save_model
 from keras_resnet.training.network import network_for
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.training.session import Saving
 from keras_resnet.training.state import State
 from tests.conftest import TINY
 
@@ -86,6 +87,35 @@ def test_a_run_stopped_after_any_update_ends_bit_identical(
     assert_same_end(again, whole)
 
 
+def test_a_training_with_layers_of_others_ends_bit_identical_from_an_epochs_end_and_from_its_middle(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = TINY.but(epochs=2)
+
+    def trained(name: str, factor: float = 0.1) -> Run:
+        layers = [keras.layers.RandomRotation(factor), keras.layers.RandomTranslation(0.1, 0.1)]
+        if find_spec("keras_cv"):
+            import keras_cv
+
+            layers += [keras_cv.layers.RandomZoom(0.2), keras_cv.layers.GridMask()]
+        return fit(recipe, tiny_data, tmp_path / name, layers=layers, verbose=False)
+
+    whole = trained("whole")
+    for updates in (6, 8):  # the end of the first epoch, and the middle of the second
+        with monkeypatch.context() as patch:
+            stopping_after(patch, updates)
+            with pytest.raises(StoppedError):
+                trained("run")
+    with pytest.raises(UsageError, match=r"another configuration \(layers\.1\.config\.factor \[-0\.1, 0\.1\], now"):
+        trained("run", factor=0.2)
+    with pytest.raises(UsageError, match=r"another configuration \(layers \{.*RandomRotation.*, now None"):
+        fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    assert_same_end(trained("run"), whole)
+    plain = fit(recipe.but(epochs=1), tiny_data, tmp_path / "plain", verbose=False)
+    assert plain.metrics()[0]["loss"] != whole.metrics()[0]["loss"]
+
+
 @pytest.mark.parametrize("fate", ["changed", "gone"])
 def test_a_run_goes_on_from_its_checkpoint_whatever_became_of_the_weights_it_began_with(
     fate: str, finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -130,16 +160,16 @@ def test_before_the_first_checkpoint_the_weights_of_the_day_count(
 def test_a_run_stopped_while_it_validates_goes_on_with_the_validation(
     whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from keras_resnet.training import callbacks
+    from keras_resnet.training import loop
 
-    ended = callbacks.StopWhenAsked.on_test_batch_end
+    ended = loop.StopWhenAsked.on_test_batch_end
 
-    def stop(self: callbacks.StopWhenAsked, batch: int, logs: dict[str, Any] | None = None) -> None:
+    def stop(self: loop.StopWhenAsked, batch: int, logs: dict[str, Any] | None = None) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         ended(self, batch, logs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.StopWhenAsked, "on_test_batch_end", stop)
+        patch.setattr(loop.StopWhenAsked, "on_test_batch_end", stop)
         with pytest.raises(StoppedError, match="in epoch 1 after batch 6"):
             fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
 
@@ -164,7 +194,7 @@ def test_the_damaged_newest_checkpoint_is_passed_over_and_the_end_is_the_same(
 
     again = fit(EVERYTHING, tiny_data, tmp_path / "run")
 
-    assert f"the checkpoint {newest} is damaged: its files are not those that were written" in " ".join(
+    assert f"the checkpoint {newest} is damaged: its files do not match SHA256SUMS" in " ".join(
         capsys.readouterr().err.split()
     )
     assert any("is damaged" in event.get("text", "") for event in again.events.rows())
@@ -182,7 +212,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_says_so_and_changes_nothing(
         path.write_text("{}")
     before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
 
-    with pytest.raises(ModelError, match="none of the 2 checkpoints in .* is undamaged"):
+    with pytest.raises(ModelError, match="all of the 2 checkpoints in .* are damaged"):
         fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
 
     after = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}

@@ -10,10 +10,10 @@ import tensorflow as tf
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import DivergedError, StoppedError, StorageError
 from keras_resnet.runs.run import Run
-from keras_resnet.training import callbacks, loop
+from keras_resnet.training import loop
 from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit
-from keras_resnet.training.session import Saving
 from keras_resnet.training.setbacks import LEAST, what_is_wrong
 from keras_resnet.training.state import State
 from keras_resnet.weights.files import read_tensors
@@ -43,12 +43,12 @@ def test_a_loss_is_a_spike_far_above_the_usual_and_above_a_guess(loss: float, re
 
 def losing_at(monkeypatch: pytest.MonkeyPatch, losses: dict[int, float]) -> None:
     """Let the loss of these updates be what is given, each once."""
-    count = callbacks.Epochs._count
+    count = loop.PhaseCallback._count
 
-    def counted(self: callbacks.Epochs, state: State) -> float:
+    def counted(self: loop.PhaseCallback, state: State) -> float:
         return losses.pop(state.updates + 1, count(self, state))
 
-    monkeypatch.setattr(callbacks.Epochs, "_count", counted)
+    monkeypatch.setattr(loop.PhaseCallback, "_count", counted)
 
 
 def test_after_a_bad_loss_it_goes_back_leaves_the_batch_out_and_halves_the_rate(
@@ -120,10 +120,10 @@ def test_a_network_spoilt_by_an_update_is_not_saved_and_the_training_recovers(
     steps: int, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loss of an update is that of the weights before it: it may be fine while the update ruins them."""
-    count = callbacks.Epochs._count
+    count = loop.PhaseCallback._count
     spoilt: list[int] = []
 
-    def counted(self: callbacks.Epochs, state: State) -> float:
+    def counted(self: loop.PhaseCallback, state: State) -> float:
         loss = count(self, state)
         if state.updates == 8 and not spoilt:
             spoilt.append(1)
@@ -131,7 +131,7 @@ def test_a_network_spoilt_by_an_update_is_not_saved_and_the_training_recovers(
             kernel.assign(kernel.value * np.nan)
         return loss
 
-    monkeypatch.setattr(callbacks.Epochs, "_count", counted)
+    monkeypatch.setattr(loop.PhaseCallback, "_count", counted)
 
     run = fit(TINY, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=steps))
 
@@ -145,13 +145,13 @@ def test_a_network_spoilt_by_an_update_is_not_saved_and_the_training_recovers(
 def test_each_time_it_goes_back_further_and_good_checkpoints_stay(
     tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    count = callbacks.Epochs._count
+    count = loop.PhaseCallback._count
 
-    def bad_in_the_second_epoch(self: callbacks.Epochs, state: State) -> float:
+    def bad_in_the_second_epoch(self: loop.PhaseCallback, state: State) -> float:
         loss = count(self, state)
         return math.nan if state.epoch == 1 else loss
 
-    monkeypatch.setattr(callbacks.Epochs, "_count", bad_in_the_second_epoch)
+    monkeypatch.setattr(loop.PhaseCallback, "_count", bad_in_the_second_epoch)
 
     with pytest.raises(DivergedError):
         fit(TINY, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=1))
@@ -192,14 +192,14 @@ def test_memory_that_does_not_suffice_for_validating_is_not_taken_from_training(
 
 def exhausting(monkeypatch: pytest.MonkeyPatch, above: int) -> None:
     """Let memory not suffice for more than so many images at a time."""
-    counted = callbacks.Epochs.on_train_batch_end
+    counted = loop.PhaseCallback.on_train_batch_end
 
-    def exhausted(self: callbacks.Epochs, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if 32 // self.session.state.parts > above:
+    def exhausted(self: loop.PhaseCallback, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if 32 // self.checkpointer.state.parts > above:
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         counted(self, batch, logs)
 
-    monkeypatch.setattr(callbacks.Epochs, "on_train_batch_end", exhausted)
+    monkeypatch.setattr(loop.PhaseCallback, "on_train_batch_end", exhausted)
 
 
 def test_out_of_memory_the_batch_is_computed_in_parts_and_stays_as_large(

@@ -20,6 +20,7 @@ from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.optimizers.by_name import optimizer as optimizer_named
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.training.distribution import Distribution, distribution, is_lost_worker, synchronise_batch_norm
+from tests.tasks.classes import classes
 
 NET = ResNetSpec("tiny", "basic", (1,), (8,), stem="cifar", stem_width=8)
 CLASSES, BATCH, STEPS, EPOCHS = 4, 16, 3, 4
@@ -30,7 +31,7 @@ def images(count: int) -> Split:
     """Noise whose first pixel says the image's number."""
     pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
     pixels[:, 0, 0, 0] = np.arange(count)
-    return Split(ArrayImages(pixels), np.arange(count), np.arange(count) % CLASSES)
+    return Split(ArrayImages(pixels), np.arange(count), np.arange(count) % CLASSES, classes(CLASSES))
 
 
 TRAINING, VALIDATION = images(BATCH * STEPS), images(21)
@@ -84,14 +85,14 @@ def network(
 def training_data(place: Distribution, first_epoch: int = 0, epochs: int = EPOCHS) -> object:
     return place.training_data(
         lambda worker: training_batches(
-            TRAINING, CLASSES, BATCH, policy("none"), seed=1, first_epoch=first_epoch, epochs=epochs, worker=worker
+            TRAINING, BATCH, policy("none"), seed=1, first_epoch=first_epoch, epochs=epochs, worker=worker
         ),
         BATCH,
     )
 
 
 def evaluation_data(place: Distribution, split: Split = VALIDATION, batch_size: int = 4) -> tuple[object, int]:
-    return place.evaluation_data(lambda worker: evaluation_batches(split, CLASSES, batch_size, worker=worker))
+    return place.evaluation_data(lambda worker: evaluation_batches(split, batch_size, worker=worker))
 
 
 def train(

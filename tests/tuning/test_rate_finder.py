@@ -11,7 +11,7 @@ from keras_resnet.errors import DataError, UsageError
 from keras_resnet.runs.run import Run
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.tuning.rate_finder import RateCurve, find_learning_rate, valley
-from keras_resnet.tuning.trial import Trial
+from keras_resnet.tuning.trial import TrialSteps
 from tests.conftest import TINY
 
 
@@ -130,9 +130,9 @@ def test_a_source_by_name_is_split_by_the_recipes_seed(tiny_data: ImageData, mon
 
 
 def test_a_step_on_trial_is_computed_in_the_parts_and_at_the_largest_size_of_the_training(tiny_data: ImageData) -> None:
-    from keras_resnet.tuning.trial import Trial
+    from keras_resnet.tuning.trial import TrialSteps
 
-    trial = Trial(TINY.but(accumulate=4, train_sizes=(8, 10), epochs=2), tiny_data)
+    trial = TrialSteps(TINY.but(accumulate=4, train_sizes=(8, 10), epochs=2), tiny_data)
     seen: list[tuple[int, ...]] = []
     train = trial.model.train_on_batch
 
@@ -149,20 +149,20 @@ def test_a_step_on_trial_is_computed_in_the_parts_and_at_the_largest_size_of_the
 
 
 def test_the_loss_of_a_step_in_parts_is_that_of_the_whole_batch(tiny_data: ImageData) -> None:
-    from keras_resnet.tuning.trial import Trial
+    from keras_resnet.tuning.trial import TrialSteps
 
     frozen = TINY.but(freeze_batchnorm=True, augment="none")
-    whole, parts = Trial(frozen, tiny_data), Trial(frozen.but(accumulate=2), tiny_data)
+    whole, parts = TrialSteps(frozen, tiny_data), TrialSteps(frozen.but(accumulate=2), tiny_data)
 
     assert parts.step() == pytest.approx(whole.step(), rel=1e-5)
     assert parts.step() == pytest.approx(whole.step(), rel=1e-4), "one update came between"
 
 
 def test_the_network_takes_the_rates(tiny_data: ImageData) -> None:
-    from keras_resnet.tuning.trial import Trial
+    from keras_resnet.tuning.trial import TrialSteps
 
     def moved(rate: float) -> float:
-        trial = Trial(TINY, tiny_data)
+        trial = TrialSteps(TINY, tiny_data)
         before = trial.model.get_layer("stem_conv").kernel.numpy()
         trial.set_rate(rate)
         trial.step()
@@ -173,7 +173,7 @@ def test_the_network_takes_the_rates(tiny_data: ImageData) -> None:
 
 def test_an_image_that_can_no_longer_be_read_is_named(image_folder: Path) -> None:
     data = load_data(Source(f"folder:{image_folder}", image_size=8), cache="none")
-    trial = Trial(TINY.but(batch_size=8), data)
+    trial = TrialSteps(TINY.but(batch_size=8), data)
     for path in image_folder.rglob("*.png"):
         path.write_bytes(b"gone")
 

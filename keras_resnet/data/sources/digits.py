@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.sources.listing import Blob, Listing
+from keras_resnet.tasks.classification import Classification
 
 
 def list_digits() -> Listing:
@@ -21,7 +22,7 @@ def list_digits() -> Listing:
         contents=Blob.of(_bitmap(image) for image in pixels),
         names=tuple(f"{number:06d}" for number in range(len(pixels))),
         labels=bunch.target.astype(np.int64),
-        class_names=tuple(str(digit) for digit in range(10)),
+        task=Classification(tuple(str(digit) for digit in range(10))),
     )
 
 

@@ -12,15 +12,16 @@ from keras_resnet.data.memory import memory_for_images
 from keras_resnet.errors import DataError
 
 
-def gather(dataset: tf.data.Dataset, image_size: int | None) -> tuple[np.ndarray, np.ndarray]:
+def gather(dataset: tf.data.Dataset, image_size: int | None, *, several: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """All images and labels of a dataset.
 
     Args:
         dataset: See `from_dataset`.
         image_size: See `from_dataset`.
+        several: Whether an image may have any number of classes.
 
     Returns:
-        uint8 (n, height, width, channels), int64 (n,).
+        uint8 (n, height, width, channels), int64 (n,), or 0 and 1 (n, classes) for several.
 
     Raises:
         DataError: See `from_dataset`.
@@ -35,7 +36,7 @@ def gather(dataset: tf.data.Dataset, image_size: int | None) -> tuple[np.ndarray
     images: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     total, brightest = 0, 0.0
-    for image, label in _batches(dataset, spec):
+    for image, label in _batches(dataset, spec, several):
         size = (image_size, image_size) if image_size else None
         images.append(as_uint8_images(image, size, refuse_dark=False).array)
         brightest = max(brightest, float(image.max()))
@@ -58,8 +59,10 @@ def gather(dataset: tf.data.Dataset, image_size: int | None) -> tuple[np.ndarray
     return np.concatenate(images), np.concatenate(labels)
 
 
-def _batches(dataset: tf.data.Dataset, spec: tuple[tf.TensorSpec, tf.TensorSpec]) -> Iterator[tuple[np.ndarray, ...]]:
-    """Images with a batch axis and labels as whole numbers."""
+def _batches(
+    dataset: tf.data.Dataset, spec: tuple[tf.TensorSpec, tf.TensorSpec], several: bool
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Images with a batch axis, and labels as whole numbers or, of several, by class."""
     rank = spec[0].shape.rank
     if rank not in (3, 4):
         raise DataError(
@@ -68,6 +71,9 @@ def _batches(dataset: tf.data.Dataset, spec: tuple[tf.TensorSpec, tf.TensorSpec]
         )
     for image, label in dataset.as_numpy_iterator():
         label = np.asarray(label)[None] if rank == 3 else np.asarray(label)
+        if several:
+            yield (image[None] if rank == 3 else image), label
+            continue
         if label.ndim == 2 and label.shape[1] > 1:
             if not (np.isin(label, (0, 1)).all() and (label.sum(axis=1) == 1).all()):
                 raise DataError("the dataset's labels must be whole numbers or one-hot; these are mixed or smoothed")

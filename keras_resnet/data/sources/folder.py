@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import unicodedata
 from collections import Counter
@@ -11,7 +12,9 @@ import numpy as np
 
 from keras_resnet.data.sources.listing import Files, Listing
 from keras_resnet.errors import DataError, listed
-from keras_resnet.images.image_file import SUFFIXES, UNREAD_SUFFIXES
+from keras_resnet.images.image_file import SUFFIXES, UNREAD_SUFFIXES, read_file
+from keras_resnet.tasks.classification import Classification
+from keras_resnet.tasks.multi_label import MultiLabel
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -26,28 +29,31 @@ SPLIT_FOLDERS = {
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 
 
-def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Listing:
+def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: str | None = None) -> Listing:
     """Find the images of a folder with one sub-folder a class, however deep below it.
 
     Hidden files and folders, and what Macs and network drives add, are passed over. If the
     sub-folders are called train, val and test (or such), their own sub-folders are the classes and
     the separation is kept.
 
+    For multi-label, an image that lies in several class folders, as a copy or a link, has all their classes.
+
     Args:
         path: The folder.
         fewest_classes: How many classes there must be.
+        task: `classification` or `multi-label`; None: the first.
 
     Raises:
         DataError: The folder is missing, holds no images, one class only, an empty class, or two
             whose names cannot be told apart.
     """
     try:
-        return _listed(Path(os.path.expanduser(path)), fewest_classes)
+        return _listed(Path(os.path.expanduser(path)), fewest_classes, several=task == "multi-label")
     except OSError as error:
         raise DataError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
 
 
-def _listed(root: Path, fewest_classes: int) -> Listing:
+def _listed(root: Path, fewest_classes: int, *, several: bool) -> Listing:
     if not root.exists():
         raise DataError(f"there is no folder {root}")
     if not root.is_dir():
@@ -106,16 +112,41 @@ def _listed(root: Path, fewest_classes: int) -> Listing:
         raise DataError(f"{root}: no images ({', '.join(sorted(SUFFIXES))} in any case) in {listed(class_names)}")
     if len(class_names) < fewest_classes:
         raise DataError(f"{root}: one class only, {class_names[0]!r}; telling apart needs two sub-folders or more")
+    coded = np.array(labels, np.int64)
+    if several:
+        paths, parts_of, coded = _united(paths, parts_of, coded, len(class_names))
     given = {split: np.flatnonzero([part == split for part in parts_of]) for split in ("train", "validation", "test")}
     names = tuple(file.relative_to(root).as_posix() for file in paths)
     return Listing(
         contents=Files(tuple(paths), names),
         names=names,
-        labels=np.array(labels, np.int64),
-        class_names=class_names,
+        labels=coded,
+        task=(MultiLabel if several else Classification)(class_names),
         given={name: positions for name, positions in given.items() if len(positions)} if separated else {},
         notes=_notes(loose, others),
     )
+
+
+def _united(
+    paths: list[Path], parts: list[str], labels: np.ndarray, classes: int
+) -> tuple[list[Path], list[str], np.ndarray]:
+    """Each image once, where it was first found, with all the classes in whose folders the same bytes lie."""
+    sizes = Counter((part, os.stat(path).st_size) for path, part in zip(paths, parts, strict=True))
+    place_of: dict[tuple[str, object], int] = {}
+    kept: list[int] = []
+    members: list[set[int]] = []
+    for index, (path, part) in enumerate(zip(paths, parts, strict=True)):
+        alone = sizes[part, os.stat(path).st_size] == 1  # no other can have its bytes
+        content: object = index if alone else hashlib.sha256(read_file(path, str(path))).digest()
+        place = place_of.setdefault((part, content), len(kept))
+        if place == len(kept):
+            kept.append(index)
+            members.append(set())
+        members[place].add(int(labels[index]))
+    shown = np.zeros((len(kept), classes), np.uint8)
+    for row, some in zip(shown, members, strict=True):
+        row[list(some)] = 1
+    return [paths[index] for index in kept], [parts[index] for index in kept], shown
 
 
 def _notes(loose: int, others: list[Path]) -> tuple[str, ...]:

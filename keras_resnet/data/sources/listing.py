@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_resnet.atomic import storage_errors
 from keras_resnet.images.image_file import read_file
+from keras_resnet.tasks.task import Task
 
 
 class Contents(Protocol):
@@ -112,8 +113,8 @@ class Listing:
     Args:
         contents: Their bytes.
         names: One name for each: a relative path, or a split and a number.
-        labels: int64 (n,).
-        class_names: The names of labels 0, 1, …
+        labels: What they show, as the task has it.
+        task: What is asked of them, with the names of the classes.
         given: The positions of each split that the source itself separates; empty without such.
         groups: int64 (n,): images of one group (a patient, a camera, a scene) belong on one side of a
             split; None where no groups are known.
@@ -124,7 +125,7 @@ class Listing:
     contents: Contents
     names: tuple[str, ...]
     labels: np.ndarray
-    class_names: tuple[str, ...]
+    task: Task
     given: dict[str, np.ndarray] = field(default_factory=dict)
     groups: np.ndarray | None = None
     times: np.ndarray | None = None
@@ -132,6 +133,11 @@ class Listing:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the labels."""
+        return self.task.class_names
 
     def chosen(self, positions: np.ndarray) -> Listing:
         """Some of the images, in this order."""

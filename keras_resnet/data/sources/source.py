@@ -20,11 +20,13 @@ from keras_resnet.allowed import (
     RESIZE,
     SEED,
     SPLIT,
+    one_of,
 )
 from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.preprocessing import Fit
 from keras_resnet.settings import keep_checked, setting, settings_of
+from keras_resnet.tasks.table import TASKS
 
 KINDS = ("digits", "folder", "csv", "jsonl", "tfds")
 PATHS = ("folder", "csv", "jsonl")
@@ -50,6 +52,8 @@ class Source:
         split_file: A saved split to use instead (see `save_split`).
         resize, crop_fraction, background: See `Fit`.
         on_error: `fail` if an image cannot be read, or `skip` it, up to one in a hundred.
+        task: `classification` or `multi-label`; None: as the source has it, which is multi-label for tables with
+            a column `labels`.
 
     Raises:
         UsageError: A field is out of range; the message names it.
@@ -68,10 +72,13 @@ class Source:
     crop_fraction: float | None = source(None, "share of an image that is cut out of its centre", CROP_FRACTION.or_none)
     background: str = source("white", "colour that transparency is laid over", BACKGROUND)
     on_error: str = source("fail", "skip up to 1 % of images that cannot be read", ON_ERROR)
+    task: str | None = source(None, "what is asked of an image; none: as the source has it", one_of(*TASKS).or_none)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", full_name(self.name))
         keep_checked(self, **{name: one.values for name, one in SETTINGS.items()})
+        if self.task == "multi-label" and self.kind in ("digits", "tfds"):
+            raise UsageError(f"{self.kind} sources have one label an image; received task={self.task!r}")
         if self.data_dir is not None and self.kind != "tfds":
             raise UsageError(f"data_dir is for tfds:NAME sources; received it with {self.name!r}")
         if self.split_file is not None and (self.fold or self.split != "class"):

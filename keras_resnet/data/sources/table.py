@@ -17,9 +17,11 @@ from keras_resnet.data.sources.listing import Files, Listing
 from keras_resnet.data.sources.table_rows import COLUMNS, Faults, read_rows
 from keras_resnet.data.splits.plan import PARTS
 from keras_resnet.errors import DataError, listed
+from keras_resnet.tasks.classification import Classification
+from keras_resnet.tasks.multi_label import MultiLabel
 
 
-def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> Listing:
+def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: str | None = None) -> Listing:
     """Find the images that a table names.
 
     A `.csv` or `.tsv` begins with a line that names its columns, divided by commas, semicolons or
@@ -28,13 +30,16 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> List
     - `path`: of the image, absolute or seen from the table's own folder. Whether the file is there
       shows when it is read.
     - `label`: the name of its class. If all are whole numbers, the classes are in their order.
+    - `labels` instead of it: the names of all its classes, none or several: in CSV divided by `|`, in JSON a list.
+      The task is then multi-label.
     - `split`, if wanted: train, validation or test (or training, val, valid, testing).
     - `group`, if wanted: any text; images of one group (a patient, a camera) belong on one side.
     - `time`, if wanted: ISO 8601 (UTC where it names no zone), or a number.
 
     Args:
         path: The table.
-        fewest_classes: How many classes there must be.
+        fewest_classes: How many classes there must be where each image has one.
+        task: `classification` or `multi-label`; None: as the table has it.
 
     Returns:
         The images in the order of the rows, each called as it is in the table.
@@ -45,7 +50,11 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> List
     """
     file = Path(os.path.expanduser(path))
     faults = Faults(file)
-    rows, others = read_rows(file, faults)
+    table = read_rows(file, faults)
+    rows, others = table.rows, table.others
+    if table.several and task == "classification":
+        raise DataError(f"{file} has a column 'labels', any number an image: its task is multi-label")
+    several = table.several or task == "multi-label"
     if not rows and not faults:
         raise DataError(f"{file} has no rows; expected one for each image, with its path and label")
     lines = [line for line, _ in rows]
@@ -55,21 +64,24 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2) -> List
     folder = os.path.abspath(file.parent)  # absolute, so that the images are found from another working folder
     places = [os.path.join(folder, path) for path in paths]
     _check_paths(faults, lines, paths, places, labels)
-    _check_labels(faults, lines, labels)
+    shown = [cell.split("\n") if cell else [] for cell in labels] if table.several else [[cell] for cell in labels]
+    _check_labels(faults, lines, shown)
     given = _given(faults, lines, splits) if _filled(faults, lines, "split", splits) else {}
     codes = _coded(sorted(set(groups)), groups) if _filled(faults, lines, "group", groups) else None
     seconds = _seconds(faults, lines, times) if _filled(faults, lines, "time", times) else None
     faults.raise_any()
 
-    class_names = _in_order(set(labels))
-    if len(class_names) < fewest_classes:
+    class_names = _in_order({label for some in shown for label in some})
+    if not class_names:
+        raise DataError(f"{file}: no image has a label; nothing can be learned")
+    if len(class_names) < fewest_classes and not several:
         raise DataError(f"{file}: one class only, {class_names[0]!r}; telling apart needs two or more")
     names = tuple(path.replace(os.sep, "/") for path in paths)
     return Listing(
         contents=Files(tuple(map(Path, places)), names),
         names=names,
-        labels=_coded(class_names, labels),
-        class_names=tuple(class_names),
+        labels=_by_class(class_names, shown) if several else _coded(class_names, labels),
+        task=(MultiLabel if several else Classification)(tuple(class_names)),
         given=given,
         groups=codes,
         times=seconds,
@@ -96,18 +108,20 @@ def _can_be_a_path(path: str) -> bool:
         return False
 
 
-def _check_labels(faults: Faults, lines: list[int], labels: list[str]) -> None:
+def _check_labels(faults: Faults, lines: list[int], shown: list[list[str]]) -> None:
     written: dict[str, str] = {}
     wrong: dict[str, str] = {}
-    for label in sorted(set(labels)):  # é is one character in most programs and e with an accent on old Macs
+    # é is one character in most programs and e with an accent on old Macs
+    for label in sorted({label for some in shown for label in some}):
         alike = written.setdefault(unicodedata.normalize("NFC", label), label)
         if alike != label:
             wrong[label] = f"the label {label!a} is written as {alike!a} is; give both one name"
         elif not _can_be_a_label(label):
             wrong[label] = f"the label {label!a} cannot be written in a line" if label else "the label is empty"
-    for line, label in zip(lines, labels, strict=True):
-        if label in wrong:
-            faults.add(line, wrong[label])
+    for line, some in zip(lines, shown, strict=True):
+        for label in some:
+            if label in wrong:
+                faults.add(line, wrong[label])
 
 
 def _can_be_a_label(label: str) -> bool:
@@ -174,6 +188,15 @@ def _in_order(labels: Iterable[str]) -> list[str]:
     labels = sorted(labels)
     if all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in labels):
         labels.sort(key=int)
+    return labels
+
+
+def _by_class(names: list[str], shown: list[list[str]]) -> np.ndarray:
+    """uint8 (n, classes): 1 where an image has the class."""
+    number_of = {name: number for number, name in enumerate(names)}
+    labels = np.zeros((len(shown), len(names)), np.uint8)
+    for row, some in zip(labels, shown, strict=True):
+        row[[number_of[label] for label in some]] = 1
     return labels
 
 

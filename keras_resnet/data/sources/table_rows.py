@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from keras_resnet.errors import DataError, listed, nearest
 
@@ -16,10 +17,28 @@ COLUMNS = ("path", "label", "split", "group", "time")
 NEEDED = COLUMNS[:2]
 CSV_SUFFIXES = (".csv", ".tsv")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
+LABEL_SEPARATOR = "|"
+"""Between the classes of an image in a column `labels`."""
 MOST_NAMED = 5
 
 Row = tuple[int, list[str]]
 """A line's number, and its cells in the order of `COLUMNS`; empty where there is none."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a table holds.
+
+    Args:
+        rows: Those that can be read.
+        others: The columns that are none of `COLUMNS`.
+        several: Whether it has `labels`, any number an image, instead of `label`; in the rows they are divided by
+            line ends, which no label may hold.
+    """
+
+    rows: list[Row]
+    others: list[str]
+    several: bool
 
 
 @dataclass
@@ -45,8 +64,8 @@ class Faults:
         raise DataError(f"{self.file} cannot be used: {'; '.join(first)}{more}. Correct the table and try again")
 
 
-def read_rows(file: Path, faults: Faults) -> tuple[list[Row], list[str]]:
-    """All rows of a table, and the columns that are none of `COLUMNS`.
+def read_rows(file: Path, faults: Faults) -> Rows:
+    """All rows of a table.
 
     Rows that cannot be read are left out and added to the faults.
 
@@ -56,9 +75,7 @@ def read_rows(file: Path, faults: Faults) -> tuple[list[Row], list[str]]:
     suffix = file.suffix.lower()
     if suffix not in CSV_SUFFIXES + JSON_SUFFIXES:
         raise DataError(f"{file} is no table by its name; expected {', '.join(CSV_SUFFIXES + JSON_SUFFIXES)}")
-    others: dict[str, None] = {}
-    rows = (_csv_rows if suffix in CSV_SUFFIXES else _json_rows)(_text(file), faults, others)
-    return list(rows), list(others)
+    return (_csv_rows if suffix in CSV_SUFFIXES else _json_rows)(_text(file), faults)
 
 
 def _text(file: Path) -> str:
@@ -79,14 +96,15 @@ def _text(file: Path) -> str:
         ) from None
 
 
-def _csv_rows(text: str, faults: Faults, others: dict[str, None]) -> Iterator[Row]:
+def _csv_rows(text: str, faults: Faults) -> Rows:
     first = re.split(r"[\r\n]", text, maxsplit=1)[0]
     if not first.strip():
         raise DataError(f"{faults.file} is empty or begins with an empty line; expected the header path,label")
     delimiter = _delimiter(first)
-    header = _header(first, delimiter)
+    header, several = _with_label(_header(first, delimiter), faults.file)
     _check_header(header, faults.file)
-    others.update(dict.fromkeys(name for name in header if name not in COLUMNS))
+    others = list(dict.fromkeys(name for name in header if name not in COLUMNS))
+    found: list[Row] = []
     places = [header.index(name) if name in header else None for name in COLUMNS]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     ended = 0  # the line on which the last row ended: cells in quotes may hold line ends
@@ -94,17 +112,30 @@ def _csv_rows(text: str, faults: Faults, others: dict[str, None]) -> Iterator[Ro
         for cells in reader:
             line, ended = ended + 1, reader.line_num
             if line > 1 and len(cells) == len(header):
-                yield line, ["" if place is None else cells[place] for place in places]
+                row = ["" if place is None else cells[place] for place in places]
+                if several:
+                    row[1] = "\n".join(label.strip() for label in row[1].split(LABEL_SEPARATOR) if label.strip())
+                found.append((line, row))
             elif line > 1 and cells:
                 faults.add(line, f"{len(cells)} cells; the header has {len(header)}")
     except csv.Error as error:
         faults.add(ended + 1, f"this is no CSV: {error}; a quotation mark may be left open here")
+    return Rows(found, others, several)
+
+
+def _with_label(header: list[str], file: Path) -> tuple[list[str], bool]:
+    """The header with `label` for `labels`, and whether it said `labels`."""
+    if "labels" not in header:
+        return header, False
+    if "label" in header:
+        raise DataError(f"{file}, line 1: it has both 'label' and 'labels'; rename or remove one")
+    return ["label" if name == "labels" else name for name in header], True
 
 
 def _delimiter(first: str) -> str:
     """That with which the header names what is needed; else the one it has most of, for the message."""
     for delimiter in ",;\t":
-        if set(NEEDED) <= set(_header(first, delimiter)):
+        if {"path"} < {*_header(first, delimiter)} & {*NEEDED, "labels"}:
             return delimiter
     return max(",;\t", key=first.count)
 
@@ -132,7 +163,39 @@ def _missing(name: str, names: Iterable[str]) -> str:
     return f"there is no {name!r}, only {listed(by_lower.values())}{hint}"
 
 
-def _json_rows(text: str, faults: Faults, others: dict[str, None]) -> Iterator[Row]:
+def _json_rows(text: str, faults: Faults) -> Rows:
+    values = list(_json_objects(text, faults))
+    several = any("labels" in value for _, value in values)
+    others: dict[str, None] = {}
+    found: list[Row] = []
+    for line, value in values:
+        if several:
+            value = _with_labels(line, value, faults)
+        others.update(dict.fromkeys(name for name in value if name not in COLUMNS))
+        missing = [name for name in NEEDED if name not in value]
+        wrong = [name for name in COLUMNS if not _is_plain(value.get(name))]
+        for name in missing:
+            faults.add(line, _missing(name, value))
+        for name in wrong:
+            faults.add(line, f"the {name} must be a text or a number; received {json.dumps(value[name])[:40]}")
+        if not missing and not wrong:
+            found.append((line, [_as_text(value.get(name)) for name in COLUMNS]))
+    return Rows(found, list(others), several)
+
+
+def _with_labels(line: int, value: dict[str, Any], faults: Faults) -> dict[str, Any]:
+    """An object with `label` for the list `labels`."""
+    labels, rest = value.get("labels"), {name: one for name, one in value.items() if name != "labels"}
+    if "label" in rest:
+        faults.add(line, "it has a 'label' and other lines have 'labels'; use one of them throughout")
+    elif not isinstance(labels, list) or not all(one is not None and _is_plain(one) for one in labels):
+        faults.add(line, f"the labels must be a list of texts or numbers; received {json.dumps(labels)[:40]}")
+    else:
+        return {**rest, "label": "\n".join(_as_text(one) for one in labels)}
+    return {**rest, "label": ""}
+
+
+def _json_objects(text: str, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
     for line, content in enumerate(text.split("\n"), 1):  # not splitlines: texts in JSON may hold U+2028
         if not content.strip():
             continue
@@ -144,15 +207,7 @@ def _json_rows(text: str, faults: Faults, others: dict[str, None]) -> Iterator[R
         if not isinstance(value, dict):
             faults.add(line, f'expected an object, as {{"path": "a.jpg", "label": "cat"}}; received {content[:40]!r}')
             continue
-        others.update(dict.fromkeys(name for name in value if name not in COLUMNS))
-        missing = [name for name in NEEDED if name not in value]
-        wrong = [name for name in COLUMNS if not _is_plain(value.get(name))]
-        for name in missing:
-            faults.add(line, _missing(name, value))
-        for name in wrong:
-            faults.add(line, f"the {name} must be a text or a number; received {json.dumps(value[name])[:40]}")
-        if not missing and not wrong:
-            yield line, [_as_text(value.get(name)) for name in COLUMNS]
+        yield line, value
 
 
 def _is_plain(value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from keras_resnet.data.splits.partition import ByGroup, ByTime, check_training
+from keras_resnet.data.splits.partition import ByGroup, BySeveralClasses, ByTime, check_training
 from keras_resnet.data.splits.plan import PARTS, SplitPlan
 from keras_resnet.errors import DataError, UsageError, listed
 
@@ -35,7 +35,7 @@ def divide(
     taken from the training part; where it gives none, all is split by the plan.
 
     Args:
-        labels: int (n,).
+        labels: int (n,), or 0 and 1 (n, classes) where an image may have any number of classes.
         class_names: For messages.
         given: Positions of the splits the source separates; empty if it does not.
         seed: Of the split and of the limit's choice.
@@ -54,6 +54,8 @@ def divide(
     def limited(positions: np.ndarray) -> np.ndarray:
         if limit is None:
             return positions
+        if labels.ndim == 2:
+            return BySeveralClasses(labels, class_names, seed).subset(positions, limit)
         return positions[stratified_subset(labels[positions], limit, len(class_names), seed)]
 
     if whole:
@@ -130,7 +132,7 @@ def _method(
     seed: int,
 ) -> Method:
     if plan.method == "class":
-        return ByClass(labels, class_names, seed)
+        return (ByClass if labels.ndim == 1 else BySeveralClasses)(labels, class_names, seed)
     known = groups if plan.method == "group" else times
     if known is None:
         raise DataError(

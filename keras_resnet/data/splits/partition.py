@@ -13,6 +13,50 @@ BY_CLASS = ", which a split by class would not let happen"
 
 
 @dataclass(frozen=True)
+class BySeveralClasses:
+    """Every class in its proportion as far as images that have several allow: each image is a group by itself."""
+
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    seed: int
+
+    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
+        shares = [1 - validation - test, validation, test]
+        self._check_counts(positions, sum(map(bool, shares)))
+        parts = self._shared(positions, [share for share in shares if share])
+        return (*parts, *[positions[:0]] * shares.count(0))
+
+    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        self._check_counts(positions, max(count, 3))
+        test = self._shared(positions, [1 / count] * count)[number - 1]
+        return np.setdiff1d(positions, test, assume_unique=True), test
+
+    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
+        pass
+
+    def subset(self, positions: np.ndarray, most: int) -> np.ndarray:
+        """At most so many positions, every class about in its proportion."""
+        if most >= len(positions):
+            return positions
+        share = most / len(positions)
+        taken, others = self._shared(positions, [share, 1 - share])
+        random = np.random.default_rng(self.seed)
+        if len(taken) < most:
+            taken = np.concatenate([taken, random.permutation(others)[: most - len(taken)]])
+        return np.sort(random.permutation(taken)[:most])
+
+    def _shared(self, positions: np.ndarray, shares: list[float]) -> list[np.ndarray]:
+        part_of = share_groups(self.labels[positions], np.arange(len(positions)), shares, self.seed)
+        return [positions[part_of == part] for part in range(len(shares))]
+
+    def _check_counts(self, positions: np.ndarray, needed: int) -> None:
+        counts = self.labels[positions].sum(axis=0)
+        scarce = [f"{name} ({n})" for name, n in zip(self.class_names, counts, strict=True) if 0 < n < needed]
+        if scarce:
+            raise DataError(f"every class needs at least {needed} images to be divided; too few in {listed(scarce)}")
+
+
+@dataclass(frozen=True)
 class ByGroup:
     """No group is on two sides, and every class in its proportion as far as that allows."""
 
@@ -94,12 +138,25 @@ def check_training(
     labels: np.ndarray, class_names: tuple[str, ...], train: np.ndarray, others: Sequence[np.ndarray], why: str
 ) -> None:
     """Raises: DataError, if a class has images at the positions of `others` and none at those of `train`."""
-    missing = np.setdiff1d(labels[np.concatenate([train[:0], *others])], labels[train])
+    wanted = classes_of(labels[np.concatenate([train[:0], *others])])[1]
+    missing = np.setdiff1d(wanted, classes_of(labels[train])[1])
     if len(missing):
         raise DataError(
             f"no image of {listed([class_names[label] for label in missing])} is left to train on: all {why}. "
             "Give more images of the class, or leave it out"
         )
+
+
+def classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which images have which classes, as pairs: int64 (pairs,) positions of the images, and numbers of the classes.
+
+    Args:
+        labels: int (n,), or 0 and 1 (n, classes) where an image may have any number of classes.
+    """
+    if labels.ndim == 1:
+        return np.arange(len(labels)), labels
+    images, classes = np.nonzero(labels)
+    return images, classes
 
 
 def share_groups(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
@@ -114,7 +171,7 @@ def share_groups(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float]
     `GroupShuffleSplit` does not look at the classes.)
 
     Args:
-        labels: int (n,).
+        labels: int (n,), or 0 and 1 (n, classes); images without any class count as a class of their own.
         groups: int (n,).
         shares: The wanted share of each part, all above 0.
         seed: Decides between groups that hold as much.
@@ -131,10 +188,13 @@ def share_groups(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float]
             f"{len(known)} groups cannot be divided in {len(shares)} parts without cutting a group: "
             "more groups are needed, or a split by class"
         )
-    classes = int(labels.max()) + 1
-    pairs, counts = np.unique(group * classes + labels, return_counts=True)
+    if labels.ndim == 2:
+        labels = np.column_stack([labels, ~labels.any(axis=1)])
+    images, shown = classes_of(labels)
+    classes = int(shown.max()) + 1
+    pairs, counts = np.unique(group[images] * classes + shown, return_counts=True)
     owners, members = pairs // classes, pairs % classes
-    fractions = counts / np.bincount(labels)[members]
+    fractions = counts / np.bincount(shown)[members]
     random = np.random.default_rng(seed).permutation(len(known))
     order = random[np.argsort(-np.bincount(owners, fractions**2)[random], kind="stable")]
     starts = np.searchsorted(owners, np.arange(len(known) + 1)).tolist()

@@ -46,6 +46,7 @@ def test_a_run_folder_records_every_field_as_json_gives_it_back() -> None:
         "crop_fraction": 1.0,
         "background": "white",
         "on_error": "fail",
+        "task": None,
     }
 
 

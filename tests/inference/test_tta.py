@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.errors import UsageError
-from keras_resnet.inference.views import views_of
+from keras_resnet.inference.tta import views_of
 
 IMAGES = np.arange(2 * 6 * 7 * 1).reshape(2, 6, 7, 1)
 

@@ -1,4 +1,4 @@
-"""A training between two of its checkpoints: what is saved of it, and how it is brought back."""
+"""Saves a training as checkpoints, and restores it from one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keras_resnet.optimizers.averaging import MovingAverage
 from keras_resnet.runs.run import Run
 from keras_resnet.training.checkpoint import Checkpoint, CheckpointStore
 from keras_resnet.training.health import Health
-from keras_resnet.training.network import Trainee
+from keras_resnet.training.network import CompiledNetwork
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.setbacks import Setback
@@ -24,7 +24,7 @@ from keras_resnet.weights.files import Tensors, assign, variables_by_path
 
 @dataclass(frozen=True)
 class Saving:
-    """How often a checkpoint is written besides at every epoch's end, and how many are kept.
+    """When checkpoints are written, besides at the end of every epoch, and how many are kept.
 
     Args:
         steps: After so many updates; 0: not by their number.
@@ -51,22 +51,22 @@ WAY = ("parts", "rate_factor", "left_out", "tries", "setback_epoch")
 KINDS = ("model", "optimizer", "optimizer_head", "average", "health")
 
 
-class Session:
-    """A network, where its training stands, and the checkpoints of both.
+class Checkpointer:
+    """Saves and restores a network and the state of its training; writes the run's records.
 
     Args:
-        trainee: The network.
+        compiled: The network.
         recipe: How it is trained.
         run: Where.
-        health: What is remembered of the network's inner state.
-        progress: Told what is out of the ordinary.
+        health: Observes the network at the end of every epoch.
+        progress: Shows notes to the user.
         saving: When checkpoints are written.
         tensorboard: Also write event files for TensorBoard.
     """
 
     def __init__(
         self,
-        trainee: Trainee,
+        compiled: CompiledNetwork,
         recipe: Recipe,
         run: Run,
         health: Health,
@@ -75,20 +75,20 @@ class Session:
         *,
         tensorboard: bool = False,
     ) -> None:
-        self.trainee, self.recipe, self.run, self.place = trainee, recipe, run, trainee.place
+        self.compiled, self.recipe, self.run, self.place = compiled, recipe, run, compiled.place
         self.health, self.progress, self.saving, self.tensorboard = health, progress, saving, tensorboard
         self.store = CheckpointStore(run.checkpoints, saving.keep)
-        self.average = MovingAverage(trainee.network, recipe.ema)
+        self.average = MovingAverage(compiled.network, recipe.ema)
         self.state = State(parts=recipe.accumulate)
         self._board: TensorBoardWriter | None = None
-        self._waiting: Checkpoint | None = None  # read, and not yet in the network
+        self._waiting: Checkpoint | None = None  # read from disk, and not yet in the network
         self._changed = True
         self._instead_of: int | None = None
         self.head = False
         self._saved_updates, self._saved_time = 0, time.monotonic()
 
     def open(self) -> None:
-        """Stand where the newest checkpoint does, if there is one; forget what was recorded after it."""
+        """Take the state of the newest checkpoint, if there is one, and drop the records written after it."""
         if self.place.is_chief:
             self.run.events.mend()
         self._waiting = self.store.load(self.warn)
@@ -98,11 +98,13 @@ class Session:
         self._cut_record()
 
     def go_back(self, checkpoints: int = 0, **changes: Any) -> None:
-        """Stand at a checkpoint again, and from now on go another way; what has been changed before stays so.
+        """Return to an earlier checkpoint and change how the training goes on from there.
+
+        Changes made at earlier returns are kept.
 
         Args:
-            checkpoints: How many before the newest; one may have been written when all was spoilt already.
-            **changes: Fields of the state that decide the way: see `WAY`.
+            checkpoints: How many before the newest: the newest may hold weights that were spoilt already.
+            **changes: Fields of the state to change, of those in `WAY`.
         """
         failed = self.state
         self._waiting = self.store.load(self.warn, back=checkpoints)
@@ -113,17 +115,24 @@ class Session:
         self._cut_record()
 
     def ready(self, *, head: bool, size: int, steps: int, batch: int) -> None:
-        """Compile the network for what is next, and fill it from the checkpoint that is waiting, if one is."""
+        """Compile the network for the next phase, and fill it from the checkpoint that was read, if one was.
+
+        Args:
+            head: Whether only the classifier learns.
+            size: Side of the training images in pixels; 0: as evaluation has them.
+            steps: Updates in an epoch.
+            batch: Images in a batch, over all devices.
+        """
         sharers = 1 if self.recipe.sync_batchnorm else self.place.replicas
         frozen = head or self.recipe.freeze_batchnorm
         self.health.batch_per_normalisation = 0 if frozen else batch // self.state.parts // sharers
-        new = self.trainee.compile(head=head, parts=self.state.parts, size=size, steps=steps)
+        new = self.compiled.compile(head=head, parts=self.state.parts, size=size, steps=steps)
         self.head = head
         if self._waiting:
             self._fill(self._waiting.tensors)
-        self.trainee.scale_rate(self.state.rate_factor)
+        self.compiled.scale_rate(self.state.rate_factor)
         if new or self._waiting:
-            self.trainee.prepare(new)
+            self.compiled.prepare(new)
         self._waiting = None
         if self._changed:
             self.save()
@@ -133,10 +142,10 @@ class Session:
 
         Raises:
             StorageError: It cannot be written; the one before is as it was.
-            Setback: The network is spoilt, so that no training could go on from it.
+            Setback: Weights are not finite: no training could continue from them.
         """
-        tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.trainee.network).items()}
-        tensors |= {f"{self._optimizer}/{name}": value for name, value in self.trainee.optimizer_tensors().items()}
+        tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.compiled.network).items()}
+        tensors |= {f"{self._optimizer}/{name}": value for name, value in self.compiled.optimizer_tensors().items()}
         tensors |= {f"average/{name}": value for name, value in self.average.tensors().items()}
         broken = [name for name, value in tensors.items() if not np.isfinite(value).all()]
         if any(name.startswith(("model/", "average/")) for name in broken):
@@ -156,14 +165,14 @@ class Session:
             or (minutes and time.monotonic() - self._saved_time >= 60 * minutes)
         )
 
-    def keep_best(self, accuracy: float) -> None:
-        """Remember the network as it is now, if no epoch had a better one."""
-        # Of equal ones the later: it has been trained longer at a lower rate.
-        if accuracy >= self.state.best_accuracy:
-            self.state.best_accuracy = accuracy
+    def keep_best(self, value: float) -> None:
+        """Save the weights if this monitored value is the best so far."""
+        # Of equal values the later one: it was trained longer, at a lower rate.
+        if value >= self.state.best_value:
+            self.state.best_value = value
             if not self.place.is_chief:
                 return
-            weights = {name: one.numpy() for name, one in variables_by_path(self.trainee.network).items()}
+            weights = {name: one.numpy() for name, one in variables_by_path(self.compiled.network).items()}
             self.state.best, self.state.best_digest = self.store.save_best(weights, self.state.epoch + 1)
 
     def warn(self, text: str) -> None:
@@ -188,7 +197,7 @@ class Session:
         )
 
     def _cut_record(self) -> None:
-        """Forget what was recorded after the checkpoint."""
+        """Drop the records written after the checkpoint."""
         if not self.place.is_chief:
             return
         self.run.log.cut(self.state.log_bytes)
@@ -198,7 +207,7 @@ class Session:
 
     @property
     def _optimizer(self) -> str:
-        """What the present phase's optimizer is called in a checkpoint."""
+        """The name of this phase's optimizer in a checkpoint."""
         return "optimizer_head" if self.head else "optimizer"
 
     def _fill(self, tensors: Tensors) -> None:
@@ -208,9 +217,9 @@ class Session:
             if kind not in groups:
                 raise ModelError(f"the checkpoint holds {name}, which this version of the package does not know")
             groups[kind][rest] = tensor
-        assign(variables_by_path(self.trainee.network), groups["model"], "the checkpoint")
-        # At the end of the first phase the checkpoint has its optimizer still; the next one begins anew.
+        assign(variables_by_path(self.compiled.network), groups["model"], "the checkpoint")
+        # A checkpoint at the end of the first phase holds that phase's optimizer; the next phase starts a new one.
         if groups[self._optimizer] or not groups["optimizer_head"]:
-            self.trainee.restore_optimizer(groups[self._optimizer], "the checkpoint")
+            self.compiled.restore_optimizer(groups[self._optimizer], "the checkpoint")
         self.average.restore(groups["average"], "the checkpoint")
         self.health.restore(groups["health"], "the checkpoint")

@@ -1,0 +1,89 @@
+"""The formats that a finished model is exported to: a row each. Nothing here imports TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_resnet.errors import MissingExtraError, UsageError, listed
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+    from keras_resnet.preprocessing import Preprocessing
+
+    Writer = Callable[[keras.Model, Preprocessing, Path, np.ndarray | None], object]
+"""Writes a model, raw pixels in and logits out, with its preprocessing to a path; the array is calibration images."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    Args:
+        path: The file or folder in a run's `exports/`.
+        write: Writes it.
+        calibrated: Whether it is quantised with training images, and so need only decide as its model does; others
+            must give their model's logits.
+        marker: For a folder, the file in it that shows that it is one of this format; None: it is a file, whose
+            name ends as `path` does.
+        runtime: The module that runs it, and the extra that installs it; None: TensorFlow does.
+    """
+
+    path: str
+    write: Writer
+    calibrated: bool = False
+    marker: str | None = None
+    runtime: tuple[str, str] | None = None
+
+    def check_target(self, path: Path) -> None:
+        """Check before the work whether the file can be written and run.
+
+        Raises:
+            UsageError: The path holds something else, or has another ending.
+            MissingExtraError: What runs the format is not installed.
+        """
+        if self.marker is not None:
+            untouched = path.is_dir() and not any(path.iterdir())
+            if path.exists() and not (path / self.marker).is_file() and not untouched:
+                raise UsageError(f"{path} holds something else than this format has; choose another path")
+        elif path.is_dir() or path.suffix != Path(self.path).suffix:
+            raise UsageError(f"{path}: this format is a file whose name ends in {Path(self.path).suffix}")
+        if self.runtime is not None and find_spec(self.runtime[0]) is None:
+            raise MissingExtraError(f"exporting and verifying a {Path(self.path).suffix} file", self.runtime[1])
+
+
+def _saved_model(model: keras.Model, preprocessing: Preprocessing, path: Path, _: np.ndarray | None) -> object:
+    from keras_resnet.exports.saved_model import write_saved_model
+
+    return write_saved_model(model, preprocessing, path)
+
+
+def _tflite(model: keras.Model, preprocessing: Preprocessing, path: Path, calibration: np.ndarray | None) -> object:
+    from keras_resnet.exports.tflite import write_tflite
+
+    return write_tflite(model, preprocessing, path, calibration)
+
+
+LITERT = ("ai_edge_litert", "edge")
+
+FORMATS = {
+    "tflite-int8": Format("model_int8.tflite", _tflite, calibrated=True, runtime=LITERT),
+    "tflite-float": Format("model_float.tflite", _tflite, runtime=LITERT),
+    "saved_model": Format("saved_model", _saved_model, marker="saved_model.pb"),
+}
+
+
+def format_named(name: str) -> Format:
+    """A format by its name.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if name not in FORMATS:
+        raise UsageError(f"the format must be one of {listed(FORMATS)}; received {name!r}")
+    return FORMATS[name]

@@ -1,0 +1,157 @@
+"""One class an image: softmax, cross-entropy, top-1. Labels are whole numbers (n,), 0 … number of classes - 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from keras_resnet.errors import DataError
+from keras_resnet.tasks.task import Answers, ClassMetrics, Metric, Metrics, Task, class_rows, wholly_right
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+LABELLED_CLASSES = 40
+"""With more classes than these, their names and the numbers in the cells would only blacken the picture."""
+
+
+def top1(answers: Answers) -> float:
+    """The share of images whose class has the largest logit."""
+    return wholly_right(answers) / len(answers.labels)
+
+
+def top5(answers: Answers) -> float | None:
+    """The share of images whose class is among the five largest logits; None with five classes or fewer."""
+    if answers.task.outputs <= 5:
+        return None
+    best = np.argsort(-answers.logits, axis=1, kind="stable")[:, :5]
+    return float((best == answers.labels[:, None]).any(axis=1).mean())
+
+
+def log_loss(answers: Answers) -> float:
+    """The mean negative log-likelihood of the true classes, in nats."""
+    from scipy.special import log_softmax
+
+    logs = log_softmax(answers.logits.astype(np.float64), axis=1)
+    return float(-logs[np.arange(len(answers.labels)), answers.labels].mean())
+
+
+METRICS = {
+    "top1": Metric("top-1", top1, hits=wholly_right),
+    "top5": Metric("top-5", top5),
+    "log_loss": Metric("log loss", log_loss, "{:.4f}"),
+}
+"""What an evaluation reports: a row each."""
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """Which one of some classes an image shows."""
+
+    name = "classification"
+    activation = "softmax"
+    metrics = METRICS
+    headline = "top1"
+    monitored = "accuracy"
+    picture_name = "confusion_matrix.png"
+
+    def checked(self, labels: np.ndarray, images: int) -> np.ndarray:
+        labels = np.asarray(labels)
+        if labels.shape != (images,) or not np.issubdtype(labels.dtype, np.integer):
+            hint = '; give task="multi-label" for 0 and 1 by class' if labels.ndim == 2 else ""
+            raise DataError(
+                f"labels must be {images} whole numbers, one an image; received {labels.dtype}{labels.shape}{hint}"
+            )
+        if labels.size and not 0 <= labels.min() <= labels.max() < self.outputs:
+            raise DataError(
+                f"labels must lie in 0–{self.outputs - 1} for {self.outputs} classes; "
+                f"received {labels.min()} to {labels.max()}"
+            )
+        return labels.astype(np.int64)
+
+    def targets(self, labels: np.ndarray, positions: tf.Tensor) -> tf.Tensor:
+        import tensorflow as tf
+
+        return tf.one_hot(tf.gather(tf.constant(labels), positions), self.outputs)
+
+    def membership(self, labels: np.ndarray) -> np.ndarray:
+        return labels[:, None] == np.arange(self.outputs)
+
+    def images_of_classes(self, labels: np.ndarray) -> np.ndarray:
+        return np.bincount(labels, minlength=self.outputs)
+
+    def names_of(self, label: np.ndarray) -> tuple[str, ...]:
+        return (self.class_names[int(label)],)
+
+    def renumbered(self, labels: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
+        number_of = {name: number for number, name in enumerate(class_names)}
+        return np.array([number_of[name] for name in self.class_names])[labels]
+
+    def loss(self, kind: str, label_smoothing: float = 0.0, *, threshold: float | None = None) -> keras.losses.Loss:
+        from keras_resnet.losses import loss
+
+        return loss(kind, label_smoothing, threshold=threshold)
+
+    def loss_of_a_guess(self, kind: str) -> float:
+        return math.log(2 if kind == "binary" else max(self.outputs, 2))
+
+    def accuracy(self) -> keras.metrics.Metric:
+        import keras
+
+        return keras.metrics.CategoricalAccuracy(name="accuracy")
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        from scipy.special import softmax
+
+        return softmax(logits, axis=1)
+
+    def decisions(self, logits: np.ndarray) -> np.ndarray:
+        return logits.argmax(axis=1)
+
+    def mean_logits(self, logits: Sequence[np.ndarray]) -> np.ndarray:
+        from scipy.special import log_softmax, logsumexp
+
+        logs = np.stack([log_softmax(one, axis=1) for one in logits])
+        return (logsumexp(logs, axis=0) - np.log(len(logs))).astype(np.float32)
+
+    def agreement(self, first: np.ndarray, second: np.ndarray) -> float:
+        """The share of images on which both choose the same class."""
+        return float((first.argmax(axis=1) == second.argmax(axis=1)).mean())
+
+    def class_metrics(self, answers: Answers) -> tuple[ClassMetrics, ...]:
+        return class_rows(answers, ClassMetrics)
+
+    def confusion(self, answers: Answers) -> np.ndarray:
+        from sklearn.metrics import confusion_matrix
+
+        every: Any = np.arange(self.outputs)
+        return confusion_matrix(answers.labels, answers.decisions, labels=every)
+
+    def draw(self, metrics: Metrics, title: str, path: Path) -> None:
+        """The confusion matrix: rows are true classes, shades their shares, numbers images. Args: as `Task.draw`."""
+        from keras_resnet.pictures import new_figure, save, short
+
+        confusion, count = metrics.confusion, self.outputs
+        assert confusion is not None
+        side = min(max(5.0, 0.55 * count), 22.0)
+        figure = new_figure(side + 1.5, side)
+        axes = figure.subplots()
+        parts = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+        picture = axes.imshow(parts, cmap="Blues", vmin=0, vmax=1)
+        figure.colorbar(picture, label="share of the true class", fraction=0.046)
+        axes.set(title=title, xlabel="predicted class", ylabel="true class")
+        if count <= LABELLED_CLASSES:
+            names = [short(name) for name in self.class_names]
+            axes.set_xticks(range(count), names, rotation=90 if max(map(len, names)) > 2 else 0)
+            axes.set_yticks(range(count), names)
+            for row, column in zip(*np.nonzero(confusion), strict=True):
+                colour = "white" if parts[row, column] > 0.5 else "black"
+                number = str(confusion[row, column])
+                axes.text(column, row, number, ha="center", va="center", color=colour, fontsize=9)
+        save(figure, path)

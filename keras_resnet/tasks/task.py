@@ -1,0 +1,316 @@
+"""What is asked of a network that sees an image, in one object.
+
+A task knows what labels look like, which targets, loss and metrics train on them, how outputs become answers, and
+how answers are judged and drawn. Pipeline, training, prediction, evaluation and export ask the task and never what
+kind it is. `keras_resnet.tasks.table` lists the tasks there are.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+
+from keras_resnet.errors import DataError, listed
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A model's answers beside the true labels.
+
+    Args:
+        task: Whose labels and logits they are.
+        logits: float (n, number of classes).
+        labels: As the task has them.
+    """
+
+    task: Task
+    logits: np.ndarray
+    labels: np.ndarray
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """float64 (n, number of classes), what the logits stand for."""
+        return self.task.probabilities(self.logits.astype(np.float64))
+
+    @cached_property
+    def decisions(self) -> np.ndarray:
+        """The labels that the model gives, in the form of the true ones."""
+        return self.task.decisions(self.logits)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One figure of an evaluation: a row in a task's table.
+
+    Args:
+        title: What people call it, as `top-1`.
+        value: Computes it; None where it means nothing for these answers.
+        shown: How it is printed, as `str.format` takes it.
+        hits: For a share of images, how many count: gives the share its 95 % Wilson interval.
+    """
+
+    title: str
+    value: Callable[[Answers], float | None]
+    shown: str = "{:.2%}"
+    hits: Callable[[Answers], int] | None = None
+
+    def text(self, value: float) -> str:
+        """The value as people read it."""
+        return self.shown.format(value)
+
+
+@dataclass(frozen=True)
+class ClassMetrics:
+    """One class's figures; shares in [0, 1], 0 where there was nothing to count."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    images: int
+
+
+Row = TypeVar("Row", bound=ClassMetrics)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """A model's figures on one set of images.
+
+    Each figure is an attribute, too: `metrics.top1`, and `metrics.top1_interval` where it has an interval.
+
+    Args:
+        images: How many there were.
+        correct: How many were answered wholly right.
+        figures: By name, in the order of the task's table; None where a figure means nothing.
+        intervals: The 95 % Wilson intervals of those figures that are shares of the images.
+        classes: Each class's figures.
+        confusion: int64 (classes, classes), rows the true classes and columns the predicted ones; None where an
+            image may have several.
+    """
+
+    images: int
+    correct: int
+    figures: Mapping[str, float | None]
+    intervals: Mapping[str, tuple[float, float]]
+    classes: tuple[ClassMetrics, ...]
+    confusion: np.ndarray | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        known = vars(self)  # empty while a copy is being made
+        if name in known.get("figures", ()):
+            return known["figures"][name]
+        if name.removesuffix("_interval") in known.get("intervals", ()):
+            return known["intervals"][name.removesuffix("_interval")]
+        raise AttributeError(f"there is no figure {name!r}; there are {listed(known.get('figures', ()))}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a JSON file."""
+        found: dict[str, Any] = {"images": self.images, "correct": self.correct}
+        for name, value in self.figures.items():
+            found[name] = value
+            if name in self.intervals:
+                found[f"{name}_95%_interval"] = list(self.intervals[name])
+        found["classes"] = [vars(row) for row in self.classes]
+        return found if self.confusion is None else {**found, "confusion": self.confusion.tolist()}
+
+
+@dataclass(frozen=True)
+class Task(ABC):
+    """What is asked of a network: to say which of some classes an image shows.
+
+    Args:
+        class_names: The names of the network's outputs, in their order.
+    """
+
+    class_names: tuple[str, ...]
+
+    name: ClassVar[str]
+    """As files and options have it."""
+    activation: ClassVar[str]
+    """What makes probabilities of logits; a Keras activation."""
+    metrics: ClassVar[Mapping[str, Metric]]
+    """What an evaluation reports, by name."""
+    headline: ClassVar[str]
+    """The one of `metrics` that models are compared by."""
+    monitored: ClassVar[str]
+    """The Keras metric by whose validation value the best epoch is chosen; more is better."""
+
+    @property
+    def outputs(self) -> int:
+        """How many logits the network has."""
+        return len(self.class_names)
+
+    # Labels and targets
+
+    @abstractmethod
+    def checked(self, labels: np.ndarray, images: int) -> np.ndarray:
+        """Labels in the form that all else takes.
+
+        Raises:
+            DataError: They do not fit the images or the classes.
+        """
+
+    @abstractmethod
+    def targets(self, labels: np.ndarray, positions: tf.Tensor) -> tf.Tensor:
+        """What the network is to answer, float32 (batch, outputs), for some positions among the labels."""
+
+    @abstractmethod
+    def membership(self, labels: np.ndarray) -> np.ndarray:
+        """Which classes each image has, bool (n, classes)."""
+
+    @abstractmethod
+    def renumbered(self, labels: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
+        """The labels as a task with other classes has them, which include this one's."""
+
+    def images_of_classes(self, labels: np.ndarray) -> np.ndarray:
+        """How many images each class has, int64 (classes,)."""
+        return self.membership(labels).sum(axis=0, dtype=np.int64)
+
+    def names_of(self, label: np.ndarray) -> tuple[str, ...]:
+        """The names of the classes that one label stands for."""
+        return tuple(self.class_names[index] for index in np.flatnonzero(self.membership(label[None])[0]))
+
+    def shares(self, target: np.ndarray) -> list[tuple[str, float]]:
+        """The classes of one target and their shares, the largest first: several where images were mixed."""
+        order = [int(index) for index in np.argsort(-target, kind="stable") if target[index] >= 0.005]
+        return [(self.class_names[index], float(target[index])) for index in order]
+
+    # Training
+
+    @abstractmethod
+    def loss(self, kind: str, label_smoothing: float = 0.0, *, threshold: float | None = None) -> keras.losses.Loss:
+        """The loss of logits against targets, averaged over the images of a batch.
+
+        Args:
+            kind: A recipe's word, one of `keras_resnet.allowed.LOSS`.
+            label_smoothing: In [0, 1).
+            threshold: Targets above it become 1 and others 0, for the binary loss; None leaves them.
+
+        Raises:
+            UsageError: The task has no such loss.
+        """
+
+    @abstractmethod
+    def loss_of_a_guess(self, kind: str) -> float:
+        """The loss of a network whose logits are all zero."""
+
+    @abstractmethod
+    def accuracy(self) -> keras.metrics.Metric:
+        """A Keras metric called `accuracy`, a mean over the images, that training reports."""
+
+    def validation_metrics(self) -> list[keras.metrics.Metric]:
+        """Further Keras metrics that choose the best epoch."""
+        return []
+
+    # Answers
+
+    @abstractmethod
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """What the logits stand for, of the same shape and dtype."""
+
+    @abstractmethod
+    def decisions(self, logits: np.ndarray) -> np.ndarray:
+        """The labels that the logits decide for."""
+
+    @abstractmethod
+    def mean_logits(self, logits: Sequence[np.ndarray]) -> np.ndarray:
+        """Logits, float32 (n, classes), that stand for the mean of the probabilities of several."""
+
+    @abstractmethod
+    def agreement(self, first: np.ndarray, second: np.ndarray) -> float:
+        """How far two models' logits for the same images decide alike, in [0, 1]."""
+
+    # Judging
+
+    def evaluate(self, logits: np.ndarray, labels: np.ndarray) -> Metrics:
+        """Compare logits with the true labels.
+
+        Args:
+            logits: float (n, classes).
+            labels: As `checked` gives them, n of them.
+
+        Raises:
+            DataError: There are no images, shapes do not fit, or logits are not finite.
+        """
+        if logits.shape != (len(labels), self.outputs) or not len(labels):
+            raise DataError(
+                f"expected logits of shape (number of labels, number of classes), at least one label; "
+                f"received {logits.shape} for {len(labels)} labels and {self.outputs} classes"
+            )
+        if not np.isfinite(logits).all():
+            raise DataError("the model's outputs are not all finite numbers")
+        from scipy.stats import binomtest
+
+        answers, intervals = Answers(self, logits, labels), {}
+        for name, metric in self.metrics.items():
+            if metric.hits is not None:
+                interval = binomtest(metric.hits(answers), len(labels)).proportion_ci(method="wilson")
+                intervals[name] = (float(interval.low), float(interval.high))
+        figures = {name: metric.value(answers) for name, metric in self.metrics.items()}
+        confusion, classes = self.confusion(answers), self.class_metrics(answers)
+        return Metrics(len(labels), wholly_right(answers), figures, intervals, classes, confusion)
+
+    def shown(self, metrics: Metrics, name: str) -> str:
+        """One of an evaluation's figures as people read it; – where it means nothing."""
+        value = metrics.figures[name]
+        return "–" if value is None else self.metrics[name].text(value)
+
+    @abstractmethod
+    def class_metrics(self, answers: Answers) -> tuple[ClassMetrics, ...]:
+        """Each class's figures."""
+
+    def confusion(self, answers: Answers) -> np.ndarray | None:
+        """See `Metrics`."""
+        return None
+
+    @property
+    @abstractmethod
+    def picture_name(self) -> str:
+        """The file name of what `draw` draws."""
+
+    @abstractmethod
+    def draw(self, metrics: Metrics, title: str, path: Path) -> None:
+        """A picture of an evaluation, as a PNG file.
+
+        Args:
+            metrics: What `evaluate` found.
+            title: Above the picture.
+            path: The file.
+
+        Raises:
+            MissingExtraError: matplotlib is not installed.
+        """
+
+
+def wholly_right(answers: Answers) -> int:
+    """How many images have exactly the labels that the model gives them."""
+    same = answers.decisions == answers.labels
+    return int((same if same.ndim == 1 else same.all(axis=1)).sum())
+
+
+def class_rows(answers: Answers, kind: type[Row], **more: Sequence[Any]) -> tuple[Row, ...]:
+    """Precision, recall and F1 of every class.
+
+    Args:
+        answers: Whose.
+        kind: The dataclass that makes a row of them.
+        **more: Its further fields, each with a value a class.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    every: Any = np.arange(answers.task.outputs)
+    columns = precision_recall_fscore_support(answers.labels, answers.decisions, labels=every, zero_division=0.0)
+    names = ("name", "precision", "recall", "f1", "images", *more)
+    values = zip(answers.task.class_names, *(column.tolist() for column in columns), *more.values(), strict=True)
+    return tuple(kind(**dict(zip(names, row, strict=True))) for row in values)
