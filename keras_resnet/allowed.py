@@ -1,5 +1,7 @@
-"""The values that settings may have, declared once for all who check them: recipes, sources, files, options, and the
-losses, optimizers and augmentations that they go to. Nothing here imports TensorFlow.
+"""The values that settings may have, declared once for everything that checks them.
+
+Recipes, sources, files and options check settings, and so do the losses, optimizers and augmentations that receive
+them. Nothing here imports TensorFlow.
 """
 
 from __future__ import annotations
@@ -11,27 +13,28 @@ from keras_resnet.settings import Values
 
 
 def one_of(*words: str) -> Values:
-    """Some words."""
+    """These words and no others."""
     return Values(str, choices=words)
 
 
 SHARE = Values(float, low=0, high=1)
-"""Of a whole, or a probability."""
+"""A share of something, or a probability."""
+
 COUNT = Values(int, low=1)
 STRENGTH = Values(float, low=0)
 
 # Images and where they come from.
 
 IMAGE_SIZE = COUNT
-"""Side of a square in pixels."""
+"""The side of square images in pixels."""
 
 CHANNELS = Values(int, choices=(1, 3))
-"""That image files can give."""
+"""The channels that image files can give."""
 
 RESIZE = one_of("bilinear", "bicubic")
 
 CROP_FRACTION = Values(float, above=0, high=1)
-"""Share of an image along its shorter side that is cut out of its centre."""
+"""The share of an image's shorter side that is cut out of its centre."""
 
 
 def _colour(text: str) -> str:
@@ -42,12 +45,12 @@ def _colour(text: str) -> str:
 
 
 BACKGROUND = Values(str, canonical=_colour, noun="a colour, as white or #ffffff")
-"""What transparent pixels are laid over."""
+"""The colour that transparent pixels are laid over."""
 
 SEED = Values(int, low=0, high=2**31 - 1)
 
 SPLIT = one_of("class", "group", "time")
-"""What images are divided by into training, validation and test."""
+"""How images are divided into training, validation and test images."""
 
 
 def _fold(value: str | tuple[int, ...] | list[int]) -> tuple[int, int]:
@@ -63,7 +66,7 @@ FOLD = Values(
     canonical=_fold,
     noun="one of two or more folds, counted from 1, as 2/5 for the second of five",
 )
-"""Text, or a tuple of two numbers, which it becomes."""
+"""`"2/5"` or `(2, 5)`; kept as the latter."""
 
 PATH = Values(str, also=(os.PathLike,), canonical=os.fspath)
 
@@ -77,10 +80,10 @@ SAMPLING = one_of("uniform", "balanced")
 """How training images are drawn."""
 
 CLASS_WEIGHTS = one_of("none", "balanced", "effective")
-"""How much more rare classes count in the loss."""
+"""How much more the images of rare classes count in the loss."""
 
 TTA = one_of("none", "flip", "ten-crop")
-"""Views of a test image whose predictions are averaged: test-time augmentation."""
+"""Test-time augmentation: the views of a test image whose predictions are averaged."""
 
 # Augmentation.
 
@@ -91,15 +94,15 @@ AUTOMATIC = one_of("none", "randaugment", "trivialaugment", "augmix", "autoaugme
 """Automatic augmentations."""
 
 MAGNITUDE = Values(int, low=0, high=30)
-"""RandAugment's."""
+"""RandAugment's magnitude."""
 
 HUE = Values(float, low=0, high=0.5)
-"""Share of the colour wheel."""
+"""The share of the colour wheel by which hues are turned at most."""
 
 CROP_SCALE = Values(float, above=0, high=1)
-"""Least share of an image's area."""
+"""The least share of an image's area that a random crop takes."""
 
-# Optimization.
+# Optimisation.
 
 OPTIMIZER = one_of(
     "sgd", "sgdw", "adam", "adamw", "lamb", "rmsprop", "adagrad", "adadelta", "adafactor", "adamax", "nadam", "lion",
@@ -111,13 +114,13 @@ LEARNING_RATE = Values(float, above=0)
 MOMENTUM = Values(float, low=0, below=1)
 WEIGHT_DECAY = STRENGTH
 LAYER_DECAY = Values(float, above=0, high=1)
-"""Factor on the rate from each block to the one before it."""
+"""The factor on the learning rate from each block to the one before it."""
 
 SCHEDULE = one_of("constant", "step", "multistep", "cosine", "one-cycle")
-"""How a learning rate falls."""
+"""How the learning rate falls."""
 
 CLIP = one_of("none", "norm", "value", "adaptive")
-"""Gradient clippings."""
+"""How gradients are clipped."""
 
 # Losses and regularisation.
 
@@ -126,10 +129,10 @@ LOSS = one_of("cross-entropy", "binary")
 
 LABEL_SMOOTHING = Values(float, low=0, below=1)
 THRESHOLD = Values(float, low=0, below=1)
-"""Above which a label is 1 in the binary loss."""
+"""In the binary loss: above it a label is 1, otherwise 0."""
 
 DROPOUT = Values(float, low=0, below=1)
-"""Of values, or of whole blocks: the rate."""
+"""The share of values, or the chance of a block, that is dropped."""
 
 # A training's length.
 
@@ -140,7 +143,7 @@ def seconds(text: str) -> float:
     """A length of time in seconds: `90s`, `10min`, `2h`, `1h30min`.
 
     Raises:
-        ValueError: It is not written so, or nothing.
+        ValueError: It is written otherwise, or is 0.
     """
     parts = re.findall(r"(\d+(?:\.\d+)?)\s*(s|min|h)", text)
     found = sum(float(number) * _UNITS[unit] for number, unit in parts)
@@ -155,4 +158,4 @@ def _length(text: str) -> str:
 
 
 BUDGET = Values(str, canonical=_length, noun="a time such as 90s, 10min, 2h or 1h30min")
-"""A time that a training may take, as `seconds` reads it."""
+"""The time that a training may take; `seconds` reads it."""

@@ -15,7 +15,7 @@ from keras_resnet.settings import keep_checked
 
 FORMAT = 4
 ADDED: dict[int, dict[str, Any]] = {2: {}, 3: {"background": "white"}, 4: {"task": "classification"}}
-"""What each format that can be read added to the one before it, and what files of before mean."""
+"""For each format that can be read, the keys it added, and their values in files of earlier formats."""
 SIZE = replace(IMAGE_SIZE, many=True, noun="a height and a width, whole numbers of at least 1")
 
 
@@ -25,7 +25,7 @@ class Fit:
 
     Args:
         size: Height and width of the result in pixels.
-        channels: 1 for grey, 3 for RGB, which image files can give; other counts are for arrays.
+        channels: 1 for grey, 3 for RGB; other numbers are for arrays, since image files give 1 or 3.
         resize: How an image is resized: `"bilinear"` or `"bicubic"`, both antialiased.
         crop_fraction: None squeezes the whole image to `size`, whatever its aspect ratio. A number in (0, 1] keeps
             the aspect ratio: the image is resized until `size` is this fraction of it along the shorter side, and
@@ -60,9 +60,10 @@ class Fit:
         return (*self.size, self.channels)
 
     def at(self, size: tuple[int, int]) -> Fit:
-        """The fit for another size, as training at several sizes and several views of an image need it.
+        """The same for images of another size: for training at several sizes, and for views of a test image.
 
-        Where the centre is cut out, it is now all of the shorter side: what is cut away is the views' to decide.
+        `crop_fraction`, if there is one, becomes 1, so that nothing of the shorter side is lost: it is the views that
+        cut the image.
         """
         size = (size[0], size[1])
         if size == self.size:

@@ -1,4 +1,4 @@
-"""What a setting is: a name, a meaning and the values it may have, declared once for Python, files and options."""
+"""What a setting is: a name, a meaning and the values that it may have. Declared once for Python, files and options."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class Values:
 
     Args:
         kind: bool, int, float or str.
-        low, high: Least and greatest number.
+        low, high: The least and the greatest number.
         above, below: The number must be greater and less than these.
-        choices: The values there are; none: any of the kind.
-        many: A list of such values.
-        optional: Also None.
-        also: Further types, of which `canonical` makes a value.
-        canonical: Makes one form of a value. Where there is no such value it raises a ValueError or TypeError, or a
-            UsageError that says more.
-        noun: What such a value is called where its kind does not say it.
+        choices: The only values there are; empty: any value of the kind.
+        many: The value is a list of such values.
+        optional: None is a value, too.
+        also: Other types that are accepted; `canonical` converts them.
+        canonical: Converts a value to the one form in which it is kept. It raises ValueError or TypeError if there is
+            no such value, or a UsageError with a message of its own.
+        noun: What messages call such a value; default: what kind, choices and limits say.
     """
 
     kind: type
@@ -50,37 +50,37 @@ class Values:
 
     @property
     def or_none(self) -> Values:
-        """The same, and None."""
+        """These values and None."""
         return replace(self, optional=True)
 
     @property
     def or_zero(self) -> Values:
-        """The same, and 0: how a file or an option says none."""
+        """These values and 0, by which files and options say "none"."""
         return replace(self, low=0, above=None)
 
     @property
     def expected(self) -> str:
-        """Which values there are, in words."""
+        """The values in words, for messages."""
         if self.noun:
             return self.noun
+        if self.choices and self.kind is str:
+            return f"one of {listed(self.choices, most=20)}"
         if self.choices:
-            return (
-                f"one of {listed(self.choices, most=20)}" if self.kind is str else " or ".join(map(str, self.choices))
-            )
+            return " or ".join(map(str, self.choices))
         limits = {"at least": self.low, "greater than": self.above, "at most": self.high, "less than": self.below}
         words = " and ".join(f"{word} {limit:.10g}" for word, limit in limits.items() if limit is not None)
         one = f"{NOUNS[self.kind]} {'of ' * words.startswith('at')}{words}".strip()
         return f"a list, each {one}" if self.many else one
 
     def checked(self, value: Any, name: str) -> Any:
-        """The value in its kind and canonical form.
+        """The value, converted to its kind and to its canonical form.
 
         Args:
             value: What was given.
-            name: What a message calls it.
+            name: What the message calls it.
 
         Raises:
-            UsageError: There is no such value; the message says which there are.
+            UsageError: It is none of these values.
         """
         if value is None and self.optional:
             return None
@@ -91,10 +91,10 @@ class Values:
         return tuple(self._one(item, value, name) for item in value)
 
     def parsed(self, text: str) -> Any:
-        """The value that a text on a command line stands for, not yet checked.
+        """The value that a text on the command line stands for; its range is not checked.
 
         Raises:
-            ValueError: It is not of the kind.
+            ValueError: The text is no value of the kind.
         """
         if self.many:
             return tuple(self.kind(part) for part in text.split(",") if part.strip())
@@ -141,10 +141,10 @@ class Setting:
     """One setting.
 
     Args:
-        name: As Python and files have it; the option has hyphens.
-        values: Which it may have.
-        default: Its value if it is not given.
-        text: One line on what it means.
+        name: In Python and in files; the option has hyphens for underscores.
+        values: What it may be.
+        default: Its value if nothing sets it.
+        text: What it means, in one line.
         group: The heading under which `--help` lists it.
     """
 
@@ -160,20 +160,20 @@ class Setting:
 
 
 def setting(default: Any, text: str, values: Values | None = None, *, group: str, **limits: Any) -> Any:
-    """A field of a dataclass that is a setting.
+    """Declare a field of a dataclass as a setting.
 
     Args:
         default: See `Setting`.
         text: See `Setting`.
-        values: Which it may have; None: those of the field's type.
+        values: What it may be; None: what the field's type and `limits` say.
         group: See `Setting`.
-        **limits: Of these, as in `Values`.
+        **limits: See `Values`.
     """
     return field(default=default, metadata={"text": text, "group": group, "values": values, "limits": limits})
 
 
 def settings_of(cls: type) -> dict[str, Setting]:
-    """The settings that a dataclass declares, by name; fields that are not declared by `setting` are none."""
+    """The fields of a dataclass that are declared by `setting`, by name."""
     hints = get_type_hints(cls)
 
     def made(one: Field[Any]) -> Setting:
@@ -193,24 +193,24 @@ def _of_type(hint: Any, limits: dict[str, Any]) -> Values:
 
 
 def keep_checked(instance: object, **values: Values) -> None:
-    """In `__post_init__` of a frozen dataclass: check fields, and keep each in its canonical form.
+    """Check fields of a frozen dataclass, and keep each in its canonical form; for `__post_init__`.
 
     Args:
-        instance: The object that is being made.
-        **values: By field.
+        instance: The object.
+        **values: What each field may be.
 
     Raises:
-        UsageError: A field has another value; the message names it.
+        UsageError: A field is something else; the message names it.
     """
     for name, one in values.items():
         object.__setattr__(instance, name, one.checked(getattr(instance, name), name))
 
 
 def check_arguments(**values: Values) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
-    """Decorate a function whose arguments are to be checked before it is called, which gets their canonical form.
+    """Decorate a function: its arguments are checked, and it receives them in their canonical form.
 
     Args:
-        **values: By argument. The call raises a UsageError that names an argument of another value.
+        **values: What each argument may be. If one is something else, the call raises a UsageError that names it.
     """
 
     def decorated(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
@@ -229,7 +229,7 @@ def check_arguments(**values: Values) -> Callable[[Callable[Arguments, Result]],
 
 
 def refuse_unknown(name: object, known: Iterable[str]) -> None:
-    """Raise a UsageError that gives the nearest name if there is no setting of this one."""
+    """Raise a UsageError if there is no setting of this name; the message gives the nearest one."""
     names = list(known)
     if name not in names:
         near = nearest(str(name), names)

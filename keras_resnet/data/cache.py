@@ -1,4 +1,4 @@
-"""Decoded pixels kept for the next time they are wanted: in memory, or in files that outlast the process."""
+"""Keep decoded pixels for the next epoch in memory, or for the next process in files."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from keras_resnet.preprocessing import Fit
 from keras_resnet.settings import check_arguments
 
 DECODER = 2
-"""Counts the changes of `decode` that change pixels: files cached by another are not used."""
+"""Raised by one whenever `decode` gives other pixels than before, so that files cached earlier are not used."""
 
 
 def cache_folder() -> Path:
-    """Where pixels are kept on disk: `$KERAS_RESNET_CACHE`, else keras_resnet in the user's cache folder."""
+    """The folder of pixels on disk: `$KERAS_RESNET_CACHE`, or else `keras_resnet` in the user's cache folder."""
     own = os.environ.get("KERAS_RESNET_CACHE")
     return Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "keras_resnet"
 
@@ -40,21 +40,26 @@ class Pixels(Protocol):
 
 
 class PixelCache:
-    """Keeps nothing; the base of those that do. Images are added in the order they are read."""
+    """A cache that keeps nothing, and the base of those that keep pixels. Images are added in the order of reading."""
 
     def holds(self, digest: str) -> bool:
-        """Whether the pixels of the image with this SHA-256 are there already."""
+        """Whether the cache has the pixels of the image with this SHA-256."""
         return False
 
     def add(self, digest: str, image: np.ndarray | None) -> None:
-        """Take the pixels of an image; None if they are held."""
+        """Keep the pixels of an image.
+
+        Args:
+            digest: The SHA-256 of its file.
+            image: uint8 (height, width, channels); None if the cache has them already.
+        """
 
     def finish(self, digests: Sequence[str]) -> Pixels | None:
-        """The pixels of the images added, in this order."""
+        """The pixels of the images with these SHA-256, in this order; None if they are not kept."""
         return None
 
     def discard(self) -> None:
-        """Give up what was added."""
+        """Remove what was added."""
 
 
 class MemoryCache(PixelCache):
@@ -65,7 +70,7 @@ class MemoryCache(PixelCache):
         self.added = 0
 
     def add(self, digest: str, image: np.ndarray | None) -> None:
-        assert image is not None  # it holds none beforehand
+        assert image is not None  # `holds` is always false
         self.array[self.added] = image
         self.added += 1
 
@@ -74,14 +79,14 @@ class MemoryCache(PixelCache):
 
 
 class DiskCache(PixelCache):
-    """Pixels in files, found again by the image's SHA-256.
+    """Pixels in files, where they are found by the SHA-256 of the image's file.
 
-    Each reading adds one file of pixels and, when that is complete, its index; neither is changed
-    afterwards, so that several processes may use the folder at once.
+    Each reading adds one file of pixels and, once that is complete, its index. Neither is changed afterwards, so that
+    several processes can use the folder at the same time.
 
     Args:
-        folder: Of all caches.
-        fit: How the images become pixels; another fit has files of its own.
+        folder: Holds the files of all caches.
+        fit: How images become pixels; each fit has files of its own.
     """
 
     def __init__(self, folder: Path, fit: Fit) -> None:
@@ -93,7 +98,7 @@ class DiskCache(PixelCache):
         self.new: list[str] = []
         with storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-            for index in sorted(self.folder.glob("[!.]*.index")):  # one with a dot is being written
+            for index in sorted(self.folder.glob("[!.]*.index")):  # those with a dot are being written
                 self._open(index)
             handle, name = tempfile.mkstemp(dir=self.folder, suffix=".pixels")
             self.file = os.fdopen(handle, "wb")
@@ -104,17 +109,17 @@ class DiskCache(PixelCache):
         try:
             digests = index.read_text(encoding="ascii").split()
             if pixels.stat().st_size != len(digests) * int(np.prod(self.shape)):
-                return  # its writing was cut off; the images are decoded again
+                return  # it is incomplete: the images are decoded again
             self.segments.append(np.memmap(pixels, np.uint8, "r", shape=(len(digests), *self.shape)))
         except (OSError, UnicodeDecodeError):
-            return  # another user's, or damaged: likewise
+            return  # it is damaged or another user's: likewise
         self.places.update({digest: (len(self.segments) - 1, row) for row, digest in enumerate(digests)})
 
     def holds(self, digest: str) -> bool:
         return digest in self.places
 
     def add(self, digest: str, image: np.ndarray | None) -> None:
-        """Raises: StorageError: the disk is full."""
+        """Raises: StorageError, if the disk is full."""
         if image is None or digest in self.places:
             return
         with storage_errors(self.path):
@@ -128,7 +133,7 @@ class DiskCache(PixelCache):
             os.fsync(self.file.fileno())
             self.file.close()
             if self.new:
-                os.chmod(self.path, 0o666 & ~current_umask())  # others who share the folder may read it
+                os.chmod(self.path, 0o666 & ~current_umask())  # so that others who share the folder can read it
                 index = "\n".join(self.new).encode("ascii")
                 write_with(self.path.with_suffix(".index"), lambda temporary: temporary.write_bytes(index))
                 self.segments.append(np.memmap(self.path, np.uint8, "r", shape=(len(self.new), *self.shape)))
@@ -142,11 +147,11 @@ class DiskCache(PixelCache):
 
 
 class MappedPixels:
-    """Pixels that lie in several files.
+    """Pixels in several files.
 
     Args:
-        segments: uint8 (rows, height, width, channels) each.
-        places: int64 (n, 2): the segment and the row of each image.
+        segments: The files: uint8 (rows, height, width, channels) each.
+        places: int64 (n, 2): the segment of each image and the row in it.
     """
 
     def __init__(self, segments: list[np.ndarray], places: np.ndarray) -> None:
@@ -163,23 +168,23 @@ class MappedPixels:
 
 @check_arguments(cache=CACHE)
 def pixel_cache(cache: str, count: int, fit: Fit) -> PixelCache:
-    """Where the pixels of so many images are kept.
+    """The cache for a number of images.
 
     Args:
-        cache: `memory`; `disk`; `none`: they are decoded batch by batch; `auto`: memory if a quarter
-            of the machine's holds them, otherwise none.
-        count: How many images.
+        cache: `memory`; `disk`; `none`: images are decoded batch by batch; `auto`: `memory` if they fit into a quarter
+            of the machine's, else `none`.
+        count: The number of images.
         fit: How they become pixels.
 
     Raises:
-        DataError: They do not fit into memory, and that was asked for.
+        DataError: `cache` is `memory` and they do not fit.
         UsageError: There is no such cache.
     """
     needed, granted = count * int(np.prod(fit.shape)), memory_for_images()
     if cache == "memory" and needed > granted:
         raise DataError(
             f"{count} images of {fit.size[0]}×{fit.size[1]} need {needed / 2**30:.1f} GiB of memory and "
-            f"{granted / 2**30:.1f} GiB are granted: use --cache disk or none, --limit or a smaller --image-size"
+            f"{granted / 2**30:.1f} GiB are allowed: use --cache disk or none, --limit or a smaller --image-size"
         )
     if cache == "disk":
         return DiskCache(cache_folder(), fit)

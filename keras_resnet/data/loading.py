@@ -1,4 +1,4 @@
-"""From a source, or from arrays, to images in three splits."""
+"""Read a source, arrays or a `tf.data.Dataset` into a data set: labelled images in three splits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 FOLDER_IMAGE_SIZE = 64
 DIGITS_IMAGE_SIZE = 16
 MOST_CLASSES = 1_000_000
-"""That are named by numbers."""
+"""The most classes that are named by their numbers."""
 
 
 def load_data(
@@ -46,20 +46,20 @@ def load_data(
     cache: str = "auto",
     fit: Fit | None = None,
 ) -> ImageData:
-    """Read a data source completely: every image is decoded once, the damaged ones are named.
+    """Read a data source completely: every image is decoded once, and those that cannot be read are named.
 
     Args:
         source: A `Source`, or its name.
         progress: Called with the number of images read and to be read.
-        whole: For evaluation only: split nothing; what the source does not separate itself is all
-            test images, and one class is enough.
-        cache: Where decoded pixels are kept: `memory`; `disk`, found again by the next reading;
-            `none`: images are decoded whenever they are used; `auto`: memory if a quarter of the
-            machine's holds them, otherwise none.
-        fit: How images become pixels, instead of as the source says: as a model takes them.
+        whole: For evaluation: do not split. If the source has no splits of its own, all images are test images,
+            and one class is enough.
+        cache: Where decoded pixels are kept: `memory`; `disk`, where the next reading finds them; `none`: images
+            are decoded whenever they are used; `auto`: `memory` if they fit into a quarter of the machine's, else
+            `none`.
+        fit: How images become pixels, such as a model's; None: as the source says.
 
     Raises:
-        DataError: It is missing, empty, damaged or unlabelled, or has too few images of a class.
+        DataError: The source is missing, empty, damaged or unlabelled, or a class has too few images.
     """
     source = Source(source) if isinstance(source, str) else source
     listing, fit = _listed(source, fewest_classes=1 if whole else 2, spool=cache == "disk", fit=fit)
@@ -84,16 +84,24 @@ def load_data(
 
 
 def list_source(source: Source | str) -> Listing:
-    """What a source holds, no image decoded and nothing left out.
+    """All images of a source with their labels; none is decoded.
 
     Raises:
-        DataError: It is missing, empty or unlabelled.
+        DataError: The source is missing, empty or unlabelled.
     """
     return _listed(Source(source) if isinstance(source, str) else source, fewest_classes=1, spool=False)[0]
 
 
 def divided(source: Source, listing: Listing, whole: bool = False) -> dict[str, np.ndarray]:
-    """The positions of train, validation and test among the images of a source's listing.
+    """Divide a source's images into training, validation and test.
+
+    Args:
+        source: The source.
+        listing: Its images.
+        whole: As `load_data`.
+
+    Returns:
+        The positions of each split in the listing.
 
     Raises:
         DataError: As `load_data`.
@@ -115,7 +123,7 @@ def divided(source: Source, listing: Listing, whole: bool = False) -> dict[str, 
 
 
 def save_split(data: ImageData, path: str | os.PathLike[str]) -> None:
-    """Save which image is in which split, to be used again by `Source(…, split_file=path)`.
+    """Save which image is in which split; `Source(…, split_file=path)` uses the file.
 
     Args:
         data: The data set.
@@ -136,7 +144,7 @@ def save_split(data: ImageData, path: str | os.PathLike[str]) -> None:
 
 
 def merge(data: ImageData) -> Split:
-    """All images of a data set as one split, to evaluate a model on data it has never seen."""
+    """All images of a data set as one split, for evaluating a model that was not trained on it."""
     splits = [split for split in data.splits.values() if len(split)]
     indices = np.concatenate([split.indices for split in splits])
     order = np.argsort(indices)
@@ -156,7 +164,7 @@ def from_arrays(
     seed: int = 0,
     whole: bool = False,
 ) -> ImageData:
-    """Images in memory as a data set with a stratified split.
+    """Make a data set of images in memory, with a stratified split.
 
     Args:
         images: (n, height, width) or (n, height, width, channels), numbers in 0–255.
@@ -164,9 +172,9 @@ def from_arrays(
         class_names: The names of the classes, in the order of the labels; default: their numbers.
         task: `classification`, or `multi-label`, where an image may show any number of classes.
         name: For messages and the run's name.
-        limit: Use at most this many images, every class in its proportion.
-        seed: Of the split.
-        whole: Split nothing; all are test images.
+        limit: Use at most this many images, in the classes' proportions; None: all.
+        seed: Of the split, 0 … 2^31 - 1.
+        whole: Do not split; all are test images.
 
     Raises:
         DataError: Shapes, pixel values, labels or class names do not fit.
@@ -182,7 +190,7 @@ def from_arrays(
     asked = task_named(task, class_names)
     labels = asked.checked(labels, len(store))
     if len(class_names) < 2 and not whole and labels.ndim == 1:
-        raise DataError("one class only; telling apart needs two or more")
+        raise DataError("there is only one class; two or more are needed")
     splits = divide(labels, class_names, {}, seed=seed, limit=limit, whole=whole)
     kept = np.sort(np.concatenate(list(splits.values())))
     array = store.array if len(kept) == len(store) else aligned(store.read(kept))
@@ -191,16 +199,16 @@ def from_arrays(
 
 
 def _number_of_classes(labels: np.ndarray) -> int:
-    """As labels without names tell it."""
+    """The number of classes that labels without names have."""
     if labels.ndim == 2:
         return labels.shape[1]
     if not labels.size or not np.issubdtype(labels.dtype, np.integer):
-        return 1  # the task says what is wrong with them
-    # Numbers such as 2⁴⁰ would fill the memory with names.
+        return 1  # the task refuses such labels with a message of its own
+    # Names for numbers up to 2⁴⁰ would fill the memory.
     if labels.max() >= MOST_CLASSES:
         raise DataError(
             f"labels must be numbers of classes, counted from 0; received {labels.min()} to {labels.max()}: "
-            "number them anew, as numpy.unique(labels, return_inverse=True) does, or give class_names"
+            "renumber them, as numpy.unique(labels, return_inverse=True) does, or give class_names"
         )
     return max(1, int(labels.max()) + 1)
 
@@ -217,16 +225,17 @@ def from_dataset(
     seed: int = 0,
     whole: bool = False,
 ) -> ImageData:
-    """The elements of a `tf.data.Dataset` as a data set with a stratified split, held in memory.
+    """Make a data set of the elements of a `tf.data.Dataset`, in memory and with a stratified split.
 
     Args:
-        dataset: Finite; of (image, label) or (images, labels): pixels in 0–255, labels whole numbers
-            or one-hot, for multi-label 0 and 1 for each class.
+        dataset: Finite, of (image, label) or of batches of them: pixels in 0–255; labels whole numbers or one-hot,
+            for multi-label 0 or 1 for each class.
         class_names, task, name, limit, seed, whole: See `from_arrays`.
-        image_size: Height and width to bring the images to; None: they have one size.
+        image_size: Height and width to resize the images to; None: as they are, of one size.
 
     Raises:
-        DataError: It never ends, is empty, has other elements, or images of several sizes; or as `from_arrays`.
+        DataError: The dataset never ends, is empty, or has other elements or images of several sizes; or as
+            `from_arrays`.
         UsageError: `image_size`, the task, the seed or the limit is out of range.
     """
     from keras_resnet.data.sources.elements import gather
@@ -236,7 +245,7 @@ def from_dataset(
 
 
 def _listed(source: Source, *, fewest_classes: int, spool: bool, fit: Fit | None = None) -> tuple[Listing, Fit]:
-    """A source's images, and how they become pixels: by this fit, or else as the source says."""
+    """A source's images, and how they become pixels: as `fit` says, or else the source."""
     if source.kind == "digits":
         return list_digits(), fit or source.fit(DIGITS_IMAGE_SIZE, DIGITS_IMAGE_SIZE, 1)
     if source.kind == "tfds":
@@ -260,7 +269,7 @@ def _assembled(
     task: Task,
     splits: dict[str, np.ndarray],
 ) -> ImageData:
-    """A data set from the kept images; `labels` and `splits` still count all images of the source."""
+    """A data set of the images in the splits; `labels` and `splits` refer to all images of the source."""
     kept = np.sort(np.concatenate(list(splits.values())))
     indices = {split: np.searchsorted(kept, positions) for split, positions in splits.items()}
     kept_labels = labels[kept]

@@ -1,4 +1,4 @@
-"""Memory that NumPy and TensorFlow both read, so that a graph takes pixels from it without calling Python."""
+"""Memory that NumPy and TensorFlow share, so that graphs read pixels without calling Python."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 ALIGNMENT = 64
-"""Bytes; TensorFlow ends the process when a tensor's memory begins anywhere else."""
+"""In bytes: TensorFlow ends the process if a tensor's memory does not begin at a multiple of this."""
 
 
 def memory_for_images() -> int:
-    """Bytes that decoded images may take: a quarter of the machine's memory."""
+    """The bytes that decoded images may take: a quarter of the machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
 
 
 def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
-    """Uninitialised uint8 of this shape, where TensorFlow can read it."""
+    """An uninitialised uint8 array of this shape that TensorFlow can read."""
     size = int(np.prod(shape))
     memory = np.empty(size + ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % ALIGNMENT
@@ -28,7 +28,7 @@ def aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def aligned(pixels: np.ndarray) -> np.ndarray:
-    """The pixels where TensorFlow can read them: copied if they are elsewhere, unless they are too many for that.
+    """The pixels where TensorFlow can read them; they are copied if need be, unless they are too many for that.
 
     Args:
         pixels: uint8.
@@ -41,12 +41,12 @@ def aligned(pixels: np.ndarray) -> np.ndarray:
 
 
 def as_tensor(pixels: np.ndarray) -> tf.Tensor | None:
-    """The same memory as a tensor on the CPU; None if TensorFlow cannot read it there."""
+    """The same memory as a tensor on the CPU; None if TensorFlow cannot read it."""
     import tensorflow as tf
 
     return tf.experimental.dlpack.from_dlpack(pixels.__dlpack__()) if _is_shareable(pixels) else None
 
 
 def _is_shareable(pixels: np.ndarray) -> bool:
-    flags = pixels.flags  # DLPack cannot say that memory is not to be written to
+    flags = pixels.flags  # read-only memory is left out, since DLPack cannot express it
     return flags.c_contiguous and flags.writeable and pixels.size > 0 and pixels.ctypes.data % ALIGNMENT == 0

@@ -1,4 +1,4 @@
-"""A picture of the images a network will really be trained on: people find a pipeline's errors by looking."""
+"""A picture of the images that a network is really trained on, since people find errors in a pipeline by looking."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def show_batch(
 
     Args:
         data: Its training images are shown.
-        policy: The augmentation; `keras_resnet.policy` makes one, `Recipe.policy` is a recipe's.
+        policy: The augmentation: from `keras_resnet.policy`, or a recipe's `policy`.
         path: The PNG file to write.
-        count: How many images, 1–256; a batch of fewer training images shows those.
+        count: The number of images, 1–256, or all training images if there are fewer.
         seed: Of the training.
-        epoch: The first batch of which epoch.
+        epoch: The number of the epoch, from 0, whose first batch is drawn.
 
     Returns:
-        The path.
+        The path of the file.
 
     Raises:
         DataError: There are no training images.

@@ -1,9 +1,9 @@
-"""Python functions inside tf.data that let the interpreter end.
+"""Call Python functions from tf.data in a way that lets the interpreter end.
 
-`tf.data` reads ahead in threads of its own. Such a thread that waits for Python's lock when the interpreter is
-being taken down never gets it, and the iterator that is destroyed then waits for the thread for ever: a script that
-keeps an iterator and comes to its end would hang. So from then on calls return at once, with nothing, which nobody
-will look at, and the end waits until the buffers are full of that and nobody calls any more.
+`tf.data` reads ahead in threads of its own. When the interpreter shuts down, such a thread may wait for Python's lock
+and never get it, while the iterator, which is being destroyed, waits for the thread: a script that keeps an iterator
+would hang at its end. So, once the interpreter is ending, calls return an empty array at once, which nobody uses, and
+the shutdown waits until the buffers are full of these and no more calls come.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ import numpy as np
 import tensorflow as tf
 
 QUIET = 0.05
-"""Seconds without a call after which the buffers are taken to be full."""
+"""After so many seconds without a call the buffers are taken to be full."""
 LONGEST = 10.0
-"""Seconds that the end of the interpreter is held up at most."""
+"""For how many seconds the interpreter's end is delayed at most."""
 
 
 def call_python(function: Callable[..., np.ndarray], arguments: list[tf.Tensor]) -> tf.Tensor:
-    """uint8 results of a pure function of arrays, by `tf.numpy_function`."""
+    """Call a pure function of arrays that returns uint8, by `tf.numpy_function`."""
 
     def counted(*arrays: np.ndarray) -> np.ndarray:
-        nothing = np.empty(0, np.uint8)  # an error would be logged
+        nothing = np.empty(0, np.uint8)  # rather than an error, which would be logged
         with _calls.one() as wanted:
             try:
                 return function(*arrays) if wanted else nothing
             except RuntimeError as error:
-                if "cannot schedule new futures" not in str(error):  # pools close before `atexit` is reached
+                if "cannot schedule new futures" not in str(error):  # thread pools close before `atexit` is reached
                     raise
                 return nothing
 
@@ -51,7 +51,7 @@ class _Calls:
 
     @contextmanager
     def one(self) -> Iterator[bool]:
-        """Around a call; whether its result is still wanted."""
+        """Counts a call while it runs; gives whether its result is still wanted."""
         with self._lock:
             self.started += 1
             self.running += 1

@@ -1,4 +1,4 @@
-"""Every image read once before training: damage is named, the content fingerprinted, pixels kept where they fit."""
+"""Read every image once before training: name those that cannot be read, fingerprint the data, keep the pixels."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ MOST_SKIPPED = 0.01
 
 @dataclass(frozen=True)
 class Read:
-    """What reading some images of a listing gave.
+    """Images of a listing that have been read.
 
     Args:
-        store: Those that can be read.
+        store: The images.
         positions: int64 (n,), their positions in the listing.
-        digests: The SHA-256 of each one's bytes.
-        skipped: The others.
+        digests: The SHA-256 of each image's bytes.
+        skipped: The images that cannot be read.
     """
 
     store: EncodedImages
@@ -55,18 +55,18 @@ def read_images(
     on_error: str = "fail",
     cache: str = "auto",
 ) -> Read:
-    """Decode images once.
+    """Read and decode images once.
 
     Args:
-        listing: Of a source.
-        positions: int64, which of its images to read.
+        listing: The images of a source.
+        positions: int64 (n,): which of them to read.
         fit: How they become pixels.
-        progress: Called with the number of images read and to be read.
-        on_error: `fail`, or `skip` to go on without images that cannot be read, up to one in a hundred.
-        cache: Where the pixels are kept: see `load_data`.
+        progress: Called after each image with the number of images read and the number of all.
+        on_error: `fail`; or `skip`: go on without images that cannot be read, up to one in a hundred.
+        cache: Where decoded pixels are kept: see `load_data`.
 
     Raises:
-        DataError: Images cannot be read (up to five are named with the reason), or too many to skip.
+        DataError: Images cannot be read, or more than may be skipped; up to five are named with the reason.
     """
     pixels = pixel_cache(cache, len(positions), fit)
     kept, headers, digests, failures = [], [], [], []
@@ -93,7 +93,7 @@ def read_images(
     except BaseException:
         pixels.discard()
         raise
-    kept_pixels = pixels.finish(digests)  # also for the next try, if some are refused now
+    kept_pixels = pixels.finish(digests)  # before images are refused, so that the next try finds the pixels
     _refuse(failures, len(positions), on_error)
     names = tuple(listing.names[position] for position in kept)
     contents = listing.contents.chosen(kept)
@@ -106,7 +106,14 @@ def read_images(
 
 
 def fingerprint(names: Sequence[str], digests: Sequence[str], labels: np.ndarray, splits: dict[str, np.ndarray]) -> str:
-    """SHA-256 over each image's name, content, label and split, in the order of the names."""
+    """The SHA-256 of a data set: of each image's name, content, label and split, in the order of the names.
+
+    Args:
+        names: Of the images.
+        digests: Of their contents.
+        labels: int64 (n,), or for multi-label (n, number of classes).
+        splits: The positions of the images of each split.
+    """
     of = {int(position): name for name, positions in splits.items() for position in positions}
     images = enumerate(zip(names, digests, labels.tolist(), strict=True))
     lines = (f"{name}\t{digest}\t{label}\t{of.get(i, '')}\n" for i, (name, digest, label) in images)
@@ -119,7 +126,7 @@ def array_digests(images: np.ndarray) -> list[str]:
 
 
 def _in_threads(work: Callable[[int], Result], items: Iterable[int]) -> Iterator[Future[Result]]:
-    """Futures in the items' order, with no more than a few hundred images held at a time."""
+    """Futures in the order of the items; no more than a few hundred results are held at a time."""
     items = iter(items)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         waiting = [pool.submit(work, item) for item in islice(items, 256)]
@@ -129,7 +136,7 @@ def _in_threads(work: Callable[[int], Result], items: Iterable[int]) -> Iterator
 
 
 def _refuse(failures: list[ImageError], total: int, on_error: str) -> None:
-    """Raise what could not be read, unless it may be skipped."""
+    """Raise a DataError that names the images, unless they may be skipped."""
     if not failures or (on_error == "skip" and len(failures) <= MOST_SKIPPED * total):
         return
     named = "; ".join(f"{error.name}: {error.detail}" for error in failures[:MOST_NAMED])

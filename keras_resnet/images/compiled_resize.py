@@ -1,13 +1,13 @@
-"""Pillow's resize of 8-bit RGB, compiled by Numba: its arithmetic to the last bit, in vector instructions.
+"""Pillow's resize of 8-bit RGB images, compiled by Numba to vector instructions: the same arithmetic, to the last bit.
 
 As in Pillow 13 (`src/libImaging/Resample.c`), an output pixel is the weighted mean of the input pixels under the
-filter, which is widened by the factor of shrinking; weights are rounded to 22 bits; across comes first and down second,
-or the other way round where much less is left so, with pixels rounded in between. Down is a sum of whole rows, which
-LLVM vectorises as it stands. Across has three bytes a pixel, which it does not: there the four bytes from a pixel on
-are taken as one vector, and the fourth sum is thrown away.
+filter, which is as many times wider as the image shrinks. Weights are rounded to 22 bits. Rows are resized first and
+columns second, or the other way round if that leaves far fewer pixels in between, and pixels are rounded in between.
+For columns whole rows are added up, which LLVM vectorises by itself. For rows a pixel has three bytes, which LLVM does
+not vectorise: there the four bytes that begin with a pixel are one vector, and the fourth sum is thrown away.
 
-Nothing here holds Python's lock. Compiled at the first call, in some seconds; not kept in a file, since Numba fails
-where it cannot write one.
+Nothing here holds Python's lock. The code is compiled at the first call, which takes some seconds, and is not cached in
+a file, since Numba fails where it cannot write one.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 BITS = 22
-"""Of a weight's fraction: a sum of 8-bit pixels, negative lobes included, stays within 32."""
+"""Of a weight's fraction. A sum of 8-bit pixels then fits into 32 bits, the filter's negative parts included."""
 HALF = 1 << (BITS - 1)
 
 compiled = numba.njit(nogil=True, error_model="numpy")
 
 
 def resize_rgb(pixels: np.ndarray, size: tuple[int, int], cubic: bool) -> np.ndarray:
-    """What `Image.resize` of Pillow makes of an RGB image.
+    """Resize an RGB image as Pillow's `Image.resize` does.
 
     Args:
         pixels: uint8 (height, width, 3).
         size: Height and width of the result.
-        cubic: Bicubic (a = -0.5) instead of bilinear.
+        cubic: Whether bicubic (a = -0.5) instead of bilinear.
 
     Returns:
         uint8 (*size, 3).
@@ -47,7 +47,7 @@ def resize_rgb(pixels: np.ndarray, size: tuple[int, int], cubic: bool) -> np.nda
 
 @compiled
 def _resize(pixels: np.ndarray, result: np.ndarray, height: int, width: int, cubic: bool) -> None:
-    """From uint8 (height, 3 * width) to a flat array, which has one byte more than the pixels."""
+    """From uint8 (height, 3 * width) into a flat array that is one byte longer than the result."""
     fewer_rows, fewer_columns = len(pixels) - height, pixels.shape[1] // 3 - width
     if fewer_rows > 0 and fewer_rows > 2 * fewer_columns:
         between = np.empty((height, pixels.shape[1]), np.uint8)
@@ -61,11 +61,11 @@ def _resize(pixels: np.ndarray, result: np.ndarray, height: int, width: int, cub
 
 @compiled
 def _across(pixels: np.ndarray, result: np.ndarray, width: int, cubic: bool) -> None:
-    """Each row of (height, 3 * width) to another width, in a flat array with one byte more than the pixels."""
+    """Bring each row of (height, 3 * width) to another width; `result` is flat and one byte longer than the pixels."""
     height, length = pixels.shape
     first, taps, weights = _weights(length // 3, width, cubic)
-    # Four bytes are read and written where three are meant. What is written too much belongs to the next pixel, which
-    # comes later, or is the byte more; what is read too much must be there behind the last row as well.
+    # Four bytes are read and written for each pixel of three. The fourth written byte is overwritten by the next pixel,
+    # or is the one that the result is longer by; the fourth read byte must exist behind the last row, too.
     last_row = np.zeros(length + 1, np.uint8)
     last_row[:length] = pixels[height - 1]
     for y in range(height):
@@ -77,7 +77,7 @@ def _across(pixels: np.ndarray, result: np.ndarray, width: int, cubic: bool) -> 
 
 @compiled
 def _down(pixels: np.ndarray, result: np.ndarray, cubic: bool) -> None:
-    """Each column of (height, length) to another height."""
+    """Bring each column of (height, length) to another height."""
     height, length = result.shape
     first, taps, weights = _weights(len(pixels), height, cubic)
     sums = np.empty(length, np.int32)
@@ -93,7 +93,7 @@ def _down(pixels: np.ndarray, result: np.ndarray, cubic: bool) -> None:
 
 @compiled
 def _weights(inside: int, outside: int, cubic: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of each output pixel: the first input pixel, how many there are, and their weights, int32 (outside, most)."""
+    """For each output pixel: its first input pixel, their number, and their weights, int32 (outside, most)."""
     scale = inside / outside
     wider = max(scale, 1.0)
     support = (2.0 if cubic else 1.0) * wider
@@ -127,7 +127,7 @@ def _filter(distance: float, cubic: bool) -> float:
 
 @intrinsic
 def _sum_of_pixels(_: Any, target: Any, pixels: Any, weights: Any, taps: Any) -> Any:
-    """Store the weighted sum of pixels, three bytes apart, as four bytes; all arguments but `taps` are addresses."""
+    """Store the weighted sum of pixels that are three bytes apart, as four bytes; all but `taps` are addresses."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         target, pixels, weights, taps = arguments

@@ -1,10 +1,10 @@
 """The one image decoder: encoded bytes to uint8 pixels of a given size, as a person would see them.
 
-Training, evaluation, prediction, calibration and the data check all read images here, so that none
-of them sees other pixels than the others. Pillow throughout, and TensorFlow where only a part of a
-JPEG is wanted: both decode it by libjpeg-turbo to the same bits, but only TensorFlow can leave the
-rest out. For all else `tf.io.decode_image` is wrong too often: it ignores EXIF orientation, shows
-what transparency hides and drops the low byte of 16 bits (tests/images/test_decode_against_tensorflow.py).
+Training, evaluation, prediction, calibration and the data check all read images here, so that they all see the same
+pixels. Pillow decodes, except where only a part of a JPEG is wanted: there TensorFlow does, by the same libjpeg-turbo
+and to the same bits, because it can skip the rest. For everything else `tf.io.decode_image` is wrong too often: it
+ignores EXIF's orientation, shows what transparency hides and drops the low byte of 16 bits
+(tests/images/test_decode_against_tensorflow.py).
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from keras_resnet.images.resampling import FILTERS, resized
 from keras_resnet.preprocessing import Fit
 
 MARGIN = 2
-"""Pixels around a part of a JPEG that are decoded with it."""
+"""Pixels on each side of a part of a JPEG that are decoded with it."""
 
 
 def decode(source: Path | bytes, fit: Fit, *, name: str | None = None) -> np.ndarray:
-    """Decode one image file to the pixels a person sees, brought to a size.
+    """Decode one image file to the pixels that a person sees, resized.
 
-    EXIF orientation is applied, transparency laid over the background, palettes are resolved, 16
-    bits scaled to 8; of an animation the first frame is taken. A JPEG more than four times the
-    wanted size is decoded at a half, quarter or eighth of its size, as libjpeg can.
+    EXIF's orientation is applied, transparent pixels are laid over the background, palettes are resolved, 16 bits are
+    scaled to 8, and of an animation the first frame is taken. A JPEG that is more than four times too large is decoded
+    at a half, quarter or eighth of its size, which libjpeg can do.
 
     Args:
-        source: A file's path, or its content.
-        fit: How it becomes pixels.
+        source: The file's path, or its content.
+        fit: How the image becomes pixels.
         name: What to call the image in an error; default: the path.
 
     Returns:
@@ -47,19 +47,19 @@ def decode(source: Path | bytes, fit: Fit, *, name: str | None = None) -> np.nda
 
 
 def pixels_of(image: Image.Image, header: Header, fit: Fit) -> np.ndarray:
-    """What `decode` gives, from an image that `opened` gave: for those who need the header too, by one opening.
+    """What `decode` returns, for an image that `opened` has opened: header and pixels by one opening.
 
     Args:
-        image: As `opened` yields it.
-        header: Likewise.
-        fit: How it becomes pixels.
+        image: From `opened`.
+        header: From `opened`.
+        fit: How the image becomes pixels.
 
     Returns:
         uint8 (*fit.shape).
 
     Raises:
         DataError: The fit has neither 1 nor 3 channels.
-        Exception: Whatever the damage provokes; `opened`, inside which this is called, makes an `ImageError` of it.
+        Exception: Any, if the image is damaged; `opened` turns it into an `ImageError`.
     """
     _check_channels(fit)
     _reduce(image, min(image.size) / (max(fit.size) / (fit.crop_fraction or 1)))
@@ -69,13 +69,13 @@ def pixels_of(image: Image.Image, header: Header, fit: Fit) -> np.ndarray:
 def decode_box(
     content: bytes, header: Header, box: tuple[int, int, int, int], fit: Fit, *, name: str | None = None
 ) -> np.ndarray:
-    """Decode a part of an image, squeezed to a size; of a JPEG no more than that part.
+    """Decode a part of an image and squeeze it to a size; of a JPEG only that part is decoded.
 
     Args:
-        content: The file.
+        content: The file's.
         header: The file's.
-        box: Top, left, height, width of the part in pixels of the upright image.
-        fit: Its `crop_fraction` is not used.
+        box: Top, left, height and width of the part, in pixels of the upright image.
+        fit: How the part becomes pixels; its `crop_fraction` is not used.
         name: What to call the image in an error.
 
     Returns:
@@ -94,7 +94,7 @@ def decode_box(
     else:
         with opened(content, name) as (image, _):
             _reduce(image, ratio)
-            # Each side on its own: libjpeg rounds a reduced side up.
+            # Each side by itself, since libjpeg rounds reduced sides up.
             x0, x1 = (x * image.width / header.width for x in (left, left + width))
             y0, y1 = (y * image.height / header.height for y in (top, top + height))
             flat = _flatten(image, fit)
@@ -105,11 +105,11 @@ def decode_box(
 
 
 def resize_array(images: np.ndarray, fit: Fit) -> np.ndarray:
-    """Arrays brought to a size the way image files are.
+    """Resize arrays as image files are resized.
 
     Args:
-        images: uint8 (n, height, width, channels), any number of channels.
-        fit: Its channels and background are not used.
+        images: uint8 (n, height, width, channels), with any number of channels.
+        fit: The size, and how to resize; channels and background are not used.
 
     Returns:
         uint8 (n, *fit.size, channels).
@@ -134,7 +134,7 @@ def _turned(image: Image.Image, orientation: int) -> Image.Image:
 
 
 def _as_stored(header: Header, box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-    """A box of the upright image as the box of the stored one: top, left, height, width."""
+    """Where a box of the upright image is in the stored one: top, left, height, width."""
     turn = TURNS[header.orientation]
     top, left, height, width = box
     if turn.swapped:
@@ -147,47 +147,47 @@ def _as_stored(header: Header, box: tuple[int, int, int, int]) -> tuple[int, int
 
 
 def _reduce(image: Image.Image, ratio: float) -> None:
-    """Let libjpeg decode at a half, quarter or eighth, where an image `ratio` times too large stays twice as large."""
+    """Let libjpeg decode a JPEG that is `ratio` times too large at a half, quarter or eighth, still twice too large."""
     if ratio >= 4 and image.format in JPEGS:
         power = min(3, int(np.log2(ratio / 2)))
         image.draft(None, (image.width >> power, image.height >> power))
 
 
 def _decode_part(content: bytes, header: Header, box: tuple[int, int, int, int], channels: int) -> np.ndarray | None:
-    """A part of a JPEG as Pillow would decode it; None for all that TensorFlow cannot, or will not."""
+    """A part of a JPEG as Pillow would decode it; None if TensorFlow cannot or would refuse to."""
     if not header.decodes_in_part:
         return None
     import tensorflow as tf
 
     top, left, height, width = box
-    # libjpeg smooths colours over the border of what it decodes, which is not that of the box.
+    # At the border of what it decodes libjpeg smooths colours otherwise, so that border must lie outside the box.
     above, beside = min(MARGIN, top), min(MARGIN, left)
     bottom, right = min(top + height + MARGIN, header.height), min(left + width + MARGIN, header.width)
     window = (top - above, left - beside, bottom - top + above, right - left + beside)
     grey = header.mode == "L" and channels == 1
     try:
-        # The method that Pillow uses: the same bits.
+        # Pillow's method, so that the bits are the same.
         decoded = tf.io.decode_and_crop_jpeg(content, window, channels=1 if grey else 3, dct_method="INTEGER_ACCURATE")
-    except tf.errors.InvalidArgumentError:  # an error to TensorFlow is a warning to Pillow now and then
+    except tf.errors.InvalidArgumentError:  # some of its errors are only warnings to Pillow
         return None
-    pixels = np.asarray(decoded)[above : above + height, beside : beside + width]  # not a copy, as .numpy() is
+    pixels = np.asarray(decoded)[above : above + height, beside : beside + width]  # .numpy() would copy
     if grey:
         return np.ascontiguousarray(pixels[..., 0])
-    # TensorFlow's grey is the file's luminance, which is not the luminance of its colours, clipped as these are.
+    # Not TensorFlow's grey: it is the luminance in the file, which differs from that of the colours, which are clipped.
     return np.asarray(Image.fromarray(pixels).convert("L")) if channels == 1 else pixels
 
 
 def _flatten(image: Image.Image, fit: Fit) -> Image.Image:
     """8 bits a channel, no palette, no transparency."""
-    if image.mode.startswith("I"):  # 16-bit grey; Pillow's own conversion clips at 255
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise UnsupportedPixels(f"32-bit pixels from {values.min()} to {values.max()}; expected 0–65535")
         clear = image.info.get("transparency")
-        image = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))  # the nearest of 8 bits
+        image = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))  # rounded to the nearest
         if clear is not None:
             image.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
-    if image.mode == "LAB":  # Pillow knows no way from it to grey
+    if image.mode == "LAB":  # Pillow cannot convert it to grey
         image = image.convert("RGB")
     if image.mode == "F":
         raise UnsupportedPixels("floating-point pixels, whose white is unknown; save the image with 8 or 16 bits")
@@ -198,7 +198,7 @@ def _flatten(image: Image.Image, fit: Fit) -> Image.Image:
 
 
 def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:
-    """Pixels of the given size: the whole image squeezed, or the centre of one resized in proportion."""
+    """Pixels of the fit's size: the whole image squeezed, or its centre after resizing in proportion."""
     height, width = fit.size
     whole = (width, height)
     if fit.crop_fraction is not None:
@@ -206,7 +206,7 @@ def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:
         wanted = (int(width / fit.crop_fraction) / image.width, int(height / fit.crop_fraction) / image.height)
         whole = max(width, int(image.width * max(wanted) + 1e-9)), max(height, int(image.height * max(wanted) + 1e-9))
     left, top = round((whole[0] - width) / 2), round((whole[1] - height) / 2)
-    if whole[0] * whole[1] > 64 * width * height:  # of so long and thin an image only the centre fits into memory
+    if whole[0] * whole[1] > 64 * width * height:  # so long and thin that only its centre would fit into memory
         across, down = image.width / whole[0], image.height / whole[1]
         box = (left * across, top * down, (left + width) * across, (top + height) * down)
         return _pixels(image.resize((width, height), FILTERS[fit.resize], box=box))

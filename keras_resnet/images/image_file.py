@@ -20,33 +20,34 @@ from PIL import Image, UnidentifiedImageError
 from keras_resnet.errors import DataError
 
 MOST_PIXELS = 1 << 27
-"""Of an image, checked against its header before any pixel is decoded."""
+"""The most pixels of an image; its header is asked before any pixel is decoded."""
 MOST_BYTES = 1 << 29
-"""Of an image file, checked before it is read."""
+"""The most bytes of an image file, which are counted before it is read."""
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
+"""Of the files that are taken for images."""
 UNREAD_SUFFIXES = frozenset(
     {".heic", ".heif", ".avif", ".jxl", ".jp2", ".psd", ".svg", ".eps", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"}
 )
-"""Of pictures all the same."""
-# Nothing else: Pillow would hand an .eps to Ghostscript.
+"""Of files that hold pictures in formats that are not read here, so that a user can be told."""
+# Pillow may read these formats and no others: it would pass an .eps on to Ghostscript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF")
 JPEGS = ("JPEG", "MPO")  # MPO: a JPEG with further pictures behind it, as phones write
 
 REASONS = {
     "missing": "there is no such file",
     "not-a-file": "a folder, pipe or device, not a file",
-    "unreadable": "the system refuses to read it",
+    "unreadable": "the system cannot read it",
     "empty": "the file is empty",
     "not-an-image": "not an image of a known format",
     "unsupported-format": "an image of a format that is not read here",
-    "truncated": "the file ends before the image does",
-    "damaged": "it begins like an image and cannot be decoded",
-    "too-large": "more pixels or bytes than are granted",
+    "truncated": "the file ends before the image is complete",
+    "damaged": "it begins like an image but cannot be decoded",
+    "too-large": "more pixels or bytes than are allowed",
     "unsupported-pixels": "pixels that have no brightness from black to white, such as floats",
 }
-"""Why an image cannot be read."""
+"""Why an image cannot be read, by code."""
 
-# What other formats begin with, so that the reason can be told apart from plain rubbish.
+# The first bytes of other formats: such files are told apart from files that are no images at all.
 _OTHER_FORMATS = {
     b"8BPS": "Photoshop",
     b"%!PS": "PostScript",
@@ -67,12 +68,12 @@ class Turn(NamedTuple):
     """How a stored image becomes upright."""
 
     method: Image.Transpose | None
-    swapped: bool  # rows and columns
-    rows_reversed: bool  # of the stored image
+    swapped: bool  # whether rows become columns
+    rows_reversed: bool  # whether the stored rows are in reverse order
     columns_reversed: bool
 
 
-# By EXIF's orientation.
+# By the orientation that EXIF gives.
 TURNS = {
     1: Turn(None, False, False, False),
     2: Turn(Image.Transpose.FLIP_LEFT_RIGHT, False, False, True),
@@ -91,7 +92,7 @@ class ImageError(DataError):
     Args:
         name: What the image is called.
         code: A key of `REASONS`.
-        detail: What was found; default: the reason in general.
+        detail: What exactly is wrong; default: the reason's description.
     """
 
     def __init__(self, name: str, code: str, detail: str | None = None) -> None:
@@ -107,10 +108,10 @@ class Header:
 
     Args:
         format: `JPEG`, `PNG`, …
-        mode: Pillow's word for its pixels: `RGB`, `L`, `P`, `CMYK`, `I;16`, …
-        width, height: In pixels as stored.
-        orientation: EXIF's 1–8; 1 is upright.
-        transparent: Whether any pixel may be.
+        mode: Pillow's name for the kind of its pixels: `RGB`, `L`, `P`, `CMYK`, `I;16`, …
+        width, height: In pixels, as the image is stored.
+        orientation: EXIF's number, 1–8; 1 is upright.
+        transparent: Whether pixels may be transparent.
     """
 
     format: str
@@ -128,12 +129,12 @@ class Header:
 
     @property
     def decodes_in_part(self) -> bool:
-        """Whether `decode.decode_box` need not decode the whole."""
+        """Whether `decode.decode_box` can decode a part without the rest."""
         return self.format in JPEGS and self.mode in ("RGB", "L")
 
 
 def read_header(source: Path | bytes, *, name: str | None = None) -> Header:
-    """What an image file says of itself; no pixel is decoded but a PNG's, whose EXIF may stand behind them.
+    """What an image file says of itself. Only a PNG is decoded for it, since its EXIF may stand behind the pixels.
 
     Raises:
         ImageError: It is no image, or too large.
@@ -150,10 +151,10 @@ def read_file(path: Path, name: str) -> bytes:
     """
     try:
         status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait forever
             raise ImageError(name, "not-a-file")
         if status.st_size > MOST_BYTES:
-            raise ImageError(name, "too-large", f"{status.st_size:,} bytes are over {MOST_BYTES:,}")
+            raise ImageError(name, "too-large", f"{status.st_size:,} bytes are more than {MOST_BYTES:,}")
         return path.read_bytes()
     except FileNotFoundError as error:
         raise ImageError(name, "missing", error.strerror) from None
@@ -162,23 +163,33 @@ def read_file(path: Path, name: str) -> bytes:
 
 
 class UnsupportedPixels(Exception):
-    """Numbers that do not say how bright they are."""
+    """Pixel values whose black and white are unknown."""
 
 
 @contextmanager
 def opened(source: Path | bytes, name: str | None) -> Iterator[tuple[Image.Image, Header]]:
-    """A file that Pillow has opened, undecoded; whatever goes wrong with it inside becomes one `ImageError`."""
+    """An image file as Pillow opens it, not yet decoded, and its header.
+
+    Args:
+        source: The file's path, or its content.
+        name: What to call the image in an error; None: its path.
+
+    Raises:
+        ImageError: The file cannot be opened, or what is done inside the context fails because of it.
+    """
     name = name or (str(source) if isinstance(source, Path) else "image")
     content = source if isinstance(source, bytes) else read_file(source, name)
     if not content:
         raise ImageError(name, "empty")
     if len(content) > MOST_BYTES:
-        raise ImageError(name, "too-large", f"{len(content):,} bytes are over {MOST_BYTES:,}")
+        raise ImageError(name, "too-large", f"{len(content):,} bytes are more than {MOST_BYTES:,}")
     try:
-        # Pillow's remarks on odd metadata are left to the caller: silencing them here is not safe in threads.
+        # Pillow's warnings about odd metadata are left alone: silencing them here would not be safe in threads.
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise ImageError(name, "too-large", f"{image.width}×{image.height} pixels are over {MOST_PIXELS:,}")
+                raise ImageError(
+                    name, "too-large", f"{image.width}×{image.height} pixels are more than {MOST_PIXELS:,}"
+                )
             if image.format == "PNG" and "transparency" in image.info:
                 _mend_transparency(image, bits=content[24])
             yield image, _header(image)
@@ -190,7 +201,7 @@ def opened(source: Path | bytes, name: str | None) -> Iterator[tuple[Image.Image
         raise ImageError(name, *_unidentified(content)) from None
     except (Image.DecompressionBombError, MemoryError) as error:
         raise ImageError(name, "too-large", str(error) or None) from None
-    except Exception as error:  # damaged files raise nearly anything, from SyntaxError to struct.error
+    except Exception as error:  # damaged files raise almost anything, from SyntaxError to struct.error
         text = str(error) or type(error).__name__
         code = "truncated" if "truncated" in text.lower() or isinstance(error, EOFError) else "damaged"
         raise ImageError(name, code, text) from None
@@ -206,25 +217,25 @@ def _unidentified(content: bytes) -> tuple[str, str | None]:
             f"{content[8:12].decode('ascii', 'replace')!r} files (HEIC, AVIF) are not read here",
         )
     if content[:2] in (b"\xff\xd8", b"BM", b"II", b"MM") or content[:4] in (b"\x89PNG", b"GIF8", b"RIFF"):
-        return "damaged", "it begins like an image and its header cannot be read"
+        return "damaged", "it begins like an image but its header cannot be read"
     return "not-an-image", None
 
 
 def _mend_transparency(image: Image.Image, bits: int) -> None:
-    """Pillow compares a PNG's transparent value with pixels that are scaled to 8 bits already."""
+    """Scale a PNG's transparent value as its pixels are: Pillow compares it with pixels already scaled to 8 bits."""
     if image.mode == "L":
         image.info["transparency"] *= 255 // (2**bits - 1)
-    elif image.mode == "RGB" and bits == 16:  # whose low bytes are gone: another colour might match
+    elif image.mode == "RGB" and bits == 16:  # their low bytes are lost, so that another colour might match
         del image.info["transparency"]
 
 
 def _header(image: Image.Image) -> Header:
     if image.format == "PNG":
-        image.load()  # EXIF may stand behind the pixels, and damage to these must not pass for broken EXIF below
+        image.load()  # since EXIF may follow the pixels; damaged pixels must not be taken for broken EXIF below
     try:
         # Pillow turns a TIFF upright by itself.
         orientation = 1 if image.format == "TIFF" else int(image.getexif().get(0x0112, 1))
-    except Exception:  # EXIF blocks are broken in more ways than images; a broken one turns nothing
+    except Exception:  # EXIF is broken in even more ways than images are; without it the image stays as it is
         orientation = 1
     return Header(
         format=str(image.format),

@@ -1,8 +1,8 @@
-"""Pixels brought to a size by Pillow's antialiased resize, or by the same compiled: the same bits several times faster.
+"""Resize pixels as Pillow does, antialiased, by Pillow itself or by compiled code that is several times faster.
 
-Most of what a random crop of a JPEG costs besides decoding is the resize, and Pillow's handles one number at
-a time. With Numba (the extra `fast`) RGB pixels are resized by vector instructions instead; which of the two is at
-work changes no pixel (tests/images/test_resampling.py), so batches repeat with and without it.
+Besides decoding, a random crop of a JPEG costs mostly the resize, and Pillow's handles one number at a time. With
+Numba (the extra `fast`) RGB pixels are resized by vector instructions. Both give the same bits
+(tests/images/test_resampling.py), so that batches are the same with and without it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FILTERS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BI
 
 
 def resized(pixels: np.ndarray, size: tuple[int, int], resize: str) -> np.ndarray:
-    """One image squeezed to a size.
+    """Squeeze one image to a size.
 
     Args:
         pixels: uint8 (height, width) or (height, width, 3).
@@ -37,6 +37,6 @@ def resized(pixels: np.ndarray, size: tuple[int, int], resize: str) -> np.ndarra
 def _compiled() -> Callable[[np.ndarray, tuple[int, int], bool], np.ndarray] | None:
     try:
         from keras_resnet.images.compiled_resize import resize_rgb
-    except ImportError:  # no Numba, or one that refuses this NumPy
+    except ImportError:  # Numba is missing, or does not work with this NumPy
         return None
     return resize_rgb

@@ -76,6 +76,7 @@ def plan(
         source: Where the images come from, at the recipe's size (see `source_for`), or arrays.
         out, overwrite, num_classes: As `fit`.
         budget: What a run within a budget records, see `budget_record`.
+        layers: As `fit`.
 
     Raises:
         UsageError: As `fit`.

@@ -20,7 +20,7 @@ def test_a_good_folder_gives_zero_and_both_files(tmp_path: Path, capsys: pytest.
     assert main(["check", str(root), "--out", str(out)]) == 0
 
     shown = capsys.readouterr().out
-    assert "note: 1 files that are no images by their extension were passed over" in shown
+    assert "note: 1 files without an extension of images were left out" in shown
     assert "24 images of 2 classes, 24 readable: 0 errors, 0 warnings" in shown
     assert f"wrote {out / 'check.html'}" in shown
     written = json.loads((out / "check.json").read_text("utf-8"))

@@ -130,7 +130,7 @@ def test_a_demo_stopped_after_its_training_goes_on_with_the_exports(
     [
         (["train", "folder:{tmp}/nowhere"], 3, "there is no folder {tmp}/nowhere"),
         (["train", "folder:{tmp}/empty"], 3, "holds no images"),
-        (["train", "folder:{tmp}/one"], 3, "one class only, 'red'"),
+        (["train", "folder:{tmp}/one"], 3, "there is only one class, 'red'"),
         (["train", "folder:{tmp}/torn"], 3, "cannot read 1 of 36 images: red/05.png: not an image"),
         (["train", "folder:{tmp}/torn", "--num-classes", "0"], 2, "num_classes must be a whole number of at least 1"),
         (["train", "folder:{tmp}/good", "--num-classes", "5"], 3, "3 classes in the data, num_classes=5"),

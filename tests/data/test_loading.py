@@ -150,11 +150,11 @@ def test_arrays_become_a_data_set() -> None:
         (np.full((6, 4, 4, 3), np.nan), [0, 1] * 3, "finite"),
         (np.full((6, 4, 4, 3), 0.5), [0, 1] * 3, "multiply them by 255"),
         (np.full((6, 4, 4, 3), 9), [0, -1] * 3, "labels must lie in"),
-        (np.full((6, 4, 4, 3), 9), [0] * 6, "one class only"),
+        (np.full((6, 4, 4, 3), 9), [0] * 6, "there is only one class"),
         (
             np.full((6, 4, 4, 3), 9),
             [0, 2**40] * 3,
-            "received 0 to 1099511627776: number them anew",
+            "received 0 to 1099511627776: renumber them",
         ),
         (np.full((6, 0, 4, 3), 9.0), [0, 1] * 3, "none of them 0"),
         (np.full((6, 4, 4, 0), 9, np.uint8), [0, 1] * 3, "none of them 0"),

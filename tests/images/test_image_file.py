@@ -32,7 +32,7 @@ def test_a_file_of_too_many_bytes_is_refused_before_it_is_read(tmp_path: Path, m
         file.truncate(image_file.MOST_BYTES + 1)  # a hole: it takes no room on the disk
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
 
-    with pytest.raises(ImageError, match="536,870,913 bytes are over 536,870,912") as caught:
+    with pytest.raises(ImageError, match="536,870,913 bytes are more than 536,870,912") as caught:
         decode(path, Fit((4, 4), 3))
     assert caught.value.code == "too-large"
 

@@ -142,9 +142,9 @@ def wrong_suffixes(root: Path) -> None:
 
 
 PETS = {"cat": 4, "dog": 4}
-TWO_PASSED_OVER = "2 files that are no images by their extension were passed over"
-TWO_LOOSE = "2 images that lie in no class folder were passed over"
-ONE_PASSED_OVER = "1 files that are no images by their extension were passed over"
+TWO_PASSED_OVER = "2 files without an extension of images were left out"
+TWO_LOOSE = "2 images that lie in no class folder were left out"
+ONE_PASSED_OVER = "1 files without an extension of images were left out"
 LONG = "n" * 255
 TOO_FEW = "every class needs at least"
 
@@ -205,7 +205,7 @@ FOLDERS = (
         "pictures of formats that are not read",
         pets("cat/1.HEIC", "cat/2.heic", "dog/3.svg"),
         PETS,
-        notes="3 files that are no images by their extension were passed over, among them pictures of formats that are "
+        notes="3 files without an extension of images were left out, among them pictures in formats that are "
         "not read here (2 .heic, 1 .svg): convert them to JPEG or PNG",
     ),
     Folder("an image without a suffix", pets("cat/x"), PETS, notes=ONE_PASSED_OVER),
@@ -225,7 +225,7 @@ FOLDERS = (
     Folder(
         "classes that are written alike, é whole and é put together",
         of(COMPOSED, DECOMPOSED, "dog"),
-        refused="are written alike",
+        refused="look the same",
     ),
     Folder("a class in é put together", of(DECOMPOSED, "dog"), {DECOMPOSED: 4, "dog": 4}),
     Folder("classes in emoji and right to left", of("🐈", "كلب"), {"كلب": 4, "🐈": 4}),
@@ -266,7 +266,7 @@ FOLDERS = (
         refused="it holds 2 images but no sub-folders",
     ),
     Folder("images beside the classes, passed over", pets("x.png", "y.png"), PETS, notes=TWO_LOOSE),
-    Folder("one class only", of("cat"), refused="one class only, 'cat'"),
+    Folder("one class only", of("cat"), refused="there is only one class, 'cat'"),
     Folder("one class only, for an evaluation", of("cat"), {"cat": 4}, whole=True),
     Folder("an empty class", empty_class, refused="the class folder 'bird' holds no image"),
     Folder(
@@ -335,22 +335,24 @@ FOLDERS = (
         )[0],
         {"cat": 8, "dog": 8},
         splits={"train": 8, "test": 8},
-        notes="1 images that lie in no class folder were passed over",
+        notes="1 images that lie in no class folder were left out",
     ),
     Folder(
-        "splits beside a class", split("train/cat", "val/cat", "cat"), refused="beside 'cat': move the one or the other"
+        "splits beside a class",
+        split("train/cat", "val/cat", "cat"),
+        refused="and also 'cat': move the ones",
     ),
     Folder(
         "a class of the validation that is not trained",
         split("train/cat", "train/dog", "val/bird", "val/cat", "test/cat"),
         {"bird": 4, "cat": 12, "dog": 4},
-        unread="no image of 'bird' is left to train on: all are in other parts that the data give",
+        unread="no image of 'bird' is left to train on: all are in the data's other splits",
         splits={"train": 8, "validation": 8, "test": 4},
     ),
     Folder(
         "a class that is written otherwise in each split",
         split(f"train/{COMPOSED}", "train/dog", f"val/{DECOMPOSED}", "val/dog"),
-        refused="are written alike",
+        refused="look the same",
     ),
     Folder(
         "a class of the training that is not tested",
@@ -361,7 +363,7 @@ FOLDERS = (
     Folder(
         "an evaluation's folder of a test part and no training",
         split("test/cat", "test/dog"),
-        refused="one class only, 'test'",
+        refused="there is only one class, 'test'",
     ),
     Folder(
         "validation and test without training, taken for classes",

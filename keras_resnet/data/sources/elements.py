@@ -1,4 +1,4 @@
-"""The elements of a `tf.data.Dataset` as arrays."""
+"""Read the elements of a `tf.data.Dataset` into arrays."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ def gather(dataset: tf.data.Dataset, image_size: int | None, *, several: bool = 
     Args:
         dataset: See `from_dataset`.
         image_size: See `from_dataset`.
-        several: Whether an image may have any number of classes.
+        several: Whether images may have any number of classes.
 
     Returns:
-        uint8 (n, height, width, channels), int64 (n,), or 0 and 1 (n, classes) for several.
+        Images, uint8 (n, height, width, channels); labels, int64 (n,), or if `several` 0 and 1, (n, classes).
 
     Raises:
         DataError: See `from_dataset`.
     """
     if not isinstance(dataset, tf.data.Dataset):
-        raise DataError(f"expected a tf.data.Dataset; received {type(dataset).__name__}: arrays go by from_arrays")
+        raise DataError(f"expected a tf.data.Dataset; received {type(dataset).__name__}: pass arrays to from_arrays")
     spec = dataset.element_spec
     if not isinstance(spec, tuple) or len(spec) != 2 or not all(isinstance(part, tf.TensorSpec) for part in spec):
         raise DataError(f"the dataset must give (image, label) or (images, labels); it gives {spec}")
     if dataset.cardinality() == tf.data.INFINITE_CARDINALITY:
-        raise DataError("the dataset never ends: take a part of it, as dataset.take(1000)")
+        raise DataError("the dataset never ends: pass a part of it, such as dataset.take(1000)")
     images: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     total, brightest = 0, 0.0
@@ -45,7 +45,7 @@ def gather(dataset: tf.data.Dataset, image_size: int | None, *, several: bool = 
         if total > memory_for_images():
             raise DataError(
                 f"the dataset's images take more than the {memory_for_images() / 2**30:.1f} GiB of memory that are "
-                "granted: take a part of it, give a smaller image_size, or write the images to a folder"
+                "allowed: pass a part of it, give a smaller image_size, or write the images to a folder"
             )
     if not images:
         raise DataError("the dataset is empty")
@@ -62,7 +62,7 @@ def gather(dataset: tf.data.Dataset, image_size: int | None, *, several: bool = 
 def _batches(
     dataset: tf.data.Dataset, spec: tuple[tf.TensorSpec, tf.TensorSpec], several: bool
 ) -> Iterator[tuple[np.ndarray, ...]]:
-    """Images with a batch axis, and labels as whole numbers or, of several, by class."""
+    """Images with a batch axis, and labels as whole numbers, or if `several` as 0 and 1 for each class."""
     rank = spec[0].shape.rank
     if rank not in (3, 4):
         raise DataError(

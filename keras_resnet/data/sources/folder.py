@@ -1,4 +1,4 @@
-"""A folder of image files, one sub-folder a class; or such folders under train, validation and test."""
+"""A folder of image files with one sub-folder for each class, or such folders under train, validation and test."""
 
 from __future__ import annotations
 
@@ -25,27 +25,26 @@ SPLIT_FOLDERS = {
     "test": "test",
     "testing": "test",
 }
-# What a Mac packs into archives and a Synology drive keeps beside its images: copies and thumbnails, no data.
+# Folders that Macs put into archives and Synology drives beside images: they hold copies and thumbnails.
 SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir"})
 
 
 def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: str | None = None) -> Listing:
-    """Find the images of a folder with one sub-folder a class, however deep below it.
+    """Find the images of a folder that has one sub-folder for each class; they may lie deeper in it.
 
-    Hidden files and folders, and what Macs and network drives add, are passed over. If the
-    sub-folders are called train, val and test (or such), their own sub-folders are the classes and
-    the separation is kept.
+    Hidden files and folders are left out, and so is what Macs and network drives add. If the sub-folders are called
+    train, val and test (or similar), these are the splits, and the sub-folders in them are the classes.
 
     For multi-label, an image that lies in several class folders, as a copy or a link, has all their classes.
 
     Args:
         path: The folder.
-        fewest_classes: How many classes there must be.
-        task: `classification` or `multi-label`; None: the first.
+        fewest_classes: How many classes there must be at least.
+        task: `classification` or `multi-label`; None: `classification`.
 
     Raises:
-        DataError: The folder is missing, holds no images, one class only, an empty class, or two
-            whose names cannot be told apart.
+        DataError: The folder is missing or holds no images, only one class, an empty class, or two classes whose
+            names look the same.
     """
     try:
         return _listed(Path(os.path.expanduser(path)), fewest_classes, several=task == "multi-label")
@@ -57,7 +56,7 @@ def _listed(root: Path, fewest_classes: int, *, several: bool) -> Listing:
     if not root.exists():
         raise DataError(f"there is no folder {root}")
     if not root.is_dir():
-        raise DataError(f"{root} is a file; expected a folder with one sub-folder of images a class")
+        raise DataError(f"{root} is a file; expected a folder with one sub-folder of images for each class")
     tops = _visible_folders(root)
     separated = (
         bool(tops)
@@ -68,8 +67,8 @@ def _listed(root: Path, fewest_classes: int, *, several: bool) -> Listing:
     if not separated and len(known) > 1 and "train" in {SPLIT_FOLDERS[name.lower()] for name in known}:
         unknown = [top.name for top in tops if top.name not in known]
         raise DataError(
-            f"{root} holds the splits {listed(known)} beside {listed(unknown)}: move the one or the other out, "
-            "since they cannot be told from classes"
+            f"{root} holds the splits {listed(known)} and also {listed(unknown)}: move the ones or the others "
+            "elsewhere, since it is not clear which of them are classes"
         )
     parts = [(SPLIT_FOLDERS[top.name.lower()], top) for top in tops] if separated else [("", root)]
     class_names = tuple(sorted({folder.name for _, part in parts for folder in _visible_folders(part)}))
@@ -77,18 +76,18 @@ def _listed(root: Path, fewest_classes: int, *, several: bool) -> Listing:
     loose = sum(_is_image(file) and _is_data(file.name) for folder in above for file in folder.iterdir())
     if not class_names:
         found = f"it holds {loose} images but no sub-folders" if loose else "it holds no images"
-        raise DataError(f"{root}: {found}; expected one sub-folder of images a class")
+        raise DataError(f"{root}: {found}; expected one sub-folder of images for each class")
 
     for name in class_names:
         try:
             name.encode()
-        except UnicodeEncodeError:  # bytes that are no UTF-8, which no model file could hold
+        except UnicodeEncodeError:  # not UTF-8, as the class names in model files are
             raise DataError(f"{root}: the class folder {name!a} has a name that cannot be written; rename it") from None
     written: dict[str, str] = {}
-    for name in class_names:  # é is one character on most systems and e with an accent on old Macs
+    for name in class_names:  # é is one character on most systems, but e and an accent on old Macs
         alike = written.setdefault(unicodedata.normalize("NFC", name), name)
         if alike != name:
-            raise DataError(f"{root}: the class folders {alike!a} and {name!a} are written alike; give both one name")
+            raise DataError(f"{root}: the class folders {alike!a} and {name!a} look the same; give both one name")
 
     paths: list[Path] = []
     labels: list[int] = []
@@ -111,7 +110,7 @@ def _listed(root: Path, fewest_classes: int, *, several: bool) -> Listing:
     if not paths:
         raise DataError(f"{root}: no images ({', '.join(sorted(SUFFIXES))} in any case) in {listed(class_names)}")
     if len(class_names) < fewest_classes:
-        raise DataError(f"{root}: one class only, {class_names[0]!r}; telling apart needs two sub-folders or more")
+        raise DataError(f"{root}: there is only one class, {class_names[0]!r}; two sub-folders or more are needed")
     coded = np.array(labels, np.int64)
     if several:
         paths, parts_of, coded = _united(paths, parts_of, coded, len(class_names))
@@ -130,13 +129,13 @@ def _listed(root: Path, fewest_classes: int, *, several: bool) -> Listing:
 def _united(
     paths: list[Path], parts: list[str], labels: np.ndarray, classes: int
 ) -> tuple[list[Path], list[str], np.ndarray]:
-    """Each image once, where it was first found, with all the classes in whose folders the same bytes lie."""
+    """Each image once, where it was first found, with the classes of all folders that hold the same bytes."""
     sizes = Counter((part, os.stat(path).st_size) for path, part in zip(paths, parts, strict=True))
     place_of: dict[tuple[str, object], int] = {}
     kept: list[int] = []
     members: list[set[int]] = []
     for index, (path, part) in enumerate(zip(paths, parts, strict=True)):
-        alone = sizes[part, os.stat(path).st_size] == 1  # no other can have its bytes
+        alone = sizes[part, os.stat(path).st_size] == 1  # no other file can have the same bytes
         content: object = index if alone else hashlib.sha256(read_file(path, str(path))).digest()
         place = place_of.setdefault((part, content), len(kept))
         if place == len(kept):
@@ -150,13 +149,13 @@ def _united(
 
 
 def _notes(loose: int, others: list[Path]) -> tuple[str, ...]:
-    """What was passed over: images in no class folder, and files in one that are no images."""
-    notes = [f"{loose} images that lie in no class folder were passed over"] if loose else []
+    """What was left out: images outside the class folders, and files in these that are no images."""
+    notes = [f"{loose} images that lie in no class folder were left out"] if loose else []
     if others:
-        notes.append(f"{len(others)} files that are no images by their extension were passed over")
+        notes.append(f"{len(others)} files without an extension of images were left out")
     if pictures := Counter(file.suffix.lower() for file in others if file.suffix.lower() in UNREAD_SUFFIXES):
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in pictures.most_common())
-        notes[-1] += f", among them pictures of formats that are not read here ({kinds}): convert them to JPEG or PNG"
+        notes[-1] += f", among them pictures in formats that are not read here ({kinds}): convert them to JPEG or PNG"
     return tuple(notes)
 
 
@@ -165,7 +164,7 @@ def _visible_folders(path: Path) -> list[Path]:
 
 
 def _files_below(path: Path) -> list[Path]:
-    """Visible files, links followed, sorted; a folder is visited once, and none of those that hold this one."""
+    """Visible files below a folder, sorted. Links are followed; each folder is visited once, and no folder above."""
     found: list[Path] = []
     visited = {parent.resolve() for parent in path.parents} | set(path.resolve().parents)
     for folder, subfolders, files in os.walk(path, onerror=_refuse, followlinks=True):
@@ -180,7 +179,7 @@ def _files_below(path: Path) -> list[Path]:
 
 
 def _refuse(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):  # a class may be missing from one of the given splits
+    if not isinstance(error, FileNotFoundError):  # a split need not have every class
         raise error
 
 

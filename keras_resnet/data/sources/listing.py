@@ -1,4 +1,4 @@
-"""What a source of encoded images holds: where each image's bytes are, its label, and what else is known of it."""
+"""The images of a source, not yet read: where the bytes of each are, its label, and what else is known of it."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Contents(Protocol):
 
 @dataclass(frozen=True)
 class Files:
-    """Encoded images that are files.
+    """Encoded images in files.
 
     Args:
-        paths: Where they are.
-        names: What they are called in errors.
+        paths: The files.
+        names: What errors call them.
     """
 
     paths: tuple[Path, ...]
@@ -58,7 +58,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Blob:
-    """Encoded images one behind the other, in memory or in a file mapped into it.
+    """Encoded images one after the other, in memory or in a file that is mapped into memory.
 
     Args:
         stream: uint8 (total,).
@@ -75,7 +75,7 @@ class Blob:
 
         Args:
             contents: Their bytes, in order.
-            folder: Where a temporary file takes them, gone when the process ends; None: memory.
+            folder: Where to put them in a temporary file, which is removed when the process ends; None: in memory.
 
         Raises:
             StorageError: The disk is full.
@@ -108,18 +108,18 @@ class Blob:
 
 @dataclass(frozen=True)
 class Listing:
-    """A source's images, unread.
+    """The images of a source, not yet read.
 
     Args:
         contents: Their bytes.
         names: One name for each: a relative path, or a split and a number.
-        labels: What they show, as the task has it.
+        labels: What they show, in the form that the task has.
         task: What is asked of them, with the names of the classes.
-        given: The positions of each split that the source itself separates; empty without such.
-        groups: int64 (n,): images of one group (a patient, a camera, a scene) belong on one side of a
-            split; None where no groups are known.
-        times: float64 (n,): when each was taken, in seconds or any unit; None where unknown.
-        notes: What a user should know of how they were found.
+        given: The positions of the images in each of the source's own splits; empty if it has none.
+        groups: int64 (n,): images of one group (a patient, a camera, a scene) belong in the same split; None if no
+            groups are known.
+        times: float64 (n,): when each image was taken, in seconds or another unit; None if that is not known.
+        notes: What a user should know about how they were found.
     """
 
     contents: Contents

@@ -1,4 +1,7 @@
-"""What a data source is: its name, and everything needed to read the same images again."""
+"""What a data source is: its name, and all settings that are needed to read the same images again.
+
+Nothing here imports NumPy, Pillow or TensorFlow, so that the command line can check a source at once.
+"""
 
 from __future__ import annotations
 
@@ -36,22 +39,22 @@ source = partial(setting, group="source")
 
 @dataclass(frozen=True)
 class Source:
-    """Where images come from and how they are cut up; all that is needed to read them again.
+    """Where images come from, how they are resized and how they are divided: all that is needed to read them again.
 
     Args:
-        name: `digits`, `folder:PATH`, `csv:PATH`, `jsonl:PATH` or `tfds:NAME`; a path that exists
-            stands for itself.
-        image_size: Height and width in pixels to which every image is brought; None: the data's own,
-            where all of its images have one (digits 16×16, most small data sets of TFDS).
-        channels: 1 or 3; None: the data's own (folders and tables: 3).
-        data_dir: For `tfds`: a prepared folder, read with no network.
-        limit: Use at most this many images (of each split that the source itself separates).
-        seed: Of the split and of the limit's choice.
-        split: How images are divided that the source does not separate: by `class`, `group` or `time`.
-        fold: `(2, 5)`: the second of five folds is the test.
-        split_file: A saved split to use instead (see `save_split`).
+        name: `digits`, `folder:PATH`, `csv:PATH`, `jsonl:PATH` or `tfds:NAME`. A path that exists needs no kind
+            before it.
+        image_size: Height and width in pixels to which all images are resized. None: 16 for digits, 64 for folders
+            and tables, the images' own for data sets of TFDS whose images have one size.
+        channels: 1 or 3. None: 1 for digits, 3 for folders and tables, the data set's own for TFDS.
+        data_dir: For `tfds`: a folder with the prepared data set, which is read without a network.
+        limit: Use at most this many images, or of each split this many if the source has splits of its own.
+        seed: Of the split, and of the choice of images if there is a limit.
+        split: How images are divided if the source has no splits of its own: by `class`, `group` or `time`.
+        fold: `(2, 5)` or `"2/5"`: the second of five folds is the test.
+        split_file: Use the split that is saved in this file (see `save_split`).
         resize, crop_fraction, background: See `Fit`.
-        on_error: `fail` if an image cannot be read, or `skip` it, up to one in a hundred.
+        on_error: What to do if images cannot be read: `fail`, or `skip` up to one in a hundred.
         task: `classification` or `multi-label`; None: as the source has it, which is multi-label for tables with
             a column `labels`.
 
@@ -62,16 +65,16 @@ class Source:
     name: str
     image_size: int | None = source(None, "side of the images in pixels; none: as the data have it", IMAGE_SIZE.or_none)
     channels: int | None = source(None, "1 for grey, 3 for RGB; none: as the data have it", CHANNELS.or_none)
-    data_dir: str | None = source(None, "for tfds: a prepared folder, read with no network", PATH.or_none)
+    data_dir: str | None = source(None, "for tfds: a prepared folder, read without a network", PATH.or_none)
     limit: int | None = source(None, "use at most this many images of each split, by class", COUNT.or_none)
     seed: int = source(0, "of the split", SEED)
-    split: str = source("class", "how images are divided that come undivided", SPLIT)
-    fold: tuple[int, int] | None = source(None, "K/N: the Kth of N folds is the test, as 2/5", FOLD.or_none)
-    split_file: str | None = source(None, "use this split, as a run's split.json", PATH.or_none)
+    split: str = source("class", "how images are divided if their source has no splits", SPLIT)
+    fold: tuple[int, int] | None = source(None, "K/N, as 2/5: the Kth of N folds is the test", FOLD.or_none)
+    split_file: str | None = source(None, "use the split in this file, such as the split.json of a run", PATH.or_none)
     resize: str = source("bilinear", "how images are resized", RESIZE)
     crop_fraction: float | None = source(None, "share of an image that is cut out of its centre", CROP_FRACTION.or_none)
-    background: str = source("white", "colour that transparency is laid over", BACKGROUND)
-    on_error: str = source("fail", "skip up to 1 % of images that cannot be read", ON_ERROR)
+    background: str = source("white", "colour that transparent pixels are laid over", BACKGROUND)
+    on_error: str = source("fail", "if images cannot be read: fail, or skip up to 1 % of them", ON_ERROR)
     task: str | None = source(None, "what is asked of an image; none: as the source has it", one_of(*TASKS).or_none)
 
     def __post_init__(self) -> None:
@@ -82,8 +85,8 @@ class Source:
         if self.data_dir is not None and self.kind != "tfds":
             raise UsageError(f"data_dir is for tfds:NAME sources; received it with {self.name!r}")
         if self.split_file is not None and (self.fold or self.split != "class"):
-            raise UsageError("a split_file says how images are divided; leave split and fold out")
-        # Absolute, so that a run's config still means the same from another working folder.
+            raise UsageError("a split_file says how images are divided: leave split and fold out")
+        # Absolute, so that a run's configuration is valid in any working folder.
         for field in ("data_dir", "split_file"):
             if getattr(self, field) is not None:
                 object.__setattr__(self, field, _absolute(getattr(self, field)))
@@ -97,17 +100,17 @@ class Source:
         """How its images become pixels.
 
         Args:
-            height: Of the images where the source does not say a size; None: they are of several.
-            width: Likewise.
-            channels: Likewise.
+            height: Of the images if `image_size` is None; None: they have several.
+            width: As `height`.
+            channels: Of the images if `channels` is None.
 
         Raises:
-            DataError: A size is needed.
+            DataError: The images have several sizes and `image_size` is None.
         """
         if self.image_size:
             height = width = self.image_size
         if height is None or width is None:
-            raise DataError(f"the images of {self.location} are of different sizes: give one by --image-size")
+            raise DataError(f"the images of {self.location} have different sizes: give one by --image-size")
         return Fit((height, width), self.channels or channels, self.resize, self.crop_fraction, self.background)
 
     @property
@@ -117,18 +120,18 @@ class Source:
 
     @property
     def location(self) -> str:
-        """What follows the kind: a path or a data set's name."""
+        """What follows the kind: a path, or a data set's name."""
         return self.name.partition(":")[2]
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All fields, for a config file; `Source(**settings)` is this source again."""
+        """All fields as JSON has them, for a run's configuration; `Source(**settings)` is this source again."""
         settings = asdict(self)
-        return {**settings, "fold": list(self.fold) if self.fold else None}  # as JSON gives it back
+        return {**settings, "fold": list(self.fold) if self.fold else None}
 
     @property
     def short_name(self) -> str:
-        """For file names: the folder's or the data set's own name."""
+        """A name for files: that of the folder, table or data set."""
         name = Path(self.location).name if self.kind in PATHS else self.location or self.kind
         name = Path(name).stem if self.kind in ("csv", "jsonl") else name
         return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".-") or "data"
@@ -138,7 +141,7 @@ SETTINGS = settings_of(Source)
 
 
 def full_name(name: str) -> str:
-    """The name of a source as `kind:location`: a path that exists says of what kind it is, and paths are absolute.
+    """The name of a source with its kind, `kind:location`, and paths made absolute.
 
     Raises:
         UsageError: There is no such source.
@@ -156,5 +159,5 @@ def full_name(name: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    # Unlike Path.expanduser it leaves ~ alone where it knows no such user.
+    # Unlike Path.expanduser, os.path.expanduser leaves ~name alone if there is no such user.
     return os.path.abspath(os.path.expanduser(path))

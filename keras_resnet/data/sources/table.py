@@ -1,4 +1,4 @@
-"""A table that says where images are and what they show: CSV, or JSON Lines."""
+"""A table of image files and their labels: CSV or JSON Lines."""
 
 from __future__ import annotations
 
@@ -22,38 +22,37 @@ from keras_resnet.tasks.multi_label import MultiLabel
 
 
 def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: str | None = None) -> Listing:
-    """Find the images that a table names.
+    """Find the images that a table lists.
 
-    A `.csv` or `.tsv` begins with a line that names its columns, divided by commas, semicolons or
-    tabs; a `.jsonl` has one object a line. Both are UTF-8. The columns, in any order:
+    A `.csv` or `.tsv` file begins with a line of column names, separated by commas, semicolons or tabs. A `.jsonl` file
+    has one object in each line. Both are UTF-8. The columns, in any order:
 
-    - `path`: of the image, absolute or seen from the table's own folder. Whether the file is there
-      shows when it is read.
-    - `label`: the name of its class. If all are whole numbers, the classes are in their order.
-    - `labels` instead of it: the names of all its classes, none or several: in CSV divided by `|`, in JSON a list.
-      The task is then multi-label.
-    - `split`, if wanted: train, validation or test (or training, val, valid, testing).
-    - `group`, if wanted: any text; images of one group (a patient, a camera) belong on one side.
-    - `time`, if wanted: ISO 8601 (UTC where it names no zone), or a number.
+    - `path`: the image file, absolute or relative to the table's folder. It is not looked for until it is read.
+    - `label`: the name of its class. If all labels are whole numbers, the classes are ordered as numbers.
+    - `labels` instead of `label`: the names of all its classes, none or several; in CSV separated by `|`, in JSON a
+      list. The task is then multi-label.
+    - `split`, optional: train, validation or test (or training, val, valid, testing).
+    - `group`, optional: any text. Images of one group (a patient, a camera) belong in the same split.
+    - `time`, optional: ISO 8601 (in UTC if it names no time zone), or a number.
 
     Args:
         path: The table.
-        fewest_classes: How many classes there must be where each image has one.
+        fewest_classes: How many classes there must be at least if each image has one.
         task: `classification` or `multi-label`; None: as the table has it.
 
     Returns:
-        The images in the order of the rows, each called as it is in the table.
+        The images in the order of the rows; their names are the paths in the table.
 
     Raises:
-        DataError: The table is missing, unreadable or empty, has one class only, or rows that cannot
-            be used: the first five are named.
+        DataError: The table is missing, unreadable or empty, has only one class, or has rows that cannot be used, of
+            which the first five are named.
     """
     file = Path(os.path.expanduser(path))
     faults = Faults(file)
     table = read_rows(file, faults)
     rows, others = table.rows, table.others
     if table.several and task == "classification":
-        raise DataError(f"{file} has a column 'labels', any number an image: its task is multi-label")
+        raise DataError(f"{file} has a column 'labels', any number for an image: its task is multi-label")
     several = table.several or task == "multi-label"
     if not rows and not faults:
         raise DataError(f"{file} has no rows; expected one for each image, with its path and label")
@@ -75,7 +74,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
     if not class_names:
         raise DataError(f"{file}: no image has a label; nothing can be learned")
     if len(class_names) < fewest_classes and not several:
-        raise DataError(f"{file}: one class only, {class_names[0]!r}; telling apart needs two or more")
+        raise DataError(f"{file}: there is only one class, {class_names[0]!r}; two or more are needed")
     names = tuple(path.replace(os.sep, "/") for path in paths)
     return Listing(
         contents=Files(tuple(map(Path, places)), names),
@@ -104,20 +103,20 @@ def _check_paths(faults: Faults, lines: list[int], paths: list[str], places: lis
 def _can_be_a_path(path: str) -> bool:
     try:
         return b"\0" not in os.fsencode(path)
-    except UnicodeEncodeError:  # JSON can write halves of characters
+    except UnicodeEncodeError:  # JSON can hold halves of characters
         return False
 
 
 def _check_labels(faults: Faults, lines: list[int], shown: list[list[str]]) -> None:
     written: dict[str, str] = {}
     wrong: dict[str, str] = {}
-    # é is one character in most programs and e with an accent on old Macs
+    # é is one character in most programs, but e and an accent on old Macs.
     for label in sorted({label for some in shown for label in some}):
         alike = written.setdefault(unicodedata.normalize("NFC", label), label)
         if alike != label:
-            wrong[label] = f"the label {label!a} is written as {alike!a} is; give both one name"
+            wrong[label] = f"the label {label!a} looks like {alike!a}; give both one name"
         elif not _can_be_a_label(label):
-            wrong[label] = f"the label {label!a} cannot be written in a line" if label else "the label is empty"
+            wrong[label] = f"the label {label!a} cannot be written in one line" if label else "the label is empty"
     for line, some in zip(lines, shown, strict=True):
         for label in some:
             if label in wrong:
@@ -125,7 +124,7 @@ def _check_labels(faults: Faults, lines: list[int], shown: list[list[str]]) -> N
 
 
 def _can_be_a_label(label: str) -> bool:
-    """Whether a list of classes, a line each, can hold it in UTF-8: model files do."""
+    """Whether it can be a line of UTF-8 text, as the class names in model files are."""
     try:
         label.encode()
     except UnicodeEncodeError:
@@ -134,12 +133,12 @@ def _can_be_a_label(label: str) -> bool:
 
 
 def _filled(faults: Faults, lines: list[int], column: str, cells: list[str]) -> bool:
-    """Whether a column that may be left out is there; it must be so for all rows or for none."""
+    """Whether an optional column is there; it must be filled in for all rows or for none."""
     if not any(cells):
         return False
     for line, cell in zip(lines, cells, strict=True):
         if not cell:
-            faults.add(line, f"the {column} is empty and other rows have one; fill it in for all rows or for none")
+            faults.add(line, f"the {column} is empty, but other rows have one; fill it in for all rows or for none")
     return True
 
 
@@ -153,16 +152,16 @@ def _given(faults: Faults, lines: list[int], cells: list[str]) -> dict[str, np.n
 
 
 def _seconds(faults: Faults, lines: list[int], cells: list[str]) -> np.ndarray:
-    """float64 (n,): all numbers as they are, or all moments as seconds since 1970."""
+    """float64 (n,): numbers as they are, or points in time as seconds since 1970."""
     filled = [cell for cell in cells if cell]
-    read, kind = (_number, "number") if _number(filled[0]) is not None else (_moment, "moment")
+    read, kind = (_number, "number") if _number(filled[0]) is not None else (_moment, "point in time")
     found = [read(cell) if cell else math.nan for cell in cells]
     for line, cell, value in zip(lines, cells, found, strict=True):
         if value is None:
             faults.add(
                 line,
                 f"the time {cell!r} is no {kind}; expected ISO 8601, as 2024-05-31 or 2024-05-31T13:45Z, in all rows, "
-                "or a number in all",
+                "or a number in all rows",
             )
     return np.array([math.nan if value is None else value for value in found])
 
@@ -184,7 +183,7 @@ def _moment(cell: str) -> float | None:
 
 
 def _in_order(labels: Iterable[str]) -> list[str]:
-    """Sorted; whole numbers by their size."""
+    """Sorted; as numbers if all are whole numbers."""
     labels = sorted(labels)
     if all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in labels):
         labels.sort(key=int)

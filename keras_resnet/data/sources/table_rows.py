@@ -1,4 +1,4 @@
-"""The rows of a CSV or JSON Lines table as text, and what is wrong with them, line by line."""
+"""Read the rows of a CSV or JSON Lines table as text, and collect what is wrong with them, line by line."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ NEEDED = COLUMNS[:2]
 CSV_SUFFIXES = (".csv", ".tsv")
 JSON_SUFFIXES = (".jsonl", ".ndjson")
 LABEL_SEPARATOR = "|"
-"""Between the classes of an image in a column `labels`."""
+"""Between the classes of an image, in a column `labels`."""
 MOST_NAMED = 5
 
 Row = tuple[int, list[str]]
-"""A line's number, and its cells in the order of `COLUMNS`; empty where there is none."""
+"""The number of a line, and its cells in the order of `COLUMNS`; a cell that is missing is empty."""
 
 
 @dataclass(frozen=True)
 class Rows:
-    """What a table holds.
+    """The content of a table.
 
     Args:
-        rows: Those that can be read.
-        others: The columns that are none of `COLUMNS`.
-        several: Whether it has `labels`, any number an image, instead of `label`; in the rows they are divided by
-            line ends, which no label may hold.
+        rows: The rows that can be read.
+        others: The columns other than `COLUMNS`.
+        several: Whether the table has `labels`, any number for an image, instead of `label`. In `rows` they are
+            separated by line breaks, which no label may contain.
     """
 
     rows: list[Row]
@@ -43,7 +43,7 @@ class Rows:
 
 @dataclass
 class Faults:
-    """What is wrong with a table, gathered so that all of it can be put right in one go."""
+    """What is wrong with a table, collected so that a user can correct all of it at once."""
 
     file: Path
     found: list[tuple[int, str]] = field(default_factory=list)
@@ -55,7 +55,7 @@ class Faults:
         self.found.append((line, text))
 
     def raise_any(self) -> None:
-        """Raises: DataError, if there are faults; it names the first five."""
+        """Raises: DataError, if there are faults; the message names the first five."""
         if not self.found:
             return
         first = [f"line {line}: {text}" for line, text in sorted(self.found)[:MOST_NAMED]]
@@ -65,16 +65,14 @@ class Faults:
 
 
 def read_rows(file: Path, faults: Faults) -> Rows:
-    """All rows of a table.
-
-    Rows that cannot be read are left out and added to the faults.
+    """Read a table. Rows that cannot be read are left out and added to the faults.
 
     Raises:
-        DataError: The file is missing, no table by its name, no UTF-8, or lacks a column.
+        DataError: The file is missing, has another extension, is not UTF-8, or lacks a column.
     """
     suffix = file.suffix.lower()
     if suffix not in CSV_SUFFIXES + JSON_SUFFIXES:
-        raise DataError(f"{file} is no table by its name; expected {', '.join(CSV_SUFFIXES + JSON_SUFFIXES)}")
+        raise DataError(f"{file} does not have a table's extension; expected {', '.join(CSV_SUFFIXES + JSON_SUFFIXES)}")
     return (_csv_rows if suffix in CSV_SUFFIXES else _json_rows)(_text(file), faults)
 
 
@@ -83,16 +81,16 @@ def _text(file: Path) -> str:
         if not file.exists():
             raise DataError(f"there is no table {file}")
         if not file.is_file():
-            raise DataError(f"{file} is no file; expected a table, a line an image")
+            raise DataError(f"{file} is no file; expected a table with a line for each image")
         content = file.read_bytes()
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
     try:
-        return content.decode().removeprefix("\ufeff")  # spreadsheets begin UTF-8 with it
+        return content.decode().removeprefix("\ufeff")  # which spreadsheets write at the beginning
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{file}, line {line}: the byte 0x{content[error.start]:02x} is no UTF-8; save the table as UTF-8"
+            f"{file}, line {line}: the byte 0x{content[error.start]:02x} is not UTF-8; save the table as UTF-8"
         ) from None
 
 
@@ -107,7 +105,7 @@ def _csv_rows(text: str, faults: Faults) -> Rows:
     found: list[Row] = []
     places = [header.index(name) if name in header else None for name in COLUMNS]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    ended = 0  # the line on which the last row ended: cells in quotes may hold line ends
+    ended = 0  # the line where the last row ended: quoted cells may contain line breaks
     try:
         for cells in reader:
             line, ended = ended + 1, reader.line_num
@@ -117,23 +115,23 @@ def _csv_rows(text: str, faults: Faults) -> Rows:
                     row[1] = "\n".join(label.strip() for label in row[1].split(LABEL_SEPARATOR) if label.strip())
                 found.append((line, row))
             elif line > 1 and cells:
-                faults.add(line, f"{len(cells)} cells; the header has {len(header)}")
+                faults.add(line, f"it has {len(cells)} cells, but the header has {len(header)}")
     except csv.Error as error:
-        faults.add(ended + 1, f"this is no CSV: {error}; a quotation mark may be left open here")
+        faults.add(ended + 1, f"this is not CSV: {error}; perhaps a quotation mark is not closed")
     return Rows(found, others, several)
 
 
 def _with_label(header: list[str], file: Path) -> tuple[list[str], bool]:
-    """The header with `label` for `labels`, and whether it said `labels`."""
+    """The header with `labels` renamed to `label`, and whether it had `labels`."""
     if "labels" not in header:
         return header, False
     if "label" in header:
-        raise DataError(f"{file}, line 1: it has both 'label' and 'labels'; rename or remove one")
+        raise DataError(f"{file}, line 1: there are both 'label' and 'labels'; rename or remove one")
     return ["label" if name == "labels" else name for name in header], True
 
 
 def _delimiter(first: str) -> str:
-    """That with which the header names what is needed; else the one it has most of, for the message."""
+    """The one by which the header has the needed columns; otherwise the most frequent one, for the message."""
     for delimiter in ",;\t":
         if {"path"} < {*_header(first, delimiter)} & {*NEEDED, "labels"}:
             return delimiter
@@ -149,11 +147,11 @@ def _check_header(header: list[str], file: Path) -> None:
         if name not in header:
             raise DataError(
                 f"{file}, line 1: {_missing(name, header)}. The first line names the columns, as path,label or "
-                f"{','.join(COLUMNS)}, divided by commas, semicolons or tabs"
+                f"{','.join(COLUMNS)}, separated by commas, semicolons or tabs"
             )
     twice = [name for name in COLUMNS if header.count(name) > 1]
     if twice:
-        raise DataError(f"{file}, line 1: the column {listed(twice)} is there more than once; rename or remove one")
+        raise DataError(f"{file}, line 1: the column {listed(twice)} occurs more than once; rename or remove one")
 
 
 def _missing(name: str, names: Iterable[str]) -> str:
@@ -184,10 +182,10 @@ def _json_rows(text: str, faults: Faults) -> Rows:
 
 
 def _with_labels(line: int, value: dict[str, Any], faults: Faults) -> dict[str, Any]:
-    """An object with `label` for the list `labels`."""
+    """The object with the list `labels` as the text `label`."""
     labels, rest = value.get("labels"), {name: one for name, one in value.items() if name != "labels"}
     if "label" in rest:
-        faults.add(line, "it has a 'label' and other lines have 'labels'; use one of them throughout")
+        faults.add(line, "it has 'label', but other lines have 'labels'; use one of them throughout")
     elif not isinstance(labels, list) or not all(one is not None and _is_plain(one) for one in labels):
         faults.add(line, f"the labels must be a list of texts or numbers; received {json.dumps(labels)[:40]}")
     else:
@@ -196,13 +194,13 @@ def _with_labels(line: int, value: dict[str, Any], faults: Faults) -> dict[str, 
 
 
 def _json_objects(text: str, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, content in enumerate(text.split("\n"), 1):  # not splitlines: texts in JSON may hold U+2028
+    for line, content in enumerate(text.split("\n"), 1):  # not splitlines: texts in JSON may contain U+2028
         if not content.strip():
             continue
         try:
             value = json.loads(content)
         except (ValueError, RecursionError) as error:
-            faults.add(line, f"this is no JSON: {getattr(error, 'msg', error)}; expected one object a line")
+            faults.add(line, f"this is not JSON: {getattr(error, 'msg', error)}; expected one object in each line")
             continue
         if not isinstance(value, dict):
             faults.add(line, f'expected an object, as {{"path": "a.jpg", "label": "cat"}}; received {content[:40]!r}')
@@ -217,7 +215,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _as_text(value: str | float | None) -> str:
-    """A cell as CSV would have it; 2.0 is 2, since programs write whole numbers either way."""
+    """A cell as in CSV; 2.0 becomes 2, since programs write whole numbers both ways."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return "" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Data sets of TensorFlow Datasets: downloaded by name, or from a folder prepared before, with no network."""
+"""Data sets of TensorFlow Datasets: downloaded by name, or read from a prepared folder without a network."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
 
 
 def list_tfds(source: Source, spool: bool, fit: Fit | None = None) -> tuple[Listing, Fit]:
-    """The images of a `tfds:` source, encoded, and how they become pixels.
+    """Find the images of a `tfds:` source; they stay encoded.
 
     Args:
         source: Its `location` is the data set's name.
-        spool: Keep the encoded images in a file instead of in memory.
-        fit: How they become pixels; None: as the source says, or else as they are.
+        spool: Whether to keep the encoded images in a file instead of in memory.
+        fit: How they become pixels; None: as the source says, and at their own size if it says none.
+
+    Returns:
+        The images, and how they become pixels.
 
     Raises:
-        DataError: As `open_builder`, and if it holds no labelled images.
+        DataError: As `open_builder`, or the data set has no labelled images.
     """
     builder, notes = open_builder(source.location, source.data_dir)
     fit = fit or source.fit(*own_shape(builder))
@@ -55,15 +58,15 @@ def list_tfds(source: Source, spool: bool, fit: Fit | None = None) -> tuple[List
 def open_builder(
     name: str, data_dir: str | os.PathLike[str] | None
 ) -> tuple[tfds.core.DatasetBuilder, tuple[str, ...]]:
-    """A builder whose data lie prepared on disk, and notes on how it was found.
+    """The builder of a data set that is prepared on disk, and notes on how it was found.
 
     Args:
-        name: As TensorFlow Datasets knows it: `cifar10`, `cifar10:3.0.2`, `imagenet_resized/32x32`.
-        data_dir: A prepared folder: the data set's own (with `dataset_info.json`), or one that
-            holds data sets by name. None: the default place, where it is downloaded if need be.
+        name: Its name in TensorFlow Datasets: `cifar10`, `cifar10:3.0.2`, `imagenet_resized/32x32`.
+        data_dir: A prepared folder: that of the data set (it holds `dataset_info.json`), or one that holds data
+            sets by name. None: the default folder, into which the data set is downloaded if need be.
 
     Raises:
-        DataError: It is not there, cannot be downloaded, or no data set has this name.
+        DataError: The data set is not there, cannot be downloaded, or there is none of this name.
     """
     import tensorflow_datasets as tfds
 
@@ -83,17 +86,17 @@ def open_builder(
         raise DataError(
             f"TensorFlow Datasets has no data set {name!r}" + (f"; did you mean {listed(near)}?" if near else "")
         ) from None
-    except Exception as error:  # a download fails in as many ways as there are hosts
+    except Exception as error:  # downloads fail in many ways
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"cannot download {name}: {reason}. If it lies prepared on this machine, "
+            f"cannot download {name}: {reason}. If it is prepared on this machine, "
             "give the folder by --data-dir (data_dir= in Python)"
         ) from error
     return builder, ()
 
 
 def _prepared_folder(name: str, data_dir: Path) -> tuple[Path, tuple[str, ...]]:
-    """The version folder meant by a name under a folder, and a note if it goes by another name."""
+    """The folder of the version that a name means, and a note if the data set has a longer name."""
     if not data_dir.is_dir():
         raise DataError(f"there is no folder {data_dir}")
     if (data_dir / "dataset_info.json").is_file():
@@ -108,9 +111,9 @@ def _prepared_folder(name: str, data_dir: Path) -> tuple[Path, tuple[str, ...]]:
     if not by_name:
         raise DataError(f"{data_dir} holds no prepared data set (no dataset_info.json below it)")
     exact = [key for key in by_name if key == wanted or key.startswith(f"{wanted}/")]
-    alike = [key for key in by_name if key.startswith(wanted)]
-    chosen = (exact or alike or [""])[0]
-    if not chosen or len(exact or alike) > 1:
+    longer = [key for key in by_name if key.startswith(wanted)]
+    chosen = (exact or longer or [""])[0]
+    if not chosen or len(exact or longer) > 1:
         count = "more than one" if chosen else "none"
         raise DataError(
             f"{data_dir} holds {listed(sorted(by_name))}, and {wanted!r} is {count} of them: "
@@ -131,7 +134,7 @@ def keys(builder: tfds.core.DatasetBuilder) -> tuple[str, str]:
     """The names of the image and the label feature.
 
     Raises:
-        DataError: It is no classification data set.
+        DataError: It is not a data set for image classification.
     """
     import tensorflow_datasets as tfds
 
@@ -154,7 +157,7 @@ SPLIT_NAMES = {"train": "train", "validation": "validation", "valid": "validatio
 
 
 def splits(builder: tfds.core.DatasetBuilder) -> list[str]:
-    """The splits that have a part in training or evaluation."""
+    """The splits that are used for training or evaluation."""
     found = [split for split in builder.info.splits if split in SPLIT_NAMES]
     if "train" not in found:
         raise DataError(f"{builder.name} has no split 'train', only {listed(builder.info.splits)}")
@@ -162,18 +165,18 @@ def splits(builder: tfds.core.DatasetBuilder) -> list[str]:
 
 
 def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
-    """The names of its labels."""
+    """The names of the labels, in their order."""
     return tuple(builder.info.features[keys(builder)[1]].names)
 
 
 def own_shape(builder: tfds.core.DatasetBuilder) -> tuple[int | None, int | None, int]:
-    """Height and width of its images, None where they are of several sizes, and the channels that they are read in."""
+    """Height and width of the images, None if they have several, and the channels in which they are read."""
     height, width, channels = builder.info.features[keys(builder)[0]].shape
     return height, width, channels if channels in (1, 3) else 3
 
 
 def labels(builder: tfds.core.DatasetBuilder, split: str) -> np.ndarray:
-    """int64 (n,): the labels of a split in the order on disk, no image decoded.
+    """The labels of a split in the order on disk, int64 (n,); no image is decoded.
 
     Raises:
         DataError: An example has no label.
@@ -191,7 +194,7 @@ def encoded_images(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[by
 
 
 def _batches(builder: tfds.core.DatasetBuilder, split: str, key: str) -> Iterator[np.ndarray]:
-    """One feature of all examples, in the order on disk, images still encoded."""
+    """One feature of all examples in the order on disk; images stay encoded."""
     import tensorflow_datasets as tfds
 
     undecoded = {key: tfds.decode.SkipDecoding()} if key == keys(builder)[0] else {}
@@ -199,7 +202,7 @@ def _batches(builder: tfds.core.DatasetBuilder, split: str, key: str) -> Iterato
         split=split,
         shuffle_files=False,
         decoders=tfds.decode.PartialDecoding({key: True}, undecoded),
-        # One file after the other: the order must be that of the disk, every time.
+        # One file after the other, so that the order is always that on disk.
         read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
     )
     with _damage_named(builder.data_dir):
@@ -208,7 +211,7 @@ def _batches(builder: tfds.core.DatasetBuilder, split: str, key: str) -> Iterato
 
 @contextmanager
 def _damage_named(folder: object) -> Iterator[None]:
-    """One clear error for files that are missing or torn, which TensorFlow and protobuf report in many ways."""
+    """Turn what TensorFlow and protobuf raise for missing or incomplete files into one clear error."""
     try:
         yield
     except DataError:

@@ -1,4 +1,4 @@
-"""Which images train, which choose the best epoch, and which are kept for the end."""
+"""Divide images into training, validation (to choose the best epoch) and test."""
 
 from __future__ import annotations
 
@@ -27,27 +27,30 @@ def divide(
     groups: np.ndarray | None = None,
     times: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-    """The positions of train, validation and test.
+    """Divide images into train, validation and test.
 
-    What the source itself separates is kept. Where it gives two parts only, the one that is not
-    for training is the test (so ImageNet's validation images are used), and validation images are
-    taken from the training part; where it gives none, all is split by the plan.
+    The source's own splits are kept. If it has only two, the one that is not for training is the test (as ImageNet's
+    validation images are), and validation images are taken from the training images. If it has none, all images are
+    divided by the plan.
 
     Args:
-        labels: int (n,), or 0 and 1 (n, classes) where an image may have any number of classes.
+        labels: int (n,), or 0 and 1 (n, classes) if an image may have any number of classes.
         class_names: For messages.
-        given: Positions of the splits the source separates; empty if it does not.
-        seed: Of the split and of the limit's choice.
-        limit: Take at most this many images of each given split, or of all.
-        whole: Split nothing: what the source does not separate is all for the test.
-        plan: How to split; default: by class.
-        groups: int (n,), for a split by group.
-        times: float (n,), for a split by time.
+        given: The positions of the source's own splits; empty if it has none.
+        seed: Of the split, and of the choice of images if there is a limit.
+        limit: Use at most this many images of each of the source's splits, or of all images; None: all.
+        whole: Do not divide: all images are for the test if the source has no splits of its own.
+        plan: How to divide; None: by class.
+        groups: int (n,), for a plan by group.
+        times: float (n,), for a plan by time.
+
+    Returns:
+        The positions of the images in each split, sorted.
 
     Raises:
-        DataError: A class has too few images, the source has no training part, or it lacks the groups
-            or times of the plan or separates them otherwise.
-        UsageError: Folds are wanted of data that are already separated.
+        DataError: A class has too few images, the source's splits have none for training, the groups or times that
+            the plan needs are not known, or the source's splits do not keep them apart.
+        UsageError: The plan has folds, but the source has splits of its own.
     """
 
     def limited(positions: np.ndarray) -> np.ndarray:
@@ -72,7 +75,7 @@ def divide(
     parts = {name: limited(positions) for name, positions in given.items()}
     _check_given(parts, plan, method)
     others = [part for name, part in parts.items() if name != "train"]
-    check_training(labels, class_names, parts["train"], others, "are in other parts that the data give")
+    check_training(labels, class_names, parts["train"], others, "are in the data's other splits")
     if len(parts) < 3:
         parts["test"] = parts.get("test", parts.pop("validation", parts["train"][:0]))
         share = 0.0 if len(parts["test"]) else TEST_FRACTION
@@ -83,7 +86,7 @@ def divide(
 
 @dataclass(frozen=True)
 class ByClass(Method):
-    """Every class in its proportion."""
+    """Each part has every class in its proportion."""
 
     labels: np.ndarray
     class_names: tuple[str, ...]
@@ -96,7 +99,7 @@ class ByClass(Method):
 
     def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         labels = self.labels[positions]
-        # Beside any test fold, one image each is left to train and to validate: half of three would leave one.
+        # One image each for training and validation must be left: of three, a fold of two would leave only one.
         _check_counts(labels, self.class_names, 4 if count == 2 else count, f"divided into {count} folds")
         folds = StratifiedKFold(count, shuffle=True, random_state=self.seed).split(labels, labels)
         rest, test = list(folds)[number - 1]
@@ -119,7 +122,7 @@ def _method(
     known = groups if plan.method == "group" else times
     if known is None:
         raise DataError(
-            f"a split by {plan.method} needs the {plan.method} of every image, and these data tell none: "
+            f"a split by {plan.method} needs the {plan.method} of every image, but the data have none: "
             f"give a table with the columns path, label and {plan.method}"
         )
     return ByGroup(labels, class_names, seed, known) if plan.method == "group" else ByTime(labels, class_names, known)
@@ -127,11 +130,11 @@ def _method(
 
 def _check_given(parts: dict[str, np.ndarray], plan: SplitPlan, method: Method) -> None:
     if "train" not in parts:
-        raise DataError(f"the data have no training part, only {listed(parts)}")
+        raise DataError(f"the data have no training split, only {listed(parts)}")
     if plan.fold is not None:
         raise UsageError(
-            f"the data are already separated into {listed(parts)}, and folds would mix these parts: "
-            "leave the fold out, or give the data unseparated"
+            f"the data are already divided into {listed(parts)}, and folds would mix these: leave the fold out, or "
+            "give the data undivided"
         )
     if others := [parts[name] for name in PARTS[1:] if name in parts]:
         method.check_apart(parts["train"], np.concatenate(others))
@@ -147,25 +150,26 @@ def stratified_split(
     validation: float = VALIDATION_FRACTION,
     test: float = TEST_FRACTION,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split positions into train, validation and test, every class in its proportion.
+    """Divide positions into train, validation and test, every class in its proportion.
 
-    A class that is very rare beside the others may be missing from the smaller parts.
+    A class that is much rarer than the others may be missing from the smaller parts.
 
     Args:
         labels: int (n,).
         class_names: For messages.
         seed: The same seed gives the same split.
-        validation: Share of all images for validation, in [0, 1); 0 gives an empty split.
-        test: Likewise for the test.
+        validation: The share of all images for validation, in [0, 1); 0 gives an empty part.
+        test: The share for the test, likewise.
 
     Returns:
-        Three sorted int64 arrays of positions that together hold each position once.
+        Three sorted int64 arrays of positions; each position is in one of them.
 
     Raises:
-        DataError: A class has fewer images than there are splits.
+        DataError: A class has fewer images than there are parts.
+        UsageError: The shares leave nothing to train on.
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
-        raise UsageError(f"validation and test shares must leave something to train on; received {validation}, {test}")
+        raise UsageError(f"validation and test shares must leave images to train on; received {validation}, {test}")
     needed = 1 + (validation > 0) + (test > 0)
     _check_counts(labels, class_names, needed, "split into training, validation and test")
     rest, test_part = _part(np.arange(len(labels)), labels, test, len(class_names), seed)
@@ -196,7 +200,7 @@ def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int) ->
         raise UsageError(f"a limit of {most} images is less than one for each of {(counts > 0).sum()} classes")
     quotas = counts * most / len(labels)
     sizes = np.maximum(np.floor(quotas).astype(np.int64), counts > 0)
-    while sizes.sum() > most:  # rare classes were rounded up: take from those furthest over their quota
+    while sizes.sum() > most:  # rare classes were rounded up: take from the class that is furthest above its quota
         sizes[np.argmax(np.where(sizes > 1, sizes - quotas, -np.inf))] -= 1
     while sizes.sum() < most:
         sizes[np.argmax(np.where(sizes < counts, quotas - sizes, -np.inf))] += 1
@@ -208,7 +212,7 @@ def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int) ->
 def _part(
     positions: np.ndarray, labels: np.ndarray, share: float, classes: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Positions split in two; the second holds `share` of them, at least as many as there are classes."""
+    """Divide positions in two; the second part has `share` of them, at least as many as there are classes."""
     if not share:
         return positions, positions[:0]
     size = min(max(round(share * len(positions)), classes), len(positions) - classes)

@@ -1,4 +1,4 @@
-"""Splits that keep groups whole, and splits in the order of time."""
+"""Divide images that have several classes, that must stay together in groups, or by time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from keras_resnet.errors import DataError, listed
 
-BY_CLASS = ", which a split by class would not let happen"
+BY_CLASS = ", which cannot happen if images are split by class"
 
 
 class Method(ABC):
@@ -59,7 +59,7 @@ class Method(ABC):
 
 @dataclass(frozen=True)
 class BySeveralClasses(Method):
-    """Every class in its proportion as far as images that have several allow: each image is a group by itself."""
+    """Each part has every class in its proportion, as far as images with several classes allow."""
 
     labels: np.ndarray
     class_names: tuple[str, ...]
@@ -80,7 +80,7 @@ class BySeveralClasses(Method):
         pass
 
     def subset(self, positions: np.ndarray, most: int) -> np.ndarray:
-        """At most so many positions, every class about in its proportion."""
+        """Choose at most this many of the positions, every class in about its proportion."""
         if most >= len(positions):
             return positions
         share = most / len(positions)
@@ -103,7 +103,7 @@ class BySeveralClasses(Method):
 
 @dataclass(frozen=True)
 class ByGroup(Method):
-    """No group is on two sides, and every class in its proportion as far as that allows."""
+    """No group is in two parts; each part has every class in its proportion, as far as that allows."""
 
     labels: np.ndarray
     class_names: tuple[str, ...]
@@ -126,8 +126,8 @@ class ByGroup(Method):
         shared = np.intersect1d(self.groups[earlier], self.groups[later])
         if len(shared):
             raise DataError(
-                f"{len(shared)} groups are in more than one of the parts that the data give: "
-                "move each to one side, or split by class"
+                f"{len(shared)} groups are in more than one of the data's splits: put each group into one of them, or "
+                "split by class"
             )
 
     def _shared(self, positions: np.ndarray, shares: list[float]) -> list[np.ndarray]:
@@ -135,15 +135,17 @@ class ByGroup(Method):
         parts = [positions[part_of == part] for part in range(len(shares))]
         if not all(map(len, parts)):
             raise DataError(
-                "a split by group leaves a part without images, since too many classes are in one group only, "
-                "which must train: give images of more groups, or split by class"
+                "a split by group leaves a part without images: too many classes are in one group only, which is "
+                "needed for training. Give images of more groups, or split by class"
             )
         return parts
 
 
 @dataclass(frozen=True)
 class ByTime(Method):
-    """The earliest images train, the next validate, the latest test; images of one moment stay together."""
+    """The earliest images are for training, the next for validation, the latest for the test; images taken at the same
+    time stay together.
+    """
 
     labels: np.ndarray
     class_names: tuple[str, ...]
@@ -159,10 +161,10 @@ class ByTime(Method):
         return (*parts, *[positions[:0]] * shares.count(0))
 
     def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """As scikit-learn's `TimeSeriesSplit`: tests in a row, each known by all that is before it."""
+        """As scikit-learn's `TimeSeriesSplit`: the tests follow one another, each after the images to train on."""
         order = self._ordered(positions)
         block = len(order) / (count + 1)
-        # The cut at 0 is not used: it keeps two moments before the first test, one to train and one to validate.
+        # The cut at 0 is not used: it ensures two different times before the first test, for training and validation.
         cuts = cut_in_time(self.times[order], [0.0, *(block * (index + 1) for index in range(count))])
         start, end = [*cuts[1:], len(order)][number - 1 : number + 1]
         return np.sort(order[:start]), np.sort(order[start:end])
@@ -171,7 +173,7 @@ class ByTime(Method):
         early = (self.times[later] <= self.times[earlier].max()).sum() if len(earlier) else 0
         if early:
             raise DataError(
-                f"{early} images are no later than the last of a part that comes before theirs in the data (training, "
+                f"{early} images are no later than the last image of an earlier split of the data (training, "
                 "validation, test): move them, or split by class"
             )
 
@@ -182,17 +184,17 @@ class ByTime(Method):
 def check_training(
     labels: np.ndarray, class_names: tuple[str, ...], train: np.ndarray, others: Sequence[np.ndarray], why: str
 ) -> None:
-    """Check that every class that is validated or tested is trained on, too.
+    """Refuse parts in which a class has images to validate or test with and none to train on.
 
     Args:
         labels: int (n,), or 0 and 1 (n, classes).
-        class_names: For messages.
-        train: The positions to train on.
-        others: Those of the other parts.
-        why: How it comes, for the message: where all images of the class are.
+        class_names: For the message.
+        train: The positions for training.
+        others: The positions of the other parts.
+        why: For the message: why no image is left.
 
     Raises:
-        DataError: A class has images in other parts and none to train on.
+        DataError: There is such a class.
     """
     wanted = classes_of(labels[np.concatenate([train[:0], *others])])[1]
     missing = np.setdiff1d(wanted, classes_of(labels[train])[1])
@@ -204,10 +206,10 @@ def check_training(
 
 
 def classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Which images have which classes, as pairs: int64 (pairs,) positions of the images, and numbers of the classes.
+    """All pairs of an image and one of its classes: int64 (pairs,) positions of images, int64 (pairs,) classes.
 
     Args:
-        labels: int (n,), or 0 and 1 (n, classes) where an image may have any number of classes.
+        labels: int (n,), or 0 and 1 (n, classes) if an image may have any number of classes.
     """
     if labels.ndim == 1:
         return np.arange(len(labels)), labels
@@ -216,21 +218,20 @@ def classes_of(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def share_groups(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
-    """Give each group to one part, so that every class comes near its share of every part.
+    """Put each group into one part, so that every part comes near its share of every class.
 
-    The groups are placed one by one, those that hold most of their classes first, where the squared
-    distance to the wanted shares, summed over the classes, grows least. The last groups of a class
-    go where it is still missing, to the first part before all.
+    The groups are placed one after the other; those that have most of their classes come first. Each goes where the
+    squared distance to the wanted shares, summed over the classes, grows least. The last groups of a class go to parts
+    that have none of it yet, to the first part before the others.
 
-    (scikit-learn's `StratifiedGroupKFold` knows equal folds only, so that 70:10:20 would need ten
-    groups or more, takes minutes for 100,000 groups, and comes less near on average; its
-    `GroupShuffleSplit` does not look at the classes.)
+    (scikit-learn's `StratifiedGroupKFold` has only equal folds, so that 70:10:20 would need ten groups or more; it
+    takes minutes for 100,000 groups and comes less near on average. Its `GroupShuffleSplit` ignores the classes.)
 
     Args:
         labels: int (n,), or 0 and 1 (n, classes); images without any class count as a class of their own.
         groups: int (n,).
         shares: The wanted share of each part, all above 0.
-        seed: Decides between groups that hold as much.
+        seed: Decides between groups that have equal fractions of their classes.
 
     Returns:
         int64 (n,): the part of each image.
@@ -241,8 +242,8 @@ def share_groups(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float]
     known, group = np.unique(groups, return_inverse=True)
     if len(known) < len(shares):
         raise DataError(
-            f"{len(known)} groups cannot be divided in {len(shares)} parts without cutting a group: "
-            "more groups are needed, or a split by class"
+            f"{len(known)} groups cannot be put into {len(shares)} parts without dividing a group: give images of more "
+            "groups, or split by class"
         )
     if labels.ndim == 2:
         labels = np.column_stack([labels, ~labels.any(axis=1)])
@@ -263,21 +264,21 @@ def share_groups(labels: np.ndarray, groups: np.ndarray, shares: Sequence[float]
 
 
 class _Placing:
-    """Where the groups placed so far have gone; plain lists, since most groups hold few classes of many.
+    """Where the groups placed so far have gone. These are plain lists, since most groups have few of many classes.
 
     Args:
         shares: As in `share_groups`.
-        waiting: For each class, how many groups hold it and are not placed yet.
+        waiting: For each class, the number of groups that have it and are not placed yet.
     """
 
     def __init__(self, shares: Sequence[float], waiting: list[int]) -> None:
         self.shares = shares
         self.waiting = waiting
-        self.lacking = [len(shares)] * len(waiting)  # for each class, how many parts have none of it
-        self.held = [[0.0] * len(waiting) for _ in shares]  # for each part, its fraction of each class
+        self.lacking = [len(shares)] * len(waiting)  # for each class, the number of parts that have none of it
+        self.held = [[0.0] * len(waiting) for _ in shares]  # for each part, the fraction of each class that it has
 
     def place(self, content: list[tuple[int, float]]) -> int:
-        """The part for a group that holds these fractions of these classes."""
+        """Choose the part for a group, given the classes that it has and its fraction of each."""
         urgent = [label for label, _ in content if self.waiting[label] <= self.lacking[label]]
         best = min(range(len(self.shares)), key=lambda part: self._cost(part, content, urgent))
         held = self.held[best]
@@ -290,33 +291,33 @@ class _Placing:
     def _cost(self, part: int, content: list[tuple[int, float]], urgent: list[int]) -> tuple[int, int, float]:
         held, share = self.held[part], self.shares[part]
         missed = sum(not held[label] for label in urgent)
-        # (held + fraction - share)² - (held - share)², in units of the share: a tenth too much weighs more in a tenth.
+        # (held + fraction - share)² - (held - share)², divided by the share: errors weigh more in small parts.
         growth = sum(fraction * (2 * (held[label] - share) + fraction) for label, fraction in content) / share
         return (-missed if part == 0 else 0, -missed, growth)
 
 
 def cut_in_time(times: np.ndarray, wanted: Sequence[float]) -> list[int]:
-    """Where to cut images in the order of time, so that images of one moment stay together.
+    """Where to cut images that are ordered by time, so that images taken at the same time stay together.
 
     Args:
         times: (n,), ascending.
-        wanted: Where the cuts should be, ascending, in images.
+        wanted: Where the cuts should be, as numbers of images, ascending.
 
     Returns:
-        The nearest places where the time changes, each cut at another one.
+        The nearest places where the time changes, a different one for each cut.
 
     Raises:
-        DataError: There are fewer moments than parts.
+        DataError: There are fewer different times than parts.
     """
     changes = np.flatnonzero(np.diff(times)) + 1
     if len(changes) < len(wanted):
         raise DataError(
-            f"images of {len(changes) + 1} different times cannot be divided in {len(wanted) + 1} parts that follow "
-            "one another: finer times are needed, or a split by class"
+            f"images of {len(changes) + 1} different times cannot be divided into {len(wanted) + 1} parts that follow "
+            "one another: give more exact times, or split by class"
         )
     cuts: list[int] = []
     end = len(changes)
-    for index in reversed(range(len(wanted))):  # each leaves one change at least for every cut before it
+    for index in reversed(range(len(wanted))):  # each leaves at least one change for every cut before it
         end = index + int(np.argmin(np.abs(changes[index:end] - wanted[index])))
         cuts.insert(0, int(changes[end]))
     return cuts

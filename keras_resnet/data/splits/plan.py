@@ -1,4 +1,7 @@
-"""How images are to be divided where their source does not do it."""
+"""How to divide images into training, validation and test if their source has no splits of its own.
+
+Nothing here imports NumPy: a `Source` has a plan.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """How images are divided that their source does not separate itself.
+    """How to divide images into training, validation and test.
 
     Args:
-        method: `class`: every class in its proportion. `group`: likewise as far as no group is on two
-            sides. `time`: the earliest images train, the latest test.
-        fold: `(2, 5)` is the second of five folds: of `class` and `group`, each image is in the test of
-            one fold; of `time`, each fold is tested on the images that follow those it knows. What is
-            left is divided between training and validation as without folds.
+        method: `class`: each split has every class in its proportion. `group`: the same as far as possible without
+            putting a group into two splits. `time`: the earliest images are for training, the latest for the test.
+        fold: `(2, 5)` is the second of five folds. By `class` and `group`, each image is in the test of one fold; by
+            `time`, each fold is tested on the images that follow those it is trained on. The other images are divided
+            between training and validation as without folds.
 
     Raises:
         UsageError: A field is out of range; the message names it.

@@ -1,4 +1,4 @@
-"""A split kept as a file, so that other trainings use the same images for the same purpose."""
+"""A split saved in a file, so that other trainings use the same images for the same purpose."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class SavedSplit:
     """A split as it was saved.
 
     Args:
-        path: Of its file, for messages.
-        parts: The names of the images in train, validation and test, and of those known and unused.
+        path: The file, for messages.
+        parts: The names of the images in train, validation and test, and of those in none of them.
         fingerprint: Of the images that were split, by `content_fingerprint`.
         method: How it was made.
         seed: Of the split.
@@ -40,16 +40,16 @@ class SavedSplit:
     seed: int
 
     def positions(self, names: Sequence[str]) -> dict[str, np.ndarray]:
-        """Where the images of train, validation and test are among these.
+        """The positions of the images of train, validation and test.
 
         Args:
-            names: All images there are now, in any order.
+            names: All images that there are now, in any order.
 
         Returns:
             Sorted int64 positions by part.
 
         Raises:
-            DataError: Images have come or gone since the split was saved; up to ten each are named.
+            DataError: Images were added or removed since the split was saved; up to ten of each are named.
         """
         place_of = {name: place for place, name in enumerate(names)}
         saved = {name for part in self.parts.values() for name in part}
@@ -64,10 +64,10 @@ class SavedSplit:
         return {part: np.array(sorted(place_of[name] for name in self.parts[part]), np.int64) for part in PARTS}
 
     def check(self, fingerprint: str) -> None:
-        """Compare the images that there are now with those that were split.
+        """Compare the images that there are now with those that were divided.
 
         Raises:
-            DataError: They are called the same and are others.
+            DataError: Their contents or labels have changed.
         """
         if fingerprint != self.fingerprint:
             raise DataError(
@@ -85,12 +85,12 @@ def write_split(
     method: str,
     seed: int,
 ) -> None:
-    """Save a split; the same split always gives the same bytes.
+    """Save a split. The same split always gives the same bytes.
 
     Args:
         path: The file, `.json`.
-        names: All images of the source, each with a name of its own.
-        splits: Positions of train, validation and test among them; an image may be in none.
+        names: Of all images of the source; all different.
+        splits: The positions of train, validation and test; an image may be in none of them.
         fingerprint: By `content_fingerprint`.
         method: How it was made, for people.
         seed: Of the split.
@@ -116,13 +116,13 @@ def read_split(path: str | os.PathLike[str]) -> SavedSplit:
     """Load a split that `write_split` saved.
 
     Raises:
-        DataError: It is missing, no such file, of another format, or has an image in it twice.
+        DataError: It is missing, damaged or of another format, or has an image twice.
     """
     file = Path(os.path.expanduser(path))
     value = _json(file)
     found = value.get("format") if isinstance(value, dict) else None
     if found != FORMAT:
-        raise DataError(f"{file} is no split of format {FORMAT}, but of {found!r}; it may be of a newer version")
+        raise DataError(f"{file} is not a split of format {FORMAT}, but of {found!r}; perhaps a newer version wrote it")
     _check_fields(value, file)
     parts = {part: tuple(value["splits"][part]) for part in (*PARTS, UNUSED)}
     counts = Counter(name for part in parts.values() for name in part)
@@ -130,21 +130,21 @@ def read_split(path: str | os.PathLike[str]) -> SavedSplit:
     if twice:
         raise DataError(
             f"{file} has {len(twice)} images more than once, in one part or in two: {listed(twice)}; "
-            "leave each where it belongs"
+            "keep each in one place"
         )
     return SavedSplit(file, parts, value["fingerprint"], value["method"], value["seed"])
 
 
 def content_fingerprint(names: Sequence[str], digests: Sequence[str], labels: np.ndarray) -> str:
-    """SHA-256 over each image's name, content and label, whatever their order and split.
+    """The SHA-256 of the images' names, contents and labels, whatever their order and split.
 
     Args:
-        names: One for each image.
-        digests: Of each image's content.
+        names: Of the images.
+        digests: The SHA-256 of their contents.
         labels: int (n,).
     """
     images = zip(names, digests, labels.tolist(), strict=True)
-    lines = sorted(f"{name}\0{digest}\0{label}\0" for name, digest, label in images)  # no file's name holds a zero
+    lines = sorted(f"{name}\0{digest}\0{label}\0" for name, digest, label in images)  # no file name contains \0
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -157,11 +157,11 @@ def _json(file: Path) -> Any:
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} is no JSON: {error}. Restore it, or make a new split") from None
+        raise DataError(f"{file} is not JSON: {error}. Restore it, or make a new split") from None
 
 
 def _check_fields(value: dict[str, Any], file: Path) -> None:
-    """Raises: DataError, unless all is there and of its type: people edit such files."""
+    """Raises: DataError, if a field is missing or of another type, since people edit such files."""
     kinds = {"method": str, "seed": int, "fingerprint": str, "splits": dict}
     wrong = [name for name, kind in kinds.items() if not isinstance(value.get(name), kind)]
     if not wrong:
@@ -170,7 +170,7 @@ def _check_fields(value: dict[str, Any], file: Path) -> None:
         wrong += [part for part in splits if part not in (*PARTS, UNUSED)]
     if wrong:
         raise DataError(
-            f"{file} is no split as it was saved: {listed(wrong)} missing, unknown or of another type. "
+            f"{file} was damaged or edited: {listed(wrong)} missing, unknown or of another type. "
             "Restore it, or make a new split"
         )
 

@@ -32,8 +32,8 @@ def test_hidden_files_and_folders_are_passed_over_and_other_files_counted(tmp_pa
 
     assert found.names == ("cat/a.jpg", "dog/a.jpg")
     assert found.notes == (
-        "1 images that lie in no class folder were passed over",
-        "1 files that are no images by their extension were passed over",
+        "1 images that lie in no class folder were left out",
+        "1 files without an extension of images were left out",
     )
 
 
@@ -72,7 +72,7 @@ def test_classes_called_train_and_station_are_classes(tmp_path: Path) -> None:
     [
         ((), "holds no images; expected one sub-folder"),
         (("a.jpg", "b.jpg"), "holds 2 images but no sub-folders"),
-        (("cat/a.jpg",), "one class only, 'cat'"),
+        (("cat/a.jpg",), "there is only one class, 'cat'"),
         (("cat/a.jpg", "dog/readme.txt"), "the class folder 'dog' holds no image"),
         (("cat/a.txt",), "no images"),
     ],
@@ -92,7 +92,7 @@ def test_a_missing_folder_and_a_file_are_refused(tmp_path: Path) -> None:
 def test_splits_beside_other_folders_are_refused(tmp_path: Path) -> None:
     root = touch(tmp_path, "train/cat/a.jpg", "val/cat/b.jpg", "extra/c.jpg")
 
-    with pytest.raises(DataError, match="holds the splits 'train', 'val' beside 'extra'"):
+    with pytest.raises(DataError, match="holds the splits 'train', 'val' and also 'extra'"):
         list_folder(root)
 
 

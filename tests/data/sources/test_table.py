@@ -150,17 +150,20 @@ def test_names_that_are_no_unicode_come_through_json(tmp_path: Path) -> None:
             "a.jpg,cat\nb.jpg,dog\n",
             r"line 1: there is no 'path', only 'a.jpg', 'cat'\. The first line names the columns",
         ),
-        ("path|label\na|b\n", r"there is no 'path', only 'path\|label'.*divided by commas, semicolons or tabs"),
-        ("path,label,path\na,b,c\n", "line 1: the column 'path' is there more than once"),
+        ("path|label\na|b\n", r"there is no 'path', only 'path\|label'.*separated by commas, semicolons or tabs"),
+        ("path,label,path\na,b,c\n", "line 1: the column 'path' occurs more than once"),
         ("path,label\n,cat\n", "line 2: the path is empty"),
         ("path,label\na,\n", "line 2: the label is empty"),
-        ("path,label\na,cat,dog\n", "line 2: 3 cells; the header has 2"),
-        ("path,label\na,b\n\nc\n", "line 4: 1 cells; the header has 2"),
-        ('path,label\na,"x\ny"\nb\n', r"line 2: the label 'x\\ny' cannot be written in a line; line 4: 1 cells"),
-        ('path,label\na,b\nc,"d\ne,f\n', "line 3: this is no CSV: .*a quotation mark may be left open here"),
+        ("path,label\na,cat,dog\n", "line 2: it has 3 cells, but the header has 2"),
+        ("path,label\na,b\n\nc\n", "line 4: it has 1 cells, but the header has 2"),
+        (
+            'path,label\na,"x\ny"\nb\n',
+            r"line 2: the label 'x\\ny' cannot be written in one line; line 4: it has 1",
+        ),
+        ('path,label\na,b\nc,"d\ne,f\n', "line 3: this is not CSV: .*perhaps a quotation mark is not closed"),
         (
             "path,label\na,b\n" + "x" * 200_000 + ",b\n",
-            r"line 3: this is no CSV: field larger than field limit \(131072\)",
+            r"line 3: this is not CSV: field larger than field limit \(131072\)",
         ),
         ("path,label\na\0b,c\n", r"line 2: no file can have the path 'a\\x00b'"),
         ("path,label\na,x\nb,y\n./a,x\n", "line 4: './a' is on line 2 already, with the same label; keep one"),
@@ -169,17 +172,17 @@ def test_names_that_are_no_unicode_come_through_json(tmp_path: Path) -> None:
             "path,label,split\na,x,train\nb,y,dev\n",
             "line 3: there is no split 'dev'; expected train, validation or test",
         ),
-        ("path,label,split\na,x,train\nb,y,\n", "line 3: the split is empty and other rows have one"),
-        ("path,label,group\na,x,\nb,y,p\n", "line 2: the group is empty and other rows have one"),
-        ("path,label,time\na,x,\nb,y,3\n", "line 2: the time is empty and other rows have one"),
+        ("path,label,split\na,x,train\nb,y,\n", "line 3: the split is empty, but other rows have one"),
+        ("path,label,group\na,x,\nb,y,p\n", "line 2: the group is empty, but other rows have one"),
+        ("path,label,time\na,x,\nb,y,3\n", "line 2: the time is empty, but other rows have one"),
         ("path,label,time\na,x,3\nb,y,2024-05-31\n", "line 3: the time '2024-05-31' is no number; expected ISO 8601"),
-        ("path,label,time\na,x,2024-05-31\nb,y,7\n", "line 3: the time '7' is no moment"),
+        ("path,label,time\na,x,2024-05-31\nb,y,7\n", "line 3: the time '7' is no point in time"),
         (
             "path,label,time\na,x,31.05.2024\nb,y,nan\n",
-            "line 2: the time '31.05.2024' is no moment.*line 3: the time 'nan'",
+            "line 2: the time '31.05.2024' is no point in time.*line 3: the time 'nan'",
         ),
-        ("path,label\na,é\nb,e\u0301\n", r"line 2: the label '\\xe9' is written as 'e\\u0301' is; give both one name"),
-        ("path,label\na,x\nb,x\n", "one class only, 'x'"),
+        ("path,label\na,é\nb,e\u0301\n", r"line 2: the label '\\xe9' looks like 'e\\u0301'; give both one name"),
+        ("path,label\na,x\nb,x\n", "there is only one class, 'x'"),
     ],
 )
 def test_a_csv_that_cannot_be_used_is_refused_by_line(tmp_path: Path, text: str, message: str) -> None:
@@ -191,12 +194,12 @@ def test_a_csv_that_cannot_be_used_is_refused_by_line(tmp_path: Path, text: str,
     ("text", "message"),
     [
         ("", "has no rows"),
-        ('\n{"path": "a"\n', "line 2: this is no JSON: Expecting ',' delimiter; expected one object a line"),
+        ('\n{"path": "a"\n', "line 2: this is not JSON: Expecting ',' delimiter; expected one object in each line"),
         (
             '["a", "b"]',
             r"""line 1: expected an object, as {"path": "a.jpg", "label": "cat"}; received '\["a", "b"\]'""",
         ),
-        ("[" * 100_000, "line 1: this is no JSON: .*recursion"),
+        ("[" * 100_000, "line 1: this is not JSON: .*recursion"),
         ('{"path": "a", "class": "b"}', "line 1: there is no 'label', only 'path', 'class'"),
         ('{"paths": "a", "label": "b"}', "line 1: there is no 'path', only 'paths', 'label'; rename 'paths'"),
         ('{"path": "a", "label": true}', "line 1: the label must be a text or a number; received true"),
@@ -204,7 +207,7 @@ def test_a_csv_that_cannot_be_used_is_refused_by_line(tmp_path: Path, text: str,
         ('{"path": "a", "label": NaN}', "line 1: the label must be a text or a number; received NaN"),
         ('{"path": "a", "label": null}', "line 1: the label is empty"),
         (r'{"path": "\ud800", "label": "b"}', r"line 1: no file can have the path '\\ud800'"),
-        (r'{"path": "a", "label": "\udce9"}', r"line 1: the label '\\udce9' cannot be written in a line"),
+        (r'{"path": "a", "label": "\udce9"}', r"line 1: the label '\\udce9' cannot be written in one line"),
         (
             '{"path": "a", "label": 1, "time": Infinity}',
             "line 1: the time must be a text or a number; received Infinity",
@@ -231,7 +234,7 @@ def test_the_first_five_faults_of_all_kinds_are_named_by_line_and_the_rest_count
 
 
 def test_bytes_that_are_no_utf_8_are_named_by_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="images.csv, line 3: the byte 0xe9 is no UTF-8; save the table as UTF-8"):
+    with pytest.raises(DataError, match="images.csv, line 3: the byte 0xe9 is not UTF-8; save the table as UTF-8"):
         list_table(written(tmp_path, b"path,label\na,b\ncaf\xe9,c\n"))
     with pytest.raises(DataError, match="line 1: the byte 0xff"):
         list_table(written(tmp_path, "path,label\na,b\n".encode("utf-16")))
@@ -244,7 +247,10 @@ def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
         (tmp_path / ("long" * 1000 + ".csv"), "cannot read .*: File name too long"),
         ("~no-such-user/images.csv", "there is no table ~no-such-user/images.csv"),
         (tmp_path / "folder.csv", "folder.csv is no file"),
-        (written(tmp_path, "", "images.xlsx"), "is no table by its name; expected .csv, .tsv, .jsonl, .ndjson"),
+        (
+            written(tmp_path, "", "images.xlsx"),
+            "not have a table's extension; expected .csv, .tsv, .jsonl, .ndjson",
+        ),
     ):
         with pytest.raises(DataError, match=message):
             list_table(path)

@@ -188,14 +188,14 @@ def test_given_parts_that_the_plan_would_not_have_made_are_refused() -> None:
     labels, ascending = np.arange(200) % 2, np.arange(200.0)
     given = {"train": np.arange(165), "test": np.arange(165, 200)}
 
-    with pytest.raises(DataError, match="1 groups are in more than one of the parts"):
+    with pytest.raises(DataError, match="1 groups are in more than one of the data's splits"):
         divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("group"), groups=np.arange(200) // 10)
     divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=ascending)
     with pytest.raises(DataError, match="1 images are no later than"):
         divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=np.maximum(ascending, 165))
-    with pytest.raises(DataError, match="35 images are no later than the last of a part that comes before"):
+    with pytest.raises(DataError, match="35 images are no later than the last image of an earlier split"):
         divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan("time"), times=-ascending)
-    with pytest.raises(UsageError, match="already separated into 'train', 'test', and folds would mix"):
+    with pytest.raises(UsageError, match="already divided into 'train', 'test', and folds would mix"):
         divide(labels, ("a", "b"), given, seed=0, plan=SplitPlan(fold=(1, 5)))
 
 
@@ -216,9 +216,7 @@ def test_a_class_that_given_parts_leave_without_training_images_is_named() -> No
     given = {"train": np.arange(100), "validation": np.arange(100, 130), "test": np.arange(130, 140)}
 
     for parts in (given, {"train": given["train"], "test": np.arange(100, 140)}):
-        with pytest.raises(
-            DataError, match="no image of 'c' is left to train on: all are in other parts that the data"
-        ):
+        with pytest.raises(DataError, match="no image of 'c' is left to train on: all are in the data's other splits"):
             divide(labels, ("a", "b", "c"), parts, seed=0)
     found = divide(np.arange(140) % 2, ("a", "b", "never"), given, seed=0)
     assert len(found["train"]) == 100, "a name that no image has is no error"

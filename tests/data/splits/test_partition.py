@@ -104,9 +104,9 @@ def test_groups_that_cannot_be_shared_out_are_refused() -> None:
     def by_group(labels: list[int], groups: list[int], **options: tuple[int, int]) -> None:
         divide(np.array(labels), ("a", "b"), {}, seed=0, plan=SplitPlan("group", **options), groups=np.array(groups))
 
-    with pytest.raises(DataError, match="2 groups cannot be divided in 3 parts"):
+    with pytest.raises(DataError, match="2 groups cannot be put into 3 parts"):
         by_group([0, 1] * 10, [0, 1] * 10)
-    with pytest.raises(DataError, match="3 groups cannot be divided in 4 parts"):
+    with pytest.raises(DataError, match="3 groups cannot be put into 4 parts"):
         by_group([0, 1] * 12, [0, 1, 2] * 8, fold=(1, 4))
     with pytest.raises(DataError, match="too many classes are in one group only"):
         divide(np.arange(4), tuple("abcd"), {}, seed=0, plan=SplitPlan("group"), groups=np.arange(4))
@@ -151,7 +151,7 @@ def test_three_days_are_three_parts_however_full_each_is() -> None:
         found = divide(np.zeros(100, int), ("a",), {}, seed=0, plan=SplitPlan("time"), times=times)
         assert [len(part) for part in found.values()] == sizes
 
-    with pytest.raises(DataError, match="images of 2 different times cannot be divided in 3 parts"):
+    with pytest.raises(DataError, match="images of 2 different times cannot be divided into 3 parts"):
         divide(np.zeros(9, int), ("a",), {}, seed=0, plan=SplitPlan("time"), times=np.repeat([1.0, 2.0], [4, 5]))
 
 
@@ -174,7 +174,7 @@ def test_the_fewest_moments_that_make_folds_in_time() -> None:
         return [len(part) for part in found.values()]
 
     assert first_fold(5) == [1, 1, 1]
-    with pytest.raises(DataError, match="4 different times cannot be divided in 5 parts"):
+    with pytest.raises(DataError, match="4 different times cannot be divided into 5 parts"):
         first_fold(4)
 
 

@@ -82,8 +82,8 @@ def test_images_whose_content_changed_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"format": 2}, "no split of format 1, but of 2; it may be of a newer version"),
-        ({"format": None}, "no split of format 1, but of None"),
+        ({"format": 2}, "not a split of format 1, but of 2; perhaps a newer version wrote it"),
+        ({"format": None}, "not a split of format 1, but of None"),
         ({"seed": "7"}, "'seed' missing, unknown or of another type"),
         ({"method": None, "fingerprint": None}, "'method', 'fingerprint' missing"),
         ({"splits": ["a"]}, "'splits' missing"),
@@ -109,7 +109,7 @@ def test_a_file_that_was_edited_wrongly_is_refused(tmp_path: Path, changes: dict
 def test_a_file_that_is_no_json_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "split.json").write_bytes(content)
 
-    with pytest.raises(DataError, match="split.json is no JSON"):
+    with pytest.raises(DataError, match="split.json is not JSON"):
         read_split(tmp_path / "split.json")
 
 
@@ -119,7 +119,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read"):
         read_split(tmp_path)
     (tmp_path / "list.json").write_text("[1]")
-    with pytest.raises(DataError, match="no split of format 1"):
+    with pytest.raises(DataError, match="not a split of format 1"):
         read_split(tmp_path / "list.json")
     with pytest.raises(StorageError, match="cannot write"):
         saved(tmp_path / "list.json" / "split.json")
