@@ -181,8 +181,8 @@ def _keras_applications_layer(name: LayerName, preact: bool) -> str | None:
 def _mlperf_tiny(layers: list[str]) -> dict[str, str]:
     """Keras numbered the reference's layers as they were made: the branch, then the shortcut."""
     names = sorted(
-        (name for layer in layers if (name := read_name(layer))),
-        key=lambda name: (name.section, name.in_shortcut, name.role),
+        (name for layer in layers if (name := read_name(layer))),  # which come from input to output
+        key=lambda name: (name.section, name.in_shortcut),
     )
     found = {CLASSIFIER: "dense"} if CLASSIFIER in layers else {}
     for kind, called in (("conv", "conv2d"), ("bn", "batch_normalization")):
