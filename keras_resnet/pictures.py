@@ -1,4 +1,4 @@
-"""How all pictures are made; matplotlib, an extra."""
+"""What all pictures share; they need the extra `plots` (matplotlib)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ def available() -> bool:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches.
+    """Make an empty figure.
+
+    Args:
+        width, height: In inches.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -33,13 +36,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG file, atomically."""
-    # Without the software's version in it, the same data give the same file.
+    """Write a figure as a PNG file, whole or not at all."""
+    # Without matplotlib's version inside, the same data give the same file.
     options: dict[str, Any] = {"format": "png", "metadata": {"Software": None}}
     write_with(path, lambda temporary: figure.savefig(temporary, **options))
 
 
 def short(name: str, most: int = 20) -> str:
-    """A name as matplotlib writes it, cut to so many letters."""
-    # "$" would begin a formula
+    """A name for a picture, cut to at most so many letters."""
+    # "$" would begin a formula in matplotlib
     return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", r"\$")

@@ -21,17 +21,17 @@ from keras_resnet.settings import check_arguments
 
 Tensor = Any
 USUAL_DIVISION = 25.0
-"""Of a one-cycle's highest rate by its first, as in PyTorch."""
+"""The highest rate of a one-cycle divided by its first, as in PyTorch."""
 
 
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A rate that begins with a linear warm-up and goes on as a subclass says.
+    """A rate that begins with a linear warm-up; subclasses say how it goes on.
 
     Args:
         peak: The rate that all others are parts of; positive.
         steps: Updates in the whole training; at least 1.
-        warmup_steps: Updates before the schedule proper begins; at most `steps - 1` of them are taken,
-            so that even the shortest training has its rate.
+        warmup_steps: Updates before the schedule proper begins. At most `steps - 1` are taken, so that the last
+            update of even the shortest training has its full rate.
         warmup_from: The first update's rate as a part of the rate that the warm-up ends at, in [0, 1].
 
     Raises:
@@ -97,7 +97,14 @@ class MultiStep(Schedule):
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
 class Step(Schedule):
-    """A rate multiplied by `factor` every so many updates, counted from the beginning of the training."""
+    """A rate multiplied by `factor` every so many updates, counted from the beginning of the training.
+
+    Args:
+        *args: As of `Schedule`.
+        every: Updates, at least 1.
+        factor: Positive.
+        **options: As of `Schedule`.
+    """
 
     def __init__(self, *args: Any, every: int, factor: float = 0.1, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -111,7 +118,13 @@ class Step(Schedule):
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
 class Cosine(Schedule):
-    """A rate that falls by half a cosine from the warm-up's end to `floor` at the end (Loshchilov & Hutter, 2016)."""
+    """A rate that falls by half a cosine from the warm-up's end to `floor` at the end (Loshchilov & Hutter, 2016).
+
+    Args:
+        *args: As of `Schedule`.
+        floor: The last rate, from 0 to `peak`.
+        **options: As of `Schedule`.
+    """
 
     def __init__(self, *args: Any, floor: float = 0.0, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -164,17 +177,38 @@ class OneCycle(Schedule):
 
 
 def cosine_between(low: float, high: float, part: Tensor) -> Tensor:
-    """From `low` to `high` as `part` goes from 0 to 1; exact near `low`, where 1 + cos would cancel."""
+    """Half a cosine; exact near `low`, where 1 + cos would cancel.
+
+    Args:
+        low: Where it begins.
+        high: Where it ends.
+        part: From 0 to 1.
+    """
     return low + (high - low) * ops.square(ops.sin(math.pi / 2 * part))
 
 
 def linear_between(low: float, high: float, part: Tensor) -> Tensor:
-    """From `low` to `high` as `part` goes from 0 to 1."""
+    """A straight line.
+
+    Args:
+        low: Where it begins.
+        high: Where it ends.
+        part: From 0 to 1.
+    """
     return low + (high - low) * part
 
 
 def require(holds: bool, rule: str, received: object) -> None:
-    """Refuse a setting. Raises: UsageError: It does not hold to the rule."""
+    """Refuse a setting that breaks a rule.
+
+    Args:
+        holds: Whether it keeps to the rule.
+        rule: For the message: "factor must be positive".
+        received: The setting's value.
+
+    Raises:
+        UsageError: It does not keep to the rule.
+    """
     if not holds:
         raise UsageError(f"{rule}; received {received}")
 

@@ -1,16 +1,16 @@
-"""Our input pipeline against others': images per second on one core and on two, side by side.
+"""Compare our input pipeline with others: images per second on one core and on two.
 
 python scripts/benchmark_data.py                        # 32×32: crop-flip, RandAugment, MixUp; JPEG to 224×224
 python scripts/benchmark_data.py --tasks jpeg --cores 1 --rounds 15 --photos FOLDER
 
-Contenders take turns, A B C A B C, in one process for each number of cores; each turn reads afresh, times
-some batches, and stops what it had begun to read ahead. What is compared are medians over the turns, as
-ratios of our images per second to theirs (above 1: ours is faster). Ours is the whole training
-pipeline, shuffling included; the others map over images that lie in memory in order:
-keras.layers and KerasCV on batches, `tf.image` image by image, and Pillow as torchvision uses it, in one
-process a core, whose results are not even sent back. `libjpeg-turbo alone` only decodes whole JPEGs, in
-one thread a core, into nothing. Photographs: two of scikit-learn's and one of matplotlib's, 640×427 and
-512×600 pixels, unless --photos names others.
+It needs the extras `kerascv` and `plots`. The pipelines take turns, A B C A B C, in one process for each number of
+cores. Each turn starts its pipeline anew, measures some batches, and stops what was read ahead. The figures are
+medians over the turns: images per second, and ours divided by theirs (above 1: ours is faster). Ours is the whole
+training pipeline, with shuffling. The others go through images in memory in their order: keras.layers and KerasCV by
+batches, `tf.image` one image at a time, and Pillow as torchvision uses it, in one process for each core, which do not
+even send their results back. `libjpeg-turbo alone` only decodes whole JPEGs, in one thread for each core, and drops
+the pixels. The photographs are two of scikit-learn's and one of matplotlib's, 640×427 and 512×600 pixels, unless
+--photos names others.
 """
 
 import argparse
@@ -33,7 +33,7 @@ import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
 Turn = Callable[[], int]
-"""Handles some images and says how many."""
+"""Processes some images and returns their number."""
 SIDE, BATCH = 32, 256
 TASKS = ("crop-flip", "randaugment", "mixup", "jpeg")
 
@@ -86,7 +86,7 @@ PILLOW = {"crop-flip": pillow_crop_flip, "randaugment": pillow_randaugment, "jpe
 
 
 def by_pillow(task: str, items: list[object]) -> int:
-    """In a worker process: every item augmented to an array, and forgotten."""
+    """Run in a worker process: augment every item to an array and drop it."""
     for item in items:
         np.asarray(PILLOW[task](item if isinstance(item, bytes) else Image.fromarray(item)))  # type: ignore[operator]
     return len(items)
@@ -106,7 +106,7 @@ def photographs(folder: str | None) -> list[bytes]:
 
 
 def pictures(count: int) -> np.ndarray:
-    """Smooth images with some noise, uint8 (count, 32, 32, 3): operations on histograms must have work to do."""
+    """uint8 (count, 32, 32, 3): smooth images with some noise, so that operations on histograms have work to do."""
     numbers = np.random.default_rng(0)
     coarse = numbers.integers(0, 256, (count, 4, 4, 3)).astype(np.uint8)
     smooth = [np.asarray(Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for one in coarse]
@@ -114,7 +114,13 @@ def pictures(count: int) -> np.ndarray:
 
 
 def small_contenders(task: str, pool: object, cores: int) -> dict[str, Turn]:
-    """32×32: ours first."""
+    """The pipelines for 32×32 images by their names, ours first.
+
+    Args:
+        task: One of `TASKS` except `jpeg`.
+        pool: A pool of processes, for Pillow.
+        cores: The number of processes in it.
+    """
     import keras
     import keras_cv
     import tensorflow as tf
@@ -165,7 +171,13 @@ def small_contenders(task: str, pool: object, cores: int) -> dict[str, Turn]:
 
 
 def jpeg_contenders(contents: list[bytes], pool: object, cores: int) -> dict[str, Turn]:
-    """Whole JPEGs to random crops of 224×224: ours first."""
+    """The pipelines from whole JPEGs to random crops of 224×224 by their names, ours first.
+
+    Args:
+        contents: JPEG files.
+        pool: A pool of processes, for Pillow.
+        cores: The number of processes in it, and of threads that decode.
+    """
     import keras_cv
     import tensorflow as tf
 
@@ -216,7 +228,13 @@ def jpeg_contenders(contents: list[bytes], pool: object, cores: int) -> dict[str
 
 
 def turns(batches: object, count: int = 8, seconds: float = 0.25) -> Turn:
-    """Read afresh, time some batches after the first two, for some time at least, and stop what is read ahead."""
+    """A turn that starts a pipeline anew, measures batches after the first two, and stops what is read ahead.
+
+    Args:
+        batches: A `tf.data.Dataset`.
+        count: The least number of batches to measure.
+        seconds: The least time to measure.
+    """
 
     def turn() -> int:
         iterator: Iterator[object] = iter(batches)  # type: ignore[call-overload]
@@ -226,7 +244,7 @@ def turns(batches: object, count: int = 8, seconds: float = 0.25) -> Turn:
         while time.perf_counter() < turn.started + seconds:  # type: ignore[attr-defined]
             done += _length(next(iterator))
         turn.ended = time.perf_counter()  # type: ignore[attr-defined]
-        del iterator  # or it would go on reading during the others' turns
+        del iterator  # or it would go on reading during the next turns
         return done
 
     return turn
@@ -239,12 +257,20 @@ def _length(batch: object) -> int:
 
 
 def pooled(pool: object, task: str, items: list[object], cores: int) -> Turn:
+    """A turn that shares items out over the processes of a pool.
+
+    Args:
+        pool: A pool of processes.
+        task: A key of `PILLOW`.
+        items: Images, or JPEG files.
+        cores: The number of processes.
+    """
     parts = [items[core::cores] for core in range(cores)]
     return lambda: sum(pool.starmap(by_pillow, [(task, part) for part in parts]))  # type: ignore[attr-defined]
 
 
 def measured(contenders: dict[str, Turn], rounds: int) -> dict[str, list[float]]:
-    """Images per second of each contender in each round, after one round to warm up."""
+    """Images per second of each pipeline in each round, after one round to warm up."""
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
         for name, turn in contenders.items():
@@ -258,9 +284,9 @@ def measured(contenders: dict[str, Turn], rounds: int) -> dict[str, list[float]]
 
 
 def in_this_process(options: argparse.Namespace) -> None:
-    """On the cores of this process: print the rates as JSON."""
+    """Measure in this process, on the given number of cores, and print the rates as JSON."""
     cores = options.cores[0]
-    # Before TensorFlow has threads: they all keep to these cores, and a fork is safe.
+    # Before TensorFlow starts threads: all of them then stay on these cores, and forking is safe.
     os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:cores]))
     with multiprocessing.get_context("fork").Pool(cores) as pool:
         for task in options.tasks:

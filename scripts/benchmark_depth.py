@@ -37,7 +37,7 @@ def build_one(name: str) -> None:
 def main() -> None:
     from keras_resnet.cli.tables import table
     from keras_resnet.models.counting import cost
-    from keras_resnet.models.lookup import spec
+    from keras_resnet.models.variants import spec
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=MODELS)

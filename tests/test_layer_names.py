@@ -2,7 +2,7 @@ import pytest
 
 from keras_resnet.layer_names import CLASSIFIER, HEAD, STEM, LayerName, Section, is_classifier, part_of, read_name
 from keras_resnet.models.counting import count
-from keras_resnet.models.lookup import spec
+from keras_resnet.models.variants import spec
 
 CONV = LayerName(Section(2, 1), "conv1")
 

@@ -41,8 +41,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.pictures import available
     from keras_resnet.runs.run import is_run
     from keras_resnet.training.progress import Progress
-    from keras_resnet.tuning.rate_finder import find_learning_rate
-    from keras_resnet.tuning.rate_picture import rate_picture
+    from keras_resnet.tuning.rate_finder import find_learning_rate, rate_picture
 
     out = options.out or Path("saved_models") / f"find-lr-{recipe.model}-{source.short_name}"
     if is_run(out):

@@ -21,7 +21,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.tables import table
     from keras_resnet.errors import UsageError
     from keras_resnet.models.counting import cost
-    from keras_resnet.models.lookup import list_models, spec
+    from keras_resnet.models.variants import list_models, spec
     from keras_resnet.weights.pretrained import list_weights
 
     names = list_models(options.pattern)

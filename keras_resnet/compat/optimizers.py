@@ -17,7 +17,8 @@ Tensor = Any
 class HookedOptimizer(keras.optimizers.Optimizer):
     """A Keras optimizer in which subclasses can override the steps inside an update.
 
-    Derive an update rule from it, or put it before one of Keras's rules among the bases.
+    Derive an update rule from it, or put it before one of Keras's rules among the bases. As in Keras, a rule is
+    `update_step(gradient, variable, learning_rate)`, which changes one variable by a gradient of the same shape.
 
     Attributes:
         shrinks_weights: Whether Keras takes `rate × weight_decay` of each weight that decays, before the rule is

@@ -27,11 +27,11 @@ Draw = Callable[[], tf.Tensor]
 """Gives another seed every time: int32 (2,)."""
 
 HARMLESS = {"Assert", "Case", "If", "PartitionedCall", "ReadVariableOp", "StatefulPartitionedCall", "While"}
-"""Operations that TensorFlow calls stateful, though they neither draw numbers nor change anything."""
+"""Operations that TensorFlow calls stateful although they neither draw numbers nor change anything."""
 
 _one_at_a_time = threading.RLock()
 _draws: list[Draw] = []
-"""What the layer that is being traced draws from; within loops over images, the last."""
+"""Where the layer that is being traced gets its seeds: the last one, as loops over images add their own."""
 
 
 def function_of_seed(layer: keras.Layer, shape: tuple[int | None, ...]) -> Any:
@@ -78,7 +78,7 @@ def _replaced(owner: Any, name: str, stateless: Callable[..., Any]) -> Iterator[
     original, thread = getattr(owner, name), threading.get_ident()
 
     def replacement(*args: Any, **kwargs: Any) -> Any:
-        # Other threads, and what TensorFlow does before it calls the layer, draw as ever.
+        # Other threads, and what TensorFlow does around the call of the layer, draw as always.
         if threading.get_ident() != thread or not _draws:
             return original(*args, **kwargs)
         return stateless(_draws[-1], original, *args, **kwargs)
@@ -93,7 +93,7 @@ def _replaced(owner: Any, name: str, stateless: Callable[..., Any]) -> Iterator[
 @tf.autograph.experimental.do_not_convert
 @contextmanager
 def _drawing_from(seed: tf.Tensor) -> Iterator[None]:
-    """What is drawn in the block comes from a seed, an int32 scalar."""
+    """In the block, all random numbers come from a seed, an int32 scalar."""
     home, numbers = tf.compat.v1.get_default_graph(), itertools.count()
 
     @tf.autograph.experimental.do_not_convert
@@ -149,7 +149,7 @@ def _seeds(draw: Draw, elems: Any) -> tf.Tensor:
 
 
 def _each_with_seed(fn: Callable[[Any], Any]) -> Callable[[tuple[Any, tf.Tensor]], Any]:
-    """A loop is traced once: for its turns to get numbers of their own, each gets a seed."""
+    """The body of a loop, with a seed for each turn: as it is traced once, all turns would get the same numbers."""
 
     def one(element_and_seed: tuple[Any, tf.Tensor]) -> Any:
         element, seed = element_and_seed
@@ -168,11 +168,11 @@ SOURCES: tuple[tuple[Any, str, Callable[..., Any]], ...] = (
     (tf, "map_fn", _map_fn),
     (tf, "vectorized_map", _vectorized_map),
 )
-"""What layers draw numbers by, and loop over images by, with what it does while they are traced."""
+"""The functions with which layers draw numbers and loop over images, and what they do while a layer is traced."""
 
 
 def _reason(error: Exception) -> str:
-    """The last line of what went wrong, without the traceback before it and the arguments after it."""
+    """The last line of an error's message, without AutoGraph's traceback before it and Keras's arguments after it."""
     text = re.sub(r"\x1b\[\d*m", "", str(error)).partition("Arguments received by")[0]
     return (text.strip().splitlines() or [type(error).__name__])[-1].strip()
 

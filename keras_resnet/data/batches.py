@@ -116,7 +116,13 @@ def training_batches(
 
 
 def batch_images(split: Split, batch_size: int, repeats: int) -> int:
-    """How many images a batch of `training_batches` really has."""
+    """How many images a batch of `training_batches` has.
+
+    Args:
+        split: What is trained on; it may be smaller than a batch.
+        batch_size: As `training_batches`.
+        repeats: How often each image is shown in a batch, as its policy says.
+    """
     return _distinct(min(batch_size, len(split) * repeats), repeats, (0, 1)) * repeats
 
 
@@ -147,7 +153,12 @@ def _cut(split: Split, positions: tf.Tensor, size: int, crop: ResizedCrop, rando
 
 
 def permutation(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
-    """int64 (count,): 0 … count - 1 in the order of this epoch.
+    """int64 (count,): 0 … count - 1 in the order of an epoch.
+
+    Args:
+        count: How many numbers.
+        seed: 0 … 2^31 - 1.
+        epoch: Scalar integer tensor.
 
     (`tf.random.experimental.index_shuffle` would do without a sort, but of 50,000 images the orders
     of two epochs correlate by 0.65.)

@@ -1,4 +1,4 @@
-"""What a training recorded of itself, as series of numbers."""
+"""A training's record as series of numbers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from keras_resnet.runs.run import Run
 LogRow = Mapping[str, Any]
 
 FEWEST_STEP_ROWS = 5
-"""Rows of steps without which nothing is said of them."""
+"""With fewer rows of steps, the checks say nothing about them."""
 FEWEST_EPOCHS = 3
-"""Epochs without which nothing is said of their course: before, it may still be warming up."""
+"""With fewer epochs, the checks say nothing about them: the training may still be warming up."""
 
 
 @dataclass(frozen=True)
 class History:
-    """The rows of a run's `metrics.jsonl`, in their order.
+    """The rows of a run's `metrics.jsonl`, in order.
 
     Args:
-        steps: Those of kind `step`, some updates each.
-        epochs: Those of kind `epoch`.
-        validation_images: How many there are; None: not known.
+        steps: The rows of kind `step`, each of some updates.
+        epochs: The rows of kind `epoch`.
+        validation_images: The number of validation images; None: unknown.
     """
 
     steps: tuple[LogRow, ...]
@@ -37,21 +37,26 @@ class History:
 
     @classmethod
     def of(cls, rows: Iterable[LogRow], validation_images: int | None = None) -> History:
-        """Sort rows by their `event`; other kinds are left out."""
+        """Sort rows into steps and epochs; other kinds are left out.
+
+        Args:
+            rows: As in `metrics.jsonl`.
+            validation_images: As `History`.
+        """
         rows = list(rows)
         kinds = [tuple(row for row in rows if row["event"] == kind) for kind in ("step", "epoch")]
         return cls(kinds[0], kinds[1], validation_images)
 
     @classmethod
     def of_run(cls, run: Run) -> History:
-        """Read a run's. One that has only `metrics.csv` has epochs without health.
+        """Read the record of a run. If the run has only `metrics.csv`, there are epochs but nothing on the network.
 
         Raises:
             ModelError: The file is damaged.
         """
         path = run.path / "metrics.jsonl"
         if path.exists():
-            lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # what follows the last break, a kill cut off
+            lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # without a last line that a kill cut off
             try:
                 rows: list[LogRow] = [json.loads(line) for line in lines]
             except ValueError as error:
@@ -62,9 +67,9 @@ class History:
 
     @property
     def last_phase(self) -> tuple[LogRow, ...]:
-        """The rows of steps since it last changed what is trained, or the images' size.
+        """The rows of steps since the trained layers or the image size last changed.
 
-        Norms and rates of the rows before meant another thing.
+        Gradient norms and rates before that are not comparable.
         """
         rows = self.steps
         start = len(rows)
@@ -74,24 +79,28 @@ class History:
 
 
 def series(rows: Iterable[LogRow], key: str) -> np.ndarray:
-    """One number of every row, float64; NaN where it is missing, null or not finite."""
+    """One number of every row, float64 (rows,); NaN where it is missing, null or not finite."""
     return np.array([_number(row.get(key)) for row in rows])
 
 
 def stage_series(rows: Iterable[LogRow], key: str) -> dict[str, np.ndarray]:
-    """A mapping of every row, such as `gradient_norms`, as a series for each stage, in the network's order."""
+    """An entry of every row that has a number for each stage, such as `gradient_norms`, as one series a stage.
+
+    Returns:
+        By stage, in the network's order, float64 (rows,).
+    """
     rows = list(rows)
     stages = sorted({stage for row in rows for stage in row.get(key) or ()}, key=depth)
     return {stage: np.array([_number((row.get(key) or {}).get(stage)) for row in rows]) for stage in stages}
 
 
 def depth(stage: str) -> tuple[int, str]:
-    """By which stages are sorted from the image to the prediction: stem, stage1, …, head."""
+    """The key that sorts stages in the network's order: stem, stage1, …, head."""
     return ({"stem": 0, "head": 2}.get(stage, 1), f"{len(stage):03d}{stage}")
 
 
 def median(values: np.ndarray) -> float:
-    """Of those that are numbers; NaN if none is."""
+    """The median of the values that are numbers; NaN if there are none."""
     return float(np.nanmedian(values)) if np.isfinite(values).any() else math.nan
 
 

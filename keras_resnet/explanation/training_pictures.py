@@ -1,4 +1,4 @@
-"""Pictures of a training's course; matplotlib, an extra."""
+"""Pictures of the course of a training; they need the extra `plots` (matplotlib)."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.explanation.diagnosis import Symptom
+from keras_resnet.explanation.diagnosis import DEAD_SHARE, UNSETTLED, Symptom
 from keras_resnet.explanation.history import History, series, stage_series
-from keras_resnet.explanation.symptoms_inside import DEAD_SHARE, UNSETTLED
 from keras_resnet.pictures import new_figure, save
 
-# Okabe & Ito's colours, which the colour-blind tell apart too.
+# Okabe & Ito's colours, which colour-blind people can tell apart.
 TRAINING, VALIDATION, THIRD, ALARM = "#0072B2", "#D55E00", "#009E73", "#B00020"
 STAGE_SHADES = (0.0, 0.88)
-"""The part of viridis, light only to dark, that stands out on white; from the stem to the head."""
+"""The part of viridis that is visible on white, for stages from the stem to the head."""
 MARKERS = "osD^vP"
 TALL = 20.0
-"""A loss so many times its median would flatten the rest of the curve."""
+"""If a loss is more than this many times the median, the axis is logarithmic, or the rest would look flat."""
 LINE_OF_WORDS = 200
-"""Letters that fit beside each other under the picture."""
+"""Letters on one line under the picture."""
 
 Axes = Any
 
 
 def learning_curves(history: History, path: Path) -> None:
-    """Loss, accuracy and learning rate against the epoch, as a PNG file.
+    """Draw loss, accuracy and learning rate by epoch, as a PNG file.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -44,13 +43,13 @@ def learning_curves(history: History, path: Path) -> None:
 
 
 def training_picture(history: History, symptoms: Sequence[Symptom], title: str, path: Path) -> None:
-    """All that was recorded of a training on one sheet, with what looks ill, as a PNG file.
+    """Draw all that was recorded of a training on one sheet, with the warnings below, as a PNG file.
 
     Args:
-        history: With at least one epoch.
-        symptoms: What `diagnose` found.
-        title: Above it.
-        path: Ends in `.png`.
+        history: The record, with at least one epoch.
+        symptoms: The problems that `diagnose` found.
+        title: The title of the sheet.
+        path: The file; its name ends in `.png`.
 
     Raises:
         MissingExtraError: matplotlib is not installed.
@@ -69,7 +68,7 @@ def training_picture(history: History, symptoms: Sequence[Symptom], title: str, 
         axes.set_title(axes.get_title(), fontsize=13)
         axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
         axes.grid(alpha=0.3)
-    heading = "What looks ill" if symptoms else "Nothing looks ill."
+    heading = "Warnings" if symptoms else "No warnings."
     colour = ALARM if symptoms else THIRD
     below.text(0.012, 1 - 0.3 / foot, heading, fontsize=14, fontweight="bold", color=colour, va="top")
     below.text(0.012, 1 - 0.65 / foot, "\n".join(words).replace("$", r"\$"), fontsize=11.5, va="top", linespacing=1.35)
@@ -77,7 +76,7 @@ def training_picture(history: History, symptoms: Sequence[Symptom], title: str, 
 
 
 def draw_losses(axes: Axes, history: History) -> None:
-    """Training and validation loss by epoch."""
+    """Draw training and validation loss by epoch."""
     _draw_pair(axes, history, "loss")
     axes.set(title="Loss", xlabel="epoch")
     losses = np.concatenate([series(history.epochs, name) for name in ("loss", "val_loss")])
@@ -89,7 +88,7 @@ def draw_losses(axes: Axes, history: History) -> None:
 
 
 def draw_accuracies(axes: Axes, history: History) -> None:
-    """Training and validation accuracy by epoch, and the best."""
+    """Draw training and validation accuracy by epoch, and mark the best."""
     _draw_pair(axes, history, "accuracy")
     epochs, accuracy = series(history.epochs, "epoch"), series(history.epochs, "val_accuracy")
     if np.isfinite(accuracy).any():
@@ -101,7 +100,7 @@ def draw_accuracies(axes: Axes, history: History) -> None:
 
 
 def draw_learning_rate(axes: Axes, history: History) -> None:
-    """The learning rate by update."""
+    """Draw the learning rate by update."""
     rows = history.steps or history.epochs
     axes.plot(series(rows, "step"), series(rows, "learning_rate"), color=THIRD)
     axes.set(title="Learning rate", xlabel="update")
@@ -109,7 +108,7 @@ def draw_learning_rate(axes: Axes, history: History) -> None:
 
 
 def draw_throughput(axes: Axes, history: History) -> None:
-    """Images a second by update, and their median."""
+    """Draw images a second by update, and their running median."""
     rows = history.steps or history.epochs
     steps, rates = series(rows, "step"), series(rows, "images_per_second")
     axes.set(title="Throughput", xlabel="update", ylabel="images a second")
@@ -118,31 +117,31 @@ def draw_throughput(axes: Axes, history: History) -> None:
     axes.plot(steps, rates, color=TRAINING, alpha=0.35, linewidth=1)
     around = [float(np.nanmedian(rates[max(0, place - 4) : place + 5])) for place in range(len(rates))]
     axes.plot(steps, around, color=TRAINING, label=f"median: {np.nanmedian(rates):,.0f}")
-    axes.set_ylim(0, 1.7 * max(around))  # single rates may be far off where the time is short
+    axes.set_ylim(0, 1.7 * max(around))  # single rates may be far off, where the time was short
     axes.legend(loc="lower right")
     return None
 
 
 def draw_gradient_norms(axes: Axes, history: History) -> None:
-    """The norm of each stage's gradient by update."""
+    """Draw the norm of each stage's gradient by update."""
     axes.set(title="Gradient norm by stage", xlabel="update")
     _draw_stages(axes, history.steps, "step", "gradient_norms", logarithmic=True)
 
 
 def draw_drift(axes: Axes, history: History) -> None:
-    """How far normalisation statistics moved in each epoch."""
+    """Draw how far normalisation statistics moved in each epoch."""
     axes.set(title="Batch norm: how far statistics moved", xlabel="epoch", ylabel="standard deviations")
     _draw_stages(axes, history.epochs, "epoch", "batchnorm_drift", logarithmic=True, ill=UNSETTLED)
 
 
 def draw_gap(axes: Axes, history: History) -> None:
-    """How far normalisation statistics are from what their layers receive."""
+    """Draw how far normalisation statistics are from the inputs of their layers."""
     axes.set(title="Batch norm: moving v. actual statistics", xlabel="epoch", ylabel="standard deviations")
     _draw_stages(axes, history.epochs, "epoch", "batchnorm_gap", logarithmic=True, ill=UNSETTLED)
 
 
 def draw_dead_units(axes: Axes, history: History) -> None:
-    """The share of each stage's channels that never let anything through."""
+    """Draw the share of each stage's channels that are always zero."""
     axes.set(title="Dead ReLU channels", xlabel="epoch")
     _draw_stages(axes, history.epochs, "epoch", "dead_units", ill=DEAD_SHARE)
     axes.set_ylim(bottom=0)
@@ -184,7 +183,7 @@ def _draw_stages(
         every = max(1, len(places) // 10)
         axes.plot(places, shown, label=stage, color=shades[number], marker=marker, markersize=5, markevery=every)
     if ill:
-        axes.axhline(ill, color=ALARM, linestyle=":", label="ill at the end above")
+        axes.axhline(ill, color=ALARM, linestyle=":", label="a problem if above at the end")
     if logarithmic:
         _make_logarithmic(axes)
     axes.legend(ncols=2, fontsize=9)

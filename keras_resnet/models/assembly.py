@@ -1,4 +1,7 @@
-"""The residual network, top to bottom: stem, each stage in turn, head; in any meaning of the words."""
+"""The residual network from input to output: stem, stages, head.
+
+What the calls of `make` do, it does not know: they build Keras layers, or count what these cost.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ def features(
         x: Images, (batch, height, width, channels).
         spec: Which network.
         stem: The stem it has for images of this size.
-        make: What the words mean: Keras layers, or a count of what they cost.
+        make: Builds the layers, or counts them.
         output_stride: None or one of `OUTPUT_STRIDES`: by how much the last feature map is at most smaller than the
             image.
         stochastic_depth: Chance in [0, 1) that the last block's branch is left out of a training sample.
@@ -78,7 +81,7 @@ def classifier(x: T, num_classes: int, dropout: float, make: Layers[T]) -> T:
         x: (batch, height, width, channels).
         num_classes: See `check_classes`.
         dropout: Rate in [0, 1) before the classifier.
-        make: What the words mean.
+        make: Builds the layers, or counts them.
 
     Returns:
         (batch, num_classes).
@@ -92,7 +95,7 @@ def classifier(x: T, num_classes: int, dropout: float, make: Layers[T]) -> T:
 def places(
     spec: ResNetSpec, stem: Stem, output_stride: int | None, stochastic_depth: float, dropout: float
 ) -> Iterator[Place]:
-    """Where each block stands, in order.
+    """The blocks from input to output, each with its place in the network.
 
     Beyond `output_stride`, strides become dilations (Yu & Koltun, "Multi-Scale Context Aggregation by
     Dilated Convolutions", 2015): the next convolutions look as far as they would have, at the higher
@@ -127,7 +130,7 @@ def _strides(spec: ResNetSpec, stage: int, block: int) -> bool:
 
 
 def _feature_info(spec: ResNetSpec, stem: Stem, blocks: Sequence[Place]) -> FeatureInfo:
-    """What pre-activation blocks add up, the next one's first ReLU activates, or the head's."""
+    """The output of a pre-activation block goes through the first ReLU of the next block, or the head's."""
     sections = [STEM, *(at.section for at in blocks)]
     outputs = [stem_output(spec, stem), *(at.layer("add" if spec.is_preact else "out") for at in blocks)]
     activated = [*(at.layer("relu1") for at in blocks), HEAD.layer("relu")] if spec.is_preact else outputs

@@ -25,10 +25,10 @@ class Place:
         width: Output channels.
         stride: By which it divides the resolution.
         total_stride: By which the network has divided it after this block.
-        dilation: Of its convolutions but the one that strides.
-        dilation_before: Of the one that strides: what the block before had.
-        drop_path: Chance that the branch is left out of a training sample.
-        dropout: Rate between the convolutions.
+        dilation: Of its convolutions, except the one that strides.
+        dilation_before: Of the convolution that strides: the dilation of the block before.
+        drop_path: Chance in [0, 1) that a training sample goes through the shortcut alone.
+        dropout: Rate between the convolutions, in [0, 1).
     """
 
     section: Section
@@ -46,11 +46,11 @@ class Place:
 
     @property
     def subsamples(self) -> bool:
-        """Whether it divides the resolution, or would if dilation did not keep it."""
+        """Whether it divides the resolution, or would do so if its stride had not become a dilation."""
         return self.stride > 1 or self.dilation_before != self.dilation
 
 
-def basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+def _basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Two 3×3 convolutions and a shortcut."""
     stride = _branch_stride(at, spec)
     y = make.conv(x, at.width, 3, stride=stride, dilation=at.dilation_before, name=at.layer("conv1"))
@@ -62,7 +62,7 @@ def basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     return make.relu(_join(y, x, x, at, spec, make), name=at.layer("out"))
 
 
-def bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+def _bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """1×1 to the inner width, 3×3, 1×1 to the full width, and a shortcut."""
     y = _reduce(x, at, spec, make)
     y = make.relu(make.norm(y, name=at.layer("bn1")), name=at.layer("relu1"))
@@ -75,7 +75,7 @@ def bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     return make.relu(_join(y, x, x, at, spec, make), name=at.layer("out"))
 
 
-def preact_basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+def _preact_basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Normalisation and ReLU, then 3×3, twice; projections read what the first ReLU gives."""
     active = make.relu(make.norm(x, name=at.layer("bn1")), name=at.layer("relu1"))
     y = make.conv(active, at.width, 3, stride=at.stride, dilation=at.dilation_before, name=at.layer("conv1"))
@@ -85,7 +85,7 @@ def preact_basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     return _join(y, active, x, at, spec, make)
 
 
-def preact_bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
+def _preact_bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Normalisation and ReLU before each of 1×1, 3×3, 1×1; projections read what the first ReLU gives."""
     active = make.relu(make.norm(x, name=at.layer("bn1")), name=at.layer("relu1"))
     y = _reduce(active, at, spec, make)
@@ -145,25 +145,25 @@ def _join(branch: T, entry: T, x: T, at: Place, spec: ResNetSpec, make: Layers[T
 def _pads(x: T, at: Place, spec: ResNetSpec) -> bool:
     """Whether the shortcut fills channels up with zeros.
 
-    Were the branch zero there too, its last gamma would never move, since ReLU passes no gradient at zero: the
-    channels would be dead for good, and so those of the following blocks.
+    If the branch began at zero there as well, the ReLU behind would pass no gradient and the last gamma would never
+    move: these channels would stay dead, in the following blocks too.
     """
     return spec.shortcut == "identity_pad" and x.shape[-1] != at.width
 
 
-def projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+def _projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
     """Option B: a strided 1×1 convolution and, in post-activation blocks, normalisation."""
     if spec.is_preact:
-        return plain_projection(x, at, spec, make, name)
+        return _plain_projection(x, at, spec, make, name)
     return make.norm(make.conv(x, at.width, 1, stride=at.stride, name=f"{name}_conv"), name=f"{name}_bn")
 
 
-def plain_projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+def _plain_projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
     """A strided 1×1 convolution alone."""
     return make.conv(x, at.width, 1, stride=at.stride, normalised=False, name=f"{name}_conv")
 
 
-def avgpool_projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+def _avgpool_projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
     """ResNet-D: 2×2 means, so that no pixel is passed over, then an unstrided projection.
 
     He et al., "Bag of Tricks for Image Classification with Convolutional Neural Networks", 2018.
@@ -174,7 +174,7 @@ def avgpool_projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name:
     return x if spec.is_preact else make.norm(x, name=f"{name}_bn")
 
 
-def identity_pad(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+def _identity_pad(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:
     """Option A: every `stride`-th pixel, the missing channels zero on both sides; no parameters."""
     if at.stride > 1:
         x = make.max_pool(x, 1, stride=at.stride, name=f"{name}_subsample")
@@ -182,37 +182,42 @@ def identity_pad(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) 
     return make.pad_channels(x, missing // 2, missing - missing // 2, name=f"{name}_pad")
 
 
-def no_attention(x: T, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+def _no_attention(x: T, spec: ResNetSpec, make: Layers[T], name: str) -> T:
     """The branch as it is."""
     return x
 
 
-def squeeze_excitation(x: T, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+def _squeeze_excitation(x: T, spec: ResNetSpec, make: Layers[T], name: str) -> T:
     """Hu et al., "Squeeze-and-Excitation Networks", 2017; squeezed to a multiple of 8, as timm has it."""
     channels = int(x.shape[-1] or 0)
     return make.squeeze_excite(x, max(8, int(channels * spec.se_ratio + 4) // 8 * 8), name=name)
 
 
-def efficient_channel_attention(x: T, spec: ResNetSpec, make: Layers[T], name: str) -> T:
+def _efficient_channel_attention(x: T, spec: ResNetSpec, make: Layers[T], name: str) -> T:
     """Wang et al., "ECA-Net", 2019: a convolution over the channels, wider where there are more."""
     size = int(abs(math.log2(int(x.shape[-1] or 0)) + 1) / 2)
     return make.channel_attention(x, max(3, size + 1 - size % 2), name=name)
 
 
 BLOCK_FUNCTIONS: dict[str, Callable[[Any, Place, ResNetSpec, Layers[Any]], Any]] = {
-    "basic": basic,
-    "bottleneck": bottleneck,
-    "preact_basic": preact_basic,
-    "preact_bottleneck": preact_bottleneck,
+    "basic": _basic,
+    "bottleneck": _bottleneck,
+    "preact_basic": _preact_basic,
+    "preact_bottleneck": _preact_bottleneck,
 }
+"""By `ResNetSpec.block`: a feature map, the block's place, the network's spec and `make` to the block's output."""
+
 SHORTCUT_FUNCTIONS: dict[str, Callable[[Any, Place, ResNetSpec, Layers[Any], str], Any]] = {
-    "projection": projection,
-    "plain_projection": plain_projection,
-    "avgpool_projection": avgpool_projection,
-    "identity_pad": identity_pad,
+    "projection": _projection,
+    "plain_projection": _plain_projection,
+    "avgpool_projection": _avgpool_projection,
+    "identity_pad": _identity_pad,
 }
+"""By `ResNetSpec.shortcut`: what a block receives, as before, and a prefix for names, to the shape of its output."""
+
 ATTENTION_FUNCTIONS: dict[str, Callable[[Any, ResNetSpec, Layers[Any], str], Any]] = {
-    "none": no_attention,
-    "se": squeeze_excitation,
-    "eca": efficient_channel_attention,
+    "none": _no_attention,
+    "se": _squeeze_excitation,
+    "eca": _efficient_channel_attention,
 }
+"""By `ResNetSpec.attention`: a branch's output, the spec, `make` and a prefix for names to the output weighed."""

@@ -1,23 +1,19 @@
 """What a network costs: parameters, multiply-accumulates and depth, counted without building it.
 
-`Counter` gives the words of `Layers` another meaning: a tensor is its shape, and a layer adds to the
-sums. So the very code that assembles a network counts it, in milliseconds and without TensorFlow.
+`Counter` has the methods of `Layers`: a tensor is its shape, and a layer adds to sums. So the code that assembles a
+network counts it too, in milliseconds and without TensorFlow.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from keras_resnet.errors import UsageError
 from keras_resnet.layer_names import read_name
 from keras_resnet.models.assembly import check_classes, check_output_stride, classifier, features
-from keras_resnet.models.layers import has_bias
+from keras_resnet.models.layers import Layers, has_bias
 from keras_resnet.models.spec import Bias, Padding, ResNetSpec
-
-if TYPE_CHECKING:
-    import keras
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,21 @@ def count(
     include_top: bool = True,
     output_stride: int | None = None,
 ) -> Counter:
-    """Assemble a network from shapes; arguments as in `cost`."""
+    """Assemble a network from shapes alone.
+
+    Args:
+        spec: Which network.
+        num_classes: Outputs of the classifier.
+        input_shape: Height, width, channels of an image.
+        include_top: Whether the classifier counts.
+        output_stride: As in `build`.
+
+    Returns:
+        The counter, with its sums.
+
+    Raises:
+        UsageError: A side of the input is unknown or not positive, or `build` would refuse the rest.
+    """
     if len(input_shape) != 3 or any(not isinstance(side, int) or side < 1 for side in input_shape):
         raise UsageError(
             f"input_shape must be three positive whole numbers to count operations; received {input_shape}"
@@ -125,16 +135,29 @@ class Shape:
     shape: tuple[int | None, ...]
 
     def resized(self, size: int, stride: int, margins: int) -> tuple[int, int]:
-        """Height and width after windows of `size` over both sides enlarged by `margins` in all."""
+        """Height and width after a layer that moves a window over them.
+
+        Args:
+            size: Side of the window in pixels.
+            stride: Pixels from one window to the next.
+            margins: Pixels that padding adds to each side's length.
+        """
         height, width = (int(side or 0) for side in self.shape[1:3])
         return (height + margins - size) // stride + 1, (width + margins - size) // stride + 1
 
 
-class Counter:
-    """The words of `Layers`, counting.
+class Counter(Layers[Shape]):
+    """Counts layers instead of building them.
 
-    `weights` are the shapes of all variables by path, as the built model has them; the other sums are
-    those of `Cost`.
+    Args:
+        bias: Which convolutions have one; see `ResNetSpec.bias`.
+        padding: Of strided convolutions; see `ResNetSpec.padding`.
+
+    Attributes:
+        weights: Shapes of all variables by path, as the built model has them.
+        macs: Multiply-accumulates of convolutions, attention and fully connected layers.
+        normalisation_macs: Those of normalisations.
+        depth: As in `Cost`.
     """
 
     def __init__(self, bias: Bias = "none", padding: Padding = "symmetric") -> None:
@@ -224,8 +247,3 @@ class Counter:
 
     def _weigh(self, layer: str, **shapes: tuple[int, ...]) -> None:
         self.weights |= {f"{layer}/{variable}": shape for variable, shape in shapes.items()}
-
-
-def trainable_parameters(model: keras.Model) -> int:
-    """How many numbers training changes: all weights but batch normalisation's moving statistics."""
-    return sum(math.prod(variable.shape) for variable in model.trainable_variables)

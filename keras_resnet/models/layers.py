@@ -1,8 +1,8 @@
-"""The vocabulary of layers that every residual network here is written in, and its Keras meaning.
+"""The layers that every residual network here is made of, and how Keras builds them.
 
-Stems, blocks and heads say what they are in the words of `Layers`, on tensors they know only by their
-shape. `KerasLayers` makes Keras tensors of the words; `counting.Counter` counts with them. Only stock
-Keras layers, so that `keras.models.load_model` reads a saved model back in any process.
+Stems, blocks and heads are written as calls of the methods of `Layers`, on tensors of which they know only the shape.
+`KerasLayers` builds Keras layers by them; `counting.Counter` counts what they cost. Only layers that Keras itself has
+are used, so that `keras.models.load_model` reads a saved model back in any process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T", bound=HasShape)
 
 
 class Layers(Protocol[T]):
-    """What networks are made of. Every method takes and gives tensors, channels last."""
+    """What networks are made of. A feature map is (batch, height, width, channels); `name` is the layer's."""
 
     def conv(
         self,
@@ -40,51 +40,136 @@ class Layers(Protocol[T]):
         normalised: bool = True,
         name: str,
     ) -> T:
-        """Convolution, He-initialised; `normalised` says whether a normalisation follows."""
+        """Convolution, He-initialised.
+
+        Args:
+            x: A feature map.
+            filters: Channels of the output.
+            size: Side of the kernel, odd, in pixels.
+            stride: By which it divides the resolution.
+            dilation: Distance of the kernel's taps, in pixels.
+            groups: Of channels that see each other; divides both numbers of channels.
+            normalised: Whether a normalisation follows.
+            name: Of the layer.
+        """
 
     def norm(self, x: T, *, last: bool = False, name: str) -> T:
-        """Batch normalisation; the `last` of a block starts with gamma 0."""
+        """Batch normalisation.
+
+        Args:
+            x: A feature map.
+            last: Whether it ends a block's branch and so starts with gamma 0.
+            name: Of the layer.
+        """
 
     def relu(self, x: T, *, name: str) -> T:
         """max(x, 0)."""
 
     def add(self, branch: T, shortcut: T, *, name: str) -> T:
-        """The sum of two equal shapes."""
+        """The sum of two feature maps.
+
+        Args:
+            branch: What the block computes.
+            shortcut: What goes past it, of the same shape.
+            name: Of the layer.
+        """
 
     def max_pool(self, x: T, size: int, *, stride: int, name: str) -> T:
-        """Maximum over windows, zero-padded by size // 2 on all sides."""
+        """Maximum over windows, zero-padded by size // 2 on all sides.
+
+        Args:
+            x: A feature map.
+            size: Side of a window in pixels.
+            stride: By which it divides the resolution.
+            name: Of the layer.
+        """
 
     def average_pool(self, x: T, *, stride: int, name: str) -> T:
-        """Mean over 2×2 windows; at stride 2 partial windows count what they hold, at 1 a zero border."""
+        """Mean over windows of 2×2.
+
+        Args:
+            x: A feature map.
+            stride: 2, where windows that are cut off count what they hold; or 1, where a zero border counts.
+            name: Of the layer.
+        """
 
     def blur(self, x: T, *, stride: int, name: str) -> T:
-        """3×3 binomial filter over a reflected border, subsampled."""
+        """3×3 binomial filter over a reflected border, subsampled.
+
+        Args:
+            x: A feature map.
+            stride: By which it divides the resolution.
+            name: Of the layer.
+        """
 
     def pad_channels(self, x: T, before: int, after: int, *, name: str) -> T:
-        """Zero channels on both sides."""
+        """Channels of zeros on both sides.
+
+        Args:
+            x: A feature map.
+            before: How many before the others.
+            after: How many behind them.
+            name: Of the layer.
+        """
 
     def squeeze_excite(self, x: T, squeezed: int, *, name: str) -> T:
-        """Channels weighed by a two-layer network of their means."""
+        """Channels weighed by a network of two layers of their means.
+
+        Args:
+            x: A feature map.
+            squeezed: Units of the first of the two layers.
+            name: Prefix of the layers' names.
+        """
 
     def channel_attention(self, x: T, size: int, *, name: str) -> T:
-        """Channels weighed by a convolution over their means."""
+        """Channels weighed by a convolution over their means.
+
+        Args:
+            x: A feature map.
+            size: Of the convolution's kernel, odd, in channels.
+            name: Prefix of the layers' names.
+        """
 
     def drop_path(self, x: T, rate: float, *, name: str) -> T:
-        """In training, whole samples of the branch become zero."""
+        """In training, whole samples of the branch become zero.
+
+        Args:
+            x: A feature map.
+            rate: Chance of it, in (0, 1); the samples that stay are divided by 1 - rate.
+            name: Of the layer.
+        """
 
     def dropout(self, x: T, rate: float, *, name: str) -> T:
-        """In training, single values become zero."""
+        """In training, single values become zero.
+
+        Args:
+            x: A feature map, or (batch, channels).
+            rate: Chance of it, in (0, 1); the values that stay are divided by 1 - rate.
+            name: Of the layer.
+        """
 
     def global_pool(self, x: T, kind: str, *, name: str) -> T:
-        """Mean or maximum over all positions, in float32: (batch, channels)."""
+        """A feature map to (batch, channels), in float32.
+
+        Args:
+            x: A feature map.
+            kind: `avg`, the mean over all positions, or `max`.
+            name: Of the layer.
+        """
 
     def dense(self, x: T, units: int, *, name: str) -> T:
-        """A fully connected layer with bias, in float32."""
+        """A fully connected layer with bias, in float32.
+
+        Args:
+            x: (batch, channels).
+            units: Numbers it gives.
+            name: Of the layer.
+        """
 
 
 @dataclass(frozen=True)
-class KerasLayers:
-    """The words as Keras layers with this package's conventions, initialised from one seed.
+class KerasLayers(Layers[Any]):
+    """Builds Keras layers with this package's conventions, initialised from one seed.
 
     Args:
         seed: Initial weights of every layer follow from it and the layer's name; None takes
@@ -119,7 +204,7 @@ class KerasLayers:
         only, unlike every published ResNet, so there the padding is a layer of its own.
         He et al., "Delving Deep into Rectifiers", 2015 (normal, fan-out as torchvision has it).
         """
-        from keras_resnet.models.pointwise import use_matrix_product
+        from keras_resnet.models.kernels import use_matrix_product
 
         layers = _layers()
         same = stride == 1 or self.padding == "same"
@@ -146,7 +231,7 @@ class KerasLayers:
         `last=True` starts gamma at zero, so that a block begins as the identity: Goyal et al.,
         "Accurate, Large Minibatch SGD", 2017.
         """
-        from keras_resnet.models.normalisation import use_fused_kernel
+        from keras_resnet.models.kernels import use_fused_kernel
 
         layer = _layers().BatchNormalization(
             axis=-1, momentum=0.9, epsilon=1e-5, gamma_initializer="zeros" if last else "ones", name=name
@@ -188,7 +273,7 @@ class KerasLayers:
         return keras.ops.pad(x, ((0, 0), (0, 0), (0, 0), (before, after)))
 
     def squeeze_excite(self, x: Any, squeezed: int, *, name: str) -> Any:
-        from keras_resnet.models.pointwise import use_matrix_product
+        from keras_resnet.models.kernels import use_matrix_product
 
         layers = _layers()
         y = layers.GlobalAveragePooling2D(data_format="channels_last", keepdims=True, name=f"{name}_pool")(x)
@@ -255,7 +340,7 @@ def has_bias(policy: Bias, normalised: bool) -> bool:
 
 
 def _layers() -> Any:
-    """Keras's layers, imported when first a network is built: specs and counts do without."""
+    """Keras's layers, imported when a network is first built: specs and counts do without Keras."""
     from keras import layers
 
     return layers

@@ -1,4 +1,4 @@
-"""Activation checkpointing: blocks that are computed again in the backward pass instead of being kept.
+"""Activation checkpointing: in the backward pass, blocks are computed again instead of having been kept.
 
 Chen et al., "Training Deep Nets with Sublinear Memory Cost", 2016. Between the passes only the tensors
 between segments of the network are held; what a segment computed inside is dropped and computed again when its

@@ -14,6 +14,7 @@ from keras_resnet.models.feature_info import record
 from keras_resnet.models.layers import KerasLayers
 from keras_resnet.models.precision import Precision, computing_in
 from keras_resnet.models.spec import ResNetSpec, Shortcut, Stem
+from keras_resnet.models.variants import VARIANTS
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.weights.loading import load_weights
 from keras_resnet.weights.pretrained import fetch, is_name, pretrained
@@ -165,9 +166,7 @@ def _check(pooling: str | None, head: str, adapt_input: bool, weights: object, r
 
 
 def _refuse_changed(spec: ResNetSpec, weights: str) -> None:
-    """Named weights are for the network as its row has it; these changes would fit and predict wrongly."""
-    from keras_resnet.models.builder import VARIANTS  # which needs this module for its rows
-
+    """Named weights are for a network as the table has it. Changed in these fields, it would load them and be wrong."""
     row = VARIANTS[spec.name].spec if spec.name in VARIANTS else spec
     for field in ("shortcut", "strided_conv", "strided_block", "antialias", "padding"):
         if getattr(spec, field) != getattr(row, field):

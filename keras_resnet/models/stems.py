@@ -13,19 +13,19 @@ from keras_resnet.models.layers import Layers, T
 from keras_resnet.models.spec import ResNetSpec, Stem
 
 
-def imagenet_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+def _imagenet_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     """7×7/2 convolution and 3×3/2 max-pooling: a quarter of the resolution."""
     x = make.conv(x, spec.stem_width, 7, stride=2, normalised=not spec.is_preact, name=STEM.layer("conv"))
     return _pool(_activate(x, spec, make), spec, make)
 
 
-def cifar_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+def _cifar_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     """3×3/1 convolution: the full resolution, for small images."""
     x = make.conv(x, spec.stem_width, 3, normalised=not spec.is_preact, name=STEM.layer("conv"))
     return _activate(x, spec, make)
 
 
-def deep_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+def _deep_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     """ResNet-C: three 3×3 convolutions for the 7×7, the first strided, and max-pooling.
 
     He et al., "Bag of Tricks for Image Classification with Convolutional Neural Networks", 2018.
@@ -33,7 +33,7 @@ def deep_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     return _pool(_three_convolutions(x, spec, make), spec, make)
 
 
-def deep_strided_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
+def _deep_strided_stem(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
     """ResNet-RS: the deep stem with a strided 3×3 convolution for the max-pool.
 
     Bello et al., "Revisiting ResNets: Improved Training and Scaling Strategies", 2021.
@@ -60,7 +60,7 @@ def _activate(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
 
 
 def _pool(x: T, spec: ResNetSpec, make: Layers[T]) -> T:
-    """Its border is zeros: after a ReLU the same as −inf; before one, what TF-Slim's v2 networks have."""
+    """Padded with zeros: after a ReLU that is the same as with −∞; before one, TF-Slim's v2 networks do so."""
     if spec.antialias:
         return make.blur(make.max_pool(x, 3, stride=1, name=STEM.layer("pool")), stride=2, name=STEM.layer("blur"))
     return make.max_pool(x, 3, stride=2, name=STEM.layer("pool"))
@@ -76,8 +76,9 @@ def stem_output(spec: ResNetSpec, stem: Stem) -> str:
 
 
 STEM_FUNCTIONS: dict[str, Callable[[Any, ResNetSpec, Layers[Any]], Any]] = {
-    "imagenet": imagenet_stem,
-    "cifar": cifar_stem,
-    "deep": deep_stem,
-    "deep_strided": deep_strided_stem,
+    "imagenet": _imagenet_stem,
+    "cifar": _cifar_stem,
+    "deep": _deep_stem,
+    "deep_strided": _deep_strided_stem,
 }
+"""By the stem's name: images, the network's spec and `make` to what the first stage receives."""

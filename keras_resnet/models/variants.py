@@ -1,12 +1,16 @@
-"""The table of networks. One row is the whole declaration and is itself the public builder."""
+"""The table of networks: what there is, and the spec of one by its name.
+
+A row is the whole declaration of a network; `builders` makes a function of each.
+"""
 
 from __future__ import annotations
 
-from dataclasses import fields
+import fnmatch
+import re
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from keras_resnet.errors import UsageError
-from keras_resnet.models.builder import Builder, variant
+from keras_resnet.errors import UsageError, listed, nearest
 from keras_resnet.models.spec import ResNetSpec
 
 HE_2015 = 'He et al., "Deep Residual Learning for Image Recognition", 2015, https://arxiv.org/abs/1512.03385'
@@ -50,11 +54,32 @@ RESNET_RS = {
     420: (4, 44, 87, 4),
 }
 
+RESNET_D: dict[str, Any] = {"stem": "deep", "shortcut": "avgpool_projection"}
 
-def _imagenet(public_name: str, depth: int, summary: str, *, paper: str = HE_2015, **row: Any) -> Builder:
+
+@dataclass(frozen=True)
+class Variant:
+    """A named network.
+
+    Args:
+        public_name: Of the function that builds it: `ResNet50`.
+        summary: One sentence.
+        spec: What it is; its name is the public one in small letters.
+    """
+
+    public_name: str
+    summary: str
+    spec: ResNetSpec
+
+
+def _variant(public_name: str, summary: str, **row: Any) -> Variant:
+    return Variant(public_name, summary, ResNetSpec(name=public_name.lower(), **row))
+
+
+def _imagenet(public_name: str, depth: int, summary: str, *, paper: str = HE_2015, **row: Any) -> Variant:
     """A network for ImageNet: basic blocks up to 34 layers, bottlenecks of four times the width beyond."""
     basic = depth in BASIC
-    return variant(
+    return _variant(
         public_name,
         summary,
         paper=paper,
@@ -67,13 +92,19 @@ def _imagenet(public_name: str, depth: int, summary: str, *, paper: str = HE_201
     )
 
 
-def _v1(depth: int) -> Builder:
+def _v1_5(depth: int, **row: Any) -> Variant:
+    kind = "basic" if depth in BASIC else "bottleneck"
+    summary = f"ResNet-{depth} of {kind} blocks, v1.5: bottlenecks stride in their 3×3 convolution."
+    return _imagenet(f"ResNet{depth}", depth, summary, **row)
+
+
+def _v1(depth: int) -> Variant:
     same = "; the same network as v1.5, since basic blocks have no 1×1 convolution" if depth in BASIC else ""
     row = {} if depth in BASIC else {"strided_conv": "1x1"}
     return _imagenet(f"ResNet{depth}V1", depth, f"ResNet-{depth} v1: strides in the 1×1 convolution{same}.", **row)
 
 
-def _v2(depth: int) -> Builder:
+def _v2(depth: int) -> Variant:
     return _imagenet(
         f"ResNet{depth}V2",
         depth,
@@ -87,28 +118,29 @@ def _v2(depth: int) -> Builder:
     )
 
 
-def _c(depth: int) -> Builder:
+def _c(depth: int) -> Variant:
     return _imagenet(f"ResNet{depth}C", depth, f"ResNet-{depth}-C: the deep stem.", paper=HE_2018, stem="deep")
 
 
-def _d(depth: int) -> Builder:
+def _d(depth: int) -> Variant:
     summary = f"ResNet-{depth}-D: the deep stem, and shortcuts that pool before they project."
     return _imagenet(f"ResNet{depth}D", depth, summary, paper=HE_2018, **RESNET_D)
 
 
-def _attention(prefix: str, depth: int, word: str, paper: str, letter: str = "", **row: Any) -> Builder:
-    name = {"se": "squeeze and excitation", "eca": "efficient channel attention"}[word]
-    return _imagenet(
-        f"{prefix}ResNet{depth}{letter}",
-        depth,
-        f"ResNet-{depth}{letter and '-' + letter} with {name} in every block.",
-        paper=paper,
-        attention=word,
-        **row,
-    )
+def _se(depth: int, letter: str = "", **row: Any) -> Variant:
+    return _attention("SE", "squeeze and excitation", depth, letter, attention="se", paper=HU_2017, **row)
 
 
-def _blur(depth: int) -> Builder:
+def _eca(depth: int, letter: str = "", **row: Any) -> Variant:
+    return _attention("ECA", "efficient channel attention", depth, letter, attention="eca", paper=WANG_2019, **row)
+
+
+def _attention(prefix: str, kind: str, depth: int, letter: str, **row: Any) -> Variant:
+    summary = f"ResNet-{depth}{letter and '-' + letter} with {kind} in every block."
+    return _imagenet(f"{prefix}ResNet{depth}{letter}", depth, summary, **row)
+
+
+def _blur(depth: int) -> Variant:
     return _imagenet(
         f"ResNetBlur{depth}",
         depth,
@@ -119,7 +151,7 @@ def _blur(depth: int) -> Builder:
     )
 
 
-def _resnext(depth: int, groups: int, width: int) -> Builder:
+def _resnext(depth: int, groups: int, width: int) -> Variant:
     return _imagenet(
         f"ResNeXt{depth}_{groups}x{width}d",
         depth,
@@ -131,7 +163,7 @@ def _resnext(depth: int, groups: int, width: int) -> Builder:
     )
 
 
-def _wide(depth: int) -> Builder:
+def _wide(depth: int) -> Variant:
     return _imagenet(
         f"WideResNet{depth}_2",
         depth,
@@ -141,8 +173,8 @@ def _wide(depth: int) -> Builder:
     )
 
 
-def _rs(depth: int, input_size: int) -> Builder:
-    return variant(
+def _rs(depth: int, input_size: int) -> Variant:
+    return _variant(
         f"ResNetRS{depth}",
         f"ResNet-RS-{depth}: strided deep stem, pooled shortcuts, squeeze and excitation. The paper trains it "
         f"at {input_size} pixels with dropout before the classifier and stochastic depth.",
@@ -158,9 +190,9 @@ def _rs(depth: int, input_size: int) -> Builder:
     )
 
 
-def _cifar(depth: int) -> Builder:
+def _cifar(depth: int) -> Variant:
     blocks = (depth - 2) // 6
-    return variant(
+    return _variant(
         f"ResNet{depth}",
         f"ResNet-{depth} for 32×32 images: three stages of {blocks} basic blocks, 16, 32 and 64 channels, "
         'identity shortcuts (option A; `shortcut="projection"` is option B).',
@@ -175,9 +207,9 @@ def _cifar(depth: int) -> Builder:
     )
 
 
-def _cifar_v2(depth: int) -> Builder:
+def _cifar_v2(depth: int) -> Variant:
     blocks = (depth - 2) // 9
-    return variant(
+    return _variant(
         f"ResNet{depth}V2",
         f"Pre-activation ResNet-{depth} for 32×32 images: three stages of {blocks} bottlenecks.",
         block="preact_bottleneck",
@@ -190,8 +222,8 @@ def _cifar_v2(depth: int) -> Builder:
     )
 
 
-def _mlperf(public_name: str, filters: int, summary: str) -> Builder:
-    return variant(
+def _mlperf(public_name: str, filters: int, summary: str) -> Variant:
+    return _variant(
         public_name,
         f"{summary} One basic block a stage, {filters}, {2 * filters} and {4 * filters} channels; biases in all "
         "convolutions, none normalised on the shortcuts, TensorFlow's padding, as its reference has them.",
@@ -240,99 +272,97 @@ def wrn(depth: int, width: int) -> ResNetSpec:
     )
 
 
-def _wrn(depth: int, width: int) -> Builder:
+def _wrn(depth: int, width: int) -> Variant:
     row = {field.name: getattr(wrn(depth, width), field.name) for field in fields(ResNetSpec)[1:]}
     summary = f"Wide residual network WRN-{depth}-{width} for 32×32 images; `dropout` acts in the blocks."
-    return variant(f"WRN{depth}_{width}", summary, **row)
+    return _variant(f"WRN{depth}_{width}", summary, **row)
 
 
-V1_5 = "ResNet-{} of {} blocks, v1.5: bottlenecks stride in their 3×3 convolution."
-RESNET_D: dict[str, Any] = {"stem": "deep", "shortcut": "avgpool_projection"}
+VARIANTS: dict[str, Variant] = {
+    row.spec.name: row
+    for row in (
+        *map(_v1_5, (18, 34, 26, 50, 101, 152)),
+        _v1_5(200, paper=HE_2016),
+        *map(_v1, (18, 34, 50, 101, 152)),
+        *map(_v2, (18, 34, 50, 101, 152, 200)),
+        *map(_c, (50, 101, 152)),
+        *map(_d, (18, 26, 34, 50, 101, 152, 200)),
+        *map(_wide, (50, 101)),
+        _resnext(50, 32, 4),
+        _resnext(101, 32, 8),
+        _resnext(101, 64, 4),
+        *map(_se, (18, 34, 50, 101, 152)),
+        _se(152, "D", **RESNET_D),
+        *map(_eca, (18, 34, 50, 101, 152)),
+        _eca(50, "D", **RESNET_D),
+        _eca(101, "D", **RESNET_D),
+        *map(_blur, (18, 34, 50, 101)),
+        # Training resolutions of timm's ports, at which their weights were made.
+        _rs(50, 160),
+        _rs(101, 192),
+        _rs(152, 256),
+        _rs(200, 256),
+        _rs(270, 256),
+        _rs(350, 288),
+        _rs(420, 320),
+        _mlperf("ResNet8", 16, "MLPerf Tiny's image classification network (IC01)."),
+        _mlperf("ResNet8Large", 40, "MLPerf Tiny's larger image classification network (IC02)."),
+        *map(_cifar, (20, 32, 44, 56, 110, 1202)),
+        *map(_cifar_v2, (164, 1001)),
+        _wrn(16, 4),
+        _wrn(16, 8),
+        _wrn(28, 10),
+        _wrn(40, 2),
+        _wrn(40, 4),
+    )
+}
 
-ResNet18 = _imagenet("ResNet18", 18, V1_5.format(18, "basic"))
-ResNet34 = _imagenet("ResNet34", 34, V1_5.format(34, "basic"))
-ResNet26 = _imagenet("ResNet26", 26, V1_5.format(26, "bottleneck"))
-ResNet50 = _imagenet("ResNet50", 50, V1_5.format(50, "bottleneck"))
-ResNet101 = _imagenet("ResNet101", 101, V1_5.format(101, "bottleneck"))
-ResNet152 = _imagenet("ResNet152", 152, V1_5.format(152, "bottleneck"))
-ResNet200 = _imagenet("ResNet200", 200, V1_5.format(200, "bottleneck"), paper=HE_2016)
 
-ResNet18V1 = _v1(18)
-ResNet34V1 = _v1(34)
-ResNet50V1 = _v1(50)
-ResNet101V1 = _v1(101)
-ResNet152V1 = _v1(152)
+def list_models(pattern: str = "*") -> list[str]:
+    """Names of the networks that match a shell pattern, in the order of the table."""
+    return [name for name in VARIANTS if fnmatch.fnmatch(name, pattern.lower())]
 
-ResNet18V2 = _v2(18)
-ResNet34V2 = _v2(34)
-ResNet50V2 = _v2(50)
-ResNet101V2 = _v2(101)
-ResNet152V2 = _v2(152)
-ResNet200V2 = _v2(200)
 
-ResNet50C = _c(50)
-ResNet101C = _c(101)
-ResNet152C = _c(152)
+def spec(name: str, *, width_multiplier: float = 1.0, **changes: Any) -> ResNetSpec:
+    """The spec of a named network, as it is or changed.
 
-ResNet18D = _d(18)
-ResNet26D = _d(26)
-ResNet34D = _d(34)
-ResNet50D = _d(50)
-ResNet101D = _d(101)
-ResNet152D = _d(152)
-ResNet200D = _d(200)
+    Args:
+        name: As in `list_models`, in any spelling: `"resnet50"`, `"ResNet-50"`; also by rule
+            `"wrn-28-10"`, whatever its numbers.
+        width_multiplier: Factor on all channels, rounded to what the blocks can divide.
+        changes: Fields of `ResNetSpec` and their new values: `depths=(2, 2, 2, 2)`.
 
-WideResNet50_2 = _wide(50)
-WideResNet101_2 = _wide(101)
+    Returns:
+        A spec that `build` takes.
 
-ResNeXt50_32x4d = _resnext(50, 32, 4)
-ResNeXt101_32x8d = _resnext(101, 32, 8)
-ResNeXt101_64x4d = _resnext(101, 64, 4)
+    Raises:
+        UsageError: (a ValueError) No network has this name, `ResNetSpec` no such field, or a value
+            does not fit; the message names it.
+    """
+    known = [field.name for field in fields(ResNetSpec)]
+    for field in changes:
+        if field not in known:
+            near = nearest(field, [*known, "width_multiplier"])
+            hint = f"; did you mean {near!r}?" if near else f": its fields are {listed(known, most=40)}"
+            raise UsageError(f"a spec has no field {field!r}{hint}")
+    if not isinstance(name, str):
+        raise UsageError(f"a network's name is a text such as 'resnet50'; received {name!r}")
+    found = replace(_named(name), **changes)
+    return found if width_multiplier == 1 else found.scaled(width_multiplier)
 
-SEResNet18 = _attention("SE", 18, "se", HU_2017)
-SEResNet34 = _attention("SE", 34, "se", HU_2017)
-SEResNet50 = _attention("SE", 50, "se", HU_2017)
-SEResNet101 = _attention("SE", 101, "se", HU_2017)
-SEResNet152 = _attention("SE", 152, "se", HU_2017)
-SEResNet152D = _attention("SE", 152, "se", HU_2017, "D", **RESNET_D)
 
-ECAResNet18 = _attention("ECA", 18, "eca", WANG_2019)
-ECAResNet34 = _attention("ECA", 34, "eca", WANG_2019)
-ECAResNet50 = _attention("ECA", 50, "eca", WANG_2019)
-ECAResNet101 = _attention("ECA", 101, "eca", WANG_2019)
-ECAResNet152 = _attention("ECA", 152, "eca", WANG_2019)
-ECAResNet50D = _attention("ECA", 50, "eca", WANG_2019, "D", **RESNET_D)
-ECAResNet101D = _attention("ECA", 101, "eca", WANG_2019, "D", **RESNET_D)
+def _named(name: str) -> ResNetSpec:
+    rule = re.fullmatch(r"wrn[-_ ]?(\d+)[-_ ](\d+)", name.lower())
+    if rule:
+        return wrn(int(rule[1]), int(rule[2]))
+    name = name.lower().replace("v1.5", "")  # what the bare names mean
+    spelled = {_plain(known): known for known in VARIANTS}
+    if _plain(name) not in spelled:
+        near = nearest(_plain(name), spelled)
+        hint = f"did you mean {spelled[near]!r}? " if near else ""
+        raise UsageError(f"there is no network called {name!r}: {hint}`keras-resnet models` lists them all")
+    return VARIANTS[spelled[_plain(name)]].spec
 
-ResNetBlur18 = _blur(18)
-ResNetBlur34 = _blur(34)
-ResNetBlur50 = _blur(50)
-ResNetBlur101 = _blur(101)
 
-# Training resolutions of timm's ports, at which their weights were made.
-ResNetRS50 = _rs(50, 160)
-ResNetRS101 = _rs(101, 192)
-ResNetRS152 = _rs(152, 256)
-ResNetRS200 = _rs(200, 256)
-ResNetRS270 = _rs(270, 256)
-ResNetRS350 = _rs(350, 288)
-ResNetRS420 = _rs(420, 320)
-
-ResNet8 = _mlperf("ResNet8", 16, "MLPerf Tiny's image classification network (IC01).")
-ResNet8Large = _mlperf("ResNet8Large", 40, "MLPerf Tiny's larger image classification network (IC02).")
-
-ResNet20 = _cifar(20)
-ResNet32 = _cifar(32)
-ResNet44 = _cifar(44)
-ResNet56 = _cifar(56)
-ResNet110 = _cifar(110)
-ResNet1202 = _cifar(1202)
-
-ResNet164V2 = _cifar_v2(164)
-ResNet1001V2 = _cifar_v2(1001)
-
-WRN16_4 = _wrn(16, 4)
-WRN16_8 = _wrn(16, 8)
-WRN28_10 = _wrn(28, 10)
-WRN40_2 = _wrn(40, 2)
-WRN40_4 = _wrn(40, 4)
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())

@@ -1,4 +1,4 @@
-"""The moving average of a network's weights and statistics, by which it is judged and saved."""
+"""The moving average of a network's weights and statistics, which is evaluated and saved in its place."""
 
 from __future__ import annotations
 
@@ -45,12 +45,16 @@ class MovingAverage:
         return {name: one.numpy() for name, one in self._average.items()}
 
     def restore(self, tensors: dict[str, np.ndarray], source: str) -> None:
-        """Take what `tensors` gave. Raises ModelError if it does not fit."""
+        """Take what `tensors` gave.
+
+        Raises:
+            ModelError: It does not fit; `source` is named.
+        """
         assign(self._average, tensors, source)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """Inside, the model has the average; afterwards its own values again, bit by bit."""
+        """Within the block the model has the average; afterwards its own values again, to the bit."""
         own = {name: one.numpy() for name, one in self._own.items()}
         for name, variable in self._own.items():
             variable.assign(self._average[name].value)

@@ -1,8 +1,7 @@
-"""Optimizers by a word: an update rule, how its weight decay acts, and what all of them have in common."""
+"""Optimizers by name: an update rule, how its weight decay acts, and what all of them have in common."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import keras
 
 from keras_resnet import allowed
-from keras_resnet.errors import UsageError, listed
+from keras_resnet.errors import UsageError, listed, nearest
 from keras_resnet.optimizers.layerwise import Layerwise
 from keras_resnet.optimizers.update_rules import Adafactor, Adam, DecayingMomentum, Lamb, Momentum
 
@@ -86,8 +85,8 @@ def optimizer(
         UsageError: There is no such optimizer or option, or a setting is out of range.
     """
     if kind not in OPTIMIZERS:
-        near = difflib.get_close_matches(kind, OPTIMIZERS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known are {listed(OPTIMIZERS, most=20)}"
+        near = nearest(kind, OPTIMIZERS)
+        hint = f"did you mean {near!r}?" if near else f"known are {listed(OPTIMIZERS, most=20)}"
         raise UsageError(f"there is no optimizer {kind!r}; {hint}")
     if clip is None:
         clip, clip_at = ("norm", clip_at or 1.0) if kind == "lamb" else ("none", clip_at)

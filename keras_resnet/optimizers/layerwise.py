@@ -1,4 +1,7 @@
-"""What every optimizer here has: decay of kernels only, rates by layer, clipping, norms, a rate factor."""
+"""What every optimizer here can do: rates by layer, clipping, norms of gradients, decay of kernels only.
+
+A variable is treated by where it stands in the network, which the name of its layer says (`keras_resnet.layer_names`).
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,21 @@ from keras import ops
 from keras_resnet.allowed import CLIP
 from keras_resnet.compat.optimizers import HookedOptimizer
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.layer_names import is_classifier
-from keras_resnet.optimizers.clipping import clip_adaptively, clip_by_norm, clip_by_value, norm
-from keras_resnet.optimizers.layer_groups import groups, rate_multipliers
+from keras_resnet.layer_names import HEAD, OTHER, is_classifier, part_of, section_of
 from keras_resnet.settings import check_arguments
 
 Tensor = Any
 
+USUAL_BOUNDS = {"none": 0.0, "norm": 1.0, "value": 0.5, "adaptive": 0.01}
+"""The bound of each kind of clipping where none is given: `norm` as timm's LAMB, `adaptive` as Brock et al., 2021."""
+
 
 class Layerwise(HookedOptimizer):
-    """Put before an update rule among the bases, it treats each variable by where it lies in the network.
+    """A base class that treats each variable by where it stands in the network.
 
-    Gradients are taken as they act: unscaled, averaged over accumulated batches, summed over replicas.
-    Their norms are measured, then they are clipped, then the rule is applied at the variable's own
-    rate. Only kernels decay; biases and normalisations do not.
+    It is put before an update rule among the bases. Gradients are taken as they act: unscaled, averaged over
+    accumulated batches, summed over replicas. Their norms are measured, then they are clipped, then the rule is applied
+    at the variable's own rate. Only kernels decay; biases and normalisations do not.
 
     Args:
         *args: The rule's.
@@ -43,7 +47,7 @@ class Layerwise(HookedOptimizer):
 
     Raises:
         UsageError: A setting is out of range; or, when it is built, `layer_decay` is less than 1 and a layer's
-            name does not say where it lies.
+            name does not say where it stands.
     """
 
     word: ClassVar[str]
@@ -86,7 +90,7 @@ class Layerwise(HookedOptimizer):
 
     @property
     def last_rate(self) -> float:
-        """Of the last update, before `layer_decay`; before the first one, that of the first."""
+        """The rate of the last update, without `layer_decay`; before the first update, the rate of the first."""
         return float(ops.convert_to_numpy(self.rate_after(ops.maximum(self.iterations - 1, 0))))
 
     def rate_after(self, updates: Any) -> Tensor:
@@ -122,3 +126,86 @@ class Layerwise(HookedOptimizer):
     def get_config(self) -> dict[str, Any]:
         own = {"layer_decay": self.layer_decay, "clip": self.clip, "clip_at": self.clip_at}
         return {**super().get_config(), **own}
+
+
+def groups(paths: Sequence[str]) -> tuple[tuple[str, ...], list[int]]:
+    """The groups of layers that variables belong to: `stem`, `stage1` …, `head`, and `other` for other names.
+
+    Args:
+        paths: Of the variables: `stage1_block2_conv1/kernel`.
+
+    Returns:
+        The names from input to output, and for each variable the position of its group among them.
+    """
+    parts = [part_of(path) for path in paths]
+    sections = sorted({section for path in paths if (section := section_of(path))})
+    present = list(dict.fromkeys(section.part for section in sections))
+    present += [OTHER] if OTHER in parts else []
+    return tuple(present), [present.index(part) for part in parts]
+
+
+def rate_multipliers(paths: Sequence[str], layer_decay: float) -> list[float]:
+    """`layer_decay` to the power of the distance from the head, counted in blocks; the stem is one more.
+
+    Args:
+        paths: Of the variables that are trained.
+        layer_decay: In (0, 1]; 1 gives all the same rate, whatever the layers are called.
+
+    Raises:
+        UsageError: A layer's name does not say where it stands.
+    """
+    if layer_decay == 1:
+        return [1.0] * len(paths)
+    sections = [section_of(path) for path in paths]
+    unknown = sorted({path.split("/")[0] for path, at in zip(paths, sections, strict=True) if at is None})
+    if unknown:
+        raise UsageError(
+            "layer-wise learning rates need layers named stem_*, stageS_blockB_* and head_*, as this package's "
+            f"networks have them; received {listed(unknown)}. Set layer_decay to 1"
+        )
+    order = sorted({at for at in sections if at is not None} | {HEAD}, reverse=True)
+    return [layer_decay ** order.index(at) for at in sections if at is not None]
+
+
+def norm(tensors: Sequence[Tensor]) -> Tensor:
+    """The Euclidean norm of all numbers in some tensors, a float32 scalar."""
+    return ops.sqrt(sum(_square_sum(ops.cast(tensor, "float32")) for tensor in tensors))
+
+
+def _square_sum(tensor: Tensor) -> Tensor:
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return 2 * tf.nn.l2_loss(tensor)  # one pass, and no tensor of squares
+    return ops.sum(ops.square(tensor))
+
+
+def clip_by_norm(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
+    """Scaled together so that their common norm is at most `limit`, as `torch.nn.utils.clip_grad_norm_`."""
+    scale = ops.minimum(limit / (norm(gradients) + 1e-6), 1.0)
+    return [gradient * ops.cast(scale, gradient.dtype) for gradient in gradients]
+
+
+def clip_by_value(gradients: Sequence[Tensor], limit: float) -> list[Tensor]:
+    """Each number cut to `-limit` … `limit`."""
+    return [ops.clip(gradient, -limit, limit) for gradient in gradients]
+
+
+def clip_adaptively(gradient: Tensor, weights: Tensor, ratio: float) -> Tensor:
+    """A gradient whose norm is at most `ratio` times the weights', for each output by itself (Brock et al., 2021).
+
+    As `timm.utils.agc.adaptive_clip_grad`: weights' norms count as at least 1e-3.
+
+    Args:
+        gradient: Of the weights' shape.
+        weights: A Keras kernel, whose last axis counts the outputs, or a vector, which is one unit.
+        ratio: Positive; 0.01 in the paper.
+    """
+    axes = tuple(range(len(weights.shape) - 1)) or None
+    most = ratio * ops.maximum(_norm(weights, axes), 1e-3)
+    present = _norm(gradient, axes)
+    return ops.where(present < most, gradient, gradient * (most / ops.maximum(present, 1e-6)))
+
+
+def _norm(tensor: Tensor, axes: tuple[int, ...] | None) -> Tensor:
+    return ops.sqrt(ops.sum(ops.square(tensor), axis=axes, keepdims=True))

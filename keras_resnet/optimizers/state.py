@@ -1,4 +1,8 @@
-"""An optimizer's memory as named arrays, which fit another process, number of batches an update, or machine."""
+"""An optimizer's state as named arrays.
+
+The names are the same in every process and on every machine. The state also fits an optimizer that accumulates another
+number of batches for an update.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +31,10 @@ def in_mid_update(optimizer: keras.optimizers.Optimizer) -> bool:
 
 
 def forget_partial_update(optimizer: keras.optimizers.Optimizer) -> None:
-    """Drop accumulated gradients that are too few for an update.
+    """Drop the gradients of a batch of which a part is missing.
 
-    It happens with a scaled loss alone, which leaves out a part of a batch whose gradient overflows: the
-    batch then makes no update, as it makes none where it is computed in one part.
+    That happens only with a scaled loss, which skips a part of a batch where its gradient overflows. The batch then
+    makes no update, as it makes none where it is computed as a whole.
     """
     if in_mid_update(optimizer):
         inner = unwrapped(optimizer)
@@ -41,7 +45,7 @@ def forget_partial_update(optimizer: keras.optimizers.Optimizer) -> None:
 
 
 def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarray]:
-    """What a built optimizer must remember between two updates.
+    """What a built optimizer must keep from one update to the next.
 
     Args:
         optimizer: Built, in loss scaling or not.
@@ -51,7 +55,7 @@ def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarr
         `loss_scale/dynamic_scale` …; `iterations` counts updates, int64.
 
     Raises:
-        RuntimeError: It is in the middle of an update, so that a part of its memory would be lost.
+        RuntimeError: It is in the middle of an update, so that accumulated gradients would be lost.
     """
     if in_mid_update(optimizer):
         raise RuntimeError("gradients are accumulated that no update has used yet: save after an update")
@@ -64,7 +68,7 @@ def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarr
 def load_optimizer_state(
     optimizer: keras.optimizers.Optimizer, state: Mapping[str, np.ndarray], source: str = "the optimizer's state"
 ) -> None:
-    """Give a built optimizer what another one remembered; gradients it had accumulated are forgotten.
+    """Give a built optimizer the state of another one; gradients that it has accumulated are dropped.
 
     Args:
         optimizer: Built for the same variables; it may accumulate another number of batches.

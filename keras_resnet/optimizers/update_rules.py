@@ -1,8 +1,8 @@
-"""Update rules that differ in Keras from PyTorch's and timm's, written as these have them, and one that breaks in it.
+"""Update rules as PyTorch and timm have them, where Keras's differ, and an Adafactor that stays finite.
 
-Keras multiplies the rate into the momentum, so that a changing rate acts late; its Adam adds epsilon
-before the bias correction; its Adafactor divides nought by nought. Weight decay is decided in `layerwise`, save
-where it is inside the rule: LAMB's, and what is coupled with the momentum.
+Keras multiplies the rate into the momentum, so that a changed rate acts late; its Adam adds epsilon before the bias
+correction; its Adafactor can divide zero by zero. `layerwise` decays the weights, except where decay is a part of the
+rule: in LAMB, and where it is coupled with the momentum.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Adam(HookedOptimizer):
 
     Args:
         learning_rate: A number or a schedule.
-        beta_1, beta_2: What the averages of gradients and of their squares keep a step, in [0, 1).
+        beta_1, beta_2: The part that the averages of gradients and of their squares keep in a step, in [0, 1).
         epsilon: Positive.
         **options: As every Keras optimizer.
     """
@@ -187,8 +187,8 @@ class Adafactor(HookedAdafactor):
     """Adafactor (Shazeer & Stern, 2018) as Keras has it, for networks with dead units too.
 
     Mean squares are kept by row and by column, and their product stands for each weight's own. Where an input and an
-    output of a kernel both have no gradient the product of two numbers of 1e-30 is nought in float32, and Keras
-    divides by its root: nought by nought, which the root mean square of the step spreads over the whole kernel.
+    output of a kernel both have no gradient, the product of two numbers of 1e-30 is zero in float32, and Keras
+    divides by its root: zero by zero, which the root mean square of the step spreads over the whole kernel.
     Here the step is divided by one root after the other.
 
     Args: As `keras.optimizers.Adafactor`.

@@ -1,8 +1,9 @@
 """One training over several replicas of the model: the GPUs of a machine, or of several machines.
 
 Synchronous data parallelism (Goyal et al. 2017, arXiv:1706.02677): every replica has the same weights and takes its
-part of every global batch, and the gradients are summed before the update. Loss, learning rate, clipping and schedule
-so mean what they mean on one device, and the parts are the pipeline's: a function of (seed, epoch, step, worker).
+part of every global batch, and the gradients are summed before the update. So loss, learning rate, clipping and
+schedule mean what they mean on one device. Which images a replica gets, the pipeline decides by (seed, epoch, step,
+worker).
 """
 
 from __future__ import annotations
@@ -25,24 +26,31 @@ from keras_resnet.errors import UsageError, listed
 KINDS = ("none", "mirrored", "multiworker")
 
 Share = Callable[[tuple[int, int]], tf.data.Dataset]
-"""Makes the batches of one of so many workers, as `training_batches(..., worker=(1, 4))` does."""
+"""Makes the batches of one worker, given which of how many it is: `(1, 4)` is the second of four."""
 
 
 class WorkersStrategy(tf.distribute.MultiWorkerMirroredStrategy):
-    """`MultiWorkerMirroredStrategy` that takes what Keras asks of it.
+    """`MultiWorkerMirroredStrategy` as Keras uses it.
 
-    Keras wants the mean of a step's logs along axis 0, which numbers do not have (keras issue 20585). Here they
-    are averaged over the replicas alone.
+    Keras asks for the mean of a step's logs along axis 0, which scalars do not have (keras issue 20585). Here they are
+    averaged over the replicas alone.
     """
 
     def reduce(self, reduce_op: Any, value: Any, axis: int | None) -> tf.Tensor:
+        """As every strategy's, for scalars along any axis.
+
+        Args:
+            reduce_op: Sum or mean.
+            value: One of each replica.
+            axis: To reduce along, besides the replicas; ignored for scalars.
+        """
         number = self.experimental_local_results(value)[0].shape.rank == 0
         return super().reduce(reduce_op, value, None if number else axis)
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Where the replicas of a model are; `distribution` makes one.
+    """Where the replicas of a model run; `distribution` makes one.
 
     Args:
         strategy: TensorFlow's; its default one has a single replica.
@@ -54,7 +62,7 @@ class Distribution:
 
     @property
     def is_chief(self) -> bool:
-        """Whether this process writes checkpoints, metrics and progress; true of exactly one."""
+        """Whether this process writes checkpoints, metrics and progress, as exactly one does."""
         return self.worker[0] == 0
 
     @property
@@ -67,7 +75,7 @@ class Distribution:
         return self.strategy.scope()
 
     def prepare(self, model: keras.Model) -> None:
-        """Make a model ready for `fit` whenever it has been compiled, and after a checkpoint has been loaded, if any.
+        """Make a model ready for `fit`: each time it has been compiled, after its checkpoint, if any, has been loaded.
 
         The variables of metrics and loss are made now (`build_metrics`), and the optimizer is given gradients that are
         summed over the replicas (`sum_gradients_first`).
@@ -80,10 +88,10 @@ class Distribution:
         self.part_random_streams(model)
 
     def part_random_streams(self, model: keras.Model) -> None:
-        """Give every replica another dropout; else all drop at the same places.
+        """Give every replica random numbers of its own, so that they do not all drop the same units.
 
-        `prepare` does it. Once more whenever the variables have been assigned from a checkpoint, which holds the
-        first replica's.
+        `prepare` does it. It must be done again whenever the variables have been assigned from a checkpoint, which
+        holds those of the first replica.
         """
         states = [variable.value for variable in model.variables if variable.name == "seed_generator_state"]
 
@@ -98,16 +106,12 @@ class Distribution:
         if self.replicas > 1 and states:
             self.strategy.run(tf.function(part))
 
-    def average_statistics(self, model: keras.Model) -> None:
-        """Call `statistics_averager` once."""
-        self.statistics_averager(model)()
-
     def statistics_averager(self, model: keras.Model) -> Callable[[], None]:
-        """What makes the moving statistics of batch normalisation the mean of the replicas' own.
+        """A function that sets the moving statistics of batch normalisation to their mean over the replicas.
 
-        Each replica has seen other images, and a checkpoint holds the first replica's. All workers must call it at
-        the same step: after every update, so that a training does not depend on when checkpoints are written.
-        Nothing to do where they are synchronised.
+        Each replica has seen other images, and a checkpoint holds the statistics of the first. All workers must call
+        the function at the same step: after every update, so that a training does not depend on when checkpoints are
+        written. It does nothing where the statistics are synchronised.
         """
         layers = [layer for layer in batch_norms(model) if not layer.synchronized]
         statistics = [variable.value for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
@@ -126,7 +130,7 @@ class Distribution:
         return lambda: self.strategy.run(compiled)
 
     def anywhere(self, flag: bool) -> bool:
-        """Whether any worker says so, such as that it was told to stop. All must ask at the same step."""
+        """Whether the flag is set in any worker, say because it was told to stop. All must ask at the same step."""
         if self.worker[1] == 1:
             return flag
         votes = self.strategy.experimental_distribute_values_from_function(lambda _: tf.constant(float(flag)))
@@ -152,8 +156,8 @@ class Distribution:
                 f"a batch of {batch_size} cannot be shared out among {self.replicas} replicas: it must be a multiple "
                 f"of {self.replicas}"
             )
-        # `experimental_distribute_dataset` would divide the worker's part by the replicas of all workers. Without an
-        # end, since the workers would have to tell each other before every step whether there is one more batch.
+        # `experimental_distribute_dataset` would divide the worker's part by the replicas of all workers. The dataset
+        # has no end: else the workers would have to agree before every step on whether there is one more batch.
         parts = share(self.worker).rebatch(batch_size // self.replicas, drop_remainder=True).repeat()
         return self.strategy.distribute_datasets_from_function(lambda _: parts)
 
@@ -177,16 +181,16 @@ class Distribution:
 
 
 def distribution(kind: str) -> Distribution:
-    """Settle where a training runs.
+    """Choose where a training runs.
 
     Args:
         kind: `none`: on one device. `mirrored`: on all GPUs of this machine or, where there is none, on its logical
-            CPU devices. `multiworker`: on all processes that the environment variable TF_CONFIG names; this
-            waits until all of them have come so far, must be the first use of TensorFlow in the process, and
-            takes SIGTERM, so that a handler must be set after it.
+            CPU devices. `multiworker`: on all processes that the environment variable TF_CONFIG names. This waits for
+            all of them, must be the first use of TensorFlow in the process, and takes SIGTERM for itself: set your own
+            handler afterwards.
 
     Raises:
-        UsageError: The kind is unknown, TF_CONFIG does not say who works, or TensorFlow is in use already.
+        UsageError: The kind is unknown, TF_CONFIG does not name the workers, or TensorFlow is in use already.
     """
     if kind == "none":
         return Distribution(tf.distribute.get_strategy())
@@ -203,13 +207,16 @@ def distribution(kind: str) -> Distribution:
 
 @cache
 def _mirrored() -> tf.distribute.MirroredStrategy:
-    """One a process: a second one would number its reductions from the beginning and meet those of the first."""
+    """One for the whole process: a second one would give its reductions the same numbers as those of the first."""
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
     return tf.distribute.MirroredStrategy([device.name for device in devices])
 
 
 def worker_of(tf_config: str) -> tuple[int, int]:
-    """Which of how many workers this process is by TF_CONFIG.
+    """Which of how many workers this process is.
+
+    Args:
+        tf_config: The content of the environment variable TF_CONFIG.
 
     Raises:
         UsageError: It does not say so.
@@ -243,7 +250,9 @@ def is_lost_worker(error: BaseException) -> bool:
 def synchronise_batch_norm(model: keras.Model, on: bool = True) -> None:
     """Let batch normalisation take its statistics over the global batch, or over each replica's part of it.
 
-    Before the model is first trained; turn it off before saving, since Keras loads it under TensorFlow alone.
+    Args:
+        model: Not trained yet.
+        on: Whether over the global batch. Turn it off before saving: Keras loads such layers under TensorFlow alone.
     """
     for layer in batch_norms(model):
         layer.synchronized = on

@@ -22,8 +22,8 @@ from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import check_input
+from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run, locked
 from keras_resnet.runs.stamp import write_stamp

@@ -1,4 +1,4 @@
-"""A network's inner state, looked at once an epoch without touching it: normalisation statistics and dead units."""
+"""Normalisation statistics and dead units of a network in training, measured once an epoch without changing it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from keras_resnet.layer_names import part_of
 from keras_resnet.weights.files import Tensors
 
 MOST_IMAGES = 256
-"""Images the network is looked at with: enough for a statistic of a channel to err by a sixteenth of its deviation."""
+"""Images that the network is shown: with so many, a channel's mean errs by a sixteenth of its deviation."""
 PIXELS_AT_ONCE = 1 << 18
-"""Of the images that pass the network together: 256 of 32×32, 5 of 224×224; bounds the memory of feature maps."""
+"""Pixels of the images in one batch, 256 of 32×32 or 5 of 224×224, so that feature maps fit the memory."""
 
 
 class Statistics(NamedTuple):
@@ -28,15 +28,15 @@ class Statistics(NamedTuple):
 
 
 class Health:
-    """Looks at a network at every epoch's end.
+    """Measures a network at the end of every epoch.
 
-    It changes nothing: the network runs as at inference, so that no statistic is updated and no random
-    state advanced; the same weights give the same figures.
+    It changes nothing: the network runs as at inference, so that no statistic is updated and no random state advanced.
+    The same weights give the same figures.
 
     Args:
         model: The network in training, its layers named as `keras_resnet.build` names them.
-        images: Fixed ones that it is looked at with, (n, height, width, channels) as it takes them;
-            see `images_to_look_with`.
+        images: The network is shown these each time: (n, height, width, channels) as it takes them; see
+            `images_to_look_with`.
         batch_per_normalisation: Images that one batch normalisation takes its statistics over: the
             batch, divided by the parts it is computed in and by devices that do not share statistics.
             0: statistics are frozen.
@@ -51,7 +51,7 @@ class Health:
         self._before: dict[str, Statistics] = {}
 
     def observe(self) -> dict[str, Any]:
-        """Look at the network as it is now, and remember its moving statistics for the next time.
+        """Measure the network as it is now, and remember its moving statistics for the next time.
 
         Returns:
             `batchnorm_drift`: by stage, how far the moving statistics have moved since the last time
@@ -72,7 +72,7 @@ class Health:
         }
 
     def state(self) -> Tensors:
-        """What must be kept for the next figures to be the same after a resume; empty before the first."""
+        """What must be saved for the next figures to be the same after a resume; empty before the first ones."""
         return {f"{name}/{part}": value for name, one in self._before.items() for part, value in one._asdict().items()}
 
     def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
@@ -117,8 +117,8 @@ def moving_statistics(layer: keras.layers.BatchNormalization) -> Statistics:
 def distance(reference: Statistics, other: Statistics) -> np.ndarray:
     """How far channels' statistics are from their reference, in units of the reference's deviation σ.
 
-    √((μ′ − μ)² + (σ′ − σ)²) / σ: the 2-Wasserstein distance of the two normal distributions. 0.1 says
-    that a channel's values lie a tenth of their spread beside where they were, or are that much wider.
+    √((μ′ − μ)² + (σ′ − σ)²) / σ: the 2-Wasserstein distance of two normal distributions, divided by σ. At 0.1 a
+    channel's values have moved by a tenth of their spread, or are spread a tenth more.
 
     Returns:
         float64 (channels,), at least 0.
@@ -147,7 +147,7 @@ def _probe(model: keras.Model, relus: list[keras.Layer], norms: list[keras.Layer
 
 
 def _parts(images: np.ndarray) -> Iterable[np.ndarray]:
-    """Parts of one size, so that the probe is traced once; what is left over is left out."""
+    """Batches of one size, so that the probe is traced once; images that do not fill one are left out."""
     size = min(len(images), max(1, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])))
     return (images[start : start + size] for start in range(0, len(images) - size + 1, size))
 

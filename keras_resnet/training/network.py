@@ -13,13 +13,12 @@ from keras_resnet.data.batches import pixel_statistics
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError
 from keras_resnet.layer_names import is_classifier
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.precision import Precision
 from keras_resnet.models.recompute import recompute_activations
 from keras_resnet.models.resnet import build, check_input
+from keras_resnet.models.variants import spec
 from keras_resnet.optimizers.by_name import optimizer
-from keras_resnet.optimizers.clipping import USUAL_BOUNDS
-from keras_resnet.optimizers.layerwise import Layerwise
+from keras_resnet.optimizers.layerwise import USUAL_BOUNDS, Layerwise
 from keras_resnet.optimizers.state import forget_partial_update, load_optimizer_state, optimizer_state
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.stamp import read_stamp

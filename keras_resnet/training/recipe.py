@@ -35,7 +35,7 @@ from keras_resnet.allowed import (
     WEIGHT_DECAY,
 )
 from keras_resnet.errors import UsageError
-from keras_resnet.models.lookup import spec
+from keras_resnet.models.variants import spec
 from keras_resnet.settings import keep_checked, refuse_unknown, setting, settings_of
 
 if TYPE_CHECKING:

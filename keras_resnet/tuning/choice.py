@@ -18,7 +18,7 @@ from keras_resnet.data.batches import steps_per_epoch
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.models.counting import cost
-from keras_resnet.models.lookup import spec
+from keras_resnet.models.variants import spec
 from keras_resnet.runs.run import Run
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.pretrained import is_name, pretrained

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
+from keras_resnet.pictures import new_figure, save
 from keras_resnet.training.configuration import source_for
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
@@ -134,3 +136,30 @@ def valley(losses: Sequence[float]) -> int:
     end = int(np.argmax(lengths))
     third = (end - begins[end]) / 3
     return begins[end] + int(third) + int(third / 2)
+
+
+def rate_picture(
+    rates: Sequence[float], losses: Sequence[float], suggestion: float | None, title: str, path: Path
+) -> None:
+    """The smoothed loss against the learning rate, with the suggested one marked, as a PNG file.
+
+    Args:
+        rates, losses: Of each step.
+        suggestion: One of the rates, or None.
+        title: Above it.
+        path: The file.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure = new_figure(8, 4.5)
+    axes = figure.subplots()
+    axes.plot(rates, losses, color="#1f77b4")
+    axes.set(xscale="log", title=title, xlabel="learning rate", ylabel="loss, smoothed")
+    axes.set_ylim(min(losses) * 0.95, max(losses[: max(1, len(losses) // 4)]) * 1.3)
+    axes.grid(alpha=0.3)
+    if suggestion is not None:
+        at = list(rates).index(suggestion)
+        axes.plot(suggestion, losses[at], "o", color="#d62728", label=f"suggested: {suggestion:.2g}")
+        axes.legend()
+    save(figure, path)

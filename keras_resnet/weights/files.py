@@ -1,4 +1,4 @@
-"""Arrays in files: named tensors out of every kind of weights file, and strictly into variables."""
+"""Weights files of every kind: their tensors by name, and copied into variables only where all of them fit."""
 
 from __future__ import annotations
 
@@ -148,6 +148,11 @@ READERS: dict[str, Callable[[Path], Tensors]] = {
 
 def assign(variables: Mapping[str, keras.Variable], tensors: Mapping[str, np.ndarray], source: str) -> None:
     """Copy tensors into variables of the same names, shapes and dtypes, or change nothing.
+
+    Args:
+        variables: Where to, by name.
+        tensors: What to copy, by name.
+        source: What to call the tensors in an error.
 
     Raises:
         ModelError: Something does not match; ten mismatches at most are listed.

@@ -1,4 +1,4 @@
-"""The weights files that keras.applications publishes, known by their content.
+"""The weights files that keras.applications publishes, recognised by digests of their content.
 
 They were ported from Caffe (v1) and TF-Slim (v2). The v1 networks read blue, green, red: their first
 kernel is turned here, so that every model of this package reads red, green, blue.

@@ -1,4 +1,4 @@
-"""From a weights file into a model: all of it or nothing, whoever named the tensors."""
+"""Loading a weights file into a model: all of it or nothing, under any of the names that libraries give tensors."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _load_keras_weights(model: keras.Model, path: Path, head: str, adapt_input: 
     except ModelError:
         model.set_weights(before)
         raise
-    except Exception as error:  # Keras and h5py raise what they like
+    except Exception as error:  # Keras and h5py raise exceptions of every kind
         model.set_weights(before)
         raise ModelError(f"{path} does not fit {model.name}, nothing was loaded: {error}") from error
 
@@ -196,7 +196,7 @@ def _with_adapted_input(tensors: Tensors, variables: dict[str, keras.Variable], 
 
 
 def _compare_striding(model: keras.Model, naming: Naming, path: Path) -> None:
-    """The tensors of v1 and v1.5 are alike; how a library's networks stride is known by its naming only."""
+    """The tensors of v1 and v1.5 are alike: only the naming tells in which convolution a library's networks stride."""
     strides = strided_conv(model)
     if naming is KERAS_APPLICATIONS and strides == "3x3":
         raise ModelError(
@@ -213,7 +213,7 @@ def _compare_striding(model: keras.Model, naming: Naming, path: Path) -> None:
 
 
 def _remedy(model: keras.Model, expected: Expectations, tensors: Tensors) -> str:
-    """What to change where only the ends of the network differ."""
+    """What to do where only the first convolution or the classifier does not fit; else nothing."""
     wrong = {name for name, (shape, _) in expected.items() if name not in tensors or tensors[name].shape != shape}
     wrong |= tensors.keys() - expected.keys()
     if wrong and all(is_classifier(name) for name in wrong):

@@ -1,4 +1,4 @@
-"""What others call our layers: name maps to torchvision, timm, Hugging Face, akamaster and Keras.
+"""What other libraries call our layers: torchvision, timm, Hugging Face, akamaster, keras.applications, MLPerf Tiny.
 
 A naming is derived from the names of a model's own layers, so that one rule covers every depth and
 width.
@@ -202,7 +202,7 @@ MLPERF_TINY = Naming("MLPerf Tiny", _mlperf_tiny, torch=False, epsilon=1e-3)
 
 
 def namings_for(model: keras.Model) -> tuple[Naming, ...]:
-    """The namings that can mean this model; where names fit equally, the earlier one is meant.
+    """The namings that a file for this model may have; where several fit equally well, the first is taken.
 
     The tensors of ResNet-C and -D have the same shapes, and only their names tell them apart.
     """

@@ -61,8 +61,7 @@ def pretrained(model: str, weights: str = "imagenet") -> Pretrained:
         weights: `"imagenet"`, `"timm/<tag>"` or `"keras"`.
 
     Raises:
-        UsageError: (a ValueError) There are none of this name for this network; those there are, are
-            listed.
+        UsageError: (a ValueError) The network has no weights of this name; the message lists those it has.
     """
     model = _plain(model)
     known = _catalogue().get(model, {})
@@ -83,7 +82,7 @@ def pretrained(model: str, weights: str = "imagenet") -> Pretrained:
 
 
 def is_name(weights: str | os.PathLike[str]) -> bool:
-    """Whether `weights=` got a name; everything else is a path."""
+    """Whether what `weights=` was given is a name; everything else is a path."""
     return weights in ("imagenet", "keras") or (isinstance(weights, str) and weights.startswith("timm/"))
 
 
@@ -96,8 +95,8 @@ def fetch(model: str, weights: str, *, include_top: bool = True) -> Path:
         include_top: keras.applications has files with and without the classifier.
 
     Raises:
-        UsageError: There are none of this name.
-        ModelError: The file cannot be had, or is not the one that was published.
+        UsageError: The network has no weights of this name.
+        ModelError: The file cannot be fetched, or is not the one that was published.
     """
     found = pretrained(model, weights)
     url, digest = found.url, found.digest

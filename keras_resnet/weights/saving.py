@@ -1,4 +1,4 @@
-"""From a model into a safetensors file, under our names or another library's."""
+"""Saving a model's weights as a safetensors file, under our names or another library's."""
 
 from __future__ import annotations
 
@@ -73,6 +73,11 @@ def _refuse_v1(model: keras.Model) -> None:
 
 def write_tensors(tensors: Mapping[str, np.ndarray], path: Path, metadata: Mapping[str, str]) -> None:
     """Write a safetensors file, whole or not at all.
+
+    Args:
+        tensors: By name, of any dtype that safetensors has.
+        path: The file; it is replaced.
+        metadata: Texts to keep with them, by name.
 
     Raises:
         StorageError: The disk is full or the folder cannot be written; the old file is unharmed.

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from keras_resnet.cli import main
-from keras_resnet.models.lookup import list_models
+from keras_resnet.models.variants import list_models
 from keras_resnet.runs.run import Run
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"

@@ -89,13 +89,13 @@ SIDES: dict[str, tuple[str, Callable[[], Rows], Callable[[], Rows], str]] = {
         "vanishing-gradients",
         lambda: rows(step=norms(0.9e-3)),
         lambda: rows(step=norms(1.1e-3)),
-        "Gradients vanish all along: stem's norm is 0.0009 of head's",
+        "Gradients vanish during the whole training: the norm in stem is 0.0009 of that in head",
     ),
     "last to first layer": (
         "exploding-gradients",
         lambda: rows(step=norms(1100.0)),
         lambda: rows(step=norms(900.0)),
-        "in the end stem's norm is 1.1e+03 times head's",
+        "at the end the norm in stem is 1.1e+03 times that in head",
     ),
     "in the course": (
         "exploding-gradients",
@@ -107,7 +107,7 @@ SIDES: dict[str, tuple[str, Callable[[], Rows], Callable[[], Rows], str]] = {
         "dead-relu",
         lambda: rows(dead_units={"stem": 0.1, "stage1": 0.21}),
         lambda: rows(dead_units={"stem": 0.1, "stage1": 0.19}),
-        "Dead ReLUs: 21% in stage1 of the channels are zero for every one of 256 validation images",
+        "Dead ReLUs: the channels that are zero for all 256 validation images are 21% in stage1; without",
     ),
     "risen loss": (
         "learning-rate-too-high",
@@ -119,7 +119,7 @@ SIDES: dict[str, tuple[str, Callable[[], Rows], Callable[[], Rows], str]] = {
         "not-learning",
         lambda: rows(losses=[2.0] * 5 + [1.85] * 5, accuracy=0.2),
         lambda: rows(losses=[2.0] * 5 + [1.75] * 5, accuracy=0.2),
-        "after 10 epochs the training loss is 1.85, at first it was 2 ",
+        "the training loss was 2 at first and is 1.85 after 10 epochs ",
     ),
     "risen validation loss": (
         "overfitting",
@@ -143,19 +143,19 @@ SIDES: dict[str, tuple[str, Callable[[], Rows], Callable[[], Rows], str]] = {
         "batch-too-small",
         lambda: rows(batch_per_normalisation=15),
         lambda: rows(batch_per_normalisation=16),
-        "Batch normalisation sees 15 images at a time; under 16",
+        "Batch normalisation sees 15 images at a time; with fewer than 16",
     ),
     "drift": (
         "batchnorm-unsettled",
         lambda: rows(batchnorm_drift={"stem": 0.1, "stage1": 0.51}),
         lambda: rows(batchnorm_drift={"stem": 0.1, "stage1": 0.49}),
-        "stage1's moving statistics still move by 0.51 deviations an epoch",
+        "the moving statistics of stage1 still move by 0.51 standard deviations an epoch",
     ),
     "statistics of other weights": (
         "batchnorm-unsettled",
         lambda: rows(batchnorm_gap={"stem": 0.51, "stage1": 0.1}),
         lambda: rows(batchnorm_gap={"stem": 0.49, "stage1": 0.1}),
-        "stem's moving statistics are 0.51 deviations away from what the layers receive",
+        "the moving statistics of stem differ by 0.51 standard deviations from the layers' inputs",
     ),
     "slow": (
         "throughput-collapse",
@@ -209,13 +209,13 @@ def test_gradients_that_vanished_at_first_only_are_not_spoken_of() -> None:
 
     course = course[::-1]
     late = [norms(0.1 if n < 25 else 1e-5)["gradient_norms"] for n in range(updates)]
-    assert "Gradients vanish in the end" in found(rows(step={"gradient_norms": late}))["vanishing-gradients"]
+    assert "Gradients vanish at the end" in found(rows(step={"gradient_norms": late}))["vanishing-gradients"]
 
 
 def test_units_that_were_dead_at_the_beginning_are_put_down_to_the_initial_weights() -> None:
     dying = [{"stage1": share} for share in (0.0, 0.1, 0.3, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)]
 
-    assert "look at the initial weights" in found(rows(dead_units={"stage1": 0.5}))["dead-relu"]
+    assert "check the initial weights" in found(rows(dead_units={"stage1": 0.5}))["dead-relu"]
     assert "Begin anew with a lower --learning-rate" in found(rows(dead_units=dying))["dead-relu"]
 
 
@@ -248,7 +248,7 @@ def test_weights_that_hardly_move_say_that_the_rate_is_too_low() -> None:
     moving = rows(losses=FLAT, accuracy=0.1, val_accuracy=0.1)
 
     assert "the learning rate is too low: try ten times as much" in found(still)["not-learning"]
-    assert "a tenth and ten times as high" in found(moving)["not-learning"]
+    assert "Try a tenth of the learning rate and ten times as much" in found(moving)["not-learning"]
 
 
 def test_a_network_that_knew_it_all_before_need_not_learn() -> None:

@@ -63,7 +63,7 @@ def test_labels_that_say_nothing_are_not_put_down_to_the_learning_rate(digits: I
 
     found = {one.code: one.text for one in diagnose(History.of(rows))}
 
-    assert "check that images and labels belong together" in found["not-learning"]
+    assert "check that the labels fit the images" in found["not-learning"]
 
 
 def test_a_batch_of_two_is_too_small_to_normalise_by(digits: ImageData) -> None:

@@ -36,7 +36,7 @@ def test_the_whole_training_is_drawn_with_what_looks_ill(epochs: int, symptoms: 
     assert colours(tmp_path / "training.png") > 100
 
 
-def test_what_looks_ill_has_room_below(tmp_path: Path) -> None:
+def test_the_warnings_have_room_below(tmp_path: Path) -> None:
     sizes = []
     for number, symptoms in enumerate([[], ILL, ILL * 5]):
         training_picture(History.of(rows()), symptoms, "net", tmp_path / f"{number}.png")

@@ -15,9 +15,9 @@ from keras_resnet.exports.export import Exported, export_run, export_saved_model
 from keras_resnet.exports.tflite import calibration_images, check_integer, representative, write_tflite
 from keras_resnet.exports.verify import verify
 from keras_resnet.inference.predictors import KerasPredictor, TFLitePredictor, open_predictor
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import read_stamp

@@ -5,8 +5,8 @@ import pytest
 
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.runs.stamp import write_stamp

@@ -3,8 +3,8 @@ import pytest
 from keras_resnet.errors import UsageError
 from keras_resnet.models import counting
 from keras_resnet.models.counting import cost
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.models.variants import spec
 
 
 @pytest.mark.parametrize(

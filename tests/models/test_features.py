@@ -4,9 +4,9 @@ import pytest
 
 from keras_resnet.errors import UsageError
 from keras_resnet.models.features import feature_extractor, freeze
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.models.variants import spec
 
 FOUR = ResNetSpec("four", "bottleneck", (1, 2, 1, 1), (16, 32, 48, 64), stem="imagenet", stem_width=8)
 X = np.random.default_rng(0).normal(size=(2, 64, 96, 3)).astype("float32")

@@ -16,7 +16,6 @@ FILES = (
     "tests/optimizers/test_by_name.py",
     "tests/optimizers/test_layerwise.py",
     "tests/optimizers/test_state.py",
-    "tests/optimizers/test_layer_groups.py",
 )
 
 

@@ -82,7 +82,7 @@ def test_if_all_are_damaged_it_says_so(tmp_path: Path) -> None:
     for path in tmp_path.glob("*/state.json"):
         path.unlink()
 
-    with pytest.raises(ModelError, match="none of the 3 checkpoints"):
+    with pytest.raises(ModelError, match="all of the 3 checkpoints .* are damaged"):
         store.load(lambda _: None)
 
 

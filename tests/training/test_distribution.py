@@ -145,7 +145,7 @@ def test_without_it_each_replica_normalises_by_its_own_images_until_the_statisti
     steps = train(two, model, 0, 1)
     mean = model.get_layer("stem_bn").moving_mean
     first, second = replicas(mean)
-    two.average_statistics(model)
+    two.statistics_averager(model)()
 
     assert np.abs(np.subtract(steps.losses, alone[1].losses[:STEPS])).max() > 1e-4
     assert np.abs(first - second).max() > 1e-4

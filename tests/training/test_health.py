@@ -4,9 +4,9 @@ import pytest
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.models.variants import spec
 from keras_resnet.training import health
 from keras_resnet.training.health import Health, Statistics, distance, images_to_look_with
 

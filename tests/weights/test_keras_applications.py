@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from keras_resnet.errors import ModelError
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
 from keras_resnet.weights import keras_applications
 from keras_resnet.weights.pretrained import fetch
 

@@ -10,9 +10,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from keras_resnet.errors import MissingExtraError, ModelError, UsageError
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.models.variants import spec
 from keras_resnet.weights.loading import load_weights
 from keras_resnet.weights.saving import save_weights
 from tests.conftest import shared_data

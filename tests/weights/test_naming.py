@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.models.counting import count
-from keras_resnet.models.lookup import spec
+from keras_resnet.models.variants import spec
 from keras_resnet.weights.naming import (
     AKAMASTER,
     HUGGING_FACE,

@@ -7,8 +7,8 @@ import pytest
 
 import keras_resnet
 from keras_resnet.errors import ModelError, UsageError
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit
 from keras_resnet.weights import pretrained as module
 from keras_resnet.weights.pretrained import fetch, imagenet_classes, list_weights, pretrained, verify

@@ -6,9 +6,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from keras_resnet.errors import StorageError, UsageError
-from keras_resnet.models.lookup import spec
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.models.variants import spec
 from keras_resnet.weights.files import read_tensors
 from keras_resnet.weights.saving import save_weights
 from tests.golden.cases import CASES, CLASSES, FILE

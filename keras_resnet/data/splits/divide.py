@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold, train_test_split
 
-from keras_resnet.data.splits.partition import ByGroup, BySeveralClasses, ByTime, check_training
+from keras_resnet.data.splits.partition import ByGroup, BySeveralClasses, ByTime, Method, check_training
 from keras_resnet.data.splits.plan import PARTS, SplitPlan
 from keras_resnet.errors import DataError, UsageError, listed
 
@@ -85,39 +84,8 @@ def divide(
     return {name: parts[name] for name in PARTS}
 
 
-class Method(Protocol):
-    """A way to divide images; all positions that it returns are sorted."""
-
-    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
-        """Divide into train, validation and test.
-
-        Args:
-            positions: int64, of the images to divide.
-            validation: The share of these for validation; 0 gives an empty part.
-            test: The share for the test; 0 gives an empty part.
-        """
-        ...
-
-    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Divide into folds.
-
-        Args:
-            positions: int64, of the images to divide.
-            number: Of the fold that is asked for, from 1.
-            count: How many folds there are.
-
-        Returns:
-            The images for training and validation, and those for the test.
-        """
-        ...
-
-    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
-        """Raises: DataError, if the method would not have divided images into these two parts."""
-        ...
-
-
 @dataclass(frozen=True)
-class ByClass:
+class ByClass(Method):
     """Each part has every class in its proportion."""
 
     labels: np.ndarray
@@ -211,19 +179,19 @@ def stratified_split(
 
 
 def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int) -> np.ndarray:
-    """Choose some of the images, every class in its proportion and at least once.
+    """Choose at most so many images, every class in its proportion and at least once.
 
     Args:
         labels: int (n,).
-        most: How many images to choose at most.
-        classes: The number of classes.
-        seed: The same seed gives the same choice.
+        most: How many.
+        classes: How many classes there are.
+        seed: The same seed chooses the same images.
 
     Returns:
-        Sorted positions.
+        Sorted int64 positions.
 
     Raises:
-        UsageError: There are more classes than `most`.
+        UsageError: There are more classes than images to choose.
     """
     if most >= len(labels):
         return np.arange(len(labels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,52 @@ from keras_resnet.errors import DataError, listed
 BY_CLASS = ", which cannot happen if images are split by class"
 
 
+class Method(ABC):
+    """A way to divide images; all positions it returns are sorted."""
+
+    @abstractmethod
+    def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
+        """Divide images into training, validation and test.
+
+        Args:
+            positions: int64 (n,), sorted: the images to divide.
+            validation: The share for validation, in [0, 1).
+            test: The share for the test, in [0, 1).
+
+        Returns:
+            The positions of train, validation and test; a share of 0 gives an empty part.
+
+        Raises:
+            DataError: There are too few images, groups or times, or a class would have none to train on.
+        """
+
+    @abstractmethod
+    def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Take one of several folds for the test.
+
+        Args:
+            positions: int64 (n,), sorted: the images to divide.
+            number: Which fold, counted from 1.
+            count: How many there are.
+
+        Returns:
+            What is left to train and validate with, and the test.
+
+        Raises:
+            DataError: As `split`.
+        """
+
+    @abstractmethod
+    def check_apart(self, earlier: np.ndarray, later: np.ndarray) -> None:
+        """Check parts that the data themselves give.
+
+        Raises:
+            DataError: The method would not have separated them so.
+        """
+
+
 @dataclass(frozen=True)
-class BySeveralClasses:
+class BySeveralClasses(Method):
     """Each part has every class in its proportion, as far as images with several classes allow."""
 
     labels: np.ndarray
@@ -57,7 +102,7 @@ class BySeveralClasses:
 
 
 @dataclass(frozen=True)
-class ByGroup:
+class ByGroup(Method):
     """No group is in two parts; each part has every class in its proportion, as far as that allows."""
 
     labels: np.ndarray
@@ -97,7 +142,7 @@ class ByGroup:
 
 
 @dataclass(frozen=True)
-class ByTime:
+class ByTime(Method):
     """The earliest images are for training, the next for validation, the latest for the test; images taken at the same
     time stay together.
     """

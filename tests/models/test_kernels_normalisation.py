@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import keras_resnet
-from keras_resnet.models.normalisation import use_fused_kernel
+from keras_resnet.models.kernels import use_fused_kernel
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.normal(3.0, 2.0, (6, 5, 4, 8)).astype("float32")

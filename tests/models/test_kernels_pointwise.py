@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import keras_resnet
-from keras_resnet.models.pointwise import use_matrix_product
+from keras_resnet.models.kernels import use_matrix_product
 
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.normal(0.0, 1.0, (3, 5, 4, 8)).astype("float32")

@@ -1,0 +1,51 @@
+"""The functions that build the networks of the table: `ResNet50(num_classes=10)`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from keras_resnet.models.resnet import build
+from keras_resnet.models.spec import ResNetSpec
+from keras_resnet.models.variants import VARIANTS, Variant
+
+if TYPE_CHECKING:
+    import keras
+
+
+class Builder(Protocol):
+    """A function that builds one named network. It takes the arguments of `build` without `spec`."""
+
+    spec: ResNetSpec
+    __name__: str
+
+    def __call__(self, num_classes: int = 1000, **options: Any) -> keras.Model: ...
+
+
+def _builder(variant: Variant) -> Builder:
+    def builder(num_classes: int = 1000, **options: Any) -> keras.Model:
+        return build(variant.spec, num_classes, **options)
+
+    signature = inspect.signature(build)
+    parameters = list(signature.parameters.values())[1:]
+    arguments = str(inspect.getdoc(build)).split("Args:\n", 1)[1].split("\n", 1)[1]  # all but `spec`
+    described = {
+        "__name__": variant.public_name,
+        "__qualname__": variant.public_name,
+        "__doc__": f"{variant.summary}\n\n{variant.spec.paper}\n\nArgs:\n{arguments}",
+        "__signature__": signature.replace(parameters=parameters),
+        "spec": variant.spec,
+    }
+    for attribute, value in described.items():
+        setattr(builder, attribute, value)
+    return cast(Builder, builder)
+
+
+BUILDERS: dict[str, Builder] = {variant.public_name: _builder(variant) for variant in VARIANTS.values()}
+
+
+def __getattr__(name: str) -> Builder:
+    """Each network by its public name, as a function of this module."""
+    if name not in BUILDERS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return BUILDERS[name]
