@@ -1,4 +1,4 @@
-"""Losses from logits, in float32 whatever the network computes in."""
+"""Losses of logits, computed in float32 whatever the precision of the network."""
 
 from __future__ import annotations
 
@@ -16,18 +16,23 @@ Tensor = Any
 
 @keras.saving.register_keras_serializable(package="keras_resnet")
 class BinaryCrossEntropy(keras.losses.Loss):
-    """Each class a question by itself, as "ResNet strikes back" has it (Wightman et al., 2021).
+    """Binary cross-entropy of each class by itself, as in "ResNet strikes back" (Wightman et al., 2021).
 
-    As `timm.loss.BinaryCrossEntropy`: smoothed labels are `label × (1 - smoothing) + smoothing / classes`,
-    also where images are mixed.
+    It is `timm.loss.BinaryCrossEntropy`: smoothed labels are `label × (1 - smoothing) + smoothing / classes`, also if
+    images are mixed.
 
     Args:
         label_smoothing: In [0, 1).
-        smooth_towards: What smoothing draws each label towards, in [0, 1]; None: one by the number of classes,
-            as where each image has one of them.
-        threshold: Labels above it become 1 and others 0, after smoothing; None leaves them.
-        sum_classes: Add the classes' losses up instead of averaging them.
-        **options: As every Keras loss.
+        threshold: Labels above it become 1 and others 0, after smoothing; None: they stay as they are.
+        sum_classes: Whether to add up the losses of the classes instead of averaging them.
+        smooth_towards: The value towards which labels are smoothed, in [0, 1]; None: 1 / number of classes, as for
+            images that have one class each.
+        name: Of the loss.
+        dtype: In which it is computed.
+        **options: Those of every Keras loss.
+
+    Raises:
+        UsageError: `label_smoothing` or `threshold` is out of range.
     """
 
     @check_arguments(label_smoothing=LABEL_SMOOTHING, threshold=THRESHOLD.or_none)
@@ -46,10 +51,10 @@ class BinaryCrossEntropy(keras.losses.Loss):
         self.smooth_towards = smooth_towards
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
-        """Losses of images.
+        """The loss of each image.
 
         Args:
-            y_true: Labels, one-hot or mixed, (images, classes).
+            y_true: Labels, one-hot, mixed or several of them, (images, classes).
             y_pred: Logits, (images, classes).
         """
         smoothing, towards = self.label_smoothing, self.smooth_towards
@@ -70,14 +75,15 @@ class BinaryCrossEntropy(keras.losses.Loss):
 def loss(
     kind: str, label_smoothing: float = 0.0, *, threshold: float | None = None, sum_classes: bool = False
 ) -> keras.losses.Loss:
-    """The loss of logits against one-hot or mixed labels, averaged over the images of a batch.
+    """The loss of logits for one-hot or mixed labels, averaged over the images of a batch.
 
-    Weights of images multiply their losses; the sum is divided by the number of images, not of weights.
+    The losses of images are multiplied by the images' weights; their sum is divided by the number of images, not by the
+    sum of the weights.
 
     Args:
-        kind: `cross-entropy`, of a softmax, or `binary`, see `BinaryCrossEntropy`.
+        kind: `cross-entropy` of a softmax, or `binary`: see `BinaryCrossEntropy`.
         label_smoothing: In [0, 1).
-        threshold, sum_classes: Of `binary`.
+        threshold, sum_classes: See `BinaryCrossEntropy`; only for `binary`.
 
     Raises:
         UsageError: A setting is out of range.
@@ -85,5 +91,5 @@ def loss(
     if kind == "binary":
         return BinaryCrossEntropy(label_smoothing, threshold, sum_classes)
     if threshold is not None or sum_classes:
-        raise UsageError("threshold and sum_classes belong to the binary loss; received them for 'cross-entropy'")
+        raise UsageError("threshold and sum_classes are for the binary loss; received them for 'cross-entropy'")
     return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=label_smoothing, dtype="float32")

@@ -75,7 +75,7 @@ def test_a_loss_comes_back_from_its_config(case: str) -> None:
     [
         ({"kind": "bce"}, "kind must be one of 'cross-entropy', 'binary'; received 'bce'"),
         ({"label_smoothing": 1.0}, "label_smoothing must be a number of at least 0 and less than 1; received 1.0"),
-        ({"threshold": 0.2}, "threshold and sum_classes belong to the binary loss"),
+        ({"threshold": 0.2}, "threshold and sum_classes are for the binary loss"),
         (
             {"kind": "binary", "threshold": 1.0},
             "threshold must be a number of at least 0 and less than 1; received 1.0",

@@ -136,23 +136,24 @@ def policy(
     crop_scale: float = 0.08,
     layers: Sequence[keras.Layer] = (),
 ) -> Policy:
-    """A policy of the usual parts in their usual order, by names and numbers that a recipe can hold.
+    """A policy of the usual steps in their usual order, described by names and numbers as in a recipe.
 
     Args:
-        crop: `none`; `flip`: half are mirrored; `shift`: by up to an eighth of the side; `crop-flip`:
-            both, as for CIFAR; `resized-crop`: a part of random size and shape; `resized-crop-flip`:
-            that and a mirror, as for ImageNet.
+        crop: `none`; `flip`: half of the images are mirrored; `shift`: images are shifted by up to an eighth of the
+            side; `crop-flip`: both, as for CIFAR; `resized-crop`: a part of random size and shape;
+            `resized-crop-flip`: such a part, and half are mirrored, as for ImageNet.
         automatic: `none`, `randaugment`, `trivialaugment`, `augmix`, `autoaugment-cifar10` or
             `autoaugment-imagenet`.
-        magnitude: RandAugment's, 0–30.
-        jitter: Strength of the change of brightness, contrast and saturation; 0 is none.
-        hue: Strength of the change of hue, 0–0.5.
-        greyscale, erasing: Probabilities.
-        cutout: Side of the hidden square as a share of the image's; 0 is none.
+        magnitude: RandAugment's magnitude, 0–30.
+        jitter: Strength of random changes of brightness, contrast and saturation; 0: none.
+        hue: Strength of random changes of hue, 0–0.5.
+        greyscale: Probability that an image loses its colours.
+        erasing: Probability that noise covers a rectangle of an image.
+        cutout: Side of a hidden square as a share of the image's; 0: none.
         mixup, cutmix: See `Mixing`.
         repeats: See `Policy`.
-        crop_scale: Least share of an image's area that `resized-crop` takes, in (0, 1].
-        layers: Keras or KerasCV preprocessing layers, done after all else but the mixing: see `LayerStep`.
+        crop_scale: The least share of an image's area that `resized-crop` takes, in (0, 1].
+        layers: Keras or KerasCV preprocessing layers, applied after everything but the mixing: see `LayerStep`.
 
     Raises:
         UsageError: A name is unknown, a number out of range or a layer does not fit; the message names it.

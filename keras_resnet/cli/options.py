@@ -1,4 +1,4 @@
-"""Settings as options: generated from their declarations, so that nothing is said twice."""
+"""Command-line options for settings, generated from the declarations of these."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ METAVARS = {int: "N", float: "X", str: "WORD"}
 
 
 def add_training_options(command: argparse.ArgumentParser) -> None:
-    """All that says what is trained and how, but the source's name: recipe, file, and every setting."""
-    command.add_argument("--recipe", metavar="NAME", help="what the other settings change; `keras-resnet recipes` "
-                         "lists them (default: one for the kind of source)")  # fmt: skip
-    command.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings; options count for more")
+    """Add the options that describe a training, except its source: recipe, settings file and every setting."""
+    command.add_argument("--recipe", metavar="NAME", help="recipe to start from, of `keras-resnet recipes` "
+                         "(default: one for the kind of source)")  # fmt: skip
+    command.add_argument("--config", type=Path, metavar="FILE", help="YAML file of settings; options override it")
     recipe = [one for one in SETTINGS.values() if one.group != "description"]
     add_settings(command, [*recipe, *SOURCE_SETTINGS.values(), *RUN_SETTINGS.values()])
 
 
 def add_settings(command: argparse.ArgumentParser, settings: Iterable[Setting]) -> None:
-    """An option for each setting, under the heading of its group; one left out is None."""
+    """Add an option for each setting, under the heading of its group; an option that is not given is None."""
     headings: dict[str, Any] = {}
     for one in settings:
         if one.group not in headings:
@@ -51,16 +51,17 @@ def add_settings(command: argparse.ArgumentParser, settings: Iterable[Setting]) 
 
 
 def add_cache_option(command: argparse.ArgumentParser) -> None:
-    """Where decoded pixels are kept."""
+    """Add the option `--cache`."""
     command.add_argument("--cache", choices=CACHE.choices, default="auto",
-                         help="where decoded pixels are kept (default: in a quarter of the memory)")  # fmt: skip
+                         help="where decoded pixels are kept (default: in memory, if a quarter "
+                         "of it holds them)")  # fmt: skip
 
 
 def configuration_of(options: argparse.Namespace) -> Configuration:
-    """The settings of a parsed command line, over those of its file and recipe.
+    """The configuration that a parsed command line gives, with its settings file and recipe.
 
     Raises:
-        UsageError: One does not fit.
+        UsageError: A setting does not fit.
     """
     said = vars(options)
     names = [name for name in KNOWN if name in said and KNOWN[name] is not RECIPE and name not in ("data", "source")]
@@ -74,7 +75,7 @@ def configuration_of(options: argparse.Namespace) -> Configuration:
 
 
 def training_command(options: argparse.Namespace, **changes: str) -> str:
-    """The command that trains what another one's options describe, with some settings changed."""
+    """The `train` command with the options of another command, some of them changed."""
     said = {name: value for name, value in vars(options).items() if name in KNOWN and value is not None}
     words = ["keras-resnet", "train"]
     for name, value in {**said, "config": getattr(options, "config", None), **changes}.items():

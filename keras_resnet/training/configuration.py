@@ -1,8 +1,8 @@
-"""A training's settings from everywhere: defaults < recipe < YAML file < command line, each with its origin.
+"""The settings of a training from everywhere: defaults < recipe < YAML file < command line, each with its origin.
 
-A file has one setting a line, under the names of the options with `_` for `-`: every field of a
-recipe, `recipe` (the one to start from), `data` (what is trained on), the settings of its source, `num_classes` and
-`budget`. Paths in it are relative to the working folder, as on the command line.
+A file has one setting in each line, with the names of the options and `_` for `-`: every field of a recipe, `recipe`
+(the one to start from), `data` (what is trained on), the settings of its source, `num_classes` and `budget`. Paths in
+it are relative to the working folder, as on the command line.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def _recipe_name(name: str) -> str:
 
 
 RECIPE_NAME = Values(str, optional=True, canonical=_recipe_name)
-RECIPE = Setting("recipe", RECIPE_NAME, None, "the one that the other settings change", "training")
+RECIPE = Setting("recipe", RECIPE_NAME, None, "the recipe to start from", "training")
 SOURCE_SETTINGS = {name: one for name, one in sources.SETTINGS.items() if name not in RECIPE_SETTINGS}
-"""What files and options say of a source beside what a recipe has of it: image size, crop and seed."""
+"""The settings of a source that a recipe does not have, as it has image size, crop and seed."""
 RUN_SETTINGS = {
     one.name: one
     for one in (
@@ -69,7 +69,7 @@ USUAL: dict[str, dict[str, Any]] = {
     "lion": {"learning_rate": 3e-4, "weight_decay": 0.15},  # Chen et al., 2023: AdamW's / 3 to 10 and × 3 to 10
     "muon": {"learning_rate": 1e-3, "weight_decay": 0.1},  # Liu et al., Moonlight, 2025; Keras's default rate
 }
-"""What each optimizer is usually trained with: for a recipe whose optimizer is changed and nothing else."""
+"""Settings that are usual for each optimizer, for users who change a recipe's optimizer and nothing else."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Value:
     Args:
         value: Checked.
         origin: Where it comes from, in words.
-        said: Whether a user gave it, rather than a default or a recipe.
+        said: Whether a user set it, in a file or by an argument.
     """
 
     value: Any
@@ -93,8 +93,8 @@ class Configuration:
 
     Args:
         recipe: With every setting resolved.
-        values: Each setting's value and origin, in the order in which they are shown.
-        named: The source, at the recipe's size; None if no data are named.
+        values: The value and origin of each setting, in the order in which they are shown.
+        named: The source, at the recipe's image size; None if nothing names the data.
     """
 
     recipe: Recipe
@@ -106,7 +106,7 @@ class Configuration:
         """Where the images come from.
 
         Raises:
-            UsageError: Neither a recipe, a file nor an argument names the data.
+            UsageError: Nothing names the data.
         """
         if self.named is None:
             raise UsageError("what is to be trained on? Name a SOURCE, or a recipe that names its data by --recipe")
@@ -116,11 +116,11 @@ class Configuration:
         return self.values[name].value
 
     def is_said(self, name: str) -> bool:
-        """Whether a file or the command line sets it."""
+        """Whether a user set it, in a file or by an argument."""
         return self.values[name].said
 
     def __str__(self) -> str:
-        """A YAML file that gives this configuration again, with every value's origin behind it."""
+        """A YAML file of this configuration, with the origin of each value in a comment."""
         lines = [(f"{name}: {_as_yaml(one.value)}", one.origin) for name, one in self.values.items()]
         width = min(40, max(len(line) for line, _ in lines))
         return "\n".join(f"{line:<{width}}  # {_visible(origin)}" for line, origin in lines)
@@ -133,22 +133,23 @@ def configure(
     said_by: str = "argument",
     **settings: Any,
 ) -> Configuration:
-    """Settle a training's settings: defaults < recipe < file < `settings`.
+    """Combine the settings of a training: defaults < recipe < file < `settings`.
 
-    Where a layer sets `epochs`, what the layers below it count in epochs is stretched along. Where one sets
-    another optimizer than the recipe's, rate and decay that no file or argument sets are those usual for it.
+    If the file or `settings` set `epochs`, what the recipe (and for `settings` the file) counts in epochs is stretched.
+    If they set another optimizer than the recipe's, learning rate and weight decay become those usual for it, unless
+    they set these, too.
 
     Args:
-        recipe: The recipe to start from; None: the file's, or else the default for the kind of data.
+        recipe: The recipe to start from; None: that of the file, or else the default for the kind of data.
         config: A YAML file of settings.
-        said_by: What to call the origin of `settings`.
-        **settings: `data` and all that a file may hold; None leaves one alone.
+        said_by: The origin of `settings`, as it is shown.
+        **settings: `data`, and everything that may be in a file; those that are None are not set.
 
     Returns:
-        The configuration: `fit(c.recipe, c.source)` trains it.
+        The configuration; `fit(c.recipe, c.source)` trains by it.
 
     Raises:
-        UsageError: A setting does not exist, or a value does not fit; the message names it.
+        UsageError: There is no such setting, or a value does not fit; the message names it.
     """
     for name in settings:
         refuse_unknown(name, KNOWN)
@@ -172,11 +173,11 @@ def configure(
                     values[name] = Value(value, f"{values[name].origin}, in {layer['epochs'].value} epochs")
         values |= layer
     optimizer = values["optimizer"].value
-    if USUAL[optimizer] != USUAL[base.optimizer]:  # else what the recipe has still fits
+    if USUAL[optimizer] != USUAL[base.optimizer]:  # otherwise the recipe's still fit
         for name, value in USUAL[optimizer].items():
             if not values[name].said:
                 values[name] = Value(value, f"usual for {optimizer}")
-    # The recipe's own `data` stays its description, so that one run is one configuration however its data were named.
+    # The recipe keeps its own `data`, a description, so that a run is the same however its data were named.
     resolved = Recipe(**{name: values[name].value for name in RECIPE_SETTINGS} | {"data": base.data})
     data, own = values["data"].value, {name: values[name].value for name in SOURCE_SETTINGS}
     return Configuration(resolved, values, source_for(resolved, data, **own) if data else None)
@@ -193,12 +194,12 @@ def read_recipe(path: str | os.PathLike[str]) -> Recipe:
 
 
 def source_for(recipe: Recipe, source: Source | str, **settings: Any) -> Source:
-    """The source that a recipe trains on, at its image size and crop where the source itself has none.
+    """The source that a recipe trains on: with the recipe's image size and crop unless the source has its own.
 
     Args:
-        recipe: Of the training; it has the seed of a source that is given by its name.
-        source: A source, or its name.
-        **settings: Of a source that is given by its name.
+        recipe: Of the training. Its seed is that of a source that is given by name.
+        source: A source, or the name of one.
+        **settings: Of a source that is given by name.
 
     Raises:
         UsageError: There is no such source.
@@ -211,7 +212,7 @@ def source_for(recipe: Recipe, source: Source | str, **settings: Any) -> Source:
 
 
 def _base(layers: list[dict[str, Value]]) -> tuple[Value, Recipe]:
-    """The recipe that the layers change, and who chose it."""
+    """The recipe to start from: its name with the origin, and the recipe."""
     merged = {**layers[0], **layers[1]}
     named = merged.get("recipe", Value(None, "default"))
     if named.value is not None:
@@ -223,7 +224,7 @@ def _base(layers: list[dict[str, Value]]) -> tuple[Value, Recipe]:
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's plain types; 1e-3 is a number, as in YAML 1.2 (PyYAML's 1.1 takes it for a text)."""
+    """YAML's plain types. 1e-3 is a number, as in YAML 1.2; in PyYAML's 1.1 it is a text."""
 
 
 _Loader.add_implicit_resolver(
@@ -233,7 +234,7 @@ _Loader.add_implicit_resolver(
 
 @dataclass(frozen=True)
 class _Nested:
-    """Stands for something nested where a plain value should be."""
+    """Something nested, where a plain value should be."""
 
     kind: str
 
@@ -242,7 +243,7 @@ class _Nested:
 
 
 def _read(path: Path) -> dict[str, Value]:
-    """The settings in a YAML file, each once and checked; every mistake is refused with its line."""
+    """The settings in a YAML file, checked. A mistake is refused with its line."""
     loader, pairs = _mapping(path)
     found: dict[str, Value] = {}
     lines: dict[str, int] = {}
@@ -279,7 +280,7 @@ def _mapping(path: Path) -> tuple[_Loader, list[tuple[yaml.Node, yaml.Node]]]:
 
 
 def _plain(loader: _Loader, node: yaml.Node) -> Any:
-    """The value of a node; of deeper ones, which no setting has, only what they are."""
+    """The value of a node; deeper nodes, which no setting has, are only named."""
     if isinstance(node, yaml.SequenceNode) and all(isinstance(item, yaml.ScalarNode) for item in node.value):
         return [loader.construct_object(item) for item in node.value]
     return loader.construct_object(node) if isinstance(node, yaml.ScalarNode) else _Nested(node.id)

@@ -1,7 +1,7 @@
-"""The recipes there are, each one row with where it comes from and what to expect of it.
+"""The recipes that there are, each with its source and the accuracy to expect.
 
-Figures are the literature's where they name it, and nobody's promise for other data. Weight decay is
-PyTorch's, as the papers count it.
+Accuracies are those of the literature where they name it, and say nothing about other data. Weight decays are
+PyTorch's, as in the papers.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from keras_resnet.training.recipe import Recipe
 
 AKAMASTER = "He et al., 2015, https://arxiv.org/abs/1512.03385; steps as github.com/akamaster/pytorch_resnet_cifar10"
 
-# He et al.'s: a rate of 0.1 that falls in steps.
+# As He et al. train: the learning rate of 0.1 falls in steps.
 stepped = partial(Recipe, schedule="multistep", warmup_epochs=0, nesterov=False)
 cifar10 = partial(Recipe, data="tfds:cifar10", batch_size=128, epochs=200)
 imagenet = partial(
     Recipe, model="resnet50", data="tfds:imagenet2012", image_size=224, augment="resized-crop-flip", warmup_epochs=5
 )
-# Wightman et al.'s three procedures have this in common.
+# What the three procedures of Wightman et al. have in common.
 strikes_back = partial(
     imagenet,
     batch_size=2048,
@@ -30,9 +30,9 @@ strikes_back = partial(
     target_threshold=0.2,
     automatic="randaugment",
     cutmix=1.0,
-    clip="norm",  # as timm's LAMB does unasked
-    source="Wightman et al., ResNet strikes back, 2021, https://arxiv.org/abs/2110.00476; the labels' threshold as "
-    "trainings by timm's commands of A2 have it (--bce-target-thresh 0.2)",
+    clip="norm",  # as timm's LAMB does by default
+    source="Wightman et al., ResNet strikes back, 2021, https://arxiv.org/abs/2110.00476; the threshold of labels as "
+    "in timm's command for A2 (--bce-target-thresh 0.2)",
 )
 
 RECIPES = {
@@ -55,7 +55,7 @@ RECIPES = {
         learning_rate=0.05,
         label_smoothing=0.1,
         expected="depends on the images",
-        source="this package's default for images of one's own",
+        source="this package's default for your own images",
     ),
     "finetune-small": Recipe(
         model="resnet18",
@@ -74,7 +74,7 @@ RECIPES = {
         crop_scale=0.25,
         expected="depends on the images; not run here",
         source="the rate of Kolesnikov et al., Big Transfer, 2019, https://arxiv.org/abs/1912.11370, not lowered with "
-        "the batch, since small sets make few steps; the classifier first, and rates that fall from layer to layer",
+        "the batch size, since small data sets make few steps; first the classifier, and lower rates for lower layers",
     ),
     "cifar10-resnet20": stepped(
         model="resnet20",
@@ -124,7 +124,7 @@ RECIPES = {
         batch_size=512,
         schedule="one-cycle",
         learning_rate=0.4,
-        warmup_epochs=2,  # in which the cycle climbs
+        warmup_epochs=2,  # the rising part of the cycle
         weight_decay=5e-4,
         label_smoothing=0.2,
         tta="flip",
@@ -145,7 +145,7 @@ RECIPES = {
         warmup_epochs=0,
         weight_decay=0,
         expected="at least 85 % (the benchmark's target; not run here)",
-        source="Banbury et al., MLPerf Tiny, 2021, https://arxiv.org/abs/2106.07597; as its reference trains, but for "
+        source="Banbury et al., MLPerf Tiny, 2021, https://arxiv.org/abs/2106.07597; as its reference trains, without "
         "the penalty on weights and rotations",
     ),
     "imagenet-classic": imagenet(
@@ -208,7 +208,7 @@ RECIPES = {
         "https://pytorch.org/blog/how-to-train-state-of-the-art-models-using-torchvision-latest-primitives",
     ),
 }
-# What a source is trained by if no recipe is named.
+# The recipe for each kind of source if none is named.
 DEFAULTS = {"digits": "digits", "folder": "folder", "csv": "folder", "jsonl": "folder", "tfds": "cifar10-resnet20"}
 
 
@@ -216,7 +216,7 @@ def recipe(name: str) -> Recipe:
     """A recipe by name.
 
     Raises:
-        UsageError: There is none of this name; the message gives the nearest.
+        UsageError: There is none of this name; the message gives the nearest one.
     """
     if name not in RECIPES:
         near = nearest(name, RECIPES)

@@ -106,7 +106,7 @@ def test_the_settings_survive_json_and_make_the_recipe_again() -> None:
 
 
 def test_milestones_that_are_never_reached_are_refused() -> None:
-    with pytest.raises(UsageError, match=r"else the rate never falls; received \[100.0, 150.0\] in 5 epochs"):
+    with pytest.raises(UsageError, match=r"or the rate never falls; received \[100.0, 150.0\] in 5 epochs"):
         recipe("cifar10-resnet20").but(epochs=5)
 
 
@@ -116,13 +116,13 @@ def test_steps_that_are_never_reached_are_refused_and_shorter_trainings_move_the
 
     stepping = Recipe(schedule="step", epochs=90)
     assert [stepping.lasting(epochs).decay_every for epochs in (1, 7, 9)] == [0.333333, 2.33333, 3]
-    with pytest.raises(UsageError, match="`--epochs`, or in Python `Recipe.lasting`, moves along"):
+    with pytest.raises(UsageError, match="`--epochs`, or `Recipe.lasting` in Python, adapts what"):
         stepping.but(epochs=9)
 
 
 def test_every_size_of_training_images_needs_an_epoch() -> None:
     assert Recipe(train_sizes=(8, 16, 24), epochs=2, head_epochs=1).train_sizes == (8, 16, 24)
-    with pytest.raises(UsageError, match=r"train_sizes must be no more than.*received \[8, 16, 24\] in 2 epochs"):
+    with pytest.raises(UsageError, match=r"train_sizes must not be more than.*received \[8, 16, 24\] in 2 epochs"):
         Recipe(train_sizes=(8, 16, 24), epochs=2)
 
 
