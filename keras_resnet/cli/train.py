@@ -1,6 +1,6 @@
 """Train a network on a source of images, evaluate it, and draw its curves.
 
-The source is `digits`, `folder:PATH` (one sub-folder a class), `csv:PATH` or `jsonl:PATH` (path, label and
+The source is `digits`, `folder:PATH` (one sub-folder a class), `csv:PATH` or `jsonl:PATH` (path, label or labels, and
 perhaps split, group, time of each image), or `tfds:NAME` (TensorFlow Datasets); a path that exists will do.
 It may be left out where the recipe names its data. The same command on an unfinished run continues it.
 
