@@ -1,7 +1,7 @@
-"""What a built network's stem and blocks end in, and by how much they have divided the resolution.
+"""Where the stem and the blocks of a built network end: the layers that give their outputs, and their strides.
 
-The assembly knows it and `build` records it with the model. A copy of the model gets the record with it; a model that
-was read back from a file has none, and is read.
+The assembly knows it, and `build` records it with the model. A copy that this package makes of the model gets the
+record; of a model without one, such as one from a file, the names and strides of the layers say the same.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SectionInfo:
-    """What the stem or a block ends in.
+    """Where the stem or a block ends.
 
     Args:
-        section: Which one.
+        section: Which of them.
         output: Name of the layer that gives its output.
         activated: Name of the layer that gives this output after a ReLU. In pre-activation networks it stands in the
             next section. None where a model ends before it.
@@ -38,13 +38,17 @@ class SectionInfo:
 
 @dataclass(frozen=True)
 class FeatureInfo:
-    """Of the stem and of every block, from input to output."""
+    """Where the sections of a network end.
+
+    Args:
+        sections: The stem and every block, from input to output.
+    """
 
     sections: tuple[SectionInfo, ...]
 
 
 def record(model: keras.Model, info: FeatureInfo) -> None:
-    """Note with a model what is known of it. The note is not saved with it."""
+    """Keep with a model what is known of it; Keras does not save it."""
     model.feature_info = info  # no container: Keras would look for layers in it
 
 
@@ -68,7 +72,7 @@ def carry_over(model: keras.Model, copy: keras.Model, replaced: Mapping[str, str
 
 
 def feature_info(model: keras.Model) -> FeatureInfo:
-    """What is recorded of a model, or else read from its layers.
+    """What is recorded of a model, or else what its layers say.
 
     Raises:
         UsageError: (a ValueError) It has no residual blocks.
@@ -94,13 +98,11 @@ def read_feature_info(model: keras.Model) -> FeatureInfo:
     preact = not any(section.layer("out") in names for section in sections)
     infos, stride = [], 1
     for section, following in zip(sections, [*sections[1:], HEAD], strict=False):
-        strides = [_stride(layer) for layer in layers[section]]
-        if section == STEM:  # a chain; in a block, branch and shortcut divide the resolution alike
-            output, stride = layers[section][-1], stride * math.prod(strides)
-        else:
-            output, stride = layers[section][-1], stride * max(strides)
-            if output.name != section.layer("add" if preact else "out"):
-                break  # a part of a network, which ends within a block
+        output, strides = layers[section][-1], [_stride(layer) for layer in layers[section]]
+        # The stem is a chain; in a block, branch and shortcut divide the resolution alike.
+        stride *= math.prod(strides) if section == STEM else max(strides)
+        if section != STEM and output.name != section.layer("add" if preact else "out"):
+            break  # a part of a network, which ends within a block
         activated = following.layer("relu" if following == HEAD else "relu1") if preact else output.name
         if activated not in names:
             activated = output.name if _is_activated(output) else None

@@ -44,8 +44,8 @@ def recompute_activations(model: keras.Model, blocks: int = 1) -> keras.Model:
         lean = keras.Model(model.input, model.output, name=model.name)
         lean.dtype_policy = model.dtype_policy  # by which Keras decides whether to scale the loss
         segments: list[Segment] = [RecomputedSegment(*ends) for ends in itertools.pairwise([model.inputs[0], *cuts])]
-        # The head computes little, and its softmax hands its logits to the loss.
         carry_over(model, lean)
+        # The head computes little, and its softmax hands its logits to the loss.
         _train_through(lean, [*segments, Segment(cuts[-1], model.outputs[0])])
         return lean
 

@@ -67,6 +67,7 @@ def test_every_tensor_of_a_whole_network_is_named_and_shaped_as_in_pytorch(name:
         (KERAS_APPLICATIONS, "resnet50v2", "stage1_block2_bn1/gamma", "conv2_block2_preact_bn/gamma"),
         (KERAS_APPLICATIONS, "resnet50v2", "stage1_block2_bn3/gamma", "conv2_block2_2_bn/gamma"),
         (KERAS_APPLICATIONS, "resnet50v2", "head_bn/gamma", "post_bn/gamma"),
+        (MLPERF_TINY, "resnet50d", "stem_bn/gamma", "batch_normalization_2/gamma"),
         (MLPERF_TINY, "resnet8", "stem_conv/bias", "conv2d/bias"),
         (MLPERF_TINY, "resnet8", "stage2_block1_conv1/kernel", "conv2d_3/kernel"),
         (MLPERF_TINY, "resnet8", "stage2_block1_shortcut_conv/kernel", "conv2d_5/kernel"),
