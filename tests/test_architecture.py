@@ -105,8 +105,7 @@ def imported_modules(path: Path) -> set[str]:
 
 def test_no_modules_form_a_circle_not_even_by_imports_inside_functions() -> None:
     paths = {".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")}
-    # The training room's loop and callbacks still know each other.
-    left = {name: imported_modules(path) & paths.keys() for name, path in paths.items() if ".training." not in name}
+    left = {name: imported_modules(path) & paths.keys() for name, path in paths.items()}
     while leaves := {name for name, known in left.items() if not known & left.keys() - {name}}:
         left = {name: known for name, known in left.items() if name not in leaves}
 
