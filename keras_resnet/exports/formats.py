@@ -72,9 +72,9 @@ def _tflite(model: keras.Model, preprocessing: Preprocessing, path: Path, calibr
 LITERT = ("ai_edge_litert", "edge")
 
 FORMATS = {
-    "tflite-int8": Format("model_int8.tflite", _tflite, calibrated=True, runtime=LITERT),
-    "tflite-float": Format("model_float.tflite", _tflite, runtime=LITERT),
     "saved_model": Format("saved_model", _saved_model, marker="saved_model.pb"),
+    "tflite-float": Format("model_float.tflite", _tflite, runtime=LITERT),
+    "tflite-int8": Format("model_int8.tflite", _tflite, calibrated=True, runtime=LITERT),
 }
 
 
