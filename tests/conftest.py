@@ -27,6 +27,9 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+# What has been imported is not looked through at each collection of garbage, of which tracing causes many.
+gc.freeze()
+
 BYTES_A_PROCESS = 4 * 10**9
 """Of the machine's memory, for each of the processes that share the tests."""
 
@@ -45,8 +48,7 @@ def pytest_xdist_auto_num_workers() -> int:
 def _forget_models() -> Iterator[None]:
     """Give back the graphs and functions that a module's tests have built, which Keras and TensorFlow would keep."""
     yield
-    keras.backend.clear_session()
-    gc.collect()
+    keras.backend.clear_session()  # collects garbage, too
 
 
 @pytest.fixture(scope="session")

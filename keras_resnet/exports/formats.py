@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,9 +49,11 @@ class Format:
         if self.marker is not None:
             untouched = path.is_dir() and not any(path.iterdir())
             if path.exists() and not (path / self.marker).is_file() and not untouched:
-                raise UsageError(f"{path} holds something else than this format has; choose another path")
+                raise UsageError(f"{path} holds other files and no {self.marker}; choose another path")
         elif path.is_dir() or path.suffix != Path(self.path).suffix:
             raise UsageError(f"{path}: this format is a file whose name ends in {Path(self.path).suffix}")
+        from importlib.util import find_spec
+
         if self.runtime is not None and find_spec(self.runtime[0]) is None:
             raise MissingExtraError(f"exporting and verifying a {Path(self.path).suffix} file", self.runtime[1])
 

@@ -224,7 +224,7 @@ def test_what_cannot_be_exported_is_refused(finished_run: Run, tmp_path: Path) -
         export_run(finished_run, "onnx")
     with pytest.raises(UsageError, match=r"ends in \.tflite"):
         export_run(finished_run, "tflite-int8", tmp_path / "model.bin")
-    with pytest.raises(UsageError, match="something else than a SavedModel"):
+    with pytest.raises(UsageError, match=r"holds other files and no saved_model\.pb"):
         export_run(finished_run, "saved_model", tmp_path / "photos")
     assert (tmp_path / "photos" / "me.jpg").exists()
 

@@ -115,7 +115,7 @@ def test_in_folders_the_same_file_has_the_classes_of_all_its_folders(tmp_path: P
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,label,labels\na.png,a,b\n", "it has both 'label' and 'labels'"),
+        ("path,label,labels\na.png,a,b\n", "there are both 'label' and 'labels'"),
         ("path,labels\na.png,\nb.png,\n", "no image has a label"),
     ],
 )
@@ -129,7 +129,7 @@ def test_tables_that_say_nothing_clear_are_refused(text: str, message: str, tmp_
 def test_json_lines_that_mix_one_and_several_labels_name_the_line(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_text('{"path": "a.png", "labels": ["a"]}\n{"path": "b.png", "label": "a"}\n')
 
-    with pytest.raises(DataError, match="line 2: it has a 'label' and other lines have 'labels'"):
+    with pytest.raises(DataError, match="line 2: it has 'label', but other lines have 'labels'"):
         list_source(str(tmp_path / "t.jsonl"))
 
 
