@@ -43,7 +43,7 @@ def verify(exported: Predictor, reference: Predictor, images: np.ndarray, *, int
         exported: The file.
         reference: The model it came from.
         images: uint8 (n, height, width, channels).
-        integer: Whether the file is quantised, and so only has to agree on the class.
+        integer: Whether the file is quantised, and so only has to agree in its decisions.
 
     Raises:
         ModelError: They differ by more than the format explains.
@@ -62,7 +62,7 @@ def verify(exported: Predictor, reference: Predictor, images: np.ndarray, *, int
     )
     if broken:
         raise ModelError(
-            f"{exported.path} is not the model it came from: on {len(images)} images the class agrees on "
+            f"{exported.path} is not the model it came from: on {len(images)} images its decisions agree to "
             f"{found.agreement:.1%}, logits differ by up to {found.largest_difference:.3g} of a range of {spread:.3g}"
         )
     return found
