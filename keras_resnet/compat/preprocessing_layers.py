@@ -4,12 +4,15 @@ Such a layer draws random numbers from a state that every call advances: Keras's
 `keras.random.SeedGenerator`, KerasCV's from a `tf.random.Generator`, `tf.random.uniform` and `tf.random.normal`. A
 training that continues cannot give the layer the state that it had, and tf.data calls it from several threads, in no
 fixed order. Neither package can be told which seed to use in a call. So while a layer is traced, all of these draw
-from a seed that is an input of the traced function, and a layer with any other state is refused.
+from a seed that is an input of the traced function, and a layer with any other state is refused. So is one that draws
+from Python's or NumPy's global generator (Keras's AugMix chooses its operations so): it draws when it is traced, one
+choice for all batches, which a continued training could not repeat.
 """
 
 from __future__ import annotations
 
 import itertools
+import random
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -17,7 +20,9 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from keras.src.random.seed_generator import global_seed_generator
 from tensorflow.python.framework import op_def_registry
 from tensorflow.python.ops.control_flow_v2_func_graphs import CondBranchFuncGraph
 
@@ -45,8 +50,8 @@ def function_of_seed(layer: keras.Layer, shape: tuple[int | None, ...]) -> Any:
         A concrete `tf.function`, (images, seed) → what the layer gives; images float32, the seed an int32 scalar.
 
     Raises:
-        UsageError: The layer fails on such images, has another state, or draws numbers in a loop that is not over
-            images.
+        UsageError: The layer fails on such images, has another state, draws from Python's or NumPy's global
+            generator, or draws in a loop that is not over images.
     """
 
     def call(images: tf.Tensor) -> tf.Tensor:
@@ -60,17 +65,32 @@ def function_of_seed(layer: keras.Layer, shape: tuple[int | None, ...]) -> Any:
             return converted(images)
 
     inputs = tf.TensorSpec(shape, tf.float32), tf.TensorSpec((), tf.int32)
+    # Keras seeds its global generator by Python's when it is first asked for, which is not the layer's doing.
+    global_seed_generator()
     with _one_at_a_time, ExitStack() as stack:
         for owner, name, stateless in SOURCES:
             stack.enter_context(_replaced(owner, name, stateless))
         try:
             if not layer.built:
                 layer.build(shape)
+            before = _states_of_global_generators()
             function = tf.function(seeded, autograph=False).get_concrete_function(*inputs)
+            drawn = [name for name, state in _states_of_global_generators().items() if state != before[name]]
         except Exception as error:  # whatever a layer may raise, in the words of AutoGraph and Keras around it
             raise UsageError(_reason(error)) from error
+    if drawn:
+        raise UsageError(
+            f"it draws from {' and '.join(drawn)} when it is traced, so that all batches would get one choice, and a "
+            "continued training another; its random numbers must come from keras.random, with a "
+            "keras.random.SeedGenerator as seed"
+        )
     _refuse_states(function.graph)
     return function
+
+
+def _states_of_global_generators() -> dict[str, Any]:
+    kind, key, *rest = np.random.get_state(legacy=True)
+    return {"Python's random": random.getstate(), "numpy.random": (kind, np.asarray(key).tobytes(), *rest)}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.src.backend.common import global_state
 
 from keras_resnet.compat.preprocessing_layers import SOURCES, function_of_seed
 from keras_resnet.errors import UsageError
@@ -21,7 +22,6 @@ KERAS: dict[str, dict[str, Any]] = {
     "RandomColorJitter": {"brightness_factor": 0.5, "hue_factor": 0.5},  # layers within the layer
     "RandomErasing": {"factor": 1.0},
     "RandomGrayscale": {"factor": 0.5},  # a generator of the backend's
-    "AugMix": {"num_chains": 1, "chain_depth": 1},
     "GaussianNoise": {"stddev": 1.0},  # not made for tf.data
 }
 KERAS_CV: dict[str, dict[str, Any]] = {
@@ -106,6 +106,23 @@ def test_a_draw_within_a_loop_is_refused_which_would_be_the_same_in_every_turn()
 def test_any_other_state_is_refused_by_the_operation_that_has_it(function: Any, operation: str) -> None:
     with pytest.raises(UsageError, match=f"it uses '{operation}', whose results depend on the calls before"):
         function_of_seed(Custom(function), SHAPE)
+
+
+@pytest.mark.parametrize("chain_depth", [1, 3])
+def test_kerass_augmix_is_refused_which_chooses_its_operations_once_for_all_batches(chain_depth: int) -> None:
+    with pytest.raises(UsageError, match="it draws from Python's random when it is traced, so that all batches"):
+        function_of_seed(keras.layers.AugMix(chain_depth=chain_depth), SHAPE)
+
+
+def test_a_draw_by_numpy_is_refused_which_would_be_the_same_for_all_batches() -> None:
+    with pytest.raises(UsageError, match="it draws from numpy.random when it is traced"):
+        function_of_seed(Custom(lambda layer, images: images + np.random.uniform()), SHAPE)
+
+
+def test_keras_seeding_its_global_generator_is_not_taken_for_a_draw_of_the_layers() -> None:
+    global_state.set_global_attribute("global_seed_generator", None)
+
+    function_of_seed(Custom(lambda layer, images: images + keras.random.normal(SHAPE)), SHAPE)
 
 
 def test_a_layer_that_fails_is_refused_in_its_own_words() -> None:
