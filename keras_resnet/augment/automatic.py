@@ -16,7 +16,7 @@ from keras_resnet.allowed import COUNT, MAGNITUDE
 from keras_resnet.augment import geometry, tone
 from keras_resnet.augment.dispatch import Operation, each_its_own, identity
 from keras_resnet.augment.policy_tables import AUTOAUGMENT
-from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.augment.randomness import SampleRandom, in_whole_packets
 from keras_resnet.errors import UsageError
 from keras_resnet.settings import keep_checked
 
@@ -57,19 +57,19 @@ class Extent:
         shift: From the length of a side in pixels to pixels.
         degrees: Of a rotation.
         tone: The distance of the factor from 1: of brightness, colour, contrast and sharpness.
-        posterize: Bits that are removed.
+        posterize: Bits that are kept at the lowest and at the highest magnitude.
     """
 
     shear: float
     shift: Callable[[int], float]
     degrees: float
     tone: float
-    posterize: int
+    posterize: tuple[int, int]
 
 
-CLASSIC = Extent(shear=0.3, shift=lambda side: 150 / 331 * side, degrees=30, tone=0.9, posterize=4)
-WIDE = Extent(shear=0.99, shift=lambda side: 32, degrees=135, tone=0.99, posterize=6)
-AUGMIX = Extent(shear=0.3, shift=lambda side: side / 3, degrees=30, tone=0.9, posterize=4)
+CLASSIC = Extent(shear=0.3, shift=lambda side: 150 / 331 * side, degrees=30, tone=0.9, posterize=(8, 4))
+WIDE = Extent(shear=0.99, shift=lambda side: 32, degrees=135, tone=0.99, posterize=(8, 2))
+AUGMIX = Extent(shear=0.3, shift=lambda side: side / 3, degrees=30, tone=0.9, posterize=(4, 0))
 
 
 def space(extent: Extent, bins: int, height: int, width: int) -> Space:
@@ -87,7 +87,7 @@ def space(extent: Extent, bins: int, height: int, width: int) -> Space:
     def up_to(most: float) -> np.ndarray:
         return np.linspace(0.0, most, bins)
 
-    nothing = np.zeros(bins)
+    nothing, (most, least) = np.zeros(bins), extent.posterize
     return {
         "Identity": Choice(identity, nothing),
         "ShearX": Choice(geometry.shear_x, up_to(extent.shear), signed=True),
@@ -99,7 +99,7 @@ def space(extent: Extent, bins: int, height: int, width: int) -> Space:
         "Color": Choice(tone.saturation, up_to(extent.tone), 1.0, signed=True),
         "Contrast": Choice(tone.contrast, up_to(extent.tone), 1.0, signed=True),
         "Sharpness": Choice(tone.sharpness, up_to(extent.tone), 1.0, signed=True),
-        "Posterize": Choice(tone.posterize, 8 - np.round(np.arange(bins) / ((bins - 1) / extent.posterize))),
+        "Posterize": Choice(tone.posterize, most - np.round(np.arange(bins) / ((bins - 1) / (most - least)))),
         "Solarize": Choice(tone.solarize, np.linspace(255.0, 0.0, bins)),
         "AutoContrast": Choice(tone.autocontrast, nothing),
         "Equalize": Choice(tone.equalize, nothing),
@@ -238,7 +238,8 @@ class AugMix:
         operations = space(AUGMIX, 10, *images.shape[1:3])
         choices = [operations[name] for name in AUG_MIX] + [operations["Identity"]]
         # Exponential variates divided by their sum have a flat Dirichlet distribution.
-        weights = [-tf.math.log(1.0 - random.uniform(f"augmix weight {chain}")) for chain in range(self.width)]
+        drawn = [1.0 - random.uniform(f"augmix weight {chain}") for chain in range(self.width)]
+        weights = [-in_whole_packets(tf.math.log, one) for one in drawn]
         share = random.uniform("augmix share") / tf.add_n(weights)
         mixed = (1.0 - random.uniform("augmix share"))[:, None, None, None] * tf.cast(images, tf.float32)
         for chain in range(self.width):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from keras_resnet.augment.dispatch import each_its_own, identity
-from keras_resnet.augment.randomness import SampleRandom, integer_between
+from keras_resnet.augment.randomness import SampleRandom, in_whole_packets, integer_between
 from keras_resnet.errors import UsageError
 
 ATTEMPTS = 10
@@ -100,7 +100,8 @@ class ResizedCrop:
         """
         height, width = (tf.cast(sizes[:, side], tf.float32)[:, None] for side in (0, 1))
         area = height * width * random.several("crop area", ATTEMPTS, *self.scale)
-        ratio = tf.exp(random.several("crop ratio", ATTEMPTS, math.log(self.ratio[0]), math.log(self.ratio[1])))
+        logarithm = random.several("crop ratio", ATTEMPTS, math.log(self.ratio[0]), math.log(self.ratio[1]))
+        ratio = in_whole_packets(tf.exp, logarithm)
         heights, widths = tf.round(tf.sqrt(area / ratio)), tf.round(tf.sqrt(area * ratio))
         fits = (heights > 0) & (widths > 0) & (heights <= height) & (widths <= width)
         first = tf.argmax(fits, axis=1, output_type=tf.int32)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import tensorflow as tf
 
-from keras_resnet.augment.randomness import SampleRandom, mix, unit_interval
+from keras_resnet.augment.randomness import SampleRandom, in_whole_packets, mix, unit_interval
 from keras_resnet.errors import UsageError
 
 ATTEMPTS = 10
@@ -39,7 +39,8 @@ class RandomErasing:
         height, width = images.shape[1:3]
         drawn = random.within("erase")
         area = height * width * drawn.several("area", ATTEMPTS, *self.scale)
-        ratio = tf.exp(drawn.several("ratio", ATTEMPTS, math.log(self.ratio[0]), math.log(self.ratio[1])))
+        logarithm = drawn.several("ratio", ATTEMPTS, math.log(self.ratio[0]), math.log(self.ratio[1]))
+        ratio = in_whole_packets(tf.exp, logarithm)
         heights, widths = tf.round(tf.sqrt(area * ratio)), tf.round(tf.sqrt(area / ratio))
         fits = (heights >= 1) & (widths >= 1) & (heights < height) & (widths < width)
         first = tf.argmax(fits, axis=1, output_type=tf.int32)

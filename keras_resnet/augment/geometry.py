@@ -11,6 +11,8 @@ import math
 
 import tensorflow as tf
 
+from keras_resnet.augment.randomness import in_whole_packets
+
 FRACTION = 16
 """Fractional bits of a coordinate, as in Pillow; sides of up to 2^14 pixels then fit into int32."""
 
@@ -81,6 +83,6 @@ def rotate(images: tf.Tensor, degrees: tf.Tensor) -> tf.Tensor:
     """Rotate counter-clockwise about the centre; degrees are float32 (batch,)."""
     height, width = images.shape[1:3]
     angle = tf.cast(degrees, tf.float64) * (-math.pi / 180)
-    cos, sin = tf.cos(angle), tf.sin(angle)
+    cos, sin = in_whole_packets(tf.cos, angle), in_whole_packets(tf.sin, angle)
     x, y = width / 2, height / 2
     return warp(images, ((cos, sin, x - cos * x - sin * y), (-sin, cos, y + sin * x - cos * y)))

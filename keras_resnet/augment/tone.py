@@ -99,8 +99,8 @@ def solarize(images: tf.Tensor, threshold: tf.Tensor) -> tf.Tensor:
 
 def posterize(images: tf.Tensor, bits: tf.Tensor) -> tf.Tensor:
     """Keeps only the highest bits, as many as float32 (batch,), 0–8, says."""
-    mask = 256.0 - tf.pow(2.0, 8.0 - bits)
-    return tf.bitwise.bitwise_and(images, tf.cast(mask, tf.uint8)[:, None, None, None])
+    mask = tf.bitwise.left_shift(255, 8 - tf.cast(bits, tf.int32))
+    return tf.bitwise.bitwise_and(images, tf.cast(mask & 255, tf.uint8)[:, None, None, None])
 
 
 def autocontrast(images: tf.Tensor, amount: tf.Tensor | None = None) -> tf.Tensor:

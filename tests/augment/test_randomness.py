@@ -1,10 +1,15 @@
+import re
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
 from scipy.stats import chisquare, kstest
 
-from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.augment import randomness
+from keras_resnet.augment.randomness import SampleRandom, in_whole_packets
 
 MANY = tf.range(100_000)
 
@@ -98,3 +103,30 @@ def test_every_order_of_three_is_as_likely() -> None:
     counts = np.unique(orders, axis=0, return_counts=True)[1]
     assert len(counts) == 6
     assert counts.min() > 1800
+
+
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("function", [tf.exp, tf.math.log, tf.sin, tf.cos])
+def test_a_functions_result_depends_on_its_own_number_alone(function: Any, graph: bool) -> None:
+    numbers = tf.constant(np.random.default_rng(0).uniform(0.001, 3, 4096).astype(np.float32))
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.float32)])
+    def traced(numbers: tf.Tensor) -> tf.Tensor:
+        return in_whole_packets(function, numbers)
+
+    applied = traced if graph else lambda numbers: in_whole_packets(function, numbers)
+    parts = np.split(numbers.numpy(), np.cumsum([1, 2, 3, 5, 7, 9, 15, 17, 31, 100, 1000]))
+
+    together = applied(numbers).numpy()
+    np.testing.assert_array_equal(np.concatenate([applied(part).numpy() for part in parts]), together)
+    np.testing.assert_allclose(together, function(numbers).numpy(), rtol=1e-6)
+    table = in_whole_packets(function, tf.reshape(numbers, (256, 16)))
+    np.testing.assert_array_equal(table.numpy().ravel(), together)
+
+
+def test_no_augmentation_applies_such_a_function_to_a_batch_as_it_is() -> None:
+    direct = re.compile(r"tf\.(math\.)?(exp|expm1|log|log1p|pow|sin|cos|tan|tanh|sigmoid|erf|atan2?)\(")
+    sources = sorted(Path(randomness.__file__).parent.glob("*.py"))
+
+    assert len(sources) > 10
+    assert [f"{path.name}: {found[0]}" for path in sources for found in direct.finditer(path.read_text())] == []
