@@ -238,8 +238,8 @@ class AugMix:
         operations = space(AUGMIX, 10, *images.shape[1:3])
         choices = [operations[name] for name in AUG_MIX] + [operations["Identity"]]
         # Exponential variates divided by their sum have a flat Dirichlet distribution.
-        drawn = [1.0 - random.uniform(f"augmix weight {chain}") for chain in range(self.width)]
-        weights = [-in_whole_packets(tf.math.log, one) for one in drawn]
+        uniform = [random.uniform(f"augmix weight {chain}") for chain in range(self.width)]
+        weights = [-in_whole_packets(tf.math.log, 1.0 - one) for one in uniform]
         share = random.uniform("augmix share") / tf.add_n(weights)
         mixed = (1.0 - random.uniform("augmix share"))[:, None, None, None] * tf.cast(images, tf.float32)
         for chain in range(self.width):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a finished run")
-    command.add_argument("--artifact", type=Path, metavar="FILE", help="a .keras, SavedModel or .tflite made from it")
+    command.add_argument("--artifact", type=Path, metavar="FILE", help="a file or folder exported from it")
     command.add_argument(
         "--data", metavar="SOURCE", help="a SOURCE, as `train` takes it, instead of the run's own data"
     )

@@ -9,7 +9,7 @@ from keras_resnet.allowed import TTA
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", metavar="MODEL", type=Path, help="run folder, .keras, SavedModel or .tflite")
+    command.add_argument("model", metavar="MODEL", type=Path, help="run folder, .keras file, or exported file")
     command.add_argument("images", metavar="IMAGE", type=Path, nargs="+", help="image files of any size")
     command.add_argument("--top", type=int, default=3, help="classes to show for each image (default: 3)")
     command.add_argument("--tta", choices=TTA.choices, default="none",

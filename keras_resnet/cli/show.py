@@ -47,7 +47,7 @@ def figures(evaluation: Evaluation) -> str:
         text = f"{metric.title} {evaluation.predictor.task.shown(metrics, name)}"
         if name in metrics.intervals:
             low, high = map(metric.text, metrics.intervals[name])
-            text += f" ({metrics.correct} of {metrics.images}; 95 % interval {low} to {high})"
+            text += f" ({metrics.hits[name]} of {metrics.images}; 95 % interval {low} to {high})"
         parts.append(text)
     return "; ".join(parts)
 

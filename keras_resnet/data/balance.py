@@ -103,7 +103,7 @@ def shown_classes(split: Split) -> np.ndarray:
     Raises:
         DataError: A class has no image, or images may have several classes, which cannot be balanced so.
     """
-    if split.labels.ndim != 1:
+    if split.task.several:
         raise DataError(
             f"classes are balanced where each image has one; these are for {split.task.name}: leave balanced sampling "
             "and class weights out"

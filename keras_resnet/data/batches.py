@@ -104,7 +104,7 @@ def training_batches(
         augmented, mixed = policy(images, split.task.targets(split.labels, order), random)
         if class_weights is None:
             return augmented, mixed
-        return augmented, mixed, tf.linalg.matvec(mixed, tf.constant(class_weights, tf.float32))
+        return augmented, mixed, split.task.image_weights(mixed, tf.constant(class_weights, tf.float32))
 
     dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(positions)
     dataset = dataset.map(batch, num_parallel_calls=2, deterministic=True)

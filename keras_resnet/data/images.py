@@ -249,7 +249,7 @@ class ImageData:
         """
         if task == self.task:
             return self
-        if type(task) is not type(self.task):
+        if task.name != self.task.name:
             raise DataError(
                 f"the labels of {self.name} are for {self.task.name}, the model does {task.name}: give data of its kind"
             )

@@ -27,6 +27,7 @@ from keras_resnet.errors import DataError, listed
 from keras_resnet.preprocessing import Fit
 from keras_resnet.settings import check_arguments
 from keras_resnet.tasks.table import task as task_named
+from keras_resnet.tasks.table import task_row
 from keras_resnet.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -170,7 +171,7 @@ def from_arrays(
         images: (n, height, width) or (n, height, width, channels), numbers in 0–255.
         labels: Whole numbers (n,), 0 … number of classes - 1; for multi-label 0 and 1 (n, number of classes).
         class_names: The names of the classes, in the order of the labels; default: their numbers.
-        task: `classification`, or `multi-label`, where an image may show any number of classes.
+        task: The name of one: `classification`, or `multi-label`, where an image may show any number of classes.
         name: For messages and the run's name.
         limit: Use at most this many images, in the classes' proportions; None: all.
         seed: Of the split, 0 … 2^31 - 1.
@@ -189,7 +190,7 @@ def from_arrays(
         raise DataError(f"class_names must differ; received {listed(class_names)}")
     asked = task_named(task, class_names)
     labels = asked.checked(labels, len(store))
-    if len(class_names) < 2 and not whole and labels.ndim == 1:
+    if len(class_names) < 2 and not whole and not asked.several:
         raise DataError("there is only one class; two or more are needed")
     splits = divide(labels, class_names, {}, seed=seed, limit=limit, whole=whole)
     kept = np.sort(np.concatenate(list(splits.values())))
@@ -240,14 +241,14 @@ def from_dataset(
     """
     from keras_resnet.data.sources.elements import gather
 
-    images, labels = gather(dataset, image_size, several=task == "multi-label")
+    images, labels = gather(dataset, image_size, several=task_row(task).several)
     return from_arrays(images, labels, class_names, task=task, name=name, limit=limit, seed=seed, whole=whole)
 
 
 def _listed(source: Source, *, fewest_classes: int, spool: bool, fit: Fit | None = None) -> tuple[Listing, Fit]:
     """A source's images, and how they become pixels: as `fit` says, or else the source."""
     if source.kind == "digits":
-        return list_digits(), fit or source.fit(DIGITS_IMAGE_SIZE, DIGITS_IMAGE_SIZE, 1)
+        return list_digits(source.task_of_one_label), fit or source.fit(DIGITS_IMAGE_SIZE, DIGITS_IMAGE_SIZE, 1)
     if source.kind == "tfds":
         return list_tfds(source, spool, fit)
     find = list_folder if source.kind == "folder" else list_table

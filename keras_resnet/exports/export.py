@@ -88,7 +88,7 @@ def export_run(
 
     Args:
         run: A finished run or its folder.
-        file_format: A key of `keras_resnet.exports.formats.FORMATS`: `tflite-int8`, `tflite-float` or `saved_model`.
+        file_format: A key of `keras_resnet.exports.formats.FORMATS`, such as `tflite-int8` or `saved_model`.
         path: Where to; default: the run's `exports/`.
         data: The run's data, if they are loaded already.
         progress: Called while images are read.
@@ -117,9 +117,11 @@ def export_run(
             unverified,
             calibration_images(data.train) if chosen.calibrated else None,
         )
-        found = verify(open_predictor(unverified), reference, images, integer=chosen.calibrated)
+        found = verify(open_predictor(unverified), reference, images, same=chosen.same, called=target)
         put_in_place(unverified, target)
-    return Exported(target, open_predictor(target), found)
+    predictor = open_predictor(target)
+    predictor.name = chosen.title  # a file does not always tell which format it is of
+    return Exported(target, predictor, found)
 
 
 def _verification_images(data: ImageData) -> np.ndarray:

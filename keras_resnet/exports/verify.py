@@ -7,16 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_resnet.errors import ModelError
+from keras_resnet.exports.formats import Same
 from keras_resnet.inference.predictors import Predictor
 
 FLOAT_TOLERANCE = 1e-3
 """The largest difference of a logit between float runtimes, as a share of the logits' range."""
 
 LEAST_AGREEMENT = 0.9
-"""An INT8 file that agrees less with its model is broken, not just rounded."""
+"""A file that decides less often as its model does is broken, not just rounded."""
 
 FORGIVEN = 2
-"""Images on which an INT8 file may always differ, however few images there are."""
+"""Images on which a rounded file may always decide otherwise, however few images there are."""
 
 
 @dataclass(frozen=True)
@@ -36,33 +37,37 @@ class Verification:
     logit_range: float
 
 
-def verify(exported: Predictor, reference: Predictor, images: np.ndarray, *, integer: bool) -> Verification:
+def verify(
+    exported: Predictor, reference: Predictor, images: np.ndarray, *, same: Same, called: object = None
+) -> Verification:
     """Run an exported file and its model on the same images.
 
     Args:
         exported: The file.
         reference: The model it came from.
         images: uint8 (n, height, width, channels).
-        integer: Whether the file is quantised, and so only has to agree in its decisions.
+        same: What of both must be the same; see `Format`.
+        called: What messages call the file; None: its path.
 
     Raises:
         ModelError: They differ by more than the format explains.
     """
+    called = called or exported.path
     ours, theirs = reference.logits(images), exported.logits(images)
     spread = float(ours.max() - ours.min())
     agreed, largest = reference.task.agreement(ours, theirs), float(np.abs(ours - theirs).max())
     found = Verification(len(images), agreed, largest, spread)
     if exported.preprocessing != reference.preprocessing:
-        raise ModelError(f"{exported.path} carries another preprocessing than its model")
+        raise ModelError(f"{called} carries another preprocessing than its model")
     differing = round(len(images) * (1 - found.agreement))
     broken = (
         differing > max(FORGIVEN, len(images) * (1 - LEAST_AGREEMENT))
-        if integer
+        if same == "decisions"
         else not found.largest_difference <= FLOAT_TOLERANCE * (spread or 1)
     )
     if broken:
         raise ModelError(
-            f"{exported.path} is not the model it came from: on {len(images)} images its decisions agree to "
+            f"{called} is not the model it came from: on {len(images)} images its decisions agree to "
             f"{found.agreement:.1%}, logits differ by up to {found.largest_difference:.3g} of a range of {spread:.3g}"
         )
     return found

@@ -50,8 +50,14 @@ class Predictions:
         return [LABEL_SEPARATOR.join(self.task.names_of(label)) for label in self.task.decisions(self.logits)]
 
     def top(self, row: int, count: int = 3) -> list[tuple[str, float]]:
-        """The likeliest classes of one image with their probabilities."""
-        order = np.argsort(-self.probabilities[row], kind="stable")[:count]
+        """The classes that the model decides for, then the likeliest others, with their probabilities.
+
+        Args:
+            row: Of which image.
+            count: At most so many classes.
+        """
+        decided = self.task.membership(self.task.decisions(self.logits[row : row + 1]))[0]
+        order = np.lexsort((-self.probabilities[row], ~decided))[:count]
         return [(self.class_names[index], float(self.probabilities[row, index])) for index in order]
 
 

@@ -50,6 +50,13 @@ class Predictor(ABC):
         except UsageError as error:
             raise ModelError(f"{path or 'the model'} was trained for a task that is unknown here: {error}") from None
 
+    def _check_outputs(self, outputs: int, source: object) -> None:
+        if outputs != self.task.outputs:
+            raise ModelError(
+                f"{source} has {outputs} outputs; {self.task.name} of {len(self.task.class_names)} classes needs "
+                f"{self.task.outputs}"
+            )
+
     @property
     def size_in_bytes(self) -> int | None:
         """On disk; None for a model in memory."""
@@ -83,7 +90,7 @@ class KerasPredictor(Predictor):
         import tensorflow as tf
 
         super().__init__("Keras", preprocessing, path)
-        _check_outputs(model.output_shape[-1], preprocessing, path or model.name)
+        self._check_outputs(model.output_shape[-1], path or model.name)
         self.model = model
         signature = [tf.TensorSpec((None, *preprocessing.input_shape), tf.float32)]
         self._call = tf.function(lambda images: model(images, training=False), input_signature=signature)
@@ -114,7 +121,7 @@ class SavedModelPredictor(Predictor):
         if len(inputs) != 1 or "logits" not in outputs:
             raise ModelError(f"{path} is a SavedModel of another kind: expected one input and an output 'logits'")
         self._input, self._dtype = next((name, spec.dtype) for name, spec in inputs.items())
-        _check_outputs(outputs["logits"].shape[-1], preprocessing, path)
+        self._check_outputs(outputs["logits"].shape[-1], path)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
@@ -147,7 +154,7 @@ class TFLitePredictor(Predictor):
         super().__init__(
             {np.int8: "TFLite INT8", np.float32: "TFLite float"}.get(self.input["dtype"], "TFLite"), preprocessing, path
         )
-        _check_outputs(self.output["shape"][-1], preprocessing, path)
+        self._check_outputs(self.output["shape"][-1], path)
         if tuple(self.input["shape"][1:]) != preprocessing.input_shape:
             raise ModelError(
                 f"{path} takes images of {tuple(self.input['shape'][1:])}; its preprocessing gives "
@@ -195,10 +202,10 @@ def open_predictor(source: str | os.PathLike[str] | Run) -> Predictor:
     path = source.path if isinstance(source, Run) else Path(source)
     if not path.exists():
         raise ModelError(f"there is no model {path}")
-    for is_of_kind, opened in OPENERS:
+    for is_of_kind, opened in OPENERS.values():
         if is_of_kind(path):
             return opened(path)
-    raise ModelError(f"{path} is no run folder, .keras file, SavedModel folder or .tflite file")
+    raise ModelError(f"{path} is none of these: {', '.join(OPENERS)}")
 
 
 def load_model(path: str | os.PathLike[str]) -> keras.Model:
@@ -222,19 +229,20 @@ def _open_keras(path: Path) -> KerasPredictor:
     return KerasPredictor(load_model(path), preprocessing, path)
 
 
-OPENERS: tuple[tuple[Callable[[Path], bool], Callable[[Path], Predictor]], ...] = (
-    (is_run, lambda path: _open_keras(Run.at(path, finished=True).model)),
-    (lambda path: (path / "saved_model.pb").is_file(), lambda path: SavedModelPredictor(path, read_stamp(path))),
-    (lambda path: path.suffix == ".keras", _open_keras),
-    (lambda path: path.suffix == ".tflite", lambda path: TFLitePredictor(path, read_stamp(path))),
-)
-"""What a path may be, and what opens it: a row each."""
+OPENERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Predictor]]] = {
+    "run folder": (is_run, lambda path: _open_keras(Run.at(path, finished=True).model)),
+    ".keras file": (lambda path: path.suffix == ".keras", _open_keras),
+    "SavedModel folder": (
+        lambda path: (path / "saved_model.pb").is_file(),
+        lambda path: SavedModelPredictor(path, read_stamp(path)),
+    ),
+    ".tflite file": (
+        lambda path: path.suffix == ".tflite",
+        lambda path: TFLitePredictor(path, read_stamp(path)),
+    ),
+}
+"""What a path may be, in words for messages; how that is seen; and what opens it. The first that fits is taken."""
 
 
 def _in_batches(call: Callable[[np.ndarray], np.ndarray], images: np.ndarray) -> np.ndarray:
     return np.concatenate([call(images[i : i + BATCH].astype(np.float32)) for i in range(0, len(images), BATCH)])
-
-
-def _check_outputs(outputs: int, preprocessing: Preprocessing, source: object) -> None:
-    if outputs != len(preprocessing.class_names):
-        raise ModelError(f"{source} has {outputs} outputs and {len(preprocessing.class_names)} class names")

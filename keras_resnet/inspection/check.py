@@ -166,7 +166,7 @@ def check(
     counts = listing.task.images_of_classes(listing.labels[readable])
     left_out = len(inspection.failures) <= tolerated * len(listing)
     found += findings.unreadable(inspection, left_out=left_out)
-    found += findings.unbalanced(counts, listing.class_names, fewest=2 if listing.labels.ndim == 1 else 1)
+    found += findings.unbalanced(counts, listing.class_names, fewest=1 if listing.task.several else 2)
     found += findings.odd(inspection.looks)
     found += _repeated(listing, inspection, tuple(split_names), seed)
     found += _doubted(listing, inspection, seed)
@@ -216,7 +216,7 @@ def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, 
 
 
 def _doubted(listing: Listing, inspection: Inspection, seed: int) -> list[Finding]:
-    if listing.labels.ndim > 1:
+    if listing.task.several:
         return [findings.not_doubted("labels are doubted where each image has one")]
     positions = np.array(list(inspection.looks), np.int64)
     doubts = doubt_labels(inspection.thumbnails[positions], listing.labels[positions], seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,37 @@ from keras_resnet.errors import UsageError, listed
 if TYPE_CHECKING:
     from keras_resnet.tasks.task import Task
 
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A task.
+
+    Args:
+        made_by: Its class, a `Task`.
+        several: Whether an image may have any number of classes. This decides which of two forms labels have: 0 and 1
+            (n, classes), or whole numbers (n,).
+    """
+
+    made_by: str
+    several: bool = False
+
+
 TASKS = {
-    "classification": "keras_resnet.tasks.classification.Classification",
-    "multi-label": "keras_resnet.tasks.multi_label.MultiLabel",
+    "classification": TaskRow("keras_resnet.tasks.classification.Classification"),
+    "multi-label": TaskRow("keras_resnet.tasks.multi_label.MultiLabel", several=True),
 }
-"""Each task's name, and its class."""
+"""Each task by its name. The first of a form of labels is the one that sources take where none is asked for."""
+
+
+def task_row(name: str) -> TaskRow:
+    """A task's row.
+
+    Raises:
+        UsageError: There is no such task.
+    """
+    if name not in TASKS:
+        raise UsageError(f"the task must be one of {listed(TASKS)}; received {name!r}")
+    return TASKS[name]
 
 
 def task(name: str, class_names: Sequence[str]) -> Task:
@@ -28,8 +55,15 @@ def task(name: str, class_names: Sequence[str]) -> Task:
     Raises:
         UsageError: There is no such task.
     """
-    if name not in TASKS:
-        raise UsageError(f"the task must be one of {listed(TASKS)}; received {name!r}")
-    module, _, kind = TASKS[name].rpartition(".")
+    module, _, kind = task_row(name).made_by.rpartition(".")
     made: Task = getattr(import_module(module), kind)(tuple(class_names))
     return made
+
+
+def usual_task(*, several: bool) -> str:
+    """The name of the task for labels of a form where none is asked for.
+
+    Args:
+        several: See `TaskRow`.
+    """
+    return next(name for name, one in TASKS.items() if one.several == several)

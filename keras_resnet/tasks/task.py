@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from keras_resnet.errors import DataError, listed
+from keras_resnet.tasks.table import task_row
 
 if TYPE_CHECKING:
     import keras
@@ -54,9 +55,10 @@ class Metric:
 
     Args:
         title: What people call it, as `top-1`.
-        value: Computes it; None where it means nothing for these answers.
+        value: Computes it. None, or what is no finite number, stands for a figure that means nothing for these
+            answers.
         shown: How it is printed, as `str.format` takes it.
-        hits: For a share of images, how many count: gives the share its 95 % Wilson interval.
+        hits: For a share of images, how many of them count: gives the share its 95 % Wilson interval.
     """
 
     title: str
@@ -93,7 +95,8 @@ class Metrics:
         images: How many there were.
         correct: How many were answered wholly right.
         figures: By name, in the order of the task's table; None where a figure means nothing.
-        intervals: The 95 % Wilson intervals of those figures that are shares of the images.
+        hits: How many images count, for each of those figures that are shares of the images.
+        intervals: The 95 % Wilson intervals of the same.
         classes: Each class's figures.
         confusion: int64 (classes, classes), rows the true classes and columns the predicted ones; None where an
             image may have several.
@@ -102,6 +105,7 @@ class Metrics:
     images: int
     correct: int
     figures: Mapping[str, float | None]
+    hits: Mapping[str, int]
     intervals: Mapping[str, tuple[float, float]]
     classes: tuple[ClassMetrics, ...]
     confusion: np.ndarray | None = None
@@ -125,6 +129,10 @@ class Metrics:
         return found if self.confusion is None else {**found, "confusion": self.confusion.tolist()}
 
 
+TAKEN = {"images", "correct", "figures", "hits", "intervals", "classes", "confusion", "model", "data", "task"}
+"""Names that stand for something else in `Metrics` or in `evaluation.json`."""
+
+
 @dataclass(frozen=True)
 class Task(ABC):
     """What is asked of a network: to say which of some classes an image shows.
@@ -134,6 +142,14 @@ class Task(ABC):
     """
 
     class_names: tuple[str, ...]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        taken = [name for name in getattr(cls, "metrics", ()) if name in TAKEN or name.endswith("_interval")]
+        if taken:
+            raise TypeError(
+                f"{listed(taken)} stands for something else in evaluation.json: give the metric another name"
+            )
 
     name: ClassVar[str]
     """As files and options have it."""
@@ -145,6 +161,11 @@ class Task(ABC):
     """The one of `metrics` that models are compared by."""
     monitored: ClassVar[str]
     """The Keras metric by whose validation value the best epoch is chosen; more is better."""
+
+    @property
+    def several(self) -> bool:
+        """Whether an image may have any number of classes, as the task's row in the table says."""
+        return task_row(self.name).several
 
     @property
     def outputs(self) -> int:
@@ -164,6 +185,20 @@ class Task(ABC):
     @abstractmethod
     def targets(self, labels: np.ndarray, positions: tf.Tensor) -> tf.Tensor:
         """What the network is to answer, float32 (batch, outputs), for some positions among the labels."""
+
+    def image_weights(self, targets: tf.Tensor, class_weights: tf.Tensor) -> tf.Tensor:
+        """What each image of a batch counts in the loss.
+
+        Args:
+            targets: As `targets` makes them, perhaps mixed: the shares of the classes, unless a task says otherwise.
+            class_weights: float32 (classes,), what an image of each class counts.
+
+        Returns:
+            float32 (batch,).
+        """
+        import tensorflow as tf
+
+        return tf.linalg.matvec(targets, class_weights)
 
     @abstractmethod
     def membership(self, labels: np.ndarray) -> np.ndarray:
@@ -252,14 +287,20 @@ class Task(ABC):
             raise DataError("the model's outputs are not all finite numbers")
         from scipy.stats import binomtest
 
-        answers, intervals = Answers(self, logits, labels), {}
+        answers = Answers(self, logits, labels)
+        figures: dict[str, float | None] = {}
+        hits: dict[str, int] = {}
+        intervals: dict[str, tuple[float, float]] = {}
         for name, metric in self.metrics.items():
-            if metric.hits is not None:
-                interval = binomtest(metric.hits(answers), len(labels)).proportion_ci(method="wilson")
+            value = metric.value(answers)
+            # JSON has no NaN, as scikit-learn gives for figures that mean nothing.
+            figures[name] = value if value is not None and np.isfinite(value) else None
+            if metric.hits is not None and figures[name] is not None:
+                hits[name] = metric.hits(answers)
+                interval = binomtest(hits[name], len(labels)).proportion_ci(method="wilson")
                 intervals[name] = (float(interval.low), float(interval.high))
-        figures = {name: metric.value(answers) for name, metric in self.metrics.items()}
         confusion, classes = self.confusion(answers), self.class_metrics(answers)
-        return Metrics(len(labels), wholly_right(answers), figures, intervals, classes, confusion)
+        return Metrics(len(labels), wholly_right(answers), figures, hits, intervals, classes, confusion)
 
     def shown(self, metrics: Metrics, name: str) -> str:
         """One of an evaluation's figures as people read it; – where it means nothing."""

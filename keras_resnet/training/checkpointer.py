@@ -168,7 +168,7 @@ class Checkpointer:
     def keep_best(self, value: float) -> None:
         """Save the weights if this monitored value is the best so far."""
         # Of equal values the later one: it was trained longer, at a lower rate.
-        if value >= self.state.best_value:
+        if self.state.best_value is None or value >= self.state.best_value:
             self.state.best_value = value
             if not self.place.is_chief:
                 return

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field
+from types import UnionType
+from typing import Any, get_origin, get_type_hints
 
 from keras_resnet.errors import ModelError
 from keras_resnet.runs.run import Row
@@ -22,7 +23,7 @@ class State:
         left_out: (epoch, step) of batches that are not trained on any more.
         tries: How often it has gone back to a checkpoint without completing the epoch that went wrong.
         setback_epoch: The last epoch that went wrong; -1: none.
-        best_value: The best monitored value of a validation so far; -1 before the first.
+        best_value: The best monitored value of a validation so far; None before the first.
         best: Name of the file with the weights that reached it.
         best_digest: Its SHA-256.
         rows: Of `metrics.csv`.
@@ -41,7 +42,7 @@ class State:
     left_out: list[list[int]] = field(default_factory=list)
     tries: int = 0
     setback_epoch: int = -1
-    best_value: float = -1.0
+    best_value: float | None = None
     best: str = ""
     best_digest: str = ""
     rows: list[Row] = field(default_factory=list)
@@ -63,10 +64,15 @@ class State:
     @classmethod
     def from_json(cls, value: Any) -> State:
         """Raises ModelError where a field is missing, unknown or of another kind."""
-        known = {one.name: type(getattr(cls(), one.name)) for one in fields(cls)}
-        if not isinstance(value, dict) or value.keys() != known.keys():
+        hints = get_type_hints(cls)
+        if not isinstance(value, dict) or value.keys() != hints.keys():
             raise ModelError("the checkpoint was written by another version of this package")
-        wrong = [name for name, kind in known.items() if not isinstance(value[name], kind)]
+        wrong = [name for name, hint in hints.items() if not isinstance(value[name], _kind(hint))]
         if wrong:
             raise ModelError(f"the checkpoint's {wrong[0]} is {value[wrong[0]]!r}")
         return cls(**value)
+
+
+def _kind(hint: Any) -> Any:
+    """What `isinstance` takes for a type: `list` for `list[float]`."""
+    return hint if isinstance(hint, UnionType) else get_origin(hint) or hint

@@ -1,4 +1,6 @@
 import zipfile
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,8 @@ from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, MissingExtraError, ModelError, UsageError
 from keras_resnet.exports import export as exporting
 from keras_resnet.exports.export import Exported, export_run, export_saved_model, export_tflite
+from keras_resnet.exports.formats import FORMATS, Format
+from keras_resnet.exports.saved_model import write_saved_model
 from keras_resnet.exports.tflite import calibration_images, check_integer, representative, write_tflite
 from keras_resnet.exports.verify import verify
 from keras_resnet.inference.predictors import KerasPredictor, TFLitePredictor, open_predictor
@@ -30,14 +34,10 @@ pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed"
 @pytest.fixture(scope="module")
 def exported(finished_run: Run, tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
     folder = tmp_path_factory.mktemp("exports")
-    return {
-        "saved_model": export_saved_model(finished_run, folder / "saved_model", data=tiny_data),
-        "tflite-float": export_tflite(finished_run, folder / "float.tflite", int8=False, data=tiny_data),
-        "tflite-int8": export_tflite(finished_run, folder / "int8.tflite", data=tiny_data),
-    }
+    return {name: export_run(finished_run, name, folder / one.path, data=tiny_data) for name, one in FORMATS.items()}
 
 
-@pytest.mark.parametrize("file_format", ["saved_model", "tflite-float", "tflite-int8"])
+@pytest.mark.parametrize("file_format", FORMATS)
 def test_an_exported_file_opens_alone_and_agrees_with_its_model(
     file_format: str, exported: dict[str, Exported], finished_run: Run, tiny_data: ImageData
 ) -> None:
@@ -49,17 +49,53 @@ def test_an_exported_file_opens_alone_and_agrees_with_its_model(
 
     assert predictor.preprocessing == finished_run.preprocessing
     assert found.dtype == np.float32
-    if file_format == "tflite-int8":
+    if FORMATS[file_format].same == "decisions":
         assert predictor.task.agreement(expected, found) >= 0.95
         assert np.abs(found - expected).max() < 0.1 * np.ptp(expected)
     else:
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+        np.testing.assert_allclose(found, expected, atol=1e-3 * np.ptp(expected))
+
+
+def test_no_two_formats_have_a_title_or_a_path_in_common(exported: dict[str, Exported]) -> None:
+    assert len({one.title for one in FORMATS.values()} | {"Keras"}) == len(FORMATS) + 1
+    assert len({one.path for one in FORMATS.values()}) == len(FORMATS)
+    assert [result.predictor.name for result in exported.values()] == [one.title for one in FORMATS.values()]
+
+
+def test_a_formats_short_forms_write_the_same_files(
+    exported: dict[str, Exported], finished_run: Run, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    short = export_tflite(finished_run, tmp_path / "short.tflite", int8=False, data=tiny_data)
+    images = tiny_data.test.read(slice(None))
+
+    np.testing.assert_array_equal(short.predictor.logits(images), exported["tflite-float"].predictor.logits(images))
+    folder = export_saved_model(finished_run, tmp_path / "short", data=tiny_data)
+    np.testing.assert_array_equal(folder.predictor.logits(images), exported["saved_model"].predictor.logits(images))
+
+
+@pytest.mark.parametrize(("path", "fits"), [("a.weights.h5", True), ("a.h5", False), (".weights.h5", False)])
+def test_a_files_whole_ending_must_be_its_formats(path: str, fits: bool, tmp_path: Path) -> None:
+    some = Format("model.weights.h5", "weights", lambda *_: None)
+
+    with nullcontext() if fits else pytest.raises(UsageError, match=r"whose name ends in \.weights\.h5"):
+        some.check_target(tmp_path / path)
+
+
+def test_a_file_that_fails_is_called_by_the_name_it_was_to_have(
+    finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = build(spec("resnet8"), preprocessing=finished_run.preprocessing, classifier_activation=None, seed=9)
+    wrong = replace(FORMATS["saved_model"], write=lambda _, *where: write_saved_model(other, *where[:2]))
+    monkeypatch.setitem(FORMATS, "wrong", wrong)
+
+    with pytest.raises(ModelError, match=f"^{tmp_path / 'mine'} is not the model it came from"):
+        export_run(finished_run, "wrong", tmp_path / "mine", data=tiny_data)
 
 
 def test_verification_reports_what_it_compared(exported: dict[str, Exported], tiny_data: ImageData) -> None:
     for file_format, result in exported.items():
         assert result.verification.images == len(tiny_data.validation) + len(tiny_data.train) == 240
-        assert result.verification.agreement >= (0.9 if file_format == "tflite-int8" else 1)
+        assert result.verification.agreement >= (0.9 if FORMATS[file_format].same == "decisions" else 1)
         assert result.verification.logit_range > 0
 
 
@@ -200,7 +236,7 @@ def test_a_file_that_is_not_its_model_is_refused(
 
     for file_format, result in exported.items():
         with pytest.raises(ModelError, match="is not the model it came from"):
-            verify(result.predictor, stranger, images, integer=file_format == "tflite-int8")
+            verify(result.predictor, stranger, images, same=FORMATS[file_format].same)
 
 
 def test_a_file_with_another_preprocessing_is_refused(
@@ -210,7 +246,7 @@ def test_a_file_with_another_preprocessing_is_refused(
     reference.preprocessing = Preprocessing(Fit((8, 8), 1), (1.0,), (2.0,), finished_run.preprocessing.class_names)
 
     with pytest.raises(ModelError, match="another preprocessing"):
-        verify(exported["saved_model"].predictor, reference, tiny_data.validation.read(slice(None)), integer=False)
+        verify(exported["saved_model"].predictor, reference, tiny_data.validation.read(slice(None)), same="logits")
 
 
 def test_what_cannot_be_exported_is_refused(finished_run: Run, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def test_a_model_in_memory_has_no_size_and_needs_as_many_names_as_outputs() -> N
 
     assert KerasPredictor(model, preprocessing).size_in_bytes is None
     other = Preprocessing(Fit((8, 8), 1), (0.0,), (1.0,), ("a", "b", "c"))
-    with pytest.raises(ModelError, match="2 outputs and 3 class names"):
+    with pytest.raises(ModelError, match="has 2 outputs; classification of 3 classes needs 3"):
         KerasPredictor(model, other)
 
 
@@ -50,7 +50,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 
     for name, message in {
         "missing": "there is no model",
-        "notes.txt": "is no run folder, .keras file, SavedModel folder or .tflite file",
+        "notes.txt": "is none of these: run folder, .keras file, SavedModel folder, .tflite file",
         "torn.keras": "cannot be read as a Keras model",
         "torn.tflite": "cannot be read as a TFLite model",
         "torn_saved_model": "cannot be read as a SavedModel",

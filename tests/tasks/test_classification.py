@@ -56,7 +56,7 @@ def test_what_cannot_be_compared_is_refused(logits: np.ndarray, labels: np.ndarr
 
 
 def confusion_picture(confusion: np.ndarray, names: tuple[str, ...], path: Path) -> None:
-    metrics = Metrics(int(confusion.sum()), int(confusion.trace()), {}, {}, (), confusion)
+    metrics = Metrics(int(confusion.sum()), int(confusion.trace()), {}, {}, {}, (), confusion)
     Classification(names).draw(metrics, "title", path)
 
 

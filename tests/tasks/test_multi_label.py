@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score
 
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError, UsageError, listed
 from keras_resnet.tasks.multi_label import MultiLabel
 from keras_resnet.tasks.table import TASKS, task
 
@@ -18,7 +18,7 @@ LOGITS = np.array([[2.0, -1.0, -0.5], [0.5, 3.0, -2.0], [-1.0, -2.0, -3.0], [1.0
 
 def test_a_task_is_made_by_its_name() -> None:
     assert task("multi-label", ["a", "b", "c"]) == TASK
-    with pytest.raises(UsageError, match="must be one of 'classification', 'multi-label'; received 'boxes'"):
+    with pytest.raises(UsageError, match=f"must be one of {listed(TASKS)}; received 'boxes'"):
         task("boxes", ["a"])
 
 

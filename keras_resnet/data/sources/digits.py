@@ -9,11 +9,15 @@ import numpy as np
 from PIL import Image
 
 from keras_resnet.data.sources.listing import Blob, Listing
-from keras_resnet.tasks.classification import Classification
+from keras_resnet.tasks.table import task as task_named
 
 
-def list_digits() -> Listing:
-    """The 1,797 handwritten digits of 8×8 pixels that ship with scikit-learn (UCI, Alpaydin & Kaynak)."""
+def list_digits(task: str = "classification") -> Listing:
+    """The 1,797 handwritten digits of 8×8 pixels that ship with scikit-learn (UCI, Alpaydin & Kaynak).
+
+    Args:
+        task: The name of one in which each image has one label.
+    """
     from sklearn.datasets import load_digits
 
     bunch: Any = load_digits()
@@ -22,7 +26,7 @@ def list_digits() -> Listing:
         contents=Blob.of(_bitmap(image) for image in pixels),
         names=tuple(f"{number:06d}" for number in range(len(pixels))),
         labels=bunch.target.astype(np.int64),
-        task=Classification(tuple(str(digit) for digit in range(10))),
+        task=task_named(task, tuple(str(digit) for digit in range(10))),
     )
 
 

@@ -13,8 +13,8 @@ import numpy as np
 from keras_resnet.data.sources.listing import Files, Listing
 from keras_resnet.errors import DataError, listed
 from keras_resnet.images.image_file import SUFFIXES, UNREAD_SUFFIXES, read_file
-from keras_resnet.tasks.classification import Classification
-from keras_resnet.tasks.multi_label import MultiLabel
+from keras_resnet.tasks.table import task as task_named
+from keras_resnet.tasks.table import task_row, usual_task
 
 SPLIT_FOLDERS = {
     "train": "train",
@@ -35,24 +35,27 @@ def list_folder(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: 
     Hidden files and folders are left out, and so is what Macs and network drives add. If the sub-folders are called
     train, val and test (or similar), these are the splits, and the sub-folders in them are the classes.
 
-    For multi-label, an image that lies in several class folders, as a copy or a link, has all their classes.
+    If an image may have any number of classes, one that lies in several class folders, as a copy or a link, has all
+    of these.
 
     Args:
         path: The folder.
         fewest_classes: How many classes there must be at least.
-        task: `classification` or `multi-label`; None: `classification`.
+        task: The name of one, such as `multi-label`; None: `classification`.
 
     Raises:
         DataError: The folder is missing or holds no images, only one class, an empty class, or two classes whose
             names look the same.
+        UsageError: There is no such task.
     """
     try:
-        return _listed(Path(os.path.expanduser(path)), fewest_classes, several=task == "multi-label")
+        return _listed(Path(os.path.expanduser(path)), fewest_classes, task or usual_task(several=False))
     except OSError as error:
         raise DataError(f"cannot read {error.filename or path}: {error.strerror or error}") from None
 
 
-def _listed(root: Path, fewest_classes: int, *, several: bool) -> Listing:
+def _listed(root: Path, fewest_classes: int, task: str) -> Listing:
+    several = task_row(task).several
     if not root.exists():
         raise DataError(f"there is no folder {root}")
     if not root.is_dir():
@@ -120,7 +123,7 @@ def _listed(root: Path, fewest_classes: int, *, several: bool) -> Listing:
         contents=Files(tuple(paths), names),
         names=names,
         labels=coded,
-        task=(MultiLabel if several else Classification)(class_names),
+        task=task_named(task, class_names),
         given={name: positions for name, positions in given.items() if len(positions)} if separated else {},
         notes=_notes(loose, others),
     )

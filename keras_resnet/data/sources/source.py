@@ -29,10 +29,12 @@ from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.preprocessing import Fit
 from keras_resnet.settings import keep_checked, setting, settings_of
-from keras_resnet.tasks.table import TASKS
+from keras_resnet.tasks.table import TASKS, usual_task
 
 KINDS = ("digits", "folder", "csv", "jsonl", "tfds")
 PATHS = ("folder", "csv", "jsonl")
+ONE_LABEL = ("digits", "tfds")
+"""Sources whose images have one label each."""
 
 source = partial(setting, group="source")
 
@@ -55,8 +57,8 @@ class Source:
         split_file: Use the split that is saved in this file (see `save_split`).
         resize, crop_fraction, background: See `Fit`.
         on_error: What to do if images cannot be read: `fail`, or `skip` up to one in a hundred.
-        task: `classification` or `multi-label`; None: as the source has it, which is multi-label for tables with
-            a column `labels`.
+        task: A key of `keras_resnet.tasks.table.TASKS`: `classification`, `multi-label`. None: as the source has it,
+            which is multi-label for tables with a column `labels`.
 
     Raises:
         UsageError: A field is out of range; the message names it.
@@ -80,7 +82,7 @@ class Source:
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", full_name(self.name))
         keep_checked(self, **{name: one.values for name, one in SETTINGS.items()})
-        if self.task == "multi-label" and self.kind in ("digits", "tfds"):
+        if self.task is not None and TASKS[self.task].several and self.kind in ONE_LABEL:
             raise UsageError(f"{self.kind} sources have one label an image; received task={self.task!r}")
         if self.data_dir is not None and self.kind != "tfds":
             raise UsageError(f"data_dir is for tfds:NAME sources; received it with {self.name!r}")
@@ -117,6 +119,11 @@ class Source:
     def kind(self) -> str:
         """`digits`, `folder`, `csv`, `jsonl` or `tfds`."""
         return self.name.partition(":")[0]
+
+    @property
+    def task_of_one_label(self) -> str:
+        """The task that is asked for, or else the usual one for images of one label each."""
+        return self.task or usual_task(several=False)
 
     @property
     def location(self) -> str:

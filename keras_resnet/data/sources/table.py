@@ -17,8 +17,8 @@ from keras_resnet.data.sources.listing import Files, Listing
 from keras_resnet.data.sources.table_rows import COLUMNS, Faults, read_rows
 from keras_resnet.data.splits.plan import PARTS
 from keras_resnet.errors import DataError, listed
-from keras_resnet.tasks.classification import Classification
-from keras_resnet.tasks.multi_label import MultiLabel
+from keras_resnet.tasks.table import task as task_named
+from keras_resnet.tasks.table import task_row, usual_task
 
 
 def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: str | None = None) -> Listing:
@@ -38,7 +38,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
     Args:
         path: The table.
         fewest_classes: How many classes there must be at least if each image has one.
-        task: `classification` or `multi-label`; None: as the table has it.
+        task: The name of one, such as `multi-label`; None: as the table has it.
 
     Returns:
         The images in the order of the rows; their names are the paths in the table.
@@ -46,14 +46,19 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
     Raises:
         DataError: The table is missing, unreadable or empty, has only one class, or has rows that cannot be used, of
             which the first five are named.
+        UsageError: There is no such task.
     """
     file = Path(os.path.expanduser(path))
     faults = Faults(file)
     table = read_rows(file, faults)
     rows, others = table.rows, table.others
-    if table.several and task == "classification":
-        raise DataError(f"{file} has a column 'labels', any number for an image: its task is multi-label")
-    several = table.several or task == "multi-label"
+    asked = task or usual_task(several=table.several)
+    several = task_row(asked).several
+    if table.several and not several:
+        raise DataError(
+            f"{file} has a column 'labels', any number for an image: its task is {usual_task(several=True)}, not "
+            f"{asked}"
+        )
     if not rows and not faults:
         raise DataError(f"{file} has no rows; expected one for each image, with its path and label")
     lines = [line for line, _ in rows]
@@ -80,7 +85,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
         contents=Files(tuple(map(Path, places)), names),
         names=names,
         labels=_by_class(class_names, shown) if several else _coded(class_names, labels),
-        task=(MultiLabel if several else Classification)(tuple(class_names)),
+        task=task_named(asked, tuple(class_names)),
         given=given,
         groups=codes,
         times=seconds,

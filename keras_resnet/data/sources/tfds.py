@@ -15,7 +15,7 @@ from keras_resnet.data.sources.listing import Blob, Listing
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, alike, listed
 from keras_resnet.preprocessing import Fit
-from keras_resnet.tasks.classification import Classification
+from keras_resnet.tasks.table import task
 
 if TYPE_CHECKING:
     import tensorflow_datasets as tfds
@@ -47,7 +47,7 @@ def list_tfds(source: Source, spool: bool, fit: Fit | None = None) -> tuple[List
             contents=Blob.of(encoded, cache_folder() if spool else None),
             names=tuple(f"{part}/{n:06d}" for part, found in labels_of.items() for n in range(len(found))),
             labels=np.concatenate(list(labels_of.values())),
-            task=Classification(class_names(builder)),
+            task=task(source.task_of_one_label, class_names(builder)),
             given=given if len(given) > 1 else {},
             notes=notes,
         ),
