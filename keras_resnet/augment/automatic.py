@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
@@ -107,18 +108,42 @@ def space(extent: Extent, bins: int, height: int, width: int) -> Space:
     }
 
 
-RAND_AUGMENT = tuple(name for name in space(CLASSIC, 31, 32, 32) if name != "Invert")
+ALL = tuple(space(CLASSIC, 31, 32, 32))
+RAND_AUGMENT = tuple(name for name in ALL if name != "Invert")
 AUG_MIX = tuple(name for name in RAND_AUGMENT if name != "Identity")
 
 
-def _apply(
-    images: tf.Tensor, choices: list[Choice], choice: tf.Tensor, magnitude: tf.Tensor, random: SampleRandom
-) -> tf.Tensor:
-    """Apply to each image its own choice at its own magnitude, with a random sign."""
-    table = tf.constant(np.stack([one.amounts for one in choices]))
+@dataclass(frozen=True)
+class Menu:
+    """What a policy chooses from: some operations of a space, by name, in this order. See `space`."""
+
+    extent: Extent
+    bins: int
+    names: tuple[str, ...]
+
+
+def _apply(images: tf.Tensor, menu: Menu, choice: tf.Tensor, magnitude: tf.Tensor, random: SampleRandom) -> tf.Tensor:
+    """Apply to each image its own operation, a place in the menu, at its own magnitude, with a random sign."""
     sign = tf.cast(random.event("sign", 0.5), tf.int32)
-    amounts = tf.gather_nd(table, tf.stack([choice, sign, magnitude], axis=1))
-    return each_its_own(images, [one.apply for one in choices], choice, amounts)
+    return _applied(menu, *images.shape[1:3])(images, choice, tf.stack([choice, sign, magnitude], axis=1))
+
+
+@lru_cache(maxsize=32)
+def _applied(menu: Menu, height: int, width: int) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
+    """A menu for images of one size, as a graph.
+
+    To trace the operations takes a second, and AugMix applies them nine times.
+    """
+    operations = space(menu.extent, menu.bins, height, width)
+    choices = [operations[name] for name in menu.names]
+    table = np.stack([one.amounts for one in choices])
+
+    @tf.function(autograph=False)
+    def apply(images: tf.Tensor, choice: tf.Tensor, places: tf.Tensor) -> tf.Tensor:
+        amounts = tf.gather_nd(tf.constant(table), places)
+        return each_its_own(images, [one.apply for one in choices], choice, amounts)
+
+    return apply
 
 
 def _check_images(images: tf.Tensor) -> None:
@@ -150,12 +175,11 @@ class RandAugment:
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
         """Args and Returns: as `Policy`."""
         _check_images(images)
-        operations = space(CLASSIC, 31, *images.shape[1:3])
-        choices = [operations[name] for name in RAND_AUGMENT]
+        menu = Menu(CLASSIC, 31, RAND_AUGMENT)
         for layer in range(self.layers):
             drawn = random.within(f"randaugment {layer}")
-            choice = drawn.integer("operation", 0, len(choices) - 1)
-            images = _apply(images, choices, choice, tf.fill(tf.shape(choice), self.magnitude), drawn)
+            choice = drawn.integer("operation", 0, len(menu.names) - 1)
+            images = _apply(images, menu, choice, tf.fill(tf.shape(choice), self.magnitude), drawn)
         return images
 
 
@@ -166,11 +190,10 @@ class TrivialAugment:
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
         """Args and Returns: as `Policy`."""
         _check_images(images)
-        operations = space(WIDE, 31, *images.shape[1:3])
-        choices = [operations[name] for name in RAND_AUGMENT]
+        menu = Menu(WIDE, 31, RAND_AUGMENT)
         drawn = random.within("trivialaugment")
-        choice = drawn.integer("operation", 0, len(choices) - 1)
-        return _apply(images, choices, choice, drawn.integer("magnitude", 0, 30), drawn)
+        choice = drawn.integer("operation", 0, len(menu.names) - 1)
+        return _apply(images, menu, choice, drawn.integer("magnitude", 0, 30), drawn)
 
 
 @dataclass(frozen=True)
@@ -195,16 +218,15 @@ class AutoAugment:
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
         """Args and Returns: as `Policy`."""
         _check_images(images)
-        operations = space(CLASSIC, 10, *images.shape[1:3])
-        names, choices = list(operations), list(operations.values())
+        menu = Menu(CLASSIC, 10, ALL)
         policy = random.integer("autoaugment", 0, 24)
         for place in range(2):
             drawn = random.within(f"autoaugment {place}")
             rows = [pair[place] for pair in AUTOAUGMENT[self.learnt_on]]
-            choice = tf.gather(tf.constant([names.index(name) for name, _, _ in rows]), policy)
+            choice = tf.gather(tf.constant([ALL.index(name) for name, _, _ in rows]), policy)
             done = drawn.event("done", tf.gather(tf.constant([share for _, share, _ in rows], tf.float32), policy))
-            choice = tf.where(done, choice, names.index("Identity"))
-            images = _apply(images, choices, choice, tf.gather(tf.constant([m for _, _, m in rows]), policy), drawn)
+            choice = tf.where(done, choice, ALL.index("Identity"))
+            images = _apply(images, menu, choice, tf.gather(tf.constant([m for _, _, m in rows]), policy), drawn)
         return images
 
 
@@ -235,8 +257,7 @@ class AugMix:
     def __call__(self, images: tf.Tensor, random: SampleRandom) -> tf.Tensor:
         """Args and Returns: as `Policy`."""
         _check_images(images)
-        operations = space(AUGMIX, 10, *images.shape[1:3])
-        choices = [operations[name] for name in AUG_MIX] + [operations["Identity"]]
+        menu = Menu(AUGMIX, 10, (*AUG_MIX, "Identity"))
         # Exponential variates divided by their sum have a flat Dirichlet distribution.
         uniform = [random.uniform(f"augmix weight {chain}") for chain in range(self.width)]
         weights = [-in_whole_packets(tf.math.log, 1.0 - one) for one in uniform]
@@ -247,6 +268,6 @@ class AugMix:
             for link in range(3):
                 drawn = random.within(f"augmix {chain} {link}")
                 choice = tf.where(link < depth, drawn.integer("operation", 0, len(AUG_MIX) - 1), len(AUG_MIX))
-                result = _apply(result, choices, choice, drawn.integer("magnitude", 0, self.severity - 1), drawn)
+                result = _apply(result, menu, choice, drawn.integer("magnitude", 0, self.severity - 1), drawn)
             mixed += (share * weights[chain])[:, None, None, None] * tf.cast(result, tf.float32)
         return tf.cast(tf.clip_by_value(tf.round(mixed), 0.0, 255.0), tf.uint8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -39,6 +40,9 @@ def finish_parser(command: argparse.ArgumentParser, run: Callable[[argparse.Name
 
 def run_parsed(top: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> int:
     """Parse and run; the exit code."""
+    # TensorFlow uses oneDNN by itself only on processors with AVX-512 for neural networks, or newer. On those with AVX2
+    # a training takes several times as long without (docs/results.md). It reads this when a command imports it.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
         options = top.parse_args(arguments)
     except SystemExit as stop:  # --help, --version, or a usage error argparse has already reported

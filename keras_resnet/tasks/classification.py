@@ -55,6 +55,7 @@ class Classification(Task):
     """Which one of some classes an image shows."""
 
     name = "classification"
+    several = False
     activation = "softmax"
     metrics = METRICS
     headline = "top1"

@@ -91,6 +91,7 @@ class MultiLabel(Task):
     """Which of some classes an image shows: none, one or several."""
 
     name = "multi-label"
+    several = True
     activation = "sigmoid"
     metrics = METRICS
     headline = "average_precision"

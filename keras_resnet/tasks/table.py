@@ -55,8 +55,10 @@ def task(name: str, class_names: Sequence[str]) -> Task:
     Raises:
         UsageError: There is no such task.
     """
-    module, _, kind = task_row(name).made_by.rpartition(".")
+    row = task_row(name)
+    module, _, kind = row.made_by.rpartition(".")
     made: Task = getattr(import_module(module), kind)(tuple(class_names))
+    assert (made.name, made.several) == (name, row.several), "what a task's row says, its class says, too"
     return made
 
 

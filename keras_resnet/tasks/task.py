@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from keras_resnet.errors import DataError, listed
-from keras_resnet.tasks.table import task_row
 
 if TYPE_CHECKING:
     import keras
@@ -153,6 +152,8 @@ class Task(ABC):
 
     name: ClassVar[str]
     """As files and options have it."""
+    several: ClassVar[bool]
+    """Whether an image may have any number of classes, as the task's row in the table says, too."""
     activation: ClassVar[str]
     """What makes probabilities of logits; a Keras activation."""
     metrics: ClassVar[Mapping[str, Metric]]
@@ -161,11 +162,6 @@ class Task(ABC):
     """The one of `metrics` that models are compared by."""
     monitored: ClassVar[str]
     """The Keras metric by whose validation value the best epoch is chosen; more is better."""
-
-    @property
-    def several(self) -> bool:
-        """Whether an image may have any number of classes, as the task's row in the table says."""
-        return task_row(self.name).several
 
     @property
     def outputs(self) -> int:

@@ -142,6 +142,24 @@ def test_an_image_is_augmented_alike_in_any_batch(step: automatic.RandAugment) -
     assert (whole != images).any(axis=(1, 2, 3)).mean() > 0.5
 
 
+def test_the_operations_of_a_policy_are_traced_once_for_all_places_where_it_applies_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    traced = []
+    monkeypatch.setattr(automatic, "each_its_own", lambda *args: traced.append(1) or each_its_own(*args))
+    automatic._applied.cache_clear()
+    images = tf.constant(smooth(3))
+
+    first = [AugMix()(images, random(3, epoch)) for epoch in (1, 2)]
+
+    assert len(traced) == 1
+    assert (first[0].numpy() != first[1].numpy()).any()
+    RandAugment(2)(images, random(3))
+    tf.function(lambda images: RandAugment(3)(images, random(3)))(images)
+    assert len(traced) == 2
+    automatic._applied.cache_clear()  # of the function that counts
+
+
 def test_grey_images_are_taken_and_floats_refused() -> None:
     grey = tf.constant(smooth(50)[..., :1])
 

@@ -30,7 +30,7 @@ def test_training_evaluating_exporting_and_predicting(
     image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
-    train = ["train", f"folder:{image_folder}", "--out", str(run), "--model", "resnet8", "--epochs", "2"]
+    train = ["train", f"folder:{image_folder}", "--out", str(run), "--model", "oneblock", "--epochs", "2"]
     train += ["--image-size", "8", "--batch-size", "8", "--learning-rate", "0.05"]
 
     assert main(train) == 0
@@ -63,7 +63,7 @@ def test_a_table_is_trained_on_with_everything_that_can_be_asked_for(
     lines = [f"{colour}/{number:02}.png,{colour}" for colour in ("red", "green", "blue") for number in range(12)]
     table.write_text("\n".join(["path,label", *lines]))
     options = (
-        "--image-size 8 --batch-size 8 --epochs 1 --model resnet8 --augment resized-crop-flip --crop-scale 0.3 "
+        "--image-size 8 --batch-size 8 --epochs 1 --model oneblock --augment resized-crop-flip --crop-scale 0.3 "
         "--automatic randaugment --magnitude 5 --jitter 0.2 --hue 0.05 --greyscale 0.1 --erasing 0.2 --cutout 0.25 "
         "--mixup 0.2 --cutmix 1 --repeats 2 --sampling balanced --class-weights effective --crop-fraction 0.9 "
         "--resize bicubic --background black --on-error skip --fold 2/3 --cache none"
@@ -83,14 +83,27 @@ def test_a_table_is_trained_on_with_everything_that_can_be_asked_for(
         assert (run / "evaluation" / views / "evaluation.json").exists()
     assert main(["predict", str(run), str(image_folder / "red" / "00.png"), "--tta", "ten-crop"]) == 0
     again = ["train", str(table), "--out", str(tmp_path / "again"), "--split-file", str(run / "split.json")]
-    assert main([*again, "--image-size", "8", "--epochs", "1", "--model", "resnet8", "--batch-size", "8"]) == 0
+    assert main([*again, "--image-size", "8", "--epochs", "1", "--model", "oneblock", "--batch-size", "8"]) == 0
     assert (tmp_path / "again" / "split.csv").read_text() == (run / "split.csv").read_text()
 
 
-def test_the_demo_goes_the_whole_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_demo_goes_the_whole_way_and_on_where_it_was_stopped_after_its_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "demo"
+    command = ["demo", "--epochs", "1", "--out", str(out)]
 
-    assert main(["demo", "--epochs", "1", "--out", str(out)]) == 0
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("keras_resnet.exports.export.export_run", interrupted)
+        assert main(command) == 130
+    trained = (out / "model.keras").stat().st_mtime_ns
+    assert "the same command, without --overwrite, continues" in one_line(capsys)
+
+    assert main(command) == 0
+    assert (out / "model.keras").stat().st_mtime_ns == trained
 
     rows = {row["name"]: row for row in json.loads((out / "comparison.json").read_text())}
     assert list(rows) == ["Keras", "SavedModel", "TFLite float", "TFLite INT8"]
@@ -102,27 +115,8 @@ def test_the_demo_goes_the_whole_way(tmp_path: Path, capsys: pytest.CaptureFixtu
     for path in ("plots/learning_curves.png", "evaluation/confusion_matrix.png", "exports/model_int8.tflite"):
         assert (out / path).exists()
 
-    assert main(["demo", "--epochs", "1", "--out", str(out)]) == 2
+    assert main(command) == 2
     assert "--overwrite" in one_line(capsys)
-
-
-def test_a_demo_stopped_after_its_training_goes_on_with_the_exports(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = ["demo", "--epochs", "1", "--out", str(tmp_path / "demo")]
-
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("keras_resnet.exports.export.export_run", interrupted)
-        assert main(command) == 130
-    trained = (tmp_path / "demo" / "model.keras").stat().st_mtime_ns
-    assert "the same command, without --overwrite, continues" in one_line(capsys)
-
-    assert main(command) == 0
-    assert (tmp_path / "demo" / "model.keras").stat().st_mtime_ns == trained
-    assert (tmp_path / "demo" / "comparison.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -218,8 +212,8 @@ def test_memory_that_runs_out_is_exit_code_six(
 @pytest.mark.parametrize(
     ("script", "arguments"),
     [
-        ("fit_digits.py", ["--limit", "100", "--image-size", "8"]),
-        ("fit_folder.py", ["{folder}", "--model", "resnet8", "--image-size", "8", "--batch-size", "8"]),
+        ("fit_digits.py", ["--limit", "100", "--image-size", "8", "--model", "oneblock"]),
+        ("fit_folder.py", ["{folder}", "--model", "oneblock", "--image-size", "8", "--batch-size", "8"]),
     ],
 )
 def test_a_fit_script_trains(
@@ -251,13 +245,13 @@ def test_without_out_the_run_goes_to_saved_models_and_the_next_beside_it(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    command = ["train", f"folder:{image_folder}", "--model", "resnet8", "--epochs", "1", "--image-size", "8"]
+    command = ["train", f"folder:{image_folder}", "--model", "oneblock", "--epochs", "1", "--image-size", "8"]
 
     assert main(command) == main(command) == 0
 
     assert [path.name for path in sorted((tmp_path / "saved_models").iterdir())] == [
-        "resnet8-shapes",
-        "resnet8-shapes-002",
+        "oneblock-shapes",
+        "oneblock-shapes-002",
     ]
 
 

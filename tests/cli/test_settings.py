@@ -118,9 +118,9 @@ def test_one_recipe_is_shown_with_all_its_settings_and_their_meaning(capsys: pyt
 def test_a_training_by_a_file_is_the_one_by_options(image_folder: Path, tmp_path: Path) -> None:
     from keras_resnet.runs.run import Run
 
-    lines = [f"data: folder:{image_folder}", "model: resnet8", "epochs: 1", "image_size: 8", "batch_size: 8"]
+    lines = [f"data: folder:{image_folder}", "model: oneblock", "epochs: 1", "image_size: 8", "batch_size: 8"]
     (tmp_path / "x.yaml").write_text("\n".join(lines))
-    options = f"--model resnet8 --epochs 1 --image-size 8 --batch-size 8 --out {tmp_path / 'b'}"
+    options = f"--model oneblock --epochs 1 --image-size 8 --batch-size 8 --out {tmp_path / 'b'}"
 
     assert main(["train", "--config", str(tmp_path / "x.yaml"), "--out", str(tmp_path / "a")]) == 0
     assert main(["train", str(image_folder), *options.split()]) == 0

@@ -84,7 +84,7 @@ def test_a_files_whole_ending_must_be_its_formats(path: str, fits: bool, tmp_pat
 def test_a_file_that_fails_is_called_by_the_name_it_was_to_have(
     finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = build(spec("resnet8"), preprocessing=finished_run.preprocessing, classifier_activation=None, seed=9)
+    other = build(spec("oneblock"), preprocessing=finished_run.preprocessing, classifier_activation=None, seed=9)
     wrong = replace(FORMATS["saved_model"], write=lambda _, *where: write_saved_model(other, *where[:2]))
     monkeypatch.setitem(FORMATS, "wrong", wrong)
 
@@ -231,7 +231,7 @@ def test_a_file_that_is_not_its_model_is_refused(
     exported: dict[str, Exported], finished_run: Run, tiny_data: ImageData
 ) -> None:
     images = tiny_data.validation.read(slice(None))
-    other = build(spec("resnet8"), preprocessing=finished_run.preprocessing, classifier_activation=None, seed=9)
+    other = build(spec("oneblock"), preprocessing=finished_run.preprocessing, classifier_activation=None, seed=9)
     stranger = KerasPredictor(other, finished_run.preprocessing)
 
     for file_format, result in exported.items():

@@ -1,4 +1,5 @@
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -340,9 +341,19 @@ def test_the_dropout_of_a_wide_network_acts_between_the_convolutions_of_its_bloc
     assert first < order.index("stage1_block1_dropout") < second
 
 
-def test_a_network_deeper_than_pythons_recursion_limit_builds_and_gives_features(tmp_path: Path) -> None:
-    deep = ResNetSpec("deep", "basic", (145,), (2,), stem_width=2)  # 1,015 layers in blocks
-    limit = sys.getrecursionlimit()
+@pytest.fixture
+def limit() -> Iterator[int]:
+    """A limit of Python's recursion that a network reaches which is built in seconds."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(500)
+    yield 500
+    sys.setrecursionlimit(before)
+
+
+def test_a_network_deeper_than_pythons_recursion_limit_is_built_and_read_and_gives_features(
+    limit: int, tmp_path: Path
+) -> None:
+    deep = ResNetSpec("deep", "basic", (75,), (2,), stem_width=2)  # 525 layers in blocks
 
     model = build(deep, 3, input_shape=(4, 4, 1), seed=1)
     x = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype("float32")
@@ -350,4 +361,8 @@ def test_a_network_deeper_than_pythons_recursion_limit_builds_and_gives_features
     assert len(model.layers) > limit
     assert keras_resnet.feature_extractor(model, strides=(1,))(x)["C0"].shape == (2, 4, 4, 2)
     np.testing.assert_allclose(keras_resnet.fuse_batchnorm(model)(x), model(x), atol=1e-4)
-    assert sys.getrecursionlimit() == limit, "the limit is Python's again"
+    model.save(tmp_path / "deep.keras")
+    again = build(deep, 3, input_shape=(4, 4, 1), seed=2, weights=tmp_path / "deep.keras")
+    for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert sys.getrecursionlimit() == limit, "the limit is as it was"

@@ -1,5 +1,6 @@
 import inspect
 import math
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from keras_resnet.models.builders import BUILDERS
 from keras_resnet.models.counting import count
 from keras_resnet.models.variants import VARIANTS
 from keras_resnet.weights.files import variables_by_path
+from tests.conftest import ONE_BLOCK
 
 
 def trainable_parameters(model: keras.Model) -> int:
@@ -33,8 +35,11 @@ def trainable_parameters(model: keras.Model) -> int:
 def test_imagenet_networks_have_the_published_parameter_counts(depth: int, imagenet: int, cifar: int) -> None:
     builder = getattr(keras_resnet, f"ResNet{depth}")
 
-    assert trainable_parameters(builder()) == imagenet
-    assert trainable_parameters(builder(num_classes=10, input_shape=(32, 32, 3))) == cifar
+    assert keras_resnet.cost(builder.spec, 1000).parameters == imagenet
+    assert keras_resnet.cost(builder.spec, 10, input_shape=(32, 32, 3)).parameters == cifar
+    if depth in (18, 50):  # of either kind of block; the others are built, and compared with the count, where asked for
+        assert trainable_parameters(builder()) == imagenet
+        assert trainable_parameters(builder(num_classes=10, input_shape=(32, 32, 3))) == cifar
 
 
 @pytest.mark.parametrize(
@@ -50,8 +55,11 @@ def test_imagenet_networks_have_the_published_parameter_counts(depth: int, image
 def test_cifar_networks_have_the_published_parameter_counts(depth: int, identity: int, projection: int) -> None:
     builder = getattr(keras_resnet, f"ResNet{depth}")
 
-    assert trainable_parameters(builder(num_classes=10)) == identity
-    assert trainable_parameters(builder(num_classes=10, shortcut="projection")) == projection
+    assert keras_resnet.cost(builder.spec, 10).parameters == identity
+    assert keras_resnet.cost(replace(builder.spec, shortcut="projection"), 10).parameters == projection
+    if depth == 20:
+        assert trainable_parameters(builder(num_classes=10)) == identity
+        assert trainable_parameters(builder(num_classes=10, shortcut="projection")) == projection
 
 
 def test_resnet8_is_mlperf_tinys_to_the_parameter() -> None:
@@ -90,9 +98,30 @@ def test_a_name_that_is_no_networks_is_no_builder() -> None:
         builders.ResNet51  # noqa: B018
 
 
-# Building these takes from five seconds to half a minute each.
-DEEPEST = {"resnet1202", "resnet1001v2", "resnetrs270", "resnetrs350", "resnetrs420"}
-BUILT = [pytest.param(name, marks=pytest.mark.slow) if name in DEEPEST else name for name in VARIANTS]
+PUBLIC = {name: one for name, one in VARIANTS.items() if name != ONE_BLOCK.name}
+
+
+def smallest_of_each_kind() -> set[str]:
+    """Of networks that differ in depth and width alone, the one with the fewest blocks."""
+    found: dict[object, str] = {}
+    for name, one in sorted(PUBLIC.items(), key=lambda item: (sum(item[1].spec.depths), item[1].spec.widths)):
+        kind = replace(one.spec, name="", depths=(1,), widths=(64,), stem_width=16, input_size=32, paper="")
+        found.setdefault((kind, len(one.spec.depths)), name)
+    return set(found.values())
+
+
+# Building all takes minutes: the others differ by the number of like blocks and their widths, which are counted.
+BUILT = [name if name in smallest_of_each_kind() else pytest.param(name, marks=pytest.mark.slow) for name in PUBLIC]
+
+
+def test_networks_of_every_kind_are_built_in_the_default_suite() -> None:
+    chosen = smallest_of_each_kind()
+
+    assert {"resnet8", "resnet18", "resnet26", "resnet18v2", "resnetrs50", "seresnet50", "resnext50_32x4d"} <= chosen
+    for field in ("block", "stem", "shortcut", "attention", "strided_conv", "strided_block", "antialias", "bias"):
+        assert {getattr(PUBLIC[name].spec, field) for name in chosen} == {
+            getattr(one.spec, field) for one in PUBLIC.values()
+        }, field
 
 
 @pytest.mark.parametrize("name", BUILT)
@@ -110,7 +139,7 @@ def test_every_variant_builds_at_its_smallest_input_and_is_what_the_counter_coun
 
 
 def test_every_row_is_public_and_documented() -> None:
-    for name, variant in VARIANTS.items():
+    for name, variant in PUBLIC.items():
         builder = getattr(keras_resnet, variant.public_name)
         assert builder is BUILDERS[variant.public_name]
         assert builder.spec is variant.spec

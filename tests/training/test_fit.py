@@ -125,15 +125,16 @@ def test_a_number_of_classes_that_does_not_fit_is_refused_before_anything_is_wri
 
 
 def test_images_too_small_for_the_network_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    recipe = TINY.but(model="resnet8")
     with pytest.raises(UsageError, match=r"too small for resnet8"):
-        fit(TINY, Source(f"folder:{tmp_path / 'not there'}", image_size=3), tmp_path / "run", verbose=False)
+        fit(recipe, Source(f"folder:{tmp_path / 'not there'}", image_size=3), tmp_path / "run", verbose=False)
 
 
 def test_arrays_are_trained_on_and_batches_may_exceed_the_data(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     labels = np.arange(60) % 2
     images = (random.integers(0, 60, (60, 8, 6, 3)) + labels[:, None, None, None] * 150).astype(np.uint8)
-    recipe = Recipe(model="resnet8", epochs=1, batch_size=512, augment="none")
+    recipe = Recipe(model="oneblock", epochs=1, batch_size=512, augment="none")
 
     run = fit(recipe, from_arrays(images, labels, ["dark", "light"]), tmp_path / "run", verbose=False)
 
@@ -147,7 +148,7 @@ def test_progress_says_what_is_trained_and_what_is_left(
     fit(TINY.but(batch_size=8, epochs=2), Source(f"folder:{image_folder}", image_size=8), tmp_path / "run")
 
     shown = capsys.readouterr().err
-    assert "resnet8 on shapes: 3 classes, 25 train, 4 validation, 7 test images of 8×8×3" in " ".join(shown.split())
+    assert "oneblock on shapes: 3 classes, 25 train, 4 validation, 7 test images of 8×8×3" in " ".join(shown.split())
     assert "epoch 1/2  loss" in shown
     assert " left" in shown
 
@@ -171,4 +172,4 @@ def test_overwriting_without_a_folder_replaces_the_default_one(
 
     again = fit(TINY.but(epochs=1, batch_size=8), source, overwrite=True, verbose=False)
 
-    assert again.path == first.path == Path("saved_models/resnet8-shapes")
+    assert again.path == first.path == Path("saved_models/oneblock-shapes")

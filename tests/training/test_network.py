@@ -19,7 +19,7 @@ from keras_resnet.training.network import CompiledNetwork, network_for, preproce
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.files import variables_by_path
 from keras_resnet.weights.saving import save_weights
-from tests.conftest import TINY
+from tests.conftest import ONE_BLOCK, TINY
 from tests.tasks.classes import classes
 from tests.training.test_resume import without_times
 
@@ -27,9 +27,8 @@ PREPROCESSING = Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), tuple("abc"))
 
 
 def compiled(*, parts: int = 1, head: bool = False, steps: int = 10, **settings: object) -> CompiledNetwork:
-    made = CompiledNetwork(
-        Recipe(model="resnet8", epochs=4, **settings), PREPROCESSING, classes(3), distribution("none")
-    )  # type: ignore[arg-type]
+    recipe = Recipe(model=ONE_BLOCK.name, epochs=4, **settings)  # type: ignore[arg-type]
+    made = CompiledNetwork(recipe, PREPROCESSING, classes(3), distribution("none"))
     made.compile(head=head, parts=parts, size=0, steps=steps)
     return made
 

@@ -23,7 +23,6 @@ from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit, save_model
 from keras_resnet.training.network import network_for
 from keras_resnet.training.progress import Progress
-from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.state import State
 from tests.conftest import TINY
 
@@ -325,7 +324,7 @@ def test_a_phase_that_trains_the_classifier_alone_is_resumed_too(
 def test_training_sizes_that_grow_are_resumed_too(
     tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = Recipe(model="resnet8", epochs=2, batch_size=64, augment="shift", train_sizes=(8, 12))
+    recipe = TINY.but(epochs=2, batch_size=64, train_sizes=(8, 12))
     whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
     with monkeypatch.context() as patch:
         stopping_after(patch, 4)

@@ -352,17 +352,6 @@ def test_kerass_own_weights_file_of_a_deeper_network_is_refused(tmp_path: Path) 
         tiny(weights=tmp_path / "deeper.weights.h5")
 
 
-def test_a_network_deeper_than_the_recursion_limit_comes_back_from_a_keras_file(tmp_path: Path) -> None:
-    deep = ResNetSpec("deep", "basic", (145,), (2,), stem_width=2)
-    model = build(deep, 3, input_shape=(4, 4, 1), seed=1)
-    model.save(tmp_path / "deep.keras")
-
-    again = build(deep, 3, input_shape=(4, 4, 1), seed=2, weights=tmp_path / "deep.keras")
-
-    for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, two)
-
-
 def test_an_h5_without_keras_structure_is_refused(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "odd.h5", "w") as file:
         file["x"] = [1, 2]
