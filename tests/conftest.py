@@ -30,6 +30,10 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+# Processes that share the cores would only wait for each other's threads.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+
 # What has been imported is not looked through at each collection of garbage, of which tracing causes many.
 gc.freeze()
 
@@ -49,6 +53,15 @@ def pytest_xdist_auto_num_workers() -> int:
     """How many processes `-n auto` starts: one a core, as far as memory suffices."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return max(1, min(os.cpu_count() or 1, memory // BYTES_A_PROCESS))
+
+
+LONGEST = ("test_fault_campaign", "test_resume", "test_export", "test_commands", "test_setbacks")
+"""The files that take longest come first, so that no process works on one of them at the end while the others wait."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONGEST)))
 
 
 @pytest.fixture(autouse=True, scope="module")
