@@ -24,7 +24,7 @@ from keras_resnet.training.fit import fit, save_model
 from keras_resnet.training.network import network_for
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.state import State
-from tests.conftest import TINY
+from tests.conftest import TINY, TRAINED
 
 # Everything that has a state: dropout and stochastic depth draw numbers, the average follows.
 EVERYTHING = TINY.but(epochs=2, dropout=0.3, stochastic_depth=0.2, ema=0.9, accumulate=2, mixup=0.2)
@@ -121,7 +121,7 @@ def test_a_run_goes_on_from_its_checkpoint_whatever_became_of_the_weights_it_beg
 ) -> None:
     weights = tmp_path / "weights.keras"
     shutil.copy(finished_run.model, weights)
-    recipe = TINY.but(epochs=2, weights=str(weights), head_epochs=1)
+    recipe = TINY.but(model=TRAINED.model, epochs=2, weights=str(weights), head_epochs=1)
     whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
     with monkeypatch.context() as patch:
         stopping_after(patch, 8)
@@ -130,7 +130,7 @@ def test_a_run_goes_on_from_its_checkpoint_whatever_became_of_the_weights_it_beg
     weights.unlink()
     if fate == "changed":
         other = replace(finished_run.preprocessing, mean=(0.0,), std=(1.0,))
-        save_model(network_for(TINY, other), weights, other)
+        save_model(network_for(TRAINED, other), weights, other)
 
     again = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
 
@@ -143,13 +143,13 @@ def test_before_the_first_checkpoint_the_weights_of_the_day_count(
 ) -> None:
     weights = tmp_path / "weights.keras"
     shutil.copy(finished_run.model, weights)
-    recipe = TINY.but(epochs=1, weights=str(weights))
+    recipe = TINY.but(model=TRAINED.model, epochs=1, weights=str(weights))
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointStore, "save", lambda *_, **__: pytest.fail("the disk is full"))
         with pytest.raises(pytest.fail.Exception):
             fit(recipe, tiny_data, tmp_path / "run", verbose=False)
     other = replace(finished_run.preprocessing, mean=(0.0,), std=(1.0,))
-    save_model(network_for(TINY, other), weights, other)
+    save_model(network_for(TRAINED, other), weights, other)
 
     again = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
 
