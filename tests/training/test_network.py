@@ -19,7 +19,7 @@ from keras_resnet.training.network import CompiledNetwork, network_for, preproce
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.files import variables_by_path
 from keras_resnet.weights.saving import save_weights
-from tests.conftest import ONE_BLOCK, TINY
+from tests.conftest import ONE_BLOCK, TINY, TRAINED
 from tests.tasks.classes import classes
 from tests.training.test_resume import without_times
 
@@ -239,7 +239,8 @@ def test_fine_tuning_begins_with_the_weights_and_a_new_classifier(
 ) -> None:
     trained = keras.models.load_model(finished_run.model)
     save_weights(trained, tmp_path / "mine.safetensors")
-    recipe = TINY.but(epochs=1, head_epochs=1, weights=str(tmp_path / "mine.safetensors"), freeze_batchnorm=True)
+    weights = str(tmp_path / "mine.safetensors")
+    recipe = TINY.but(model=TRAINED.model, epochs=1, head_epochs=1, weights=weights, freeze_batchnorm=True)
 
     network = network_for(recipe, finished_run.preprocessing)
     np.testing.assert_array_equal(network.get_layer("stem_conv").kernel, trained.get_layer("stem_conv").kernel)
