@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -43,6 +44,10 @@ def run_parsed(top: argparse.ArgumentParser, arguments: Sequence[str] | None = N
     # TensorFlow uses oneDNN by itself only on processors with AVX-512 for neural networks, or newer. On those with AVX2
     # a training takes several times as long without (docs/results.md). It reads this when a command imports it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    for stream in (sys.stdout, sys.stderr):
+        # A name that a terminal of few letters cannot show must not end a command.
+        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         options = top.parse_args(arguments)
     except SystemExit as stop:  # --help, --version, or a usage error argparse has already reported

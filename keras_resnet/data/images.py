@@ -322,6 +322,11 @@ def as_uint8_images(
         raise DataError(
             f"images must be an array (n, height, width, channels), none of them 0; received shape {images.shape}"
         )
+    if images.shape[1] in (1, 3) and min(images.shape[2:]) > 4:
+        raise DataError(
+            f"images must be (n, height, width, channels), channels last; received shape {images.shape}, which looks "
+            "like channels first: give numpy.moveaxis(images, 1, -1)"
+        )
     if images.dtype != np.uint8:
         real = any(np.issubdtype(images.dtype, kind) for kind in (np.integer, np.floating))
         if not real or not np.isfinite(images).all():

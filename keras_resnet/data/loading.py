@@ -184,6 +184,7 @@ def from_arrays(
     store = as_uint8_images(images)
     labels = np.asarray(labels)
     if class_names is None:
+        _check_first_class(labels)
         class_names = [str(number) for number in range(_number_of_classes(labels))]
     class_names = tuple(map(str, class_names))
     if len(set(class_names)) < len(class_names):
@@ -197,6 +198,15 @@ def from_arrays(
     array = store.array if len(kept) == len(store) else aligned(store.read(kept))
     names = [f"{number:06d}" for number in kept]
     return _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, asked, splits)
+
+
+def _check_first_class(labels: np.ndarray) -> None:
+    """Refuse labels that are counted from 1: the class 0 would be one without images."""
+    if labels.ndim == 1 and labels.size and np.issubdtype(labels.dtype, np.integer) and labels.min() == 1:
+        raise DataError(
+            f"labels count from 0; received {labels.min()} to {labels.max()}: subtract 1, or give class_names if the "
+            "class 0 has no images"
+        )
 
 
 def _number_of_classes(labels: np.ndarray) -> int:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.data.images import as_uint8_images
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
-from keras_resnet.errors import DataError
-from keras_resnet.images.decode import decode, resize_array
+from keras_resnet.inference.inputs import Images, image_batch
 from keras_resnet.inference.predictors import Predictor, open_predictor
 from keras_resnet.inference.tta import view_logits, view_size
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.task import Task
-
-Images = np.ndarray | Sequence[str | os.PathLike[str]]
 
 
 @dataclass(frozen=True)
@@ -66,8 +60,8 @@ def predict(model: Predictor | Run | str | os.PathLike[str], images: Images, *, 
 
     Args:
         model: A run, a model file, or a `Predictor`.
-        images: Paths of image files of any size, or an array (n, height, width[, channels]) of
-            pixels in 0–255.
+        images: One image or some, of any size: paths of files or folders, bytes, Pillow images, arrays or tensors;
+            see `image_batch`.
         tta: Test-time augmentation: `none`, `flip` or `ten-crop`, as `evaluate` has it.
 
     Raises:
@@ -77,12 +71,4 @@ def predict(model: Predictor | Run | str | os.PathLike[str], images: Images, *, 
     predictor = model if isinstance(model, Predictor) else open_predictor(model)
     preprocessing = predictor.preprocessing
     fit = preprocessing.fit.at(view_size(preprocessing.fit.size, tta))
-    if isinstance(images, np.ndarray):
-        pixels = resize_array(as_uint8_images(images).array, fit)
-        if pixels.shape[-1] != fit.channels:
-            raise DataError(f"the model takes images of {fit.channels} channels; received {pixels.shape[-1]}")
-    else:
-        if not len(images):
-            raise DataError("no images were given")
-        pixels = np.stack([decode(Path(path), fit) for path in images])
-    return Predictions(predictor.task, view_logits(predictor, pixels, tta))
+    return Predictions(predictor.task, view_logits(predictor, image_batch(images, fit), tta))

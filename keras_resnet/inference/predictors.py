@@ -78,7 +78,8 @@ class KerasPredictor(Predictor):
     """A Keras model in memory.
 
     Args:
-        model: Raw pixels, float32 (batch, height, width, channels), in; logits out.
+        model: Raw pixels, float32 (batch, height, width, channels), in; logits out, or what a softmax or sigmoid at
+            its end makes of them.
         preprocessing: How its input is prepared, and its classes.
         path: Where it was read from; None: nowhere.
 
@@ -91,7 +92,7 @@ class KerasPredictor(Predictor):
 
         super().__init__("Keras", preprocessing, path)
         self._check_outputs(model.output_shape[-1], path or model.name)
-        self.model = model
+        self.model = model = logits_model(model)
         signature = [tf.TensorSpec((None, *preprocessing.input_shape), tf.float32)]
         self._call = tf.function(lambda images: model(images, training=False), input_signature=signature)
 
@@ -206,6 +207,32 @@ def open_predictor(source: str | os.PathLike[str] | Run) -> Predictor:
         if is_of_kind(path):
             return opened(path)
     raise ModelError(f"{path} is none of these: {', '.join(OPENERS)}")
+
+
+def logits_model(model: keras.Model) -> keras.Model:
+    """A model that ends before the softmax or sigmoid of another, with the same layers.
+
+    Args:
+        model: Any; one without an activation at its end is returned as it is.
+    """
+    import keras
+
+    last = model.layers[-1]
+    activation = (
+        keras.activations.softmax if isinstance(last, keras.layers.Softmax) else getattr(last, "activation", None)
+    )
+    known = (keras.activations.softmax, keras.activations.sigmoid)
+    if activation not in known or last.output is not model.outputs[0]:
+        return model
+    if isinstance(last, keras.layers.Activation | keras.layers.Softmax):
+        logits = last.input
+    else:  # a part of the layer: its inverse, within what float32 tells apart
+        shares = keras.ops.clip(keras.ops.cast(last.output, "float32"), 1e-30, 1.0)
+        logits = keras.ops.log(shares)
+        if activation is keras.activations.sigmoid:
+            logits -= keras.ops.log(keras.ops.maximum(1.0 - shares, 1e-30))
+    with deep_recursion():
+        return keras.Model(model.inputs, logits, name=model.name)
 
 
 def load_model(path: str | os.PathLike[str]) -> keras.Model:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     import keras
 
 
-def feature_extractor(model: keras.Model, strides: Sequence[int] = (4, 8, 16, 32)) -> keras.Model:
+def feature_extractor(model: keras.Model, strides: Sequence[int] | None = None) -> keras.Model:
     """The feature maps that detectors and segmenters build on, as one model.
 
     Args:
         model: One that `build` made, with or without its top.
-        strides: By how much each map is smaller than the input.
+        strides: By how much each map is smaller than the input; None: the maps of all stages, which have the
+            strides 4, 8, 16 and 32 in networks for ImageNet.
 
     Returns:
         A model that shares its layers with `model`, from the same input to a dictionary of activated
@@ -35,6 +36,8 @@ def feature_extractor(model: keras.Model, strides: Sequence[int] = (4, 8, 16, 32
 
     sections = feature_info(model).sections
     available = {one.stride: model.get_layer(one.activated).output for one in sections if one.activated}
+    if strides is None:
+        strides = sorted({one.stride for one in sections if one.activated and one.section.block})
     unknown = [stride for stride in strides if stride not in available]
     if unknown or not strides:
         known = ", ".join(map(str, available))

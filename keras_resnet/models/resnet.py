@@ -102,6 +102,11 @@ def build(
     _check(pooling, head, adapt_input, weights, {"dropout": dropout, "stochastic_depth": stochastic_depth})
     if include_top:
         check_classes(num_classes)
+        if num_classes == 1 and classifier_activation == "softmax":
+            raise UsageError(
+                "a softmax of one output is 1 whatever the image shows: for one yes-or-no question give "
+                "classifier_activation='sigmoid', or None for the logit; for two classes num_classes=2"
+            )
     check_output_stride(output_stride)
     import keras  # seconds: not before the arguments are known to be good
 
@@ -141,7 +146,13 @@ def check_input(spec: ResNetSpec, input_shape: tuple[int | None, int | None, int
             "input_shape must be (height, width, channels), channels last and at least 1, "
             f"height and width whole numbers or None; received {input_shape}"
         )
-    height, width, _ = input_shape
+    height, width, channels = input_shape
+    if height in (1, 3) and channels > 4 and (width is None or width > 4):
+        raise UsageError(
+            f"input_shape must be (height, width, channels), channels last; received {input_shape}, which looks like "
+            f"channels first: give {(width, channels, height)}, and move the axis of your images by "
+            "numpy.moveaxis(images, 1, -1)"
+        )
     stem = spec.resolve_stem(height, width)
     smallest = spec.smallest_side(stem)
     if any(side is not None and side < smallest for side in (height, width)):

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from keras_resnet.errors import UsageError, listed, nearest
+from keras_resnet.errors import UsageError, alike, listed, nearest
 from keras_resnet.models.spec import ResNetSpec
 
 HE_2015 = 'He et al., "Deep Residual Learning for Image Recognition", 2015, https://arxiv.org/abs/1512.03385'
@@ -358,10 +359,20 @@ def _named(name: str) -> ResNetSpec:
     name = name.lower().replace("v1.5", "")  # what the bare names mean
     spelled = {_plain(known): known for known in VARIANTS}
     if _plain(name) not in spelled:
-        near = nearest(_plain(name), spelled)
-        hint = f"did you mean {spelled[near]!r}? " if near else ""
+        near = _of_other_depth(_plain(name), spelled) or alike(_plain(name), spelled, most=1)
+        hint = f"did you mean {' or '.join(repr(spelled[one]) for one in near)}? " if near else ""
         raise UsageError(f"there is no network called {name!r}: {hint}`keras-resnet models` lists them all")
     return VARIANTS[spelled[_plain(name)]].spec
+
+
+def _of_other_depth(name: str, known: Iterable[str]) -> list[str]:
+    """Of the names that differ in one number alone, as `resnet51` and `resnet50`, the two with the nearest."""
+    whole = re.fullmatch(r"(\D+)(\d+)(\D*)", name)
+    if not whole:
+        return []
+    pattern = re.compile(rf"{re.escape(whole[1])}(\d+){re.escape(whole[3])}")
+    numbers = {int(match[1]): one for one in known if (match := pattern.fullmatch(one))}
+    return [numbers[number] for number in sorted(numbers, key=lambda number: abs(number - int(whole[2])))[:2]]
 
 
 def _plain(name: str) -> str:

@@ -379,12 +379,15 @@ def _skipped_table(data: ImageData) -> str:
 
 
 def _csv(header: list[str], rows: list[tuple[str, ...]]) -> str:
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(header)
-    # Spreadsheets run cells that begin like formulas; a quote makes them text.
-    writer.writerows([f"'{cell}" if cell[:1] in {*"=+-@"} else cell for cell in row] for row in rows)
-    return table.getvalue()
+    lines = []
+    for row in (header, *rows):
+        line = io.StringIO()
+        # Both characters end a line here, or cells with either of them would not be quoted. Spreadsheets run cells that
+        # begin like formulas, white space before them or not; a quote makes them text.
+        writer = csv.writer(line, lineterminator="\r\n")
+        writer.writerow([f"'{cell}" if cell.lstrip()[:1] in {*"=+-@"} else cell for cell in row])
+        lines.append(line.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines)
 
 
 def _epochs_done(run: Run) -> str:

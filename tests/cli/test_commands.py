@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_training_evaluating_exporting_and_predicting(
-    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
     train = ["train", f"folder:{image_folder}", "--out", str(run), "--model", "oneblock", "--epochs", "2"]
@@ -50,7 +51,15 @@ def test_training_evaluating_exporting_and_predicting(
         capsys.readouterr()
 
     assert main(["predict", str(run), str(image_folder / "red" / "00.png"), "--top", "2"]) == 0
-    assert "00.png" in capsys.readouterr().out
+    alone = capsys.readouterr().out
+    assert "00.png" in alone
+    content = (image_folder / "red" / "00.png").read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert main(["predict", str(run), str(image_folder / "red"), "-", "--top", "2"]) == 0
+    rows = [re.findall(r"\w+ \d+\.\d%", line) for line in capsys.readouterr().out.splitlines()]
+    rows = [row for row in rows if row]
+    assert len(rows) == 13
+    assert rows[0] == rows[12] == re.findall(r"\w+ \d+\.\d%", alone)
 
     assert main(train) == 2
     assert "holds a finished run" in one_line(capsys)
@@ -300,3 +309,16 @@ def test_networks_are_counted_for_other_inputs_and_their_weights_named(capsys: p
 def test_what_cannot_be_listed_is_said(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_terminal_of_few_letters_cannot_show_is_replaced(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding=encoding))
+
+    assert main(["models", "resnet50*"]) == 0
+    sys.stdout.flush()
+
+    shown = written.getvalue().decode(encoding)
+    assert "resnet50d" in shown
+    assert "25,576,264" in shown

@@ -1,9 +1,11 @@
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
 from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.inference.predict import predict
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
@@ -73,3 +75,23 @@ def test_a_model_of_an_unknown_task_is_refused_by_its_name() -> None:
 
     with pytest.raises(ModelError, match="the model was trained for a task that is unknown here.*received 'detection'"):
         KerasPredictor(model, preprocessing)
+
+
+@pytest.mark.parametrize(("task", "activation"), [("classification", "softmax"), ("multi-label", "sigmoid")])
+@pytest.mark.parametrize("within", ["layer of its own", "dense layer", "softmax layer"])
+def test_an_activation_at_the_end_of_a_model_is_not_applied_twice(task: str, activation: str, within: str) -> None:
+    preprocessing = Preprocessing(Fit((8, 8), 1), (0.0,), (1.0,), ("a", "b", "c"), task)
+    inputs = keras.Input((8, 8, 1))
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 64)(inputs))
+    if within == "dense layer":
+        outputs = keras.layers.Dense(3, activation)(features)
+    else:
+        last = keras.layers.Softmax() if (within, activation) == ("softmax layer", "softmax") else None
+        outputs = (last or keras.layers.Activation(activation))(keras.layers.Dense(3)(features))
+    model = keras.Model(inputs, outputs)
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype(np.uint8)
+
+    found = predict(KerasPredictor(model, preprocessing), images).probabilities
+
+    np.testing.assert_allclose(found, model(images.astype(np.float32)).numpy(), atol=1e-6)
+    assert found.max() > 0.7

@@ -51,7 +51,15 @@ def test_the_last_map_of_a_dilated_network_is_the_last_stages() -> None:
 
     assert maps["C3"].shape == (2, 8, 12, 64)
     with pytest.raises(UsageError, match=r"strides must be some of 4, 8 for four; received \(4, 8, 16, 32\)"):
-        feature_extractor(model)
+        feature_extractor(model, (4, 8, 16, 32))
+
+
+def test_without_strides_there_are_the_maps_of_all_stages() -> None:
+    small = ResNetSpec("small", "basic", (1, 1, 1), (8, 16, 16), stem="cifar", stem_width=8)
+
+    assert list(feature_extractor(build(small, 3, input_shape=(16, 16, 3))).output) == ["C0", "C1", "C2"]
+    assert list(feature_extractor(build(FOUR, 3, input_shape=(64, 96, 3))).output) == ["C2", "C3", "C4", "C5"]
+    assert list(feature_extractor(build(FOUR, 3, input_shape=(64, 96, 3), output_stride=8)).output) == ["C2", "C3"]
 
 
 @pytest.mark.parametrize("stem", ["deep", "deep_strided", "cifar"])

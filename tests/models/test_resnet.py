@@ -206,7 +206,7 @@ def test_a_model_with_preprocessing_takes_raw_pixels() -> None:
         ({"num_classes": None}, "num_classes"),
         ({"pooling": "mean", "include_top": False}, "pooling must be None or one of 'avg', 'max'; received 'mean'"),
         ({"dropout": 1.0}, "dropout"),
-        ({"input_shape": (3, 8, 8)}, r"input_shape=\(3, 8, 8\) is too small for three .* divides the resolution by 4"),
+        ({"input_shape": (3, 8, 3)}, r"input_shape=\(3, 8, 3\) is too small for three .* divides the resolution by 4"),
         ({"input_shape": (8, 8)}, "input_shape must be"),
         ({"input_shape": (8, 8, 0)}, "input_shape must be"),
         ({"input_shape": (15, 16, 3), "stem": "imagenet"}, "at least 16×16 pixels or use stem='cifar'"),
@@ -366,3 +366,20 @@ def test_a_network_deeper_than_pythons_recursion_limit_is_built_and_read_and_giv
     for one, two in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
     assert sys.getrecursionlimit() == limit, "the limit is as it was"
+
+
+@pytest.mark.parametrize("shape", [(3, 224, 224), (1, 28, 28)])
+def test_an_input_with_its_channels_first_is_refused_with_the_right_order(shape: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=rf"looks like channels first: give \({shape[1]}, {shape[2]}, {shape[0]}\)"):
+        build(BASIC, 3, input_shape=shape)
+
+
+def test_a_softmax_of_one_output_is_refused_and_a_sigmoid_is_not() -> None:
+    with pytest.raises(ValueError, match="a softmax of one output is 1 whatever the image shows.*'sigmoid'"):
+        build(BASIC, 1, input_shape=(8, 8, 3))
+
+    shares = build(BASIC, 1, input_shape=(8, 8, 3), classifier_activation="sigmoid", seed=0)(
+        np.eye(8)[None, ..., None] * np.ones(3)
+    )
+    assert 0 < shares.numpy().item() < 1
+    assert build(BASIC, 1, input_shape=(8, 8, 3), classifier_activation=None).output_shape == (None, 1)

@@ -227,6 +227,9 @@ def test_a_changed_network_is_made_in_a_line() -> None:
     ("name", "changes", "message"),
     [
         ("resnt50", {}, "did you mean 'resnet50'"),
+        ("resnet51", {}, "did you mean 'resnet50' or 'resnet56'"),
+        ("ResNet-100-D", {}, "did you mean 'resnet101d' or 'resnet50d'"),
+        ("se_resnet51", {}, "did you mean 'seresnet50' or 'seresnet34'"),
         ("resnet50", {"depth": (1, 1)}, "no field 'depth'; did you mean 'depths'"),
         ("resnet50", {"with_multiplier": 2}, "did you mean 'width_multiplier'"),
         ("resnet50", {"zzz": 2}, "its fields are 'name', 'block'"),

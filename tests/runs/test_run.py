@@ -115,18 +115,20 @@ def test_metrics_come_back_as_they_were(tmp_path: Path) -> None:
 
 def test_the_split_is_written_down_and_no_cell_is_a_formula(tmp_path: Path) -> None:
     run, _ = Run.start(tmp_path / "run", CONFIG)
-    data = from_arrays(np.zeros((20, 4, 4), np.uint8), np.arange(20) % 2, ["=HYPERLINK(1)", "b"])
+    names = ["=HYPERLINK(1)", "b", "\t=1", "\r@a", "  +1", " b", "-1", "a=1"]
+    data = from_arrays(np.zeros((80, 4, 4), np.uint8), np.arange(80) % 8, names)
 
     run.record_data(data, Preprocessing(Fit((4, 4), 1), (0.0,), (1.0,), data.class_names))
 
     with open(run.path / "split.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 20
-    assert {row["class"] for row in rows} == {"'=HYPERLINK(1)", "b"}
+    assert len(rows) == 80
+    kept, marked = {"b", " b", "a=1"}, {"'=HYPERLINK(1)", "'\t=1", "'\r@a", "'  +1", "'-1"}
+    assert {row["class"] for row in rows} == kept | marked
     assert [row["split"] for row in rows].count("test") == len(data.test)
     recorded = json.loads((run.path / "data.json").read_text())
     assert recorded["fingerprint"] == data.fingerprint
-    assert recorded["images_per_class"]["test"] == [2, 2]
+    assert recorded["images_per_class"]["test"] == [2] * 8
     assert run.preprocessing.class_names == data.class_names
 
 

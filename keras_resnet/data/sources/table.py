@@ -66,7 +66,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
     labels, splits, groups, times = ([cell.strip() for cell in cells] for cells in texts)
 
     folder = os.path.abspath(file.parent)  # absolute, so that the images are found from another working folder
-    places = [os.path.join(folder, path) for path in paths]
+    places = [_place(folder, path) for path in paths]
     _check_paths(faults, lines, paths, places, labels)
     shown = [cell.split("\n") if cell else [] for cell in labels] if table.several else [[cell] for cell in labels]
     _check_labels(faults, lines, shown)
@@ -91,6 +91,14 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
         times=seconds,
         notes=(f"the columns {listed(others)} of {file.name} are not used",) if others else (),
     )
+
+
+def _place(folder: str, path: str) -> str:
+    """Where an image is that a table calls so, by the separators of Windows if the table was written there."""
+    place = os.path.join(folder, path)
+    if "\\" in path and os.sep == "/" and not os.path.lexists(place):
+        return os.path.join(folder, path.replace("\\", "/"))
+    return place
 
 
 def _check_paths(faults: Faults, lines: list[int], paths: list[str], places: list[str], labels: list[str]) -> None:

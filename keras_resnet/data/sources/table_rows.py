@@ -104,7 +104,8 @@ def _csv_rows(text: str, faults: Faults) -> Rows:
     others = list(dict.fromkeys(name for name in header if name not in COLUMNS))
     found: list[Row] = []
     places = [header.index(name) if name in header else None for name in COLUMNS]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    # Without skipinitialspace, marks of quotation after a blank would be a part of the cell.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     ended = 0  # the line where the last row ended: quoted cells may contain line breaks
     try:
         for cells in reader:
@@ -139,7 +140,7 @@ def _delimiter(first: str) -> str:
 
 
 def _header(first: str, delimiter: str) -> list[str]:
-    return [name.strip() for name in next(csv.reader([first], delimiter=delimiter))]
+    return [name.strip() for name in next(csv.reader([first], delimiter=delimiter, skipinitialspace=True))]
 
 
 def _check_header(header: list[str], file: Path) -> None:

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -260,3 +261,22 @@ def test_one_class_is_enough_where_that_is_asked_for(tmp_path: Path) -> None:
     found = list_table(written(tmp_path, "path,label\na,x\n"), fewest_classes=1)
 
     assert found.class_names == ("x",)
+
+
+def test_a_blank_after_the_comma_leaves_marks_of_quotation_what_they_are(tmp_path: Path) -> None:
+    text = 'path, label, split\n"a.jpg", "red", "train"\n"b, c.jpg", "blue", "test"\n'
+
+    found = list_table(written(tmp_path, text))
+
+    assert found.class_names == ("blue", "red")
+    assert found.names == ("a.jpg", "b, c.jpg")
+    assert found.given.keys() == {"train", "test"}
+
+
+@pytest.mark.skipif(os.sep != "/", reason="such paths are right on Windows")
+def test_paths_as_windows_writes_them_are_found_and_a_file_of_such_a_name_is_itself(tmp_path: Path) -> None:
+    (tmp_path / "odd\\name.png").touch()
+
+    found = list_table(written(tmp_path, "path,label\nred\\0.png,red\nodd\\name.png,blue\n"))
+
+    assert found.contents.paths == (tmp_path / "red" / "0.png", tmp_path / "odd\\name.png")  # type: ignore[attr-defined]
