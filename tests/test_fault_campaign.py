@@ -7,13 +7,13 @@ from pathlib import Path
 SCRIPT = Path(__file__).parents[1] / "scripts" / "fault_campaign.py"
 
 
-def test_six_kills_at_random_times_and_inside_writes_change_nothing() -> None:
+def test_ten_kills_at_random_times_and_inside_writes_change_nothing() -> None:
     # A process of its own: it forks, which is safe only before TensorFlow is used.
-    done = subprocess.run([sys.executable, SCRIPT, "--kills", "6"], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, SCRIPT, "--kills", "10"], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
     *_, kinds, total = done.stdout.splitlines()
-    assert total.startswith("6 kills in ")
+    assert total.startswith("10 kills in ")
     runs = total.split()[3]
     assert total.endswith(f"{runs} came to their end, {runs} of them identical")
-    assert sum(int(word) for word in kinds.partition("kills:")[2].replace(",", "").split() if word.isdigit()) == 6
+    assert sum(int(word) for word in kinds.partition("kills:")[2].replace(",", "").split() if word.isdigit()) == 10

@@ -21,15 +21,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.tables import table
     from keras_resnet.errors import UsageError
-    from keras_resnet.inference.inputs import names_of
+    from keras_resnet.inference.inputs import files_in
     from keras_resnet.inference.predict import predict
 
     if options.top < 1:
         raise UsageError(f"--top must be at least 1; received {options.top}")
-    names = [name for image in options.images for name in ([image] if image == "-" else names_of([image]))]
-    found = predict(
-        options.model, [sys.stdin.buffer.read() if name == "-" else name for name in names], tta=options.tta
-    )
+    names = [str(name) for image in options.images for name in ([image] if image == "-" else files_in(image))]
+    images = [sys.stdin.buffer.read() if name == "-" else name for name in names]
+    found = predict(options.model, images, tta=options.tta)
     rows = [
         (name, *(f"{label} {share:.1%}" for label, share in found.top(row, options.top)))
         for row, name in enumerate(names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ def image_batch(images: Any, fit: Fit) -> np.ndarray:
     return np.concatenate(batches)
 
 
-def files_in(path: Path) -> list[Path]:
+def files_in(path: str | os.PathLike[str]) -> list[Path]:
     """An image file itself, or the image files in a folder and below, in the order of their paths.
 
     Args:
@@ -65,6 +65,7 @@ def files_in(path: Path) -> list[Path]:
     Raises:
         DataError: The folder holds no image file.
     """
+    path = Path(os.path.expanduser(path))
     if not path.is_dir():
         return [path]
     visible = (one for one in path.rglob("*") if not any(part[0] == "." for part in one.relative_to(path).parts))
@@ -81,7 +82,7 @@ def _is_one(images: Any) -> bool:
 
 def _read(image: Any, fit: Fit) -> np.ndarray:
     if isinstance(image, str | os.PathLike):
-        return np.stack([decode(path, fit) for path in files_in(Path(os.path.expanduser(image)))])
+        return np.stack([decode(path, fit) for path in files_in(image)])
     if isinstance(image, bytes | bytearray | memoryview):
         return decode(bytes(image), fit, name="the bytes of an image")[None]
     if isinstance(image, Image.Image):
@@ -106,12 +107,3 @@ def _of_array(pixels: np.ndarray, fit: Fit) -> np.ndarray:
     if batch.shape[-1] != fit.channels:
         raise DataError(f"the model takes images of {fit.channels} channels; received {batch.shape[-1]}")
     return batch
-
-
-def names_of(images: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """A name for each image of paths: those in a folder by their own.
-
-    Args:
-        images: Paths of files and folders.
-    """
-    return [str(file) for image in images for file in files_in(Path(os.path.expanduser(image)))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -168,7 +169,8 @@ class Checkpointer:
     def keep_best(self, value: float) -> None:
         """Save the weights if this monitored value is the best so far."""
         # Of equal values the later one: it was trained longer, at a lower rate.
-        if self.state.best_value is None or value >= self.state.best_value:
+        best = self.state.best_value
+        if math.isfinite(value) and (best is None or value >= best):
             self.state.best_value = value
             if not self.place.is_chief:
                 return

@@ -170,6 +170,7 @@ def test_arrays_that_are_no_data_set_are_refused(images: np.ndarray, labels: lis
 
 
 def test_a_few_images_to_evaluate_on_may_have_any_classes_of_the_model() -> None:
+    assert len(from_arrays(np.full((2, 4, 4, 3), 9, np.uint8), np.array([1, 2]), whole=True).test) == 2
     data = from_arrays(np.full((5, 4, 4, 3), 9, np.uint8), np.array([3, 7, 7, 9, 0]), whole=True)
 
     assert len(data.class_names) == 10

@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_resnet.errors import DataError
-from keras_resnet.inference.inputs import image_batch, names_of
+from keras_resnet.inference.inputs import files_in, image_batch
 from keras_resnet.preprocessing import Fit
 
 FIT = Fit((6, 8), 3)
@@ -37,7 +37,8 @@ def test_every_way_to_give_one_image_or_some_gives_the_same_batch(files: list[Pa
     for images in (files, map(str, files), contents, pictures, PIXELS, list(PIXELS), tf.constant(PIXELS),
                    files[0].parent, [files[0], contents[1]], {"a": files[0], "b": files[1]}.values()):  # fmt: skip
         np.testing.assert_array_equal(image_batch(images, FIT), PIXELS, err_msg=str(type(images)))
-    assert names_of([files[0].parent, files[1]]) == [str(files[0]), str(files[1]), str(files[1])]
+    assert files_in(files[0].parent) == files
+    assert files_in(str(files[1])) == [files[1]]
 
 
 @pytest.mark.parametrize(
