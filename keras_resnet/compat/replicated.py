@@ -1,7 +1,7 @@
-"""Updates of a model that has a copy in every replica: the same in each, and the same as on one device.
+"""Training a model that has a copy in every replica of a `tf.distribute` strategy: as on one device.
 
-Under a `tf.distribute` strategy, Keras clips and accumulates each replica's gradients before it sums them, so neither
-is what it is on one device. Here they are summed before anything else.
+Keras clips and accumulates each replica's gradients before it sums them, so neither is what it is on one device. Here
+they are summed before anything else.
 """
 
 from __future__ import annotations
@@ -56,3 +56,19 @@ def sum_gradients_first(optimizer: keras.optimizers.Optimizer) -> None:
         apply([None if gradient is None else next(summed) for gradient in gradients], variables)
 
     optimizer.apply = apply_summed
+
+
+def build_metrics(model: keras.Model) -> None:
+    """Make the variables of a compiled model's loss and metrics now, and keep `fit` from doing it.
+
+    `fit` would make them of a first batch averaged over the replicas, for which
+    `tf.distribute.MultiWorkerMirroredStrategy` has no way.
+
+    Args:
+        model: Of one input and one output, compiled; call this in the scope of its strategy.
+    """
+    image, target = (
+        keras.KerasTensor((1, *tensor.shape[1:]), tensor.dtype) for tensor in (model.inputs[0], model.outputs[0])
+    )
+    model._symbolic_build(data_batch=(image, target))
+    model._maybe_symbolic_build = lambda **_: None

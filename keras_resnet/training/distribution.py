@@ -19,8 +19,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_resnet.compat.replicated import sum_gradients_first
-from keras_resnet.compat.trainer import build_metrics
+from keras_resnet.compat.replicated import build_metrics, sum_gradients_first
 from keras_resnet.errors import UsageError, listed
 
 KINDS = ("none", "mirrored", "multiworker")
@@ -104,7 +103,7 @@ class Distribution:
                 state.assign(value + tf.stack([replica, tf.zeros_like(replica)]))
 
         if self.replicas > 1 and states:
-            self.strategy.run(tf.function(part))
+            self.strategy.run(tf.function(part, autograph=False))
 
     def statistics_averager(self, model: keras.Model) -> Callable[[], None]:
         """A function that sets the moving statistics of batch normalisation to their mean over the replicas.
@@ -126,7 +125,7 @@ class Distribution:
 
         if self.replicas == 1 or not statistics:
             return lambda: None
-        compiled = tf.function(average)
+        compiled = tf.function(average, autograph=False)
         return lambda: self.strategy.run(compiled)
 
     def anywhere(self, flag: bool) -> bool:
