@@ -24,7 +24,7 @@ from keras_resnet.training.fit import fit, save_model
 from keras_resnet.training.network import network_for
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.state import State
-from tests.conftest import TINY, TRAINED
+from tests.conftest import TINY
 
 # Everything that has a state: dropout and stochastic depth draw numbers, the average follows.
 EVERYTHING = TINY.but(epochs=2, dropout=0.3, stochastic_depth=0.2, ema=0.9, accumulate=2, mixup=0.2)
@@ -71,15 +71,16 @@ def stopping_after(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
     monkeypatch.setattr(Progress, "updated", updated)
 
 
-@pytest.mark.parametrize("updates", [1, 4, 6, 11, 12])
-def test_a_run_stopped_after_any_update_ends_bit_identical(
-    updates: int, whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_stopped_again_and_again_ends_bit_identical(
+    whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        stopping_after(patch, updates)
-        with pytest.raises(StoppedError, match="the same command, without --overwrite, continues"):
-            fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
-    assert Run.at(tmp_path / "run").status == "unfinished"
+    # After the first update, within a step of accumulation, between the epochs, before the last update and after it.
+    for updates in (1, 4, 6, 11, 12):
+        with monkeypatch.context() as patch:
+            stopping_after(patch, updates)
+            with pytest.raises(StoppedError, match="the same command, without --overwrite, continues"):
+                fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
+        assert Run.at(tmp_path / "run").status == "unfinished"
 
     again = fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
 
@@ -115,41 +116,42 @@ def test_a_training_with_layers_of_others_ends_bit_identical_from_an_epochs_end_
     assert plain.metrics()[0]["loss"] != whole.metrics()[0]["loss"]
 
 
-@pytest.mark.parametrize("fate", ["changed", "gone"])
 def test_a_run_goes_on_from_its_checkpoint_whatever_became_of_the_weights_it_began_with(
-    fate: str, finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = tmp_path / "weights.keras"
-    shutil.copy(finished_run.model, weights)
-    recipe = TINY.but(model=TRAINED.model, epochs=2, weights=str(weights), head_epochs=1)
-    whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
+    first, other = (replace(whole.preprocessing, mean=(mean,), std=(50.0,)) for mean in (90.0, 0.0))
+    save_model(network_for(TINY, first), weights, first)
+    recipe = TINY.but(epochs=2, weights=str(weights), head_epochs=1)
+    unstopped = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
     with monkeypatch.context() as patch:
         stopping_after(patch, 8)
         with pytest.raises(StoppedError):
-            fit(recipe, tiny_data, tmp_path / "run", verbose=False)
-    weights.unlink()
-    if fate == "changed":
-        other = replace(finished_run.preprocessing, mean=(0.0,), std=(1.0,))
-        save_model(network_for(TRAINED, other), weights, other)
+            fit(recipe, tiny_data, tmp_path / "gone", verbose=False)
+    shutil.copytree(tmp_path / "gone", tmp_path / "changed")
+    for fate in ("gone", "changed"):
+        weights.unlink(missing_ok=True)
+        if fate == "changed":
+            save_model(network_for(TINY, other), weights, other)
 
-    again = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+        again = fit(recipe, tiny_data, tmp_path / fate, verbose=False)
 
-    assert_same_end(again, whole)
-    assert read_stamp(again.model) == read_stamp(whole.model) == again.preprocessing == finished_run.preprocessing
+        assert_same_end(again, unstopped)
+        assert read_stamp(again.model) == read_stamp(unstopped.model) == again.preprocessing == first
 
 
 def test_before_the_first_checkpoint_the_weights_of_the_day_count(
-    finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = tmp_path / "weights.keras"
-    shutil.copy(finished_run.model, weights)
-    recipe = TINY.but(model=TRAINED.model, epochs=1, weights=str(weights))
+    first, other = (replace(whole.preprocessing, mean=(mean,), std=(50.0,)) for mean in (90.0, 0.0))
+    save_model(network_for(TINY, first), weights, first)
+    recipe = TINY.but(epochs=1, weights=str(weights))
     with monkeypatch.context() as patch:
         patch.setattr(CheckpointStore, "save", lambda *_, **__: pytest.fail("the disk is full"))
         with pytest.raises(pytest.fail.Exception):
             fit(recipe, tiny_data, tmp_path / "run", verbose=False)
-    other = replace(finished_run.preprocessing, mean=(0.0,), std=(1.0,))
-    save_model(network_for(TRAINED, other), weights, other)
+    save_model(network_for(TINY, other), weights, other)
 
     again = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
 
