@@ -25,6 +25,9 @@ from keras_resnet.data.python_calls import call_python
 from keras_resnet.errors import UsageError
 from keras_resnet.settings import check_arguments
 
+as_it_is = tf.autograph.experimental.do_not_convert
+"""Its loops and conditions are Python's. TensorFlow would take seconds to rewrite them for tensors before it traces."""
+
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
     """Full batches in an epoch; at least one."""
@@ -87,6 +90,7 @@ def training_batches(
         shown_classes(split)  # here, since tf.data would wrap the error in its own
     policy.check((size, *split.images.shape))
 
+    @as_it_is
     def positions(epoch: tf.Tensor) -> tf.data.Dataset:
         order = balanced_order(split, seed, epoch) if sampling == "balanced" else permutation(count, seed, epoch)
         batches = tf.reshape(order[: all_steps * distinct], (all_steps, distinct))
@@ -94,6 +98,7 @@ def training_batches(
         numbered = tf.data.Dataset.from_tensor_slices((chosen, tf.gather(batches, chosen)))
         return numbered.map(lambda step, batch: (epoch, step, batch))
 
+    @as_it_is
     def batch(epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, ...]:
         # One showing of every image, then the next of every one, so that neighbours, which mix, differ.
         share = slice(worker[0] * size, (worker[0] + 1) * size)
@@ -184,6 +189,7 @@ def evaluation_batches(split: Split, batch_size: int, *, worker: tuple[int, int]
     number, workers = worker if count >= worker[1] else (0, 1)
     steps = min(math.ceil(count / (batch_size * workers)), count // workers)
 
+    @as_it_is
     def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         place = step * workers + number
         order = tf.range(place * count // (steps * workers), (place + 1) * count // (steps * workers))

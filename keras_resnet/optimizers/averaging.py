@@ -33,7 +33,7 @@ class MovingAverage:
             name: keras.Variable(one.numpy(), trainable=False, dtype=one.dtype, name="average")
             for name, one in self._own.items()
         }
-        self._update = tf.function(self._moved)
+        self._update = tf.function(self._moved, autograph=False)
 
     def update(self, updates: int) -> None:
         """Take in the model as it is after so many updates."""
