@@ -35,6 +35,7 @@ FOUNDATION = {
     "errors",
     "layer_names",
     "preprocessing",
+    "stamp",
     "atomic",
     "allowed",
     "settings",

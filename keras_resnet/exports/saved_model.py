@@ -8,7 +8,7 @@ import keras
 
 from keras_resnet.atomic import write_folder_with
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.runs.stamp import write_stamp
+from keras_resnet.stamp import write_stamp
 from keras_resnet.tasks.table import task
 
 

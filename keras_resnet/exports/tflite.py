@@ -13,7 +13,7 @@ from keras_resnet.atomic import write_with
 from keras_resnet.data.images import Split
 from keras_resnet.errors import DataError, ModelError
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.runs.stamp import write_stamp
+from keras_resnet.stamp import write_stamp
 
 CALIBRATION_IMAGES = 500
 

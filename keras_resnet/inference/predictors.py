@@ -17,7 +17,7 @@ from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import MissingExtraError, ModelError, UsageError
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
-from keras_resnet.runs.stamp import read_stamp
+from keras_resnet.stamp import read_stamp
 from keras_resnet.tasks.table import task
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from keras_resnet.models.resnet import check_input
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run, locked
-from keras_resnet.runs.stamp import write_stamp
 from keras_resnet.settings import check_arguments
+from keras_resnet.stamp import write_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Checkpointer, Saving
 from keras_resnet.training.configuration import source_for

@@ -21,8 +21,8 @@ from keras_resnet.optimizers.by_name import optimizer
 from keras_resnet.optimizers.layerwise import USUAL_BOUNDS, Layerwise
 from keras_resnet.optimizers.state import forget_partial_update, load_optimizer_state, optimizer_state
 from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.runs.stamp import read_stamp
 from keras_resnet.schedules import USUAL_DIVISION, schedule
+from keras_resnet.stamp import read_stamp
 from keras_resnet.tasks.task import Task
 from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
 from keras_resnet.training.recipe import Recipe

@@ -24,7 +24,7 @@ from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
-from keras_resnet.runs.stamp import read_stamp
+from keras_resnet.stamp import read_stamp
 from tests.golden.cases import CASES
 from tests.golden.cases import FILE as GOLDEN
 

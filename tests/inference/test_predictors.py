@@ -11,7 +11,7 @@ from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
-from keras_resnet.runs.stamp import write_stamp
+from keras_resnet.stamp import write_stamp
 
 
 def test_a_run_its_folder_and_its_keras_file_are_the_same_model(finished_run: Run) -> None:

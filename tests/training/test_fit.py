@@ -11,7 +11,7 @@ from keras_resnet.data.loading import from_arrays, load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.runs.run import Run
-from keras_resnet.runs.stamp import read_stamp
+from keras_resnet.stamp import read_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.fit import fit
 from keras_resnet.training.progress import Progress

@@ -17,7 +17,7 @@ import pytest
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError, StoppedError, StorageError, UsageError
 from keras_resnet.runs.run import Run, locked
-from keras_resnet.runs.stamp import read_stamp
+from keras_resnet.stamp import read_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit, save_model

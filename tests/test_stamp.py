@@ -5,7 +5,7 @@ import pytest
 
 from keras_resnet.errors import ModelError
 from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.runs.stamp import read_stamp, write_stamp
+from keras_resnet.stamp import read_stamp, write_stamp
 
 PREPROCESSING = Preprocessing(Fit((8, 8), 1), (10.0,), (20.0,), ("zero", "one\nline", "größer"))
 
