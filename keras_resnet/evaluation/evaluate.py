@@ -20,6 +20,8 @@ from keras_resnet.runs.run import Run, is_run
 from keras_resnet.tasks.task import Metrics
 
 BATCH = 256
+FIRST = 32
+"""Images, by which it is seen whether a model gets the pixels that it was trained on."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def evaluate(
         DataError: The data cannot be read, have other classes than the model, or have changed
             since the run was trained.
         ModelError: The model cannot be read.
-        UsageError: The run is not finished, or no data are given for a bare model file.
+        UsageError: The run is not finished, no data are given for a bare model file, or the model gets pixels of
+            another scale than in its training.
     """
     if data is None:
         if not isinstance(model, Run) and not (isinstance(model, str | os.PathLike) and is_run(Path(model))):
@@ -129,6 +132,7 @@ def split_logits(predictor: Predictor, split: Split, tta: str = "none") -> np.nd
     starts = range(0, len(split), BATCH)
     if not starts:
         raise DataError("there are no images to evaluate on in this split")
+    predictor.check_pixels(split.read(slice(0, FIRST)))
     larger = replace(split, images=at_size(split.images, view_size(expected[:2], tta)))
     return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), tta) for start in starts])
 

@@ -109,6 +109,7 @@ def export_run(
     if data.fingerprint != run.fingerprint:
         raise DataError(f"{data.name} are not the data that {run.path} was trained on")
     images = _verification_images(data)
+    reference.check_pixels(images)
     with storage_errors(target), tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".unverified-") as folder:
         unverified = Path(folder) / target.name
         chosen.write(

@@ -19,6 +19,8 @@ from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.stamp import read_stamp
 from keras_resnet.tasks.table import task
+from keras_resnet.weights.first_normalisation import check_pixels
+from keras_resnet.weights.pixels import Pixels
 
 if TYPE_CHECKING:
     import keras
@@ -65,6 +67,20 @@ class Predictor(ABC):
         files = [self.path] if self.path.is_file() else [file for file in self.path.rglob("*") if file.is_file()]
         return sum(file.stat().st_size for file in files)
 
+    def check_pixels(self, images: np.ndarray) -> str:
+        """Compare images with those the model was trained on, where the model tells.
+
+        Args:
+            images: uint8 (n, height, width, channels).
+
+        Returns:
+            A remark where they lie far from those; else nothing.
+
+        Raises:
+            UsageError: Only another normalisation than in its training explains the difference.
+        """
+        return ""
+
     @abstractmethod
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Ask for uint8 (n, height, width, channels); receive float32 (n, number of classes)."""
@@ -104,6 +120,12 @@ class KerasPredictor(Predictor):
 
         batch = tf.constant(image[None], tf.float32)
         return lambda: self._call(batch).numpy()
+
+    def check_pixels(self, images: np.ndarray) -> str:
+        own = self.preprocessing
+        pixels = Pixels.of(own.mean, own.std, "as the model has it")
+        remedy = "Give the model the normalisation that it was trained with, or images as it was trained on"
+        return check_pixels(self.model, images, self.path or self.model.name, pixels, remedy=remedy)
 
 
 class SavedModelPredictor(Predictor):

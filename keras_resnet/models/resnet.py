@@ -17,7 +17,8 @@ from keras_resnet.models.spec import ResNetSpec, Shortcut, Stem
 from keras_resnet.models.variants import VARIANTS
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.weights.loading import load_weights
-from keras_resnet.weights.pretrained import fetch, is_name, pretrained
+from keras_resnet.weights.pixels import CONVENTIONS, Pixels, pixels_of
+from keras_resnet.weights.pretrained import fetch, is_name
 
 if TYPE_CHECKING:  # Keras and TensorFlow are imported when first a network is built
     import keras
@@ -43,6 +44,7 @@ def build(
     dropout: float = 0.0,
     stochastic_depth: float = 0.0,
     preprocessing: Preprocessing | Literal["weights"] | None = None,
+    weights_preprocessing: str = "",
     precision: Precision | None = None,
     seed: int | None = None,
     name: str | None = None,
@@ -79,7 +81,11 @@ def build(
             sample; in the blocks before, linearly less.
         preprocessing: If given, the model takes raw RGB pixels (0–255, any dtype that casts to float)
             and normalises them itself; `num_classes` follows from it, and `input_shape` where none is given.
-            `"weights"`: as the named `weights` were trained, leaving `num_classes` and `input_shape`.
+            `"weights"`: as the `weights` were trained, leaving `num_classes` and `input_shape`. The first kernel of
+            weights that read blue, green, red, as Caffe's do, is turned then.
+        weights_preprocessing: What pixels a file of weights needs, where the file cannot tell or tells it wrongly:
+            `"caffe"`, `"imagenet"` (torchvision's), `"tf"` (-1 … 1), `"raw"` (0 … 255), or a file that says it: a model
+            that this package wrote, a run's folder, a `preprocessing.json`. Together with `preprocessing`.
         precision: What the network computes in: `"float32"`, or `"bfloat16"` or `"float16"` with variables,
             normalisation, and logits in float32, for training; save what `float32_copy` makes of it. None
             takes Keras's own policy.
@@ -94,7 +100,7 @@ def build(
         ModelError: (a ValueError) The weights cannot be had or do not fit.
     """
     spec = replace(spec, stem=stem or spec.stem, shortcut=shortcut or spec.shortcut)
-    normalisation = _normalisation(spec, weights, preprocessing)
+    pixels = _pixels(spec, weights, preprocessing, weights_preprocessing)
     if isinstance(preprocessing, Preprocessing):
         input_shape, num_classes = input_shape or preprocessing.input_shape, len(preprocessing.class_names)
     input_shape = input_shape or (spec.input_size, spec.input_size, 3)
@@ -114,8 +120,10 @@ def build(
 
     with computing_in(precision):
         inputs = x = keras.Input(input_shape, name="image")
-        if normalisation is not None:
-            x = _normalise(x, normalisation)
+        if isinstance(preprocessing, Preprocessing):
+            x = _normalise(x, preprocessing.mean, preprocessing.std)
+        elif pixels is not None:
+            x = _normalise(x, *pixels.for_channels(input_shape[2]))
         x, info = features(
             x, spec, stem_word, make, output_stride=output_stride, stochastic_depth=stochastic_depth, dropout=dropout
         )
@@ -134,7 +142,7 @@ def build(
         if is_name(weights):
             _refuse_changed(spec, str(weights))
             path = fetch(spec.name, str(weights), include_top=include_top)
-        load_weights(model, path, head=head, adapt_input=adapt_input)
+        load_weights(model, path, head=head, adapt_input=adapt_input, bgr=pixels is not None and pixels.bgr)
     return model
 
 
@@ -187,26 +195,43 @@ def _refuse_changed(spec: ResNetSpec, weights: str) -> None:
             )
 
 
-def _normalisation(
-    spec: ResNetSpec, weights: str | os.PathLike[str] | None, preprocessing: Preprocessing | str | None
-) -> Preprocessing | None:
-    if isinstance(preprocessing, Preprocessing) or preprocessing is None:
-        return preprocessing
-    if preprocessing != "weights" or weights is None or not is_name(weights):
+def _pixels(
+    spec: ResNetSpec,
+    weights: str | os.PathLike[str] | None,
+    preprocessing: Preprocessing | str | None,
+    said: str,
+) -> Pixels | None:
+    """What the weights read, where the network is to normalise; None: it is not, or that is not known."""
+    if said and (weights is None or preprocessing is None):
         raise UsageError(
-            "preprocessing must be a Preprocessing, None, or 'weights' together with weights that have a name "
-            f"(such as 'imagenet'); received preprocessing={preprocessing!r} and weights={weights!r}"
+            "weights_preprocessing says what pixels weights need, for a network that normalises them itself: give "
+            f"weights and preprocessing, too; received weights={weights!r}, preprocessing={preprocessing!r}"
         )
-    return pretrained(spec.name, str(weights)).preprocessing
-
-
-def _normalise(x: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
-    if x.shape[-1] != preprocessing.fit.channels:
+    if preprocessing is None or (weights is None and isinstance(preprocessing, Preprocessing)):
+        return None
+    if not isinstance(preprocessing, Preprocessing) and (preprocessing != "weights" or weights is None):
         raise UsageError(
-            f"the preprocessing is for {preprocessing.fit.channels} channels; the input has {x.shape[-1]}: normalise "
-            "the images yourself and leave preprocessing out"
+            "preprocessing must be a Preprocessing, None, or 'weights' together with weights; received "
+            f"preprocessing={preprocessing!r} and weights={weights!r}"
+        )
+    assert weights is not None
+    found = pixels_of(spec.name, weights, said)
+    if found is None and preprocessing == "weights":
+        raise UsageError(
+            f"{weights} does not say what pixels it needs: give weights_preprocessing, one of {listed(CONVENTIONS)} or "
+            "a file that says it"
+        )
+    return found
+
+
+def _normalise(x: keras.KerasTensor, mean: tuple[float, ...], std: tuple[float, ...]) -> keras.KerasTensor:
+    if x.shape[-1] != len(mean):
+        raise UsageError(
+            f"the preprocessing is for {len(mean)} channels; the input has {x.shape[-1]}: normalise the images "
+            "yourself and leave preprocessing out"
         )
     import keras
 
-    mean, variance = list(preprocessing.mean), [value**2 for value in preprocessing.std]
-    return keras.layers.Normalization(axis=-1, mean=mean, variance=variance, dtype="float32", name="normalization")(x)
+    # Not Keras's Normalization, whose numbers Keras's own export to ONNX makes inputs of the file.
+    scale, offset = [1 / value for value in std], [-one / value for one, value in zip(mean, std, strict=True)]
+    return keras.layers.Rescaling(scale, offset, dtype="float32", name="normalization")(x)

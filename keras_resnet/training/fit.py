@@ -35,7 +35,7 @@ from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.health import Health, images_to_look_with
 from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.loop import TrainingLoop
-from keras_resnet.training.network import CompiledNetwork, network_for, preprocessing_for
+from keras_resnet.training.network import CompiledNetwork, network_for, preprocessing_for, weights_notes
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
@@ -216,6 +216,7 @@ def fit_planned(
     place = place or distribution("none")
     with place.scope():
         compiled = CompiledNetwork(recipe, preprocessing, data.task, place)
+    notes = weights_notes(recipe, data, compiled.network)
     with (
         Interruption(progress.note, close=progress.close) as interruption,
         locked(plan.path) if place.is_chief else nullcontext(),
@@ -227,6 +228,9 @@ def fit_planned(
             health = Health(compiled.network, images_to_look_with(data.validation), batch_per_normalisation=0)
             saving = saving or Saving()
             checkpointer = Checkpointer(compiled, recipe, run, health, progress, saving, tensorboard=tensorboard)
+            for note in notes:
+                progress.note(f"note: {note}")
+                checkpointer.event("weights", text=note)
             with interruption.deferred():
                 TrainingLoop(checkpointer, data, interruption, plan.policy).run_to_end()
         if place.is_chief:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import cast
 
 import keras
@@ -11,7 +10,7 @@ import numpy as np
 
 from keras_resnet.data.batches import pixel_statistics
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import ModelError
+from keras_resnet.errors import UsageError
 from keras_resnet.layer_names import is_classifier
 from keras_resnet.models.precision import Precision
 from keras_resnet.models.recompute import recompute_activations
@@ -22,11 +21,11 @@ from keras_resnet.optimizers.layerwise import USUAL_BOUNDS, Layerwise
 from keras_resnet.optimizers.state import forget_partial_update, load_optimizer_state, optimizer_state
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.schedules import USUAL_DIVISION, schedule
-from keras_resnet.stamp import read_stamp
 from keras_resnet.tasks.task import Task
 from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.weights.pretrained import is_name, pretrained
+from keras_resnet.weights.first_normalisation import HIGH, IMAGES, LOW, by_convention, check_pixels
+from keras_resnet.weights.pixels import CONVENTIONS, pixels_of
 
 
 def network_for(
@@ -47,6 +46,7 @@ def network_for(
         preprocessing=preprocessing,
         input_shape=(None, None, shape[2]) if any_size else None,
         weights=recipe.weights or None,
+        weights_preprocessing=recipe.weights_preprocessing if recipe.weights else "",
         head="reset" if recipe.weights else "load",
         adapt_input=bool(recipe.weights) and shape[2] != 3,
         classifier_activation=None,
@@ -213,14 +213,19 @@ def _head_optimizer(recipe: Recipe, parts: int) -> Layerwise:
 
 
 def preprocessing_for(recipe: Recipe, data: ImageData) -> Preprocessing:
-    """How images are prepared for a training: as its initial weights had them, where that is known.
+    """How images are prepared for a training: as its initial weights need them.
 
-    Otherwise they are normalised by the training images' own mean and standard deviation.
+    Without initial weights they are normalised by the training images' own mean and standard deviation.
+
+    Raises:
+        UsageError: What pixels the weights need is not known; the message says which may.
     """
-    known = _preprocessing_of_weights(recipe)
     height, width, channels = data.train.images.shape
-    if known is not None and channels == len(known.mean):
-        mean, std = known.mean, known.std
+    if recipe.weights:
+        pixels = pixels_of(recipe.model, recipe.weights, recipe.weights_preprocessing)
+        if pixels is None:
+            raise _unknown_pixels(recipe, data)
+        mean, std = pixels.for_channels(channels)
     else:
         own_mean, own_std = pixel_statistics(data.train)
         mean, std = (own_mean,) * channels, (own_std,) * channels
@@ -228,12 +233,54 @@ def preprocessing_for(recipe: Recipe, data: ImageData) -> Preprocessing:
     return Preprocessing(fit, mean, std, data.class_names, data.task.name)
 
 
-def _preprocessing_of_weights(recipe: Recipe) -> Preprocessing | None:
-    if is_name(recipe.weights):
-        return pretrained(recipe.model, recipe.weights).preprocessing
-    if not recipe.weights.endswith(".keras"):
-        return None
-    try:
-        return read_stamp(Path(recipe.weights))
-    except ModelError:  # another package wrote it; a damaged file is refused when it is loaded
-        return None
+def weights_notes(recipe: Recipe, data: ImageData, network: keras.Model) -> list[str]:
+    """What is to be said of the initial weights before the first update: the pixels they get, and any doubt.
+
+    Args:
+        recipe: Names them.
+        data: Whose training images are looked at.
+        network: With these weights.
+
+    Raises:
+        UsageError: The pixels are certainly not those the weights were trained on.
+    """
+    if not recipe.weights:
+        return []
+    pixels = pixels_of(recipe.model, recipe.weights, recipe.weights_preprocessing)
+    assert pixels is not None
+    remedy = "Say the right one by --weights-preprocessing (in a Recipe weights_preprocessing)"
+    doubt = check_pixels(network, _some_images(data), recipe.weights, pixels, remedy=remedy)
+    return [f"{recipe.weights} gets {pixels.title}: {pixels.known_by}", *([doubt] if doubt else [])]
+
+
+def _some_images(data: ImageData) -> np.ndarray:
+    """Training images as the network takes them, evenly spaced over the split."""
+    return data.train.read(np.unique(np.linspace(0, len(data.train) - 1, IMAGES).astype(np.int64)))
+
+
+def _unknown_pixels(recipe: Recipe, data: ImageData) -> UsageError:
+    """The question what pixels weights need, without the answers that the images rule out."""
+    own, shape = spec(recipe.model), data.train.images.shape
+    network = build(
+        replace(own, stem=check_input(own, shape)),
+        data.task.outputs,
+        input_shape=shape,
+        weights=recipe.weights,
+        head="reset",
+        adapt_input=shape[2] != 3,
+    )
+    images = _some_images(data)
+    seen = by_convention(network, images)
+    possible = [name for name, one in seen.items() if LOW <= one.variance <= HIGH] or list(CONVENTIONS)
+    measured = ", ".join(f"{name} {one.variance:.2g}" for name, one in seen.items())
+    found = (
+        f" On {len(images)} of your images, the variance behind its first convolution over that in its training (1: "
+        f"alike) is {measured}."
+        if seen
+        else ""
+    )
+    return UsageError(
+        f"{recipe.weights} does not say what pixels it needs.{found} Say it by --weights-preprocessing: "
+        + ", ".join(CONVENTIONS[name].title for name in possible)
+        + "; or a model file or preprocessing.json that says it"
+    )

@@ -70,6 +70,10 @@ class Recipe:
     model: str = training("resnet20", "network, from `keras-resnet models`", canonical=lambda name: spec(name).name)
     data: str = description("", "source that the recipe was made for")
     weights: str = training("", "initial weights: a file, imagenet, timm/TAG or keras; none: random")
+    weights_preprocessing: str = training(
+        "",
+        "what pixels a weights file needs: caffe, imagenet, tf, raw or a model file; none: as it says or as is known",
+    )
     epochs: int = training(30, "passes over the training images", COUNT)
     batch_size: int = training(64, "images in a batch", COUNT)
     sampling: str = training("uniform", "how images are drawn; balanced: every class equally often", SAMPLING)

@@ -72,6 +72,19 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, str]]
         raise ModelError(f"{path} cannot be read as safetensors: {error}") from None
 
 
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The metadata of a safetensors file, without its tensors.
+
+    Raises:
+        ModelError: The file is missing or damaged.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{path} cannot be read as safetensors: {error}") from None
+
+
 def _read_torch(path: Path) -> Tensors:
     """Only tensors and plain containers are unpickled: a file from the net cannot run code here."""
     try:

@@ -59,16 +59,21 @@ FILES = {
 }
 
 
+def official(path: Path) -> Official | None:
+    """Which published file this is, by its content; None: none of them."""
+    if path.suffix != ".h5" or not path.is_file():
+        return None
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "md5").hexdigest()
+    return next((file for pair in FILES.values() for file in pair if file.md5 == digest), None)
+
+
 def read_official(path: Path) -> Tensors | None:
     """The tensors of a published file, its v1 kernels turned to RGB; None for any other file.
 
     Keras fills its own model with it, by order: the files are older than the names of today's layers.
     """
-    if path.suffix != ".h5" or not path.is_file():
-        return None
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "md5").hexdigest()
-    found = next((file for pair in FILES.values() for file in pair if file.md5 == digest), None)
+    found = official(path)
     if found is None:
         return None
     import keras

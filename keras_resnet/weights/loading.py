@@ -21,13 +21,21 @@ from keras_resnet.weights.files import (
     variables_by_path,
 )
 from keras_resnet.weights.keras_applications import read_official
-from keras_resnet.weights.naming import KERAS_APPLICATIONS, TIMM, TORCHVISION, Naming, namings_for, strided_conv
+from keras_resnet.weights.naming import (
+    KERAS_APPLICATIONS,
+    TIMM,
+    TORCHVISION,
+    Naming,
+    namings_for,
+    strided_conv,
+    without_wrappers,
+)
+from keras_resnet.weights.pixels import FIRST_KERNELS, order_of_caffe
 
 if TYPE_CHECKING:
     import keras
 
 logger = logging.getLogger(__name__)
-FIRST_CONVOLUTIONS = (f"{STEM.layer('conv')}/kernel", f"{STEM.layer('conv1')}/kernel")
 
 
 def load_weights(
@@ -36,6 +44,7 @@ def load_weights(
     *,
     head: Literal["load", "reset"] = "load",
     adapt_input: bool = False,
+    bgr: bool = False,
 ) -> None:
     """Fill a model from a file. Every tensor's name, shape and dtype must match, or nothing changes.
 
@@ -44,6 +53,8 @@ def load_weights(
         path: See `build`; the naming is recognised by the names that fit best.
         head: `"reset"` leaves the classifier as it is, whatever the file holds.
         adapt_input: Fit the first convolution of RGB weights to another number of input channels.
+        bgr: The file's network reads blue, green, red: turn its first kernel, so that the model reads red first. A file
+            that keras.applications published is turned in any case.
 
     Raises:
         ModelError: The file is missing, damaged, of another kind, holds numbers that are not finite, or does
@@ -63,7 +74,18 @@ def load_weights(
     official = read_official(path)
     tensors, naming = _in_our_names(official or read_weights(path), variables, namings_for(model), path)
     _compare_striding(model, naming, path)
-    if naming is KERAS_APPLICATIONS and official is None and f"{STEM.layer('bn')}/gamma" in variables:
+    first = next((name for name in FIRST_KERNELS if name in tensors), None)
+    if bgr and official is None and first is not None:
+        tensors = {**tensors, first: tensors[first][:, :, ::-1]}
+        logger.info("%s: the first kernel is turned from blue, green, red to red, green, blue", path.name)
+    elif official is None and order_of_caffe(tensors) == "bgr":
+        logger.warning(
+            "%s: the first kernel is that of the network trained in Caffe, and is taken as it is: it reads blue, "
+            "green, red, minus (103.939, 116.779, 123.68). With preprocessing= it is turned, and the network reads "
+            "red, green, blue",
+            path,
+        )
+    elif naming is KERAS_APPLICATIONS and official is None and f"{STEM.layer('bn')}/gamma" in variables:
         logger.warning(
             "%s is none of the files that keras.applications publishes: its first kernel is taken as it is, in the "
             "order of channels it was trained with (keras.applications' own v1 weights read blue, green, red)",
@@ -133,7 +155,7 @@ def _in_our_names(
     """The tensors under our names, by the naming that knows most of them."""
     tensors = {
         name: tensor
-        for name, tensor in _without_wrappers(tensors).items()
+        for name, tensor in zip(without_wrappers(tensors), tensors.values(), strict=True)
         if not name.endswith(("num_batches_tracked", "/seed_generator_state"))
     }
     # Where the model has no head, that of the file must still be known for one.
@@ -146,16 +168,6 @@ def _in_our_names(
             f"{listed(tensors, most=4)}; known are those of {listed(known)}"
         )
     return naming.to_ours(tensors, layers), naming
-
-
-def _without_wrappers(tensors: Tensors) -> Tensors:
-    """The names as they were before DataParallel, torch.compile or a headless checkpoint changed them."""
-    for prefix in ("module.", "_orig_mod."):
-        if tensors and all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    if any(name.startswith("embedder.embedder.") for name in tensors):  # Hugging Face's model without its head
-        tensors = {f"resnet.{name}": tensor for name, tensor in tensors.items()}
-    return {name.replace("probs/", "predictions/"): tensor for name, tensor in tensors.items()}
 
 
 def _without_idle_biases(tensors: Tensors, variables: dict[str, keras.Variable]) -> Tensors:
@@ -181,7 +193,7 @@ def _without_idle_biases(tensors: Tensors, variables: dict[str, keras.Variable])
 
 def _with_adapted_input(tensors: Tensors, variables: dict[str, keras.Variable], path: Path) -> Tensors:
     """Timm's rule: RGB kernels summed for one channel, repeated and scaled to the same sum for others."""
-    name = next(name for name in FIRST_CONVOLUTIONS if name in variables)
+    name = next(name for name in FIRST_KERNELS if name in variables)
     kernel, channels = tensors.get(name), variables[name].shape[2]
     if kernel is None or kernel.ndim != 4 or kernel.shape[2] == channels:
         return tensors
@@ -218,7 +230,7 @@ def _remedy(model: keras.Model, expected: Expectations, tensors: Tensors) -> str
     wrong |= tensors.keys() - expected.keys()
     if wrong and all(is_classifier(name) for name in wrong):
         return ". Only the classifier differs: head='reset' leaves it at its initial values"
-    first = next((name for name in FIRST_CONVOLUTIONS if name in wrong), None)
+    first = next((name for name in FIRST_KERNELS if name in wrong), None)
     if first is None or first not in expected or first not in tensors or tensors[first].ndim != 4:
         return ""
     (ours, _), theirs = expected[first], tensors[first].shape

@@ -200,6 +200,34 @@ AKAMASTER = Naming("akamaster", _each(_akamaster))
 KERAS_APPLICATIONS = Naming("keras.applications", _keras_applications, torch=False, epsilon=1.001e-5)
 MLPERF_TINY = Naming("MLPerf Tiny", _mlperf_tiny, torch=False, epsilon=1e-3)
 
+NAMINGS = (OURS, TORCHVISION, HUGGING_FACE, AKAMASTER, KERAS_APPLICATIONS, MLPERF_TINY)
+
+
+def naming_of(names: Iterable[str]) -> Naming | None:
+    """Whose names tensors have, judged by those of a stem, a first block and a classifier; None: nobody's.
+
+    Args:
+        names: As a file has them.
+    """
+    found, block = set(without_wrappers(names)), Section(1, 1)
+    roles = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3", "shortcut_conv", "shortcut_bn")
+    layers = [*(STEM.layer(role) for role in ("conv", "bn")), *(block.layer(role) for role in roles), CLASSIFIER]
+    layers += [HEAD.layer("bn")] if "post_bn/gamma" in found else []
+    known = {one.title: len(found & set(one.names(layers).values())) for one in NAMINGS}
+    best = max(NAMINGS, key=lambda one: known[one.title])
+    return best if known[best.title] else None
+
+
+def without_wrappers(names: Iterable[str]) -> list[str]:
+    """Tensors' names as they were before DataParallel, torch.compile or a headless checkpoint changed them."""
+    names = list(names)
+    for prefix in ("module.", "_orig_mod."):
+        if names and all(name.startswith(prefix) for name in names):
+            names = [name.removeprefix(prefix) for name in names]
+    if any(name.startswith("embedder.embedder.") for name in names):  # Hugging Face's model without its head
+        names = [f"resnet.{name}" for name in names]
+    return [name.replace("probs/", "predictions/") for name in names]
+
 
 def namings_for(model: keras.Model) -> tuple[Naming, ...]:
     """The namings that a file for this model may have; where several fit equally well, the first is taken.

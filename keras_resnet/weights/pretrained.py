@@ -81,6 +81,27 @@ def pretrained(model: str, weights: str = "imagenet") -> Pretrained:
     return known[weights]
 
 
+def published(path: Path) -> Pretrained | None:
+    """Which of the weights that have a name a file holds: by its content, or as the hub's cache calls its folder.
+
+    Args:
+        path: An existing file.
+
+    Returns:
+        None: none of them.
+    """
+    known = keras_applications.official(path)
+    if known is not None:
+        model = next(model for model, pair in keras_applications.FILES.items() if known in pair)
+        return pretrained(model, "keras")
+    with path.open("rb") as file:
+        digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+    rows = [row for rows in _catalogue().values() for row in rows.values() if row.name != "keras"]
+    cached = {f"models--timm--{row.url.split('/')[4]}": row for row in rows}
+    by_folder = next((cached[part] for part in path.parts if part in cached), None)
+    return next((row for row in rows if row.digest == digest), by_folder)
+
+
 def is_name(weights: str | os.PathLike[str]) -> bool:
     """Whether what `weights=` was given is a name; everything else is a path."""
     return weights in ("imagenet", "keras") or (isinstance(weights, str) and weights.startswith("timm/"))

@@ -14,6 +14,7 @@ from keras_resnet.atomic import write_with
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.weights.files import variables_by_path
 from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION, namings_for, strided_conv
+from keras_resnet.weights.pixels import described
 
 if TYPE_CHECKING:
     import keras
@@ -59,7 +60,8 @@ def save_weights(
         renamed = chosen.from_ours(tensors)
     except KeyError as error:
         raise UsageError(f"{chosen.title}'s naming has no word for {error} of {model.name}") from None
-    write_tensors(renamed, path, {"format": "pt" if chosen.torch else "keras", "naming": chosen.title})
+    about = {"format": "pt" if chosen.torch else "keras", "naming": chosen.title, **described(model)}
+    write_tensors(renamed, path, about)
 
 
 def _refuse_v1(model: keras.Model) -> None:

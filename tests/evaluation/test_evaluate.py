@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,11 +15,12 @@ from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.comparison import compare
 from keras_resnet.evaluation.evaluate import evaluate, load_run_data
 from keras_resnet.evaluation.report import report_run, report_training
+from keras_resnet.exports.export import export_run
 from keras_resnet.images.decode import decode
 from keras_resnet.inference.predictors import Predictor, open_predictor
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
-from keras_resnet.training.fit import fit
+from keras_resnet.training.fit import fit, save_model
 from tests.conftest import TINY
 
 
@@ -148,3 +150,23 @@ def test_what_looks_ill_in_a_training_is_reported_before_its_end_too(finished_ru
 
     assert "overfitting" in [one.code for one in symptoms]
     assert [file.name for file in files] == ["diagnosis.json", "training.png", "learning_curves.png"]
+
+
+def test_a_model_that_gets_other_pixels_than_in_its_training_is_neither_evaluated_nor_exported(
+    finished_run: Run, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    """Its normalisation says that it was trained on pixels of 0–1, and the model gives it 0–255."""
+    shutil.copytree(finished_run.path, tmp_path / "run")
+    run, model = Run(tmp_path / "run"), keras.models.load_model(finished_run.model)
+    norm = model.get_layer("stem_bn")
+    norm.moving_mean.assign(norm.moving_mean / 255)
+    norm.moving_variance.assign(norm.moving_variance / 255**2)
+    save_model(model, run.model, finished_run.preprocessing)
+    refusal = r"the pixels are not those that .*model\.keras was trained on: on 32 images .*e\+04 times the variance"
+
+    with pytest.raises(UsageError, match=refusal):
+        evaluate(run, tiny_data)
+    with pytest.raises(UsageError, match=refusal):
+        export_run(run, "saved_model", tmp_path / "exported", data=tiny_data)
+
+    assert not (tmp_path / "exported").exists()

@@ -218,7 +218,7 @@ def test_a_model_with_preprocessing_takes_raw_pixels() -> None:
         ({"adapt_input": True}, "give weights, too"),
         ({"input_shape": 224}, "input_shape must be"),
         ({"head": "keep"}, "head must be 'load' or 'reset'; received 'keep'"),
-        ({"preprocessing": "weights"}, "'weights' together with weights that have a name"),
+        ({"preprocessing": "weights"}, "'weights' together with weights"),
         ({"preprocessing": "imagenet", "weights": "imagenet"}, "preprocessing must be a Preprocessing"),
     ],
 )

@@ -9,7 +9,9 @@ import tensorflow as tf
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import from_arrays
-from keras_resnet.errors import ModelError
+from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.training.checkpoint import CheckpointStore
@@ -263,9 +265,8 @@ def test_a_finished_runs_model_brings_the_normalisation_it_was_trained_with(fini
     assert (found.mean, found.std) == (trained.mean, trained.std) != (own.mean, own.std)
     assert found.class_names == ("a", "b")
     coloured = from_arrays(np.arange(40 * 192).reshape(40, 8, 8, 3) % 250, np.arange(40) % 2, ("a", "b"))
-    assert preprocessing_for(recipe, coloured) == preprocessing_for(TINY, coloured)
-    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "foreign.keras")
-    assert preprocessing_for(recipe.but(weights=str(tmp_path / "foreign.keras")), grey) == own
+    for_colours = preprocessing_for(recipe, coloured)
+    assert (for_colours.mean, for_colours.std) == (trained.mean * 3, trained.std * 3), "the kernel is repeated, too"
 
 
 def test_weights_that_are_not_there_are_refused_before_anything_is_written(
@@ -282,3 +283,56 @@ def test_the_same_recipe_compiled_by_xla_trains_too(tiny_data: ImageData, tmp_pa
 
     assert without_times(run.metrics()[0])["step"] == 6
     assert tf.config.optimizer.get_jit() in ("", False), "for this training only"
+
+
+def saved_without_a_word(path: Path, images: np.ndarray) -> Path:
+    """Weights of a network whose first normalisation has seen pixels of -1 … 1; the file does not say so."""
+    network = build(spec(TINY.model), 10, input_shape=images.shape[1:], seed=3)
+    norm = network.get_layer("stem_bn")
+    seen = np.asarray(keras.Model(network.input, norm.input)(images / 127.5 - 1))
+    norm.moving_mean.assign(seen.mean(axis=(0, 1, 2)))
+    norm.moving_variance.assign(seen.var(axis=(0, 1, 2)))
+    save_weights(network, path)
+    return path
+
+
+def test_weights_that_do_not_say_what_pixels_they_need_are_asked_about_with_what_the_images_rule_out(
+    tiny_data: ImageData, tmp_path: Path
+) -> None:
+    weights = saved_without_a_word(tmp_path / "net.safetensors", tiny_data.train.read(slice(None)))
+
+    with pytest.raises(UsageError) as caught:
+        fit(TINY.but(weights=str(weights)), tiny_data, tmp_path / "run", verbose=False)
+
+    message = str(caught.value)
+    assert "does not say what pixels it needs. On 32 of your images, the variance" in message
+    offered = message.partition("Say it by --weights-preprocessing: ")[2]
+    assert "imagenet (" in offered
+    assert "tf (" in offered
+    assert "caffe (" not in offered
+    assert "raw (" not in offered
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_wrong_word_for_the_pixels_is_refused_with_what_was_measured(tiny_data: ImageData, tmp_path: Path) -> None:
+    weights = saved_without_a_word(tmp_path / "net.safetensors", tiny_data.train.read(slice(None)))
+
+    with pytest.raises(UsageError, match=r"sees 1\.\d+e\+04 times the variance.*raw \(.*\): as you say"):
+        fit(TINY.but(weights=str(weights), weights_preprocessing="raw"), tiny_data, tmp_path / "run", verbose=False)
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_the_weights_get_is_said_and_recorded(
+    tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = saved_without_a_word(tmp_path / "net.safetensors", tiny_data.train.read(slice(None)))
+    recipe = TINY.but(weights=str(weights), weights_preprocessing="tf", epochs=1)
+
+    run = fit(recipe, tiny_data, tmp_path / "run")
+
+    said = f"{weights} gets tf (pixels minus (127.5, 127.5, 127.5), divided by (127.5, 127.5, 127.5)): as you say"
+    assert said in " ".join(capsys.readouterr().err.split())
+    assert [event["text"] for event in run.events.rows() if event["event"] == "weights"] == [said]
+    assert (run.preprocessing.mean, run.preprocessing.std) == ((127.5,), (127.5,))
+    assert run.config["recipe"]["weights_preprocessing"] == "tf"

@@ -2,6 +2,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 
@@ -155,12 +156,15 @@ def test_named_weights_and_a_preprocessing_of_ones_own_fine_tune(hub: Path) -> N
     assert model.output_shape == (None, 2)
 
 
-def test_named_weights_for_grey_images_cannot_bring_their_normalisation(hub: Path) -> None:
+def test_named_weights_for_grey_images_normalise_them_as_red_green_and_blue_on_average(hub: Path) -> None:
     options = {"weights": "imagenet", "input_shape": (96, 96, 1), "adapt_input": True}
 
-    with pytest.raises(UsageError, match="preprocessing is for 3 channels; the input has 1"):
-        keras_resnet.ResNet18(preprocessing="weights", **options)
-    assert keras_resnet.ResNet18(**options).input_shape == (None, 96, 96, 1)
+    model = keras_resnet.ResNet18(preprocessing="weights", **options)
+
+    first = keras.Model(model.input, model.get_layer("normalization").output)
+    expected = (200 - 255 * (0.485 + 0.456 + 0.406) / 3) / (255 * (0.229 + 0.224 + 0.225) / 3)
+    np.testing.assert_allclose(first(np.full((1, 96, 96, 1), 200.0)), expected, rtol=1e-5)
+    assert model.input_shape == (None, 96, 96, 1)
 
 
 def test_a_file_that_is_not_the_published_one_is_refused(tmp_path: Path) -> None:
