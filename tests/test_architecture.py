@@ -36,6 +36,7 @@ FOUNDATION = {
     "layer_names",
     "preprocessing",
     "stamp",
+    "registration",
     "atomic",
     "allowed",
     "settings",

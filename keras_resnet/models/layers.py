@@ -260,17 +260,39 @@ class KerasLayers(Layers[Any]):
 
     def blur(self, x: Any, *, stride: int, name: str) -> Any:
         """[1 2 1]/4 in both directions is the mean of neighbours taken twice: no weights to keep."""
-        import keras
-
         layers = _layers()
-        x = keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        x = self._reflected(x, name=name)
         x = layers.AveragePooling2D(2, strides=1, data_format="channels_last", name=f"{name}_mean")(x)
         return layers.AveragePooling2D(2, strides=stride, data_format="channels_last", name=name)(x)
 
-    def pad_channels(self, x: Any, before: int, after: int, *, name: str) -> Any:
+    def _reflected(self, x: Any, *, name: str) -> Any:
+        """The map with its second and its last row but one around it; so its columns.
+
+        Of layers alone, since Keras reads no other operation back from an `.h5` file. They must know the size.
+        """
         import keras
 
-        return keras.ops.pad(x, ((0, 0), (0, 0), (0, 0), (before, after)))
+        if None in x.shape[1:3]:
+            return keras.ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+        layers = _layers()
+        for axis, before, after in ((1, "top", "bottom"), (2, "left", "right")):
+            far = x.shape[axis] - 2
+            lines = [
+                layers.Cropping2D(
+                    ((first, last), (0, 0)) if axis == 1 else ((0, 0), (first, last)),
+                    data_format="channels_last",
+                    name=f"{name}_{side}",
+                )(x)
+                for side, first, last in ((before, 1, far), (after, far, 1))
+            ]
+            whole = f"{name}_{'rows' if axis == 1 else 'columns'}"
+            x = layers.Concatenate(axis=axis, name=whole)([lines[0], x, lines[1]])
+        return x
+
+    def pad_channels(self, x: Any, before: int, after: int, *, name: str) -> Any:
+        # Told that channels come first, the layer takes the last axis, which holds ours, for columns.
+        margins = ((0, 0), (before, after))
+        return _layers().ZeroPadding2D(margins, data_format="channels_first", name=name)(x)
 
     def squeeze_excite(self, x: Any, squeezed: int, *, name: str) -> Any:
         from keras_resnet.models.kernels import use_matrix_product

@@ -14,6 +14,7 @@ from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.weights.files import variables_by_path
+from tests.golden.cases import CASES
 
 BASIC = ResNetSpec("tiny", "basic", (1, 2), (8, 16), stem_width=8)
 THREE_STAGES = ResNetSpec("three", "basic", (1, 1, 1), (8, 8, 8))
@@ -383,3 +384,24 @@ def test_a_softmax_of_one_output_is_refused_and_a_sigmoid_is_not() -> None:
     )
     assert 0 < shares.numpy().item() < 1
     assert build(BASIC, 1, input_shape=(8, 8, 3), classifier_activation=None).output_shape == (None, 1)
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_every_family_is_made_of_kerass_layers_alone(family: str) -> None:
+    """Keras reads other operations back from a `.keras` file only."""
+    model = build(ResNetSpec(family, **CASES[family].row), 3, input_shape=(40, 40, 3), **CASES[family].options)
+
+    assert {type(one).__module__.split(".")[0] for one in model.operations} == {"keras"}
+    assert [one.name for one in model.operations if not isinstance(one, keras.layers.Layer)] == []
+
+
+@pytest.mark.parametrize("options", [{"shortcut": "identity_pad"}, {"antialias": True}], ids=["padded", "blurred"])
+def test_an_h5_file_of_any_network_is_loaded_by_keras_alone(options: dict[str, Any], tmp_path: Path) -> None:
+    made = ResNetSpec("net", "basic", (1, 1), (8, 16), stem="cifar", stem_width=8, **options)
+    model = build(made, 3, input_shape=(16, 16, 3), seed=1)
+    images = np.random.default_rng(0).normal(size=(2, 16, 16, 3))
+    model.save(tmp_path / "net.h5")
+
+    found = keras.models.load_model(tmp_path / "net.h5")
+
+    np.testing.assert_array_equal(found(images), model(images))
