@@ -13,6 +13,7 @@ import numpy as np
 from keras_resnet.allowed import COUNT, IMAGE_SIZE, SEED
 from keras_resnet.data import reading
 from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, OnRead, Skipped, Split, as_uint8_images
+from keras_resnet.data.labels import class_numbers
 from keras_resnet.data.memory import aligned
 from keras_resnet.data.sources.digits import list_digits
 from keras_resnet.data.sources.folder import list_folder
@@ -169,7 +170,8 @@ def from_arrays(
 
     Args:
         images: (n, height, width) or (n, height, width, channels), numbers in 0–255.
-        labels: Whole numbers (n,), 0 … number of classes - 1; for multi-label 0 and 1 (n, number of classes).
+        labels: Whole numbers, 0 … number of classes - 1, (n,) or (n, 1), or one-hot, (n, number of classes); for
+            multi-label 0 and 1, (n, number of classes).
         class_names: The names of the classes, in the order of the labels; default: their numbers.
         task: The name of one: `classification`, or `multi-label`, where an image may show any number of classes.
         name: For messages and the run's name.
@@ -183,6 +185,10 @@ def from_arrays(
     """
     store = as_uint8_images(images)
     labels = np.asarray(labels)
+    if not task_row(task).several:
+        columns = labels.shape[1] if labels.ndim == 2 and labels.shape[1] > 1 else 0
+        labels = class_numbers(labels)
+        class_names = [str(number) for number in range(columns)] if columns and class_names is None else class_names
     if class_names is None:
         if not whole:  # a few images to evaluate on may lack the class 0
             _check_first_class(labels)
@@ -242,7 +248,9 @@ def from_dataset(
     Args:
         dataset: Finite, of (image, label) or of batches of them: pixels in 0–255; labels whole numbers or one-hot,
             for multi-label 0 or 1 for each class.
-        class_names, task, name, limit, seed, whole: See `from_arrays`.
+        class_names: See `from_arrays`; default: those that `keras.utils.image_dataset_from_directory` gave the
+            dataset.
+        task, name, limit, seed, whole: See `from_arrays`.
         image_size: Height and width to resize the images to; None: as they are, of one size.
 
     Raises:
@@ -253,6 +261,7 @@ def from_dataset(
     from keras_resnet.data.sources.elements import gather
 
     images, labels = gather(dataset, image_size, several=task_row(task).several)
+    class_names = getattr(dataset, "class_names", None) if class_names is None else class_names
     return from_arrays(images, labels, class_names, task=task, name=name, limit=limit, seed=seed, whole=whole)
 
 

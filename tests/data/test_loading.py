@@ -145,7 +145,7 @@ def test_arrays_become_a_data_set() -> None:
     [
         (np.zeros((4, 4)), [0, 1], "must be an array"),
         (np.full((6, 4, 4, 3), 9), [0, 1], "6 whole numbers"),
-        (np.full((6, 4, 4, 3), 9), [0.0, 1, 0, 1, 0, 1], "whole numbers"),
+        (np.full((6, 4, 4, 3), 9), [0.5, 1, 0, 1, 0, 1], "whole numbers"),
         (np.full((6, 4, 4, 3), 300), [0, 1] * 3, "pixels must lie in 0–255"),
         (np.full((6, 4, 4, 3), np.nan), [0, 1] * 3, "finite"),
         (np.full((6, 4, 4, 3), 0.5), [0, 1] * 3, "multiply them by 255"),

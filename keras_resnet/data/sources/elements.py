@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.data.images import as_uint8_images
+from keras_resnet.data.labels import class_numbers
 from keras_resnet.data.memory import memory_for_images
 from keras_resnet.errors import DataError
 
@@ -74,13 +75,4 @@ def _batches(
         if several:
             yield (image[None] if rank == 3 else image), label
             continue
-        if label.ndim == 2 and label.shape[1] > 1:
-            if not (np.isin(label, (0, 1)).all() and (label.sum(axis=1) == 1).all()):
-                raise DataError("the dataset's labels must be whole numbers or one-hot; these are mixed or smoothed")
-            label = label.argmax(axis=1)
-        label = label.reshape(len(label)) if label.size == len(label) else label
-        if not np.issubdtype(label.dtype, np.integer) or label.ndim != 1:
-            raise DataError(
-                f"the dataset's labels must be whole numbers or one-hot; received {label.dtype}{label.shape}"
-            )
-        yield (image[None] if rank == 3 else image), label.astype(np.int64)
+        yield (image[None] if rank == 3 else image), class_numbers(label)
