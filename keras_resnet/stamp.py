@@ -51,3 +51,16 @@ def read_stamp(path: Path) -> Preprocessing:
         raise ModelError(
             f"{path} does not say how its input is prepared: it was not written by this package, or is damaged"
         ) from None
+
+
+def has_stamp(path: Path) -> bool:
+    """Whether a `.keras` file has a preprocessing in it; Keras itself writes none.
+
+    Args:
+        path: The file; of one that cannot be read it is said that it has one, so that reading it tells what is wrong.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return JSON_NAME in archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return True

@@ -23,8 +23,8 @@ def class_numbers(labels: np.ndarray) -> np.ndarray:
     if labels.ndim == 2 and labels.shape[1] > 1:
         if not (np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()):
             raise DataError(
-                "labels of two axes must be one-hot, one 1 in each row, and these are not: mixed or smoothed labels have "
-                'no class; for images of several classes give task="multi-label"'
+                "labels of two axes must be one-hot, one 1 in each row, and these are not: mixed or smoothed labels "
+                'have no class; for images of several classes give task="multi-label"'
             )
         return labels.argmax(axis=1).astype(np.int64)
     if labels.ndim == 2:

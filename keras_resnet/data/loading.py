@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from keras_resnet.data.sources.tfds import list_tfds
 from keras_resnet.data.splits.divide import divide
 from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.data.splits.split_file import content_fingerprint, read_split, write_split
-from keras_resnet.errors import DataError, listed
+from keras_resnet.errors import DataError, UsageError, listed
 from keras_resnet.preprocessing import Fit
 from keras_resnet.settings import check_arguments
 from keras_resnet.tasks.table import task as task_named
@@ -34,6 +34,10 @@ from keras_resnet.tasks.task import Task
 if TYPE_CHECKING:
     import tensorflow as tf
 
+Data: TypeAlias = Union[
+    ImageData, Source, str, os.PathLike[str], "tf.data.Dataset", tuple[np.ndarray, np.ndarray]
+]  # fmt: skip
+"""What `fit` and `evaluate` take: a data set, the source of one, a `tf.data.Dataset`, or (images, labels)."""
 FOLDER_IMAGE_SIZE = 64
 DIGITS_IMAGE_SIZE = 16
 MOST_CLASSES = 1_000_000
@@ -263,6 +267,35 @@ def from_dataset(
     images, labels = gather(dataset, image_size, several=task_row(task).several)
     class_names = getattr(dataset, "class_names", None) if class_names is None else class_names
     return from_arrays(images, labels, class_names, task=task, name=name, limit=limit, seed=seed, whole=whole)
+
+
+def in_memory(data: Data, **options: Any) -> ImageData | Source | str:
+    """A `tf.data.Dataset` or a pair of arrays as a data set; a data set or the source of one as it is.
+
+    Args:
+        data: Any of these.
+        **options: Of `from_dataset` and `from_arrays`.
+
+    Raises:
+        UsageError: It is something else.
+        DataError: As `from_dataset` and `from_arrays`.
+    """
+    import tensorflow as tf
+
+    if isinstance(data, tf.data.Dataset):
+        if getattr(data, "class_names", None):
+            options["class_names"] = None  # its own
+        return from_dataset(data, **options)
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return from_arrays(np.asarray(data[0]), np.asarray(data[1]), **options)
+    if isinstance(data, os.PathLike):
+        return os.fspath(data)
+    if isinstance(data, ImageData | Source | str):
+        return data
+    raise UsageError(
+        "data are a data set, the source of one (digits, a folder, csv:FILE, tfds:NAME), a tf.data.Dataset, or a pair "
+        f"of arrays, (images, labels); received {type(data).__name__}"
+    )
 
 
 def _listed(source: Source, *, fewest_classes: int, spool: bool, fit: Fit | None = None) -> tuple[Listing, Fit]:

@@ -5,19 +5,24 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_resnet import pictures
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, OnRead, Split, at_size
-from keras_resnet.data.loading import load_data, merge
+from keras_resnet.data.loading import Data, in_memory, load_data, merge
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
-from keras_resnet.inference.predictors import Predictor, open_predictor
+from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
 from keras_resnet.inference.tta import check_tta, view_logits, view_size
+from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.tasks.task import Metrics
+
+if TYPE_CHECKING:
+    import keras
 
 BATCH = 256
 FIRST = 32
@@ -57,22 +62,25 @@ class Evaluation:
 
 
 def evaluate(
-    model: Predictor | Run | str | os.PathLike[str],
-    data: ImageData | Source | str | None = None,
+    model: Predictor | Run | str | os.PathLike[str] | keras.Model,
+    data: Data | None = None,
     *,
     split: str | None = None,
     tta: str = "none",
+    preprocessing: Preprocessing | None = None,
     progress: OnRead | None = None,
 ) -> Evaluation:
     """Measure a model.
 
     Args:
-        model: A run, a model file, or a `Predictor`.
-        data: A data set, or the source of one. Default for a run: the data it was trained on.
+        model: A run, a model file, a Keras model, or a `Predictor`.
+        data: A data set, the source of one, or a `tf.data.Dataset` or a pair of arrays, (images, labels), whose labels
+            number the model's classes. Default for a run: the data it was trained on.
         split: `train`, `validation`, `test` or `all`. Default: `test`, which of a source named here
             is all of it, unless the source itself separates a test split.
         tta: Test-time augmentation: `none`; `flip`: the mean prediction for the image and its
             mirror image; `ten-crop`: for corners and centre, mirrored too, of an image 8/7 as large.
+        preprocessing: As `predict`. A Keras model that has no class names gets those of the data.
         progress: Called while images are read.
 
     Raises:
@@ -87,9 +95,15 @@ def evaluate(
             raise UsageError("a bare model does not know its data: name them, as digits, folder:PATH or tfds:NAME")
         run = model if isinstance(model, Run) else Run.at(model, finished=True)
         data = load_run_data(run, progress)
-    predictor = model if isinstance(model, Predictor) else open_predictor(model)
+    predictor = model if isinstance(model, Predictor) else open_predictor(model, preprocessing)
+    nameless = isinstance(predictor, KerasPredictor) and predictor.is_assumed and preprocessing is None
     undivided = not isinstance(data, ImageData)
+    names = None if nameless else predictor.task.class_names
+    data = in_memory(data, class_names=names, task=predictor.task.name, whole=True)
     images = data if isinstance(data, ImageData) else _read(data, predictor, progress)
+    if nameless and len(images.class_names) == len(predictor.task.class_names):
+        assert isinstance(predictor, KerasPredictor)
+        predictor = predictor.with_classes(images.class_names)
     images = images.relabelled(predictor.task)
     split = split or ("all" if undivided and not len(images.test) else "test")
     chosen = merge(images) if split == "all" else _chosen(images, split)

@@ -5,15 +5,20 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.inference.inputs import Images, image_batch
-from keras_resnet.inference.predictors import Predictor, open_predictor
+from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
 from keras_resnet.inference.tta import view_logits, view_size
+from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.task import Task
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclass(frozen=True)
@@ -55,20 +60,32 @@ class Predictions:
         return [(self.class_names[index], float(self.probabilities[row, index])) for index in order]
 
 
-def predict(model: Predictor | Run | str | os.PathLike[str], images: Images, *, tta: str = "none") -> Predictions:
+def predict(
+    model: Predictor | Run | str | os.PathLike[str] | keras.Model,
+    images: Images,
+    *,
+    tta: str = "none",
+    preprocessing: Preprocessing | None = None,
+) -> Predictions:
     """Classify images.
 
     Args:
-        model: A run, a model file, or a `Predictor`.
+        model: A run, a model file, a Keras model, or a `Predictor`.
         images: One image or some, of any size: paths of files or folders, bytes, Pillow images, arrays or tensors;
             see `image_batch`.
         tta: Test-time augmentation: `none`, `flip` or `ten-crop`, as `evaluate` has it.
+        preprocessing: How images are prepared for a Keras model that does not say it, and its class names. None: what
+            the model's graph says; see `keras_resnet.inference.unstamped.with_raw_pixels`.
 
     Raises:
         DataError: An image cannot be read, or arrays have the wrong number of channels.
         ModelError: The model cannot be read.
+        UsageError: A Keras model is no classifier of images, or was trained on other pixels than it gets.
     """
-    predictor = model if isinstance(model, Predictor) else open_predictor(model)
-    preprocessing = predictor.preprocessing
-    fit = preprocessing.fit.at(view_size(preprocessing.fit.size, tta))
-    return Predictions(predictor.task, view_logits(predictor, image_batch(images, fit), tta))
+    predictor = model if isinstance(model, Predictor) else open_predictor(model, preprocessing)
+    fit = predictor.preprocessing.fit
+    fit = fit.at(view_size(fit.size, tta))
+    batch = image_batch(images, fit)
+    if isinstance(predictor, KerasPredictor) and predictor.is_assumed:
+        predictor.check_pixels(batch)
+    return Predictions(predictor.task, view_logits(predictor, batch, tta))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,10 @@ import numpy as np
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import MissingExtraError, ModelError, UsageError
+from keras_resnet.inference.unstamped import with_raw_pixels
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
-from keras_resnet.stamp import read_stamp
+from keras_resnet.stamp import has_stamp, read_stamp
 from keras_resnet.tasks.table import task
 from keras_resnet.weights.first_normalisation import check_pixels
 from keras_resnet.weights.pixels import Pixels
@@ -98,19 +100,32 @@ class KerasPredictor(Predictor):
             its end makes of them.
         preprocessing: How its input is prepared, and its classes.
         path: Where it was read from; None: nowhere.
+        is_assumed: The preprocessing was not stored with the model, but is what its graph says.
 
     Raises:
         ModelError: It has another number of outputs than there are classes.
     """
 
-    def __init__(self, model: keras.Model, preprocessing: Preprocessing, path: Path | None = None) -> None:
+    def __init__(
+        self, model: keras.Model, preprocessing: Preprocessing, path: Path | None = None, *, is_assumed: bool = False
+    ) -> None:
         import tensorflow as tf
 
         super().__init__("Keras", preprocessing, path)
         self._check_outputs(model.output_shape[-1], path or model.name)
+        self.is_assumed = is_assumed
         self.model = model = logits_model(model)
         signature = [tf.TensorSpec((None, *preprocessing.input_shape), tf.float32)]
         self._call = tf.function(lambda images: model(images, training=False), input_signature=signature)
+
+    def with_classes(self, class_names: tuple[str, ...]) -> KerasPredictor:
+        """The same model with other names for its outputs.
+
+        Args:
+            class_names: As many as it has outputs.
+        """
+        renamed = replace(self.preprocessing, class_names=class_names)
+        return KerasPredictor(self.model, renamed, self.path, is_assumed=self.is_assumed)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         return _in_batches(lambda batch: self._call(batch).numpy(), images)
@@ -124,7 +139,11 @@ class KerasPredictor(Predictor):
     def check_pixels(self, images: np.ndarray) -> str:
         own = self.preprocessing
         pixels = Pixels.of(own.mean, own.std, "as the model has it")
-        remedy = "Give the model the normalisation that it was trained with, or images as it was trained on"
+        remedy = (
+            "The model does not say how its images are normalised: say it by preprocessing="
+            if self.is_assumed
+            else "Give the model the normalisation that it was trained with, or images as it was trained on"
+        )
         return check_pixels(self.model, images, self.path or self.model.name, pixels, remedy=remedy)
 
 
@@ -214,21 +233,42 @@ class TFLitePredictor(Predictor):
         return ((outputs.astype(np.float32) - zero_point) * scale).astype(np.float32)
 
 
-def open_predictor(source: str | os.PathLike[str] | Run) -> Predictor:
-    """Open a finished run, a `.keras` or `.tflite` file or a SavedModel folder written by this package.
+def open_predictor(
+    source: str | os.PathLike[str] | Run | keras.Model, preprocessing: Preprocessing | None = None
+) -> Predictor:
+    """Open a model: a finished run, a `.keras` or `.tflite` file, a SavedModel folder, or a Keras model in memory.
+
+    Args:
+        source: The model. Files of `.tflite` and SavedModel must be of this package.
+        preprocessing: How images are prepared for a Keras model that does not say it; None: what its graph says, see
+            `with_raw_pixels`.
 
     Raises:
         ModelError: It is missing, damaged, of another kind, or does not say how its input is prepared.
-        UsageError: The run is not finished.
+        UsageError: The run is not finished, or the model and `preprocessing` do not fit.
         MissingExtraError: A `.tflite` file is given and no runtime is installed.
     """
+    if not isinstance(source, str | os.PathLike | Run):
+        return _unstamped(source, preprocessing)
     path = source.path if isinstance(source, Run) else Path(source)
     if not path.exists():
         raise ModelError(f"there is no model {path}")
+    if preprocessing is not None and path.suffix == ".keras":
+        return _unstamped(load_model(path), preprocessing, path)
+    if preprocessing is not None:
+        raise UsageError(f"preprocessing= is for Keras models that do not say it; {path} does: leave it out")
     for is_of_kind, opened in OPENERS.values():
         if is_of_kind(path):
             return opened(path)
     raise ModelError(f"{path} is none of these: {', '.join(OPENERS)}")
+
+
+def _unstamped(model: Any, preprocessing: Preprocessing | None, path: Path | None = None) -> KerasPredictor:
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise UsageError(f"a model is a path, a run or a keras.Model; received {type(model).__name__}")
+    return KerasPredictor(*with_raw_pixels(model, preprocessing, logits_model(model)), path, is_assumed=True)
 
 
 def logits_model(model: keras.Model) -> keras.Model:
@@ -274,6 +314,8 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
 
 
 def _open_keras(path: Path) -> KerasPredictor:
+    if not has_stamp(path):
+        return _unstamped(load_model(path), None, path)
     preprocessing = read_stamp(path)
     return KerasPredictor(load_model(path), preprocessing, path)
 

@@ -137,6 +137,8 @@ def build(
         with deep_recursion():
             model = keras.Model(inputs, x, name=name or spec.name)
     record(model, info)
+    if isinstance(preprocessing, Preprocessing) and include_top:
+        model.preprocessing = preprocessing  # for prediction, evaluation and export of the model in memory
     if weights is not None:
         path = weights
         if is_name(weights):

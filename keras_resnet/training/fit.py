@@ -19,8 +19,7 @@ from keras_resnet.augment.keras_layers import described
 from keras_resnet.augment.policies import Policy
 from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
-from keras_resnet.data.loading import load_data
-from keras_resnet.data.sources.source import Source
+from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.errors import DataError
 from keras_resnet.models.resnet import check_input
 from keras_resnet.models.variants import spec
@@ -118,7 +117,7 @@ def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: i
 
 def fit(
     recipe: Recipe | str,
-    data: ImageData | Source | str,
+    data: Data,
     out: str | os.PathLike[str] | None = None,
     *,
     overwrite: bool = False,
@@ -138,7 +137,8 @@ def fit(
 
     Args:
         recipe: A `Recipe`, or the name of one.
-        data: A data set, a `Source`, or a source's name (`digits`, `folder:PATH`, `tfds:NAME`).
+        data: A data set, a `Source`, a source's name (`digits`, `folder:PATH`, `tfds:NAME`), a `tf.data.Dataset` of
+            (image, label), or a pair of arrays, (images, labels). The last two are divided as `from_arrays` does.
         out: The run folder. Default: `saved_models/<model>-<data>`, numbered while others hold it.
         overwrite: Replace a run that `out` holds.
         num_classes: What the number of classes in the data must be; None takes it from the data.
@@ -167,6 +167,7 @@ def fit(
         require_tensorboard()
     place = distribution(distribute)  # before anything uses TensorFlow
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
+    data = in_memory(data, seed=recipe.seed)
     source = (data.source or data) if isinstance(data, ImageData) else source_for(recipe, data)
     planned = plan(recipe, source, out, overwrite=overwrite, num_classes=num_classes, layers=layers)
     with Progress(verbose and place.is_chief) as progress:

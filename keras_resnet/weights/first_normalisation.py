@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 IMAGES = 32
 LEAST, MOST = 1 / 500, 100.0
 """Of the variance in training: what no kind of photograph explains is below or above."""
+DULL = 10
+"""Of the 0–255 scale: the deviation of pixels below which images are so dull that little variance is right."""
 LOW, HIGH = 1 / 20, 10.0
 """Of the variance in training: what photographs usually lie between."""
 FAR = 0.4
@@ -114,7 +116,7 @@ def check_pixels(
 
     Args:
         model: A functional model.
-        images: As the model takes them; the first `IMAGES` are looked at.
+        images: Pixels of 0–255, as the model takes them; the first `IMAGES` are looked at.
         called: What messages call the model.
         pixels: What it makes of them, where that is known of it.
         remedy: What a user does about wrong pixels; the end of the error's message.
@@ -136,7 +138,8 @@ def check_pixels(
         usual = [f"{name} ({variance:.2g})" for name, variance in others.items() if LOW <= variance <= HIGH]
         if usual and not LOW <= found.variance <= HIGH:
             cause += f" About the variance of its training would come of {' or '.join(usual)}."
-    if found.are_possible:
+    dull = found.variance < LEAST and images[:IMAGES].std() < DULL
+    if found.are_possible or dull:
         return f"the pixels may not be those that {called} was trained on: {cause}"
     raise UsageError(
         f"the pixels are not those that {called} was trained on: {cause} No kind of photograph explains this, only "

@@ -219,16 +219,19 @@ def _in_graph(path: Path, known_by: str) -> Pixels | None:
     return Pixels.of(*found, known_by) if found else None
 
 
-def affine(layers: Iterable[tuple[str, dict[str, Any]]]) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+def affine(
+    layers: Iterable[tuple[str, dict[str, Any]]], channels: int = 3
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     """Mean and std of what the layers behind an input do before anything else does.
 
     Args:
         layers: Class and configuration of each, from the input on.
+        channels: Of the input, where no layer for it says so.
 
     Returns:
         None: They do not normalise.
     """
-    scale, offset, normalises = np.ones(3), np.zeros(3), False
+    scale, offset, normalises = np.ones(channels), np.zeros(channels), False
     for kind, config in layers:
         if kind == "InputLayer":
             scale, offset = np.ones(config["batch_shape"][-1]), np.zeros(config["batch_shape"][-1])

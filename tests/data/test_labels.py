@@ -39,7 +39,7 @@ def test_labels_are_taken_as_libraries_give_them(labels: np.ndarray) -> None:
         (np.array([0.5, 1.0]), "whole numbers"),
         (np.array([0, np.nan]), "whole numbers"),
         (np.array([[0.9, 0.1], [0.1, 0.9]]), "one-hot, one 1 in each row"),
-        (np.array([[1, 1], [0, 1]]), 'need task="multi-label"'),
+        (np.array([[1, 1], [0, 1]]), 'give task="multi-label"'),
         (np.zeros((2, 2, 2)), r"received float64 \(2, 2, 2\)"),
     ],
 )

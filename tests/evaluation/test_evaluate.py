@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import from_arrays, load_data
@@ -18,6 +19,8 @@ from keras_resnet.evaluation.report import report_run, report_training
 from keras_resnet.exports.export import export_run
 from keras_resnet.images.decode import decode
 from keras_resnet.inference.predictors import Predictor, open_predictor
+from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.training.fit import fit, save_model
@@ -170,3 +173,48 @@ def test_a_model_that_gets_other_pixels_than_in_its_training_is_neither_evaluate
         export_run(run, "saved_model", tmp_path / "exported", data=tiny_data)
 
     assert not (tmp_path / "exported").exists()
+
+
+def test_a_keras_model_is_evaluated_on_whatever_holds_its_images(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3)).astype(np.uint8)
+    model = build(spec("oneblock"), 3, input_shape=(8, 8, 3), seed=1)
+    answers = np.asarray(model(images.astype(np.float32))).argmax(axis=1)
+    labels = np.where(np.arange(30) < 21, answers, np.arange(30) % 3)
+    right = int((labels == answers).sum())
+    for label in ("x", "y", "z"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        keras.utils.save_img(tmp_path / "photos" / "xyz"[label] / f"{number:02}.png", image, scale=False)
+
+    found = [
+        evaluate(model, (images, labels)),
+        evaluate(model, (images, labels[:, None])),
+        evaluate(model, tf.data.Dataset.from_tensor_slices((images, labels)).batch(7)),
+        evaluate(model, from_arrays(images, labels, whole=True)),
+        evaluate(model, tmp_path / "photos"),
+    ]
+
+    assert [one.metrics.images for one in found] == [30] * 5
+    assert 21 <= right < 30
+    assert [one.metrics.correct for one in found] == [right] * 5
+    assert found[-1].predictor.task.class_names == ("x", "y", "z")
+
+
+def test_what_holds_no_images_is_refused_by_its_kind(finished_run: Run) -> None:
+    with pytest.raises(UsageError, match=r"a pair of arrays, \(images, labels\); received int"):
+        evaluate(finished_run, 3)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="received dict"):
+        fit(TINY, {"x": 1})  # type: ignore[arg-type]
+
+
+def test_a_training_takes_arrays_and_a_dataset(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1)).astype(np.uint8)
+    labels = np.arange(60) % 2
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+
+    runs = [
+        fit(TINY.but(epochs=1), data, tmp_path / name, verbose=False)
+        for name, data in (("arrays", (images, labels)), ("dataset", dataset))
+    ]
+
+    assert runs[0].fingerprint == runs[1].fingerprint == from_arrays(images, labels).fingerprint

@@ -1,0 +1,128 @@
+"""A Keras model that this package did not save predicts, is evaluated and exported as its graph says."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnet.errors import UsageError
+from keras_resnet.inference.predict import predict
+from keras_resnet.inference.predictors import KerasPredictor, open_predictor
+from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
+from keras_resnet.preprocessing import Fit, Preprocessing
+
+OWN = Preprocessing(Fit((16, 16), 3), (10.0, 20.0, 30.0), (40.0, 50.0, 60.0), ("ant", "bee"))
+IMAGES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
+
+
+def network(**options: Any) -> keras.Model:
+    return build(spec("oneblock"), 2, input_shape=(16, 16, 3), seed=1, **options)
+
+
+def test_a_model_built_with_a_preprocessing_predicts_by_name(tmp_path: Path) -> None:
+    model = network(preprocessing=OWN)
+
+    found = predict(model, IMAGES)
+
+    assert found.class_names == ("ant", "bee")
+    np.testing.assert_allclose(found.probabilities, model(IMAGES), atol=1e-6)
+
+
+def test_a_file_that_keras_saved_predicts_as_its_graph_normalises(tmp_path: Path) -> None:
+    model = network(preprocessing=OWN)
+    model.save(tmp_path / "mine.keras")
+
+    found = predict(tmp_path / "mine.keras", IMAGES)
+    named = predict(tmp_path / "mine.keras", IMAGES, preprocessing=OWN)
+
+    assert found.class_names == ("0", "1")
+    assert named.class_names == ("ant", "bee")
+    for one in (found, named):
+        np.testing.assert_allclose(one.probabilities, model(IMAGES), atol=1e-6)
+    assert open_predictor(tmp_path / "mine.keras").preprocessing.mean == pytest.approx(OWN.mean, abs=1e-3)
+
+
+def test_what_the_user_says_of_a_model_that_does_not_normalise_comes_before_its_first_layer() -> None:
+    bare = network()
+
+    found = predict(bare, IMAGES, preprocessing=OWN)
+
+    expected = bare((IMAGES - np.array(OWN.mean, np.float32)) / np.array(OWN.std, np.float32))
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
+    np.testing.assert_allclose(predict(bare, IMAGES).probabilities, bare(IMAGES.astype(np.float32)), atol=1e-5)
+
+
+def test_a_model_that_was_trained_on_pixels_of_another_scale_is_refused_unless_its_normalisation_is_said() -> None:
+    model, ones = network(), IMAGES / 255.0
+    norm = model.get_layer("stem_bn")
+    seen = np.asarray(keras.Model(model.input, norm.input)(ones))
+    norm.moving_mean.assign(seen.mean(axis=(0, 1, 2)))
+    norm.moving_variance.assign(seen.var(axis=(0, 1, 2)))
+    unit = Preprocessing(Fit((16, 16), 3), (0.0,) * 3, (255.0,) * 3, ("ant", "bee"))
+
+    with pytest.raises(UsageError, match=r"e\+04 times the variance .* say it by preprocessing="):
+        predict(model, IMAGES)
+    np.testing.assert_allclose(predict(model, IMAGES, preprocessing=unit).probabilities, model(ones), atol=1e-5)
+    dull = np.full((1, 16, 16, 3), 128, np.uint8) + np.arange(3, dtype=np.uint8)
+    assert predict(model, dull, preprocessing=unit).probabilities.shape == (1, 2), "a wall is a photograph, too"
+
+
+@pytest.mark.parametrize(
+    ("activation", "outputs", "task", "names"),
+    [("sigmoid", 3, "multi-label", ("0", "1", "2")), (None, 3, "classification", ("0", "1", "2"))],
+)
+def test_the_graphs_end_says_what_the_outputs_are(
+    activation: str | None, outputs: int, task: str, names: tuple[str, ...]
+) -> None:
+    model = build(spec("oneblock"), outputs, input_shape=(16, 16, 3), classifier_activation=activation)
+
+    predictor = open_predictor(model)
+
+    assert isinstance(predictor, KerasPredictor)
+    assert (predictor.task.name, predictor.preprocessing.class_names) == (task, names)
+
+
+def test_a_thousand_outputs_are_imagenets_classes() -> None:
+    inputs = keras.Input((8, 8, 3))
+    model = keras.Model(inputs, keras.layers.Dense(1000)(keras.layers.GlobalAveragePooling2D()(inputs)))
+
+    assert open_predictor(model).preprocessing.class_names[0] == "tench"
+
+
+@pytest.mark.parametrize(
+    ("model", "preprocessing", "message"),
+    [
+        (
+            lambda: network(include_top=False),
+            None,
+            r"give a row of outputs for each, .*are \[\(None, 16, 16, 3\), \(None",
+        ),
+        (
+            lambda: build(spec("oneblock"), 2, input_shape=(None, None, 3)),
+            None,
+            "images of any size: give preprocessing=",
+        ),
+        (
+            lambda: build(spec("oneblock"), 2, input_shape=(8, 8, 3)),
+            OWN,
+            r"takes images of \(8, 8, 3\); preprocessing= s",
+        ),
+        (
+            lambda: network(preprocessing=Preprocessing(OWN.fit, (0.0,) * 3, (255.0,) * 3, ("a", "b"))),
+            OWN,
+            r"normalises its input itself, by mean .* and std .*; preprocessing= says \(10.0, 20.0, 30.0\)",
+        ),
+        (
+            lambda: "model".encode,
+            None,
+            "a model is a path, a run or a keras.Model; received builtin_function_or_method",
+        ),
+    ],
+    ids=["no classes", "any size", "another size", "another normalisation", "no model"],
+)
+def test_what_does_not_fit_is_refused(model: Any, preprocessing: Preprocessing | None, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        predict(model(), IMAGES, preprocessing=preprocessing)
