@@ -37,6 +37,7 @@ FOUNDATION = {
     "preprocessing",
     "stamp",
     "registration",
+    "regular_files",
     "atomic",
     "allowed",
     "settings",
