@@ -37,6 +37,7 @@ FOUNDATION = {
     "preprocessing",
     "stamp",
     "registration",
+    "json_files",
     "regular_files",
     "atomic",
     "allowed",
