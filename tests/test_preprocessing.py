@@ -44,7 +44,7 @@ def test_files_of_earlier_versions_are_read() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "named"),
     [
-        ("size", (0, 3), "size must be a height and a width, whole numbers of at least 1; received"),
+        ("size", (0, 3), "size must be a height and a width, whole numbers of at least 1 and at most 16,384; received"),
         ("size", (3,), "size must be a height and a width"),
         ("channels", 0, "channels"),
         ("resize", "nearest", "resize"),

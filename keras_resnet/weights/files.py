@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import MissingExtraError, ModelError, listed
+from keras_resnet.regular_files import check_archive, check_regular
 
 if TYPE_CHECKING:
     import keras
@@ -66,6 +67,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, str]]
         ModelError: The file is missing or damaged.
     """
     try:
+        check_regular(path)
         with safe_open(path, framework="numpy") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype that NumPy lacks
@@ -116,6 +118,7 @@ def _read_keras(path: Path) -> Tensors:
     import keras
 
     try:
+        check_archive(path)
         with deep_recursion():
             model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises nearly anything for a damaged archive

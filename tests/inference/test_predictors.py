@@ -63,7 +63,9 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_run_has_no_model_yet(tmp_path: Path) -> None:
-    Run.start(tmp_path / "run", {"recipe": {"epochs": 4}, "data": {}})
+    Run.start(
+        tmp_path / "run", {"recipe": {"model": "resnet8", "epochs": 4, "tta": "none"}, "data": {"name": "digits"}}
+    )
 
     with pytest.raises(UsageError, match="not finished: 0 of 4 epochs"):
         open_predictor(tmp_path / "run")

@@ -183,7 +183,11 @@ def test_a_mistake_in_a_file_is_named_with_its_line(text: str, message: str, tmp
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes(b"model: \xff")
 
-    for name, message in (("none.yaml", "No such file"), ("x.yaml", "not UTF-8"), (".", "directory")):
+    for name, message in (
+        ("none.yaml", "No such file"),
+        ("x.yaml", "not UTF-8"),
+        (".", "it is a folder, not a regular file"),
+    ):
         with pytest.raises(UsageError, match=message):
             configure(config=tmp_path / name)
 
