@@ -45,11 +45,10 @@ def read_stamp(path: Path) -> Preprocessing:
     Raises:
         ModelError: The file holds none, or is damaged.
     """
+    inside = path / EXTRA_ASSETS / JSON_NAME
+    folder = path.is_dir()
     try:
-        if path.is_dir():
-            content = read_bytes(path / EXTRA_ASSETS / JSON_NAME, MOST_BYTES)
-        else:
-            content = read_member(path, JSON_NAME, MOST_BYTES)
+        content = read_bytes(inside, MOST_BYTES) if folder else read_member(path, JSON_NAME, MOST_BYTES)
     except RefusedFileError as error:
         raise ModelError(f"cannot read {error.filename}: {error.strerror}") from None
     # RuntimeError: the entry is encrypted; ValueError: a damaged name
@@ -57,4 +56,4 @@ def read_stamp(path: Path) -> Preprocessing:
         raise ModelError(
             f"{path} does not say how its input is prepared: it was not written by this package, or is damaged"
         ) from None
-    return Preprocessing.from_json(content, f"{path}, {JSON_NAME}")
+    return Preprocessing.from_json(content, str(inside) if folder else f"{path}, {JSON_NAME}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.errors import ModelError
 from keras_resnet.runs.run import Run
 
 LogRow = Mapping[str, Any]
@@ -56,6 +57,8 @@ class History:
             rows: list[LogRow] = [{**row} for row in run.log.rows()]
         else:
             rows = [{"event": "epoch", **row} for row in run.metrics()]
+            if rows and "epoch" not in rows[0]:
+                raise ModelError(f"{run.path / 'metrics.csv'} is damaged: it has no column 'epoch'")
         return cls.of(rows, _validation_images(run) if rows else None)
 
     @property

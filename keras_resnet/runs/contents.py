@@ -73,8 +73,8 @@ class LogRow(TypedDict):
     """A row of metrics.jsonl, of some updates (`step`) or of an epoch. It may have more figures."""
 
     event: str
-    epoch: NotRequired[NUMBER]
-    step: NotRequired[NUMBER]
+    epoch: NUMBER
+    step: NUMBER
     loss: NotRequired[FIGURE]
     accuracy: NotRequired[FIGURE]
     val_loss: NotRequired[FIGURE]

@@ -18,12 +18,12 @@ NONNEGATIVE = Annotated[float, Values(float, low=0)]
 
 
 def _best(name: str) -> str:
-    if not re.fullmatch(r"(best-\d{4,}\.safetensors)?", name):
+    if re.search(r"[/\\]", name):  # it could lead anywhere
         raise ValueError
     return name
 
 
-BEST = Values(str, canonical=_best, noun="the name of a file as best-0007.safetensors")
+BEST = Values(str, canonical=_best, noun="the name of a file, as best-0007.safetensors")
 
 
 @dataclass
@@ -92,5 +92,7 @@ class State:
         check_json(value, cls, called)
         if any(len(place) != 2 for place in value["left_out"]):
             raise ModelError(f"{called}: left_out must be a list of epochs and steps; received {value['left_out']}")
+        if any(row.keys() != value["rows"][0].keys() for row in value["rows"]):
+            raise ModelError(f"{called}: all rows must have the same fields, since they are the rows of a table")
         rows = [{name: math.nan if one is None else one for name, one in row.items()} for row in value["rows"]]
         return cls(**{**value, "rows": rows})
