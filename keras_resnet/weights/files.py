@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import MissingExtraError, ModelError, listed
-from keras_resnet.regular_files import check_archive, check_regular
+from keras_resnet.regular_files import RefusedFileError, check_archive, check_regular
 
 if TYPE_CHECKING:
     import keras
@@ -52,9 +52,13 @@ def read_weights(path: str | os.PathLike[str]) -> Tensors:
         MissingExtraError: A PyTorch file, and PyTorch is not installed.
     """
     path = Path(path)
-    if not path.is_file():
+    try:
+        check_regular(path)
+    except RefusedFileError as error:
+        raise ModelError(f"cannot read {path}: {error}") from None
+    except OSError:
         named = "" if path.suffix else "; weights that have a name are 'imagenet', 'timm/<tag>' and 'keras'"
-        raise ModelError(f"there is no weights file {path}{named}")
+        raise ModelError(f"there is no weights file {path}{named}") from None
     if path.suffix not in READERS:
         raise ModelError(f"{path}: weights are read from {listed(READERS, most=20)} files")
     return READERS[path.suffix](path)

@@ -280,3 +280,25 @@ def test_paths_as_windows_writes_them_are_found_and_a_file_of_such_a_name_is_its
     found = list_table(written(tmp_path, "path,label\nred\\0.png,red\nodd\\name.png,blue\n"))
 
     assert found.contents.paths == (tmp_path / "red" / "0.png", tmp_path / "odd\\name.png")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["images.csv", "images.jsonl"])
+def test_a_pipe_is_not_waited_for_and_a_link_is_followed(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+
+    with pytest.raises(DataError, match=f"{name} is no file; expected a table"):
+        list_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"path": "a", "path": "b", "label": "c"}', 'line 1: this is not JSON: the key "path" occurs twice'),
+        ('{"path": "a", "label": 1e309}', "line 1: the label must be a text or a number"),
+    ],
+)
+def test_what_json_says_twice_or_without_end_is_no_row(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "images.jsonl").write_text(f"{line}\n")
+
+    with pytest.raises(DataError, match=message):
+        list_table(tmp_path / "images.jsonl")

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,10 @@ def test_a_fingerprint_tells_names_contents_and_labels_and_no_order() -> None:
         content_fingerprint(("a", "caf\udce9"), ("1", "2"), np.array([0, 0])),
     }
     assert len(others | {first}) == 5
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "split.json")
+
+    with pytest.raises(DataError, match="cannot read .*split.json: it is a named pipe, not a regular file"):
+        read_split(tmp_path / "split.json")
