@@ -39,6 +39,7 @@ FOUNDATION = {
     "registration",
     "json_files",
     "regular_files",
+    "visible",
     "atomic",
     "allowed",
     "settings",

@@ -26,6 +26,7 @@ from keras_resnet.settings import Setting, Values, refuse_unknown
 from keras_resnet.training.recipe import SETTINGS as RECIPE_SETTINGS
 from keras_resnet.training.recipe import Recipe, in_epochs
 from keras_resnet.training.recipes import DEFAULTS, recipe
+from keras_resnet.visible import visible
 
 
 def _recipe_name(name: str) -> str:
@@ -299,7 +300,9 @@ def _located(where: str) -> Iterator[None]:
 
 def _as_yaml(value: Any) -> str:
     plain = list(value) if isinstance(value, tuple) else value
-    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    # YAML's own escapes, so that the file that is shown still says the same.
+    readable = visible(str(plain)) == str(plain)
+    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=readable, width=float("inf"))
     return text.removesuffix("...\n").strip()
 
 
