@@ -30,6 +30,8 @@ MOST_RECORD_BYTES = 2**30
 """Of files with a line for each few updates, or a name for each image."""
 DEEPEST = 64
 """How deeply lists and objects may be nested. Python gives up at about 1,000, and so does whatever shows the value."""
+MOST_DIGITS = 1000
+"""Of a whole number. Python needs time that grows with the square, and refuses more than 4,300."""
 REMEDY = "The file is damaged or was edited: restore it from a copy"
 
 _BRACKET = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
@@ -120,7 +122,7 @@ def parse_json(
 
 
 def parsed(text: str) -> Any:
-    """The value of a JSON text. Numbers that no float holds become infinite.
+    """The value of a JSON text. Numbers that no float holds, and whole ones of 1,000 digits, become infinite.
 
     Raises:
         ValueError: The text is no JSON, has a key twice, or is nested too deeply.
@@ -265,6 +267,8 @@ def _check_any(value: Any) -> None:
         _check_of_dict(_check_any)(value)
     elif isinstance(value, float) and not math.isfinite(value):
         raise _unlike("a finite number", value)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise _unlike("a number of at most 64 bits", value)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -276,8 +280,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _whole_number(digits: str) -> int | float:
-    # 19 digits and a sign fit into 64 bits but for the last tenth. Nothing that is counted here comes near.
-    return int(digits) if len(digits.lstrip("-")) < 19 else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
+    return int(digits) if len(digits) < MOST_DIGITS else float(digits)
 
 
 def _check_depth(text: str) -> None:
@@ -291,6 +294,6 @@ def _check_depth(text: str) -> None:
 def _shown(value: Any) -> str:
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
-    if isinstance(value, float) and math.isinf(value):
+    if isinstance(value, int | float) and abs(value) >= 2**63:
         return "a number that is too large"
     return json.dumps(value, ensure_ascii=True)[:60]

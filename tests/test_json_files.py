@@ -61,7 +61,7 @@ def test_a_value_of_its_kind_comes_back_as_it_is(tmp_path: Path) -> None:
         ({"metrics": [[]]}, "metrics[0] must be an object; received a list"),
         ({"epochs": 0}, "epochs must be a whole number of at least 1; received 0"),
         ({"epochs": 1.5}, "epochs must be a whole number of at least 1; received 1.5"),
-        ({"epochs": 10**30}, "epochs must be a finite number; received a number that is too large"),
+        ({"epochs": 10**30}, "epochs must be a number of at most 64 bits; received a number that is too large"),
         ({"epochs": 10**4000}, "epochs must be a finite number"),
         ({"status": "done"}, "status must be one of 'unfinished', 'finished'; received \"done\""),
         ({"best": 1}, "best must be true or false; received 1"),
@@ -157,3 +157,11 @@ def test_of_lines_the_damaged_one_is_named_and_a_last_one_that_was_cut_off_passe
     path.write_text('{"val_loss": 1}\n{"val_loss": null}\n')
     with pytest.raises(ModelError, match=r"rows\.jsonl, line 2: val_loss must be a number; received null"):
         read_json_lines(path, Row)
+
+
+def test_whole_numbers_have_64_bits() -> None:
+    for number in (2**63 - 1, -(2**63)):
+        assert parse_json(str(number), int, "x") == number
+    for number in (2**63, -(2**63) - 1):
+        with pytest.raises(ModelError, match="x: it must be a number of at most 64 bits; received a number that is"):
+            parse_json(str(number), int, "x")

@@ -302,3 +302,11 @@ def test_what_json_says_twice_or_without_end_is_no_row(line: str, message: str, 
 
     with pytest.raises(DataError, match=message):
         list_table(tmp_path / "images.jsonl")
+
+
+def test_long_numbers_of_classes_keep_all_of_their_digits(tmp_path: Path) -> None:
+    labels = (17_000_000_000_000_000_001, 17_000_000_000_000_000_002)
+
+    found = list_table(lines_of(tmp_path, *({"path": f"{label}.jpg", "label": label} for label in labels)))
+
+    assert found.class_names == tuple(map(str, labels))
