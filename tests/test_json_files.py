@@ -103,7 +103,7 @@ def test_a_dataclass_has_its_own_fields_and_no_others() -> None:
         (b'{"a": 1, "b": {"c": 1, "c": 2}}', 'is not JSON: the key "c" occurs twice'),
         (b'{"a": "caf\xe9"}', "is not JSON: its byte 10, 0xe9, is not UTF-8"),
         ("{}".encode("utf-16"), "is not JSON: its byte 0, 0xff, is not UTF-8"),
-        (b"\xef\xbb\xbf{}", "is not JSON: Unexpected UTF-8 BOM"),
+        (b"\xef\xbb\xbf{}", "is not JSON: Expecting value"),
         (b'{"a": 1} {}', "is not JSON: Extra data"),
         (b"[" * 100_000, "is not JSON: lists and objects are nested more than 64 deep, at character 64"),
         (b'{"a":' * 100_000, "nested more than 64 deep"),
