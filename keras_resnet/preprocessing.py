@@ -25,7 +25,14 @@ SIZE = replace(
 )
 MEANS = Values(float, many=True, noun="a list of numbers, one for each channel")
 DEVIATIONS = replace(MEANS, above=0, noun="a list of positive numbers, one for each channel")
-NAMES = Values(str, many=True)
+
+
+def _unicode(name: str) -> str:
+    name.encode()  # a ValueError if it could not be written into a model file
+    return name
+
+
+NAMES = Values(str, many=True, canonical=_unicode, noun="a list of names in valid Unicode")
 
 
 class Stamp(TypedDict):
@@ -39,7 +46,7 @@ class Stamp(TypedDict):
     background: Annotated[str, BACKGROUND]
     mean: list[float]
     std: list[Annotated[float, replace(DEVIATIONS, many=False, noun="a positive number")]]
-    class_names: list[str]
+    class_names: list[Annotated[str, replace(NAMES, many=False, noun="a name in valid Unicode")]]
     task: str
 
 
