@@ -1,9 +1,8 @@
 """The one reader of JSON: its syntax, and then every field by the kind that stands beside its writer.
 
 A kind is a `TypedDict` or a dataclass, or is made of `list[…]`, `dict[str, …]`, the plain types and `Any`.
-`Annotated[int, COUNT]` also limits the values, and `Annotated[X, kind]` says what JSON has for X. A `TypedDict` may
-have more fields than are named, a dataclass has its own and no others. Numbers are finite, and whole numbers fit into
-64 bits, also where the kind is `Any`.
+`Annotated[int, COUNT]` also limits the values, and `Annotated[X, kind]` says what JSON has for X. Fields may follow
+that the kind does not name. Numbers are finite, and whole numbers fit into 64 bits, also where the kind is `Any`.
 """
 
 from __future__ import annotations
@@ -195,7 +194,7 @@ def _check_of(kind: Any) -> Check:
         check = _check_of(one)
         return lambda value: None if value is None else check(value)
     if is_typeddict(kind) or is_dataclass(kind):
-        return _check_of_fields(get_type_hints(kind, include_extras=True), closed=is_dataclass(kind))
+        return _check_of_fields(get_type_hints(kind, include_extras=True))
     assert kind is Any, f"{kind} is no kind of JSON"
     return _check_any
 
@@ -238,7 +237,7 @@ def _check_of_dict(item: Check) -> Check:
     return check
 
 
-def _check_of_fields(hints: dict[str, Any], *, closed: bool) -> Check:
+def _check_of_fields(hints: dict[str, Any]) -> Check:
     needed = [name for name, hint in hints.items() if get_origin(hint) is not NotRequired]
     checks = {
         name: _check_of(get_args(hint)[0] if get_origin(hint) is NotRequired else hint) for name, hint in hints.items()
@@ -250,8 +249,6 @@ def _check_of_fields(hints: dict[str, Any], *, closed: bool) -> Check:
         missing = [name for name in needed if name not in value]
         if missing:
             raise _Wrong(f"lacks {listed(missing)}")
-        if closed and value.keys() - checks.keys():
-            raise _Wrong(f"has fields that are unknown here: {listed(sorted(value.keys() - checks.keys()))}")
         _check_items(value, ((key, checks.get(key, _check_any)) for key in value))
 
     return check

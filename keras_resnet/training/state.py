@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any
 
 from keras_resnet.allowed import COUNT
-from keras_resnet.errors import ModelError
+from keras_resnet.errors import ModelError, listed
 from keras_resnet.json_files import check_json
 from keras_resnet.runs.run import Row
 from keras_resnet.settings import Values
@@ -89,6 +89,12 @@ class State:
         Raises:
             ModelError: A field is missing, unknown or of another kind; the message names it.
         """
+        own = {one.name for one in fields(cls)}
+        if isinstance(value, dict) and value.keys() != own:
+            other = listed(sorted(value.keys() ^ own))
+            raise ModelError(
+                f"the checkpoint was written by another version of this package: {called} differs in {other}"
+            )
         check_json(value, cls, called)
         if any(len(place) != 2 for place in value["left_out"]):
             raise ModelError(f"{called}: left_out must be a list of epochs and steps; received {value['left_out']}")
