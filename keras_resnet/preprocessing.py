@@ -25,6 +25,7 @@ SIZE = replace(
 )
 MEANS = Values(float, many=True, noun="a list of numbers, one for each channel")
 DEVIATIONS = replace(MEANS, above=0, noun="a list of positive numbers, one for each channel")
+DEVIATION = Values(float, above=0, noun="a positive number")
 
 
 def _unicode(name: str) -> str:
@@ -45,7 +46,7 @@ class Stamp(TypedDict):
     crop_fraction: Annotated[float | None, CROP_FRACTION.or_none]
     background: Annotated[str, BACKGROUND]
     mean: list[float]
-    std: list[Annotated[float, replace(DEVIATIONS, many=False, noun="a positive number")]]
+    std: list[Annotated[float, DEVIATION]]
     class_names: list[Annotated[str, replace(NAMES, many=False, noun="a name in valid Unicode")]]
     task: str
 

@@ -39,6 +39,18 @@ def write_stamp(path: Path, preprocessing: Preprocessing) -> None:
             archive.writestr(entry, text)
 
 
+def read_preprocessing(path: Path) -> Preprocessing:
+    """Read a preprocessing.json by itself.
+
+    Raises:
+        ModelError: The file is missing or damaged.
+    """
+    try:
+        return Preprocessing.from_json(read_bytes(path, MOST_BYTES), str(path))
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
+
+
 def read_stamp(path: Path) -> Preprocessing:
     """Read the preprocessing inside a model file or SavedModel folder.
 

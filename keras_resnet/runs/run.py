@@ -44,7 +44,7 @@ from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.regular_files import open_regular, read_bytes
 from keras_resnet.runs.contents import FORMAT, OVERWRITTEN, Config, DataFile, EventRow, LogRow, RunFile
 from keras_resnet.runs.record import Record
-from keras_resnet.stamp import MOST_BYTES as MOST_STAMP_BYTES
+from keras_resnet.stamp import read_preprocessing
 
 LOCK = ".lock"
 WRITTEN = ("run", "config", "environment", "data", "split", "skipped", "preprocessing", "metrics", "model")
@@ -79,11 +79,7 @@ class Run:
     @property
     def preprocessing(self) -> Preprocessing:
         """How pixels become the network's input, and the class names."""
-        path = self.path / "preprocessing.json"
-        try:
-            return Preprocessing.from_json(read_bytes(path, MOST_STAMP_BYTES), str(path))
-        except OSError as error:
-            raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
+        return read_preprocessing(self.path / "preprocessing.json")
 
     @property
     def fingerprint(self) -> str:
