@@ -25,8 +25,8 @@ STRENGTH = Values(float, low=0)
 
 # Images and where they come from.
 
-IMAGE_SIZE = COUNT
-"""The side of square images in pixels."""
+IMAGE_SIZE = Values(int, low=1, high=16_384)
+"""The side of square images in pixels. The most is there so that no file can ask for gigabytes."""
 
 CHANNELS = Values(int, choices=(1, 3))
 """The channels that image files can give."""

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.errors import StorageError
+from keras_resnet.errors import StorageError, UsageError
+from keras_resnet.regular_files import RefusedFileError
 
 
 @contextmanager
@@ -21,11 +22,17 @@ def storage_errors(path: Path) -> Iterator[None]:
 
     Args:
         path: What is being written, for the message.
+
+    Raises:
+        StorageError: The system would not write.
+        UsageError: Where a file is to be written there is a pipe, a device or a symbolic link.
     """
     try:
         yield
     except StorageError:
         raise
+    except RefusedFileError as error:
+        raise UsageError(f"cannot write {error.filename}: {error.strerror}") from None
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror or error}; what was there before is kept") from error
 

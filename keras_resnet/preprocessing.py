@@ -6,17 +6,53 @@ Training, evaluation, export, calibration and prediction all read it there, so t
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from math import prod
+from typing import Annotated, Any, TypedDict
 
 from keras_resnet.allowed import BACKGROUND, COUNT, CROP_FRACTION, IMAGE_SIZE, RESIZE
-from keras_resnet.errors import ModelError, UsageError
-from keras_resnet.settings import keep_checked
+from keras_resnet.errors import ModelError, UsageError, listed
+from keras_resnet.json_files import check_json, parse_json
+from keras_resnet.settings import Values, keep_checked
 
 FORMAT = 4
 ADDED: dict[int, dict[str, Any]] = {2: {}, 3: {"background": "white"}, 4: {"task": "classification"}}
 """For each format that can be read, the keys it added, and their values in files of earlier formats."""
-SIZE = replace(IMAGE_SIZE, many=True, noun="a height and a width, whole numbers of at least 1")
+MOST_VALUES = 2**30
+"""Height × width × channels of an image at most: 1 GB as bytes."""
+SIZE = replace(
+    IMAGE_SIZE, many=True, noun=f"a height and a width, whole numbers of at least 1 and at most {IMAGE_SIZE.high:,}"
+)
+MEANS = Values(float, many=True, noun="a list of numbers, one for each channel")
+DEVIATIONS = replace(MEANS, above=0, noun="a list of positive numbers, one for each channel")
+DEVIATION = Values(float, above=0, noun="a positive number")
+
+
+def _unicode(name: str) -> str:
+    name.encode()  # a ValueError if it could not be written into a model file
+    return name
+
+
+NAMES = Values(str, many=True, canonical=_unicode, noun="a list of names in valid Unicode")
+
+
+class Stamp(TypedDict):
+    """What `Preprocessing.to_json` writes."""
+
+    format: int
+    image_size: Annotated[list[int], SIZE]
+    channels: Annotated[int, COUNT]
+    resize: Annotated[str, RESIZE]
+    crop_fraction: Annotated[float | None, CROP_FRACTION.or_none]
+    background: Annotated[str, BACKGROUND]
+    mean: list[float]
+    std: list[Annotated[float, DEVIATION]]
+    class_names: list[Annotated[str, replace(NAMES, many=False, noun="a name in valid Unicode")]]
+    task: str
+
+
+class _Numbered(TypedDict):
+    format: int
 
 
 @dataclass(frozen=True)
@@ -53,6 +89,11 @@ class Fit:
         )
         if len(self.size) != 2:
             raise UsageError(f"size must be {SIZE.expected}; received {self.size}")
+        if prod(self.shape) > MOST_VALUES:
+            raise UsageError(
+                f"an image must have at most {MOST_VALUES:,} values; received {self.size[0]}×{self.size[1]} pixels of "
+                f"{self.channels} channels"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -99,13 +140,12 @@ class Preprocessing:
                 "a Preprocessing begins with a Fit: write Preprocessing(Fit((height, width), channels), mean, std, "
                 f"class_names), or take the fit of another one; received {self.fit!r}"
             )
+        keep_checked(self, mean=MEANS, std=DEVIATIONS, class_names=NAMES, task=Values(str))
         for field, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.fit.channels:
                 raise UsageError(
                     f"{field} must hold one number for each of {self.fit.channels} channels; received {values}"
                 )
-        if min(self.std) <= 0:
-            raise UsageError(f"std must be positive; received {self.std}")
         if len(set(self.class_names)) != len(self.class_names) or not self.class_names:
             raise UsageError(f"class_names must be one or more different names; received {self.class_names}")
 
@@ -122,27 +162,30 @@ class Preprocessing:
         return json.dumps(flat, ensure_ascii=False, indent=2)
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Preprocessing:
+    def from_json(cls, text: str | bytes, called: str = "the preprocessing stored in this file") -> Preprocessing:
         """Read what `to_json` of this version or an earlier one wrote.
 
+        Args:
+            text: The JSON, as bytes in UTF-8.
+            called: What messages call it: the file that it was read from.
+
         Raises:
-            ModelError: The text is not JSON, has an unknown format number, or lacks or adds a key.
+            ModelError: The text is no JSON, is of another version, or a field is out of range; the message names it.
         """
-        try:
-            values: dict[str, Any] = json.loads(text)
-            found = values.pop("format")
-        except (ValueError, AttributeError, KeyError, TypeError) as error:
-            raise ModelError(f"the preprocessing stored in this file cannot be read: {error!r}") from None
-        of_fit = {"image_size": "size"} | {field.name: field.name for field in fields(Fit)[1:]}
-        expected = {*of_fit, *(field.name for field in fields(cls)[1:])}
-        known = isinstance(found, int) and found in ADDED
-        for number in range(found + 1, FORMAT + 1) if known else ():
+        found = parse_json(text, _Numbered, called)["format"]
+        values: dict[str, Any] = parse_json(text, dict[str, Any], called)
+        for number in range(found + 1, FORMAT + 1) if found in ADDED else ():
             values = ADDED[number] | values
-        if not known or set(values) != expected:
+        if found not in ADDED or values.keys() != Stamp.__annotations__.keys():
             raise ModelError(
-                f"the preprocessing stored in this file is of another version: format {found}, keys "
-                f"{sorted(values)}; expected format {FORMAT}, keys {sorted(expected)}"
+                f"{called} is of another version: format {found}, keys {listed(sorted(values))}; expected format "
+                f"{FORMAT}, keys {listed(sorted(Stamp.__annotations__))}"
             )
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-        fit = Fit(**{name: values.pop(key) for key, name in of_fit.items()})
-        return cls(fit, **values)
+        stamp = check_json(values, Stamp, called)
+        try:
+            size: Any = tuple(stamp["image_size"])  # of any length: Fit checks that
+            fit = Fit(size, stamp["channels"], stamp["resize"], stamp["crop_fraction"], stamp["background"])
+            of_channels = tuple(stamp["mean"]), tuple(stamp["std"])
+            return cls(fit, *of_channels, tuple(stamp["class_names"]), stamp["task"])
+        except UsageError as error:
+            raise ModelError(f"{called}: {error}") from None

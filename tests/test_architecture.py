@@ -37,6 +37,9 @@ FOUNDATION = {
     "preprocessing",
     "stamp",
     "registration",
+    "json_files",
+    "regular_files",
+    "visible",
     "atomic",
     "allowed",
     "settings",
@@ -112,6 +115,28 @@ def test_no_modules_form_a_circle_not_even_by_imports_inside_functions() -> None
         left = {name: known for name, known in left.items() if name not in leaves}
 
     assert not left, f"these modules know each other: {sorted(left)}"
+
+
+READS_FILES_OF_ITS_OWN = {
+    "images/image_file.py",  # gives a reason code for what is no file
+    "weights/pretrained.py",  # reads a table of this package
+    "weights/pixels.py",  # likewise
+}
+
+
+def calls(path: Path) -> set[str]:
+    """The names of the functions that a file calls, as `json.loads` or `….read_bytes`."""
+    called = [node.func for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call)]
+    names = {ast.unparse(one) for one in called if isinstance(one, ast.Name | ast.Attribute)}
+    return names | {f"….{one.attr}" for one in called if isinstance(one, ast.Attribute)}
+
+
+@pytest.mark.parametrize("path", PACKAGE.rglob("*.py"), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_json_is_parsed_and_files_of_others_are_read_in_one_place_each(path: Path) -> None:
+    name, found = str(path.relative_to(PACKAGE)), calls(path)
+
+    assert name == "json_files.py" or not found & {"json.loads", "json.load", "loads", "load"}
+    assert name in READS_FILES_OF_ITS_OWN or not found & {"….read_bytes", "….read_text"}
 
 
 def private_to_keras() -> set[str]:

@@ -1,4 +1,5 @@
 import json
+import math
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def test_files_of_earlier_versions_are_read() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "named"),
     [
-        ("size", (0, 3), "size must be a height and a width, whole numbers of at least 1; received"),
+        ("size", (0, 3), "size must be a height and a width, whole numbers of at least 1 and at most 16,384; received"),
         ("size", (3,), "size must be a height and a width"),
         ("channels", 0, "channels"),
         ("resize", "nearest", "resize"),
@@ -65,6 +66,11 @@ def test_a_field_of_a_fit_that_is_out_of_range_is_named(field: str, value: Any, 
         ("std", (0.0, 1.0, 1.0), "std"),
         ("class_names", ("cat", "cat"), "class_names"),
         ("class_names", (), "class_names"),
+        ("class_names", ("a", "\udce9"), "class_names must be a list of names in valid Unicode"),
+        ("class_names", None, "class_names must be a list"),
+        ("mean", (1.0, 2.0, math.nan), "mean must be a list of numbers, one for each channel; received"),
+        ("std", (1.0, 2.0, math.inf), "std must be a list of positive numbers"),
+        ("task", None, "task must be text"),
     ],
 )
 def test_a_field_out_of_range_is_named(field: str, value: Any, named: str) -> None:
@@ -104,3 +110,20 @@ def test_another_size_cuts_nothing_of_the_shorter_side_and_the_same_size_changes
 def test_json_of_another_version_is_refused(text: str) -> None:
     with pytest.raises(ModelError):
         Preprocessing.from_json(text)
+
+
+def test_an_image_that_would_fill_the_memory_is_refused() -> None:
+    assert Fit((16_384, 16_384), 3).size == (16_384, 16_384)
+    with pytest.raises(UsageError, match="size must be .* at most 16,384"):
+        Fit((100_000, 8), 3)
+    with pytest.raises(UsageError, match="at most 1,073,741,824 values; received 16384×16384 pixels of 5 channels"):
+        Fit((16_384, 16_384), 5)
+
+
+def test_what_comes_from_a_file_is_refused_by_the_files_name() -> None:
+    text = GOOD.to_json().replace('"cat"', '"\\ud800"')
+
+    with pytest.raises(ModelError, match=r"^some\.keras: class_names\[0\] must be a name in valid Unicode; received"):
+        Preprocessing.from_json(text, "some.keras")
+    with pytest.raises(ModelError, match=r"^some\.keras: class_names must be one or more different names"):
+        Preprocessing.from_json(text.replace('"\\ud800"', '"ünïcode, “quoted”"'), "some.keras")

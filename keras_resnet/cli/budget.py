@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keras_resnet.cli.terminal import say
 from keras_resnet.errors import UsageError
 from keras_resnet.training.configuration import Configuration
 
@@ -50,12 +51,12 @@ def plan_within_budget(
     out: Path | None = begun.path if begun else options.out
     if begun:
         recipe = recipe_of(begun)
-        progress.console.print(f"{begun.path} was begun with {recipe.model} for this budget", markup=False)
+        progress.note(f"{begun.path} was begun with {recipe.model} for this budget")
     elif out:
         Run.check_free(out, config, overwrite=options.overwrite)
     data = load_data(source, progress.reading, cache=options.cache)
     if not begun:
-        progress.console.print("timing networks for the budget", markup=False)
+        progress.note("timing networks for the budget")
         choice = choose(
             seconds(configuration["budget"]) - (time.monotonic() - began),
             recipe,
@@ -87,7 +88,7 @@ def show_choice(choice: Choice, budget: str) -> None:
         for one in choice.table
     ]
     table(f"networks for a budget of {budget}", columns, rows, left=("verdict",), whole=("network",), compact=True)
-    print(f"chosen: {choice.model}, {choice.epochs} epochs")
+    say(f"chosen: {choice.model}, {choice.epochs} epochs")
 
 
 def verdict(one: Candidate, choice: Choice) -> str:

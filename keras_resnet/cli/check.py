@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli.options import SOURCE_HELP, add_settings, configuration_of
+from keras_resnet.cli.terminal import say
 from keras_resnet.training.configuration import SOURCE_SETTINGS
 from keras_resnet.training.recipe import SETTINGS
 
@@ -72,9 +73,9 @@ def run(options: argparse.Namespace) -> int:
     write_text(out / "check.html", page(report, listing, source.short_name))
     _show(report, source.short_name)
     for name in ("check.json", "check.html"):
-        print(f"wrote {out / name}")
+        say(f"wrote {out / name}")
     if options.show_batch:
-        print(f"wrote {_show_batch(source, recipe, out / 'batch.png')}")
+        say(f"wrote {_show_batch(source, recipe, out / 'batch.png')}")
     return 0 if report.trainable else DataError.exit_code
 
 
@@ -87,16 +88,15 @@ def _show_batch(source: Source, recipe: Recipe, path: Path) -> Path:
 
 def _show(report: Report, name: str) -> None:
     from keras_resnet.cli.tables import table
-    from keras_resnet.inspection.findings import printable
     from keras_resnet.inspection.page import summary
 
     rows = [(f.severity, f"{f.images:,}" if f.images else "–", f.title, f.code) for f in report.findings]
     if rows:
         table(name, ("severity", "images", "what", "code"), rows, left=("what", "code"), whole=("code",), compact=True)
     for note in report.notes:
-        print(f"note: {printable(note)}")
-    print(summary(report))
-    print(report.verdict)
+        say(f"note: {note}")
+    say(summary(report))
+    say(report.verdict)
 
 
 def _bar() -> Progress:

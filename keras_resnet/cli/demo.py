@@ -9,6 +9,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from keras_resnet.cli.terminal import say
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, default=Path("saved_models/demo"), help="default: saved_models/demo")
@@ -61,18 +63,18 @@ def run(options: argparse.Namespace) -> int:
     show_report(report)
     predictors = [report.evaluation.predictor]
     for file_format in FORMATS:
-        progress.console.print(f"exporting {file_format} and running it on the test images", markup=False)
+        progress.note(f"exporting {file_format} and running it on the test images")
         predictors.append(export_run(finished, file_format, data=data).predictor)
     rows = compare(predictors, data.test)
     write_comparison(rows, comparison_file)
-    print()
+    say()
     table(
         f"{recipe.model} on the {len(data.test)} test digits",
         columns(data.task),
         [row.cells() for row in rows],
     )
-    print("latency: median milliseconds for one image at batch 1 on this machine; TFLite on one thread")
-    print(f"everything lies in {finished.path}")
+    say("latency: median milliseconds for one image at batch 1 on this machine; TFLite on one thread")
+    say(f"everything lies in {finished.path}")
     return 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from keras_resnet.cli.terminal import say
 from keras_resnet.exports.formats import FORMATS
 
 
@@ -22,11 +23,11 @@ def run(options: argparse.Namespace) -> int:
         exported = export_run(options.run_folder, options.format, options.out, progress=progress.reading)
     checked = exported.verification
     size = exported.predictor.size_in_bytes or 0
-    print(f"wrote {exported.path} ({size:,} bytes)")
-    print(
+    say(f"wrote {exported.path} ({size:,} bytes)")
+    say(
         f"verified on {checked.images} training and validation images: it decides as the Keras model on "
         f"{checked.agreement:.2%}; logits differ by at most {checked.largest_difference:.3g} of a range of "
         f"{checked.logit_range:.3g}"
     )
-    print(f"test it: keras-resnet evaluate {options.run_folder} --artifact {exported.path}")
+    say(f"test it: keras-resnet evaluate {options.run_folder} --artifact {exported.path}")
     return 0

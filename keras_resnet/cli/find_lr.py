@@ -16,6 +16,7 @@ from keras_resnet.cli.options import (
     configuration_of,
     training_command,
 )
+from keras_resnet.cli.terminal import say
 from keras_resnet.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"{out} holds a run, which is left as it is: give --out another folder")
     with Progress() as progress:
         data = load_data(source, progress.reading, cache=options.cache)
-        progress.console.print(f"trying rates for {recipe.model} on {data.name}", markup=False)
+        progress.note(f"trying rates for {recipe.model} on {data.name}")
         curve = find_learning_rate(recipe, data)
     found = {"rates": curve.rates, "losses": curve.losses, "suggestion": curve.suggestion}
     write_json(out / "rates.json", {**found, "recipe": recipe.settings, "data": source.settings})
@@ -57,11 +58,11 @@ def run(options: argparse.Namespace) -> int:
         files.append(out / "rates.png")
         rate_picture(curve.rates, curve.losses, curve.suggestion, f"{recipe.model} on {data.name}", files[-1])
     for file in files:
-        print(f"wrote {file}")
+        say(f"wrote {file}")
     for line in said(curve):
-        print(line)
+        say(line)
     if curve.suggestion is not None:
-        print(f"Train with it: {training_command(options, learning_rate=format(curve.suggestion, '.2g'))}")
+        say(f"Train with it: {training_command(options, learning_rate=format(curve.suggestion, '.2g'))}")
     return 0
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import argparse
 
+from keras_resnet.cli.terminal import say
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("pattern", nargs="?", default="*", help="shell pattern: 'resnet*d', '*50*' (default: all)")
@@ -54,9 +56,9 @@ def run(options: argparse.Namespace) -> int:
     columns = ["network", "parameters", "MACs", "FLOPs", "depth", "input", "paper"]
     table(None, columns + ["weights"] * options.weights, rows, left=("weights",), whole=("network",), compact=True)
     for paper, number in papers.items():
-        print(f"[{number}] {paper}")
+        say(f"[{number}] {paper}")
     counted = f"{options.classes:,}" if options.classes else "10 (networks for 32×32 images) or 1,000"
-    print(
+    say(
         f"\n{len(rows)} networks, counted with {counted} classes.\n"
         "1 MAC = 1 multiplication + 1 addition = 2 FLOPs; convolutions, fully connected layers\n"
         "and normalisations count. Depth: convolutions and fully connected layers, without\n"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 
+from keras_resnet.cli.terminal import say
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("name", nargs="?", metavar="NAME", help="show all of this recipe")
@@ -39,8 +41,8 @@ def _list() -> None:
     left = ("network", "data", "optimizer", "expected accuracy")
     table(None, columns, rows, left=left, whole=("name", "network"), compact=True)
     for text, number in sources.items():
-        print(f"[{number}] {text}")
-    print("\n`keras-resnet recipes NAME` shows every setting of one.")
+        say(f"[{number}] {text}")
+    say("\n`keras-resnet recipes NAME` shows every setting of one.")
 
 
 def _show(name: str) -> None:
@@ -53,8 +55,8 @@ def _show(name: str) -> None:
         settings = [one for one in SETTINGS.values() if one.group == group]
         rows = [(one.name, _words(getattr(shown, one.name)), one.text) for one in settings]
         table(group, ("setting", "value", "meaning"), rows, left=("meaning",), whole=("setting",), compact=True)
-    print(f"made for: {shown.data or 'images of your own'}\nexpected: {shown.expected}\nsource: {shown.source}")
-    print(f"\nkeras-resnet train{'' if shown.data else ' SOURCE'} --recipe {name}")
+    say(f"made for: {shown.data or 'images of your own'}\nexpected: {shown.expected}\nsource: {shown.source}")
+    say(f"\nkeras-resnet train{'' if shown.data else ' SOURCE'} --recipe {name}")
 
 
 def _words(value: object) -> str:

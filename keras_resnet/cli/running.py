@@ -7,10 +7,12 @@ import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from keras_resnet.cli.quiet import quiet
+from keras_resnet.cli.terminal import say
 from keras_resnet.errors import KerasResNetError, StorageError, nearest
+from keras_resnet.visible import visible
 
 
 class Parser(argparse.ArgumentParser):
@@ -18,6 +20,9 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        super().error(visible(message))
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -75,7 +80,7 @@ def run_parsed(top: argparse.ArgumentParser, arguments: Sequence[str] | None = N
 
 def _fail(problem: object, code: int) -> int:
     # In one line, even if the message has several.
-    print(f"keras-resnet: {' '.join(str(problem).split())}", file=sys.stderr)
+    say(f"keras-resnet: {' '.join(str(problem).split())}", error=True)
     return code
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from keras_resnet.cli.tables import table
+from keras_resnet.cli.terminal import say
 from keras_resnet.evaluation.evaluate import Evaluation
 from keras_resnet.evaluation.report import Report
 
@@ -18,9 +19,9 @@ def show_report(report: Report) -> None:
     """Print a run's figures, and the warnings about its training."""
     show_evaluation(report.evaluation, report.files)
     if report.averaged:
-        print(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {figures(report.averaged)}")
+        say(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {figures(report.averaged)}")
     for symptom in report.symptoms:
-        print(f"\nWarning: {symptom.text}")
+        say(f"\nWarning: {symptom.text}")
 
 
 def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
@@ -32,10 +33,10 @@ def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
     title = f"{evaluation.predictor.name} on {evaluation.data_name}"
     table(title, heads, [[_cell(value) for value in vars(row).values()] for row in rows[:MOST_CLASSES]])
     if left_out > 0:
-        print(f"and {left_out} classes with better F1")
-    print(figures(evaluation))
+        say(f"and {left_out} classes with better F1")
+    say(figures(evaluation))
     for file in files:
-        print(f"wrote {file}")
+        say(f"wrote {file}")
 
 
 def figures(evaluation: Evaluation) -> str:

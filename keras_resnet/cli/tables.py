@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from keras_resnet.visible import visible
+
 UNBOUNDED = 400
 
 
@@ -32,7 +34,7 @@ def table(
         compact: Without vertical lines.
     """
     shown = Table(
-        title=escape(title) if title else None,
+        title=escape(visible(title)) if title else None,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD if compact else box.HEAVY_HEAD,
@@ -40,9 +42,9 @@ def table(
     )
     for number, column in enumerate(columns):
         text = number == 0 or column in left
-        shown.add_column(column, justify="left" if text else "right", no_wrap=not text or column in whole)
+        shown.add_column(visible(column), justify="left" if text else "right", no_wrap=not text or column in whole)
     for row in rows:
-        shown.add_row(*(escape(cell) for cell in row))
+        shown.add_row(*(escape(visible(cell)) for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:  # a file or pipe has no width
         console = Console(highlight=False, width=UNBOUNDED)

@@ -17,6 +17,7 @@ from pathlib import Path
 from keras_resnet.cli.budget import plan_within_budget
 from keras_resnet.cli.options import SOURCE_HELP, add_cache_option, add_training_options, configuration_of
 from keras_resnet.cli.running import Parser, script_main
+from keras_resnet.cli.terminal import say
 from keras_resnet.errors import StoppedError, UsageError
 from keras_resnet.training.interruption import Interruption
 
@@ -61,7 +62,7 @@ def train(options: argparse.Namespace) -> int:
             "with --distribute multiworker, and give --model and --epochs"
         )
     if options.print_config:
-        print(configuration)
+        say(configuration)
         return 0
 
     from keras_resnet.cli.show import show_report
@@ -94,9 +95,9 @@ def train(options: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             raise StoppedError(f"interrupted: {advice}") from None
     show_report(report)
-    print(f"\nThe model is {finished.model}. Next:")
-    print(f"  keras-resnet export {finished.path} --format tflite-int8")
-    print(f"  keras-resnet predict {finished.path} IMAGE ...")
+    say(f"\nThe model is {finished.model}. Next:")
+    say(f"  keras-resnet export {finished.path} --format tflite-int8")
+    say(f"  keras-resnet predict {finished.path} IMAGE ...")
     return 0
 
 

@@ -19,6 +19,7 @@ from keras_resnet.atomic import current_umask, storage_errors, write_with
 from keras_resnet.data.memory import aligned_empty, memory_for_images
 from keras_resnet.errors import DataError
 from keras_resnet.preprocessing import Fit
+from keras_resnet.regular_files import check_regular, read_bytes
 from keras_resnet.settings import check_arguments
 
 DECODER = 2
@@ -107,8 +108,9 @@ class DiskCache(PixelCache):
     def _open(self, index: Path) -> None:
         pixels = index.with_suffix(".pixels")
         try:
-            digests = index.read_text(encoding="ascii").split()
-            if pixels.stat().st_size != len(digests) * int(np.prod(self.shape)):
+            digests = read_bytes(index).decode("ascii").split()
+            check_regular(pixels)
+            if not digests or pixels.stat().st_size != len(digests) * int(np.prod(self.shape)):
                 return  # it is incomplete: the images are decoded again
             self.segments.append(np.memmap(pixels, np.uint8, "r", shape=(len(digests), *self.shape)))
         except (OSError, UnicodeDecodeError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,12 +13,13 @@ from keras_resnet import pictures
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, OnRead, Split, at_size
 from keras_resnet.data.loading import Data, in_memory, load_data, merge
-from keras_resnet.data.sources.source import Source
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.data.sources.source import SETTINGS, Source
+from keras_resnet.errors import DataError, ModelError, UsageError
 from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
 from keras_resnet.inference.tta import check_tta, view_logits, view_size
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
+from keras_resnet.settings import refuse_unknown
 from keras_resnet.tasks.task import Metrics
 
 if TYPE_CHECKING:
@@ -118,18 +119,37 @@ def load_run_data(run: Run, progress: OnRead | None = None) -> ImageData:
 
     Raises:
         DataError: They are gone or have changed since.
+        ModelError: The run's record of them is damaged.
         UsageError: The run was trained on arrays, which only the caller has.
     """
-    settings = run.config["data"]
+    settings: dict[str, Any] = {**run.config["data"]}
     if "arrays" in settings:
         raise UsageError(f"the run {run.path} was trained on arrays: pass the data set again")
-    data = load_data(Source(**settings), progress)
+    data = load_data(_recorded_source(run, settings), progress)
     if data.fingerprint != run.fingerprint:
         raise DataError(
             f"the data of {run.path} ({settings['name']}) have changed since it was trained, so that its test images "
             "may now be others; restore them, or name the data to evaluate on by --data"
         )
     return data
+
+
+def _recorded_source(run: Run, settings: dict[str, Any]) -> Source:
+    """The source that a run's config.json names.
+
+    Args:
+        run: The run, for messages.
+        settings: Under `data` in the file.
+
+    Raises:
+        ModelError: A setting is unknown or out of range; the message names it.
+    """
+    try:
+        for name in settings.keys() - {"name"}:
+            refuse_unknown(name, SETTINGS)
+        return Source(**settings)
+    except UsageError as error:
+        raise ModelError(f"{run.path / 'config.json'}: data: {error}") from None
 
 
 def split_logits(predictor: Predictor, split: Split, tta: str = "none") -> np.ndarray:

@@ -100,7 +100,7 @@ def dead_units(history: History) -> Iterator[str]:
     ends = {stage: median(shares[-FEWEST_EPOCHS:]) for stage, shares in courses.items()}
     ill = [stage for stage, share in ends.items() if share >= DEAD_SHARE]
     if ill:
-        looked = int(series(history.epochs, "images_looked_at")[-1:].sum())
+        looked = int(np.nansum(series(history.epochs, "images_looked_at")[-1:]))
         places = ", ".join(f"{ends[stage]:.0%} in {stage}" for stage in ill)
         always = all(courses[stage][0] >= DEAD_SHARE for stage in ill)
         remedy = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -52,17 +51,14 @@ class History:
         """Read the record of a run. If the run has only `metrics.csv`, there are epochs but nothing on the network.
 
         Raises:
-            ModelError: The file is damaged.
+            ModelError: The file is damaged; the message names the line and the field.
         """
-        path = run.path / "metrics.jsonl"
-        if path.exists():
-            lines = path.read_text(encoding="utf-8").split("\n")[:-1]  # without a last line that a kill cut off
-            try:
-                rows: list[LogRow] = [json.loads(line) for line in lines]
-            except ValueError as error:
-                raise ModelError(f"{path} is damaged: a line is not JSON ({error})") from None
+        if run.log.path.exists():
+            rows: list[LogRow] = [{**row} for row in run.log.rows()]
         else:
             rows = [{"event": "epoch", **row} for row in run.metrics()]
+            if rows and "epoch" not in rows[0]:
+                raise ModelError(f"{run.path / 'metrics.csv'} is damaged: it has no column 'epoch'")
         return cls.of(rows, _validation_images(run) if rows else None)
 
     @property
@@ -110,8 +106,7 @@ def end(values: np.ndarray) -> np.ndarray:
 
 
 def _validation_images(run: Run) -> int:
-    counts = json.loads((run.path / "data.json").read_text(encoding="utf-8"))["images_per_class"]
-    return sum(counts["validation"])
+    return sum(run.data_file["images_per_class"]["validation"])
 
 
 def _phase(row: LogRow) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import MissingExtraError, ModelError, UsageError
 from keras_resnet.inference.unstamped import with_raw_pixels
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.regular_files import check_archive, check_folder, check_regular
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.stamp import has_stamp, read_stamp
 from keras_resnet.tasks.table import task
@@ -155,6 +156,7 @@ class SavedModelPredictor(Predictor):
 
         super().__init__("SavedModel", preprocessing, path)
         try:
+            check_folder(path)
             self._loaded = tf.saved_model.load(str(path))
             self._call: Any = self._loaded.signatures["serving_default"]
         except (OSError, ValueError, KeyError, AttributeError) as error:
@@ -188,9 +190,10 @@ class TFLitePredictor(Predictor):
         except ImportError:
             raise MissingExtraError("running a .tflite file", "edge") from None
         try:
+            check_regular(path)
             self._interpreter = Interpreter(model_path=str(path), num_threads=1)
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError) as error:
             raise ModelError(f"{path} cannot be read as a TFLite model: {error}") from None
         (self.input,), (self.output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         super().__init__(
@@ -306,6 +309,7 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     import keras
 
     try:
+        check_archive(path)
         with deep_recursion():
             model: keras.Model = keras.models.load_model(path, compile=False)
     except Exception as error:  # damaged files make Keras raise any kind of error

@@ -15,8 +15,9 @@ from keras_resnet.data.sources.listing import Listing
 from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import ImageError, opened
 from keras_resnet.inspection.check import Report
-from keras_resnet.inspection.findings import SEVERITIES, Finding, Subject, imbalance, printable
+from keras_resnet.inspection.findings import SEVERITIES, Finding, Subject, imbalance
 from keras_resnet.preprocessing import Fit
+from keras_resnet.visible import visible
 
 SIDE = 96
 """The longer side of a picture, in pixels."""
@@ -69,12 +70,12 @@ def summary(report: Report) -> str:
 
 
 def _pages() -> Environment:
-    """The templates. They write all names printable and escaped, whatever files are called."""
+    """The templates. They write all names visible and escaped, whatever files are called."""
     environment = Environment(
         loader=PackageLoader("keras_resnet.inspection", "."),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: printable(value) if isinstance(value, str) else value,
+        finalize=lambda value: visible(value) if isinstance(value, str) else value,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

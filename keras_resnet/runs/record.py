@@ -6,64 +6,69 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from keras_resnet.atomic import storage_errors
-from keras_resnet.errors import ModelError
+from keras_resnet.json_files import read_json_lines
+from keras_resnet.regular_files import open_regular
+
+RowKind = TypeVar("RowKind")
 
 
-class Record:
-    """A file of rows, one JSON object on each line.
+class Record(Generic[RowKind]):
+    """A file of rows, one JSON object on each line. It is never written through a symbolic link.
 
     Args:
         path: The file; it need not exist.
+        kind: What each row holds, for reading.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, kind: type[RowKind]) -> None:
+        self.path, self.kind = path, kind
 
     def add(self, row: dict[str, Any]) -> None:
         """Append a row. Infinite numbers and NaN, which JSON lacks, become null.
 
         Raises:
             StorageError: The file cannot be written.
+            UsageError: It is a symbolic link, a pipe or a device.
         """
-        with storage_errors(self.path), open(self.path, "ab") as file:
+        with storage_errors(self.path), open_regular(self.path, "a+b", follow=False) as file:
             file.write(json.dumps(_plain(row), ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
 
     def size(self) -> int:
         """The length of the file in bytes, once all of it is safely on the disk."""
-        if not self.path.exists():
+        if not os.path.lexists(self.path):
             return 0
-        with storage_errors(self.path), open(self.path, "rb") as file:
+        with storage_errors(self.path), open_regular(self.path, "r+b", follow=False) as file:
             os.fsync(file.fileno())
             return os.fstat(file.fileno()).st_size
 
     def cut(self, size: int) -> None:
-        """Remove everything after the first `size` bytes."""
-        if self.path.exists():
-            with storage_errors(self.path):
-                os.truncate(self.path, min(size, self.path.stat().st_size))
+        """Remove everything after the first `size` bytes.
+
+        Raises: as `add`.
+        """
+        if os.path.lexists(self.path):
+            with storage_errors(self.path), open_regular(self.path, "r+b", follow=False) as file:
+                file.truncate(min(size, os.fstat(file.fileno()).st_size))
 
     def mend(self) -> None:
-        """Remove a last line that a kill left half written, so that the next row starts on a new line."""
-        if self.path.exists():
-            with storage_errors(self.path):
-                self.cut(self.path.read_bytes().rfind(b"\n") + 1)
+        """Remove a last line that a kill left half written, so that the next row starts on a new line.
 
-    def rows(self) -> list[dict[str, Any]]:
+        Raises: as `add`.
+        """
+        if os.path.lexists(self.path):
+            with storage_errors(self.path), open_regular(self.path, "r+b", follow=False) as file:
+                file.truncate(file.read().rfind(b"\n") + 1)
+
+    def rows(self) -> list[RowKind]:
         """All rows, without a last line that a kill left half written.
 
         Raises:
-            ModelError: Another line is not JSON.
+            ModelError: Another line is damaged; the message names the line and the field.
         """
-        if not self.path.exists():
-            return []
-        lines = self.path.read_bytes().decode("utf-8", "surrogateescape").split("\n")
-        try:
-            return [json.loads(line) for line in lines[:-1]]
-        except ValueError as error:
-            raise ModelError(f"{self.path} is damaged: a line is not JSON ({error})") from None
+        return read_json_lines(self.path, self.kind, raw_names=True) if self.path.exists() else []
 
 
 def _plain(value: Any) -> Any:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import platform
 import shutil
@@ -40,13 +39,14 @@ from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import save_split
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.json_files import MOST_RECORD_BYTES, read_json
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.regular_files import open_regular, read_bytes
+from keras_resnet.runs.contents import FORMAT, OVERWRITTEN, Config, DataFile, EventRow, LogRow, RunFile
 from keras_resnet.runs.record import Record
+from keras_resnet.stamp import read_preprocessing
 
-FORMAT = 1
 LOCK = ".lock"
-OVERWRITTEN = "overwritten"
-"""The status of a run that a new one is replacing."""
 WRITTEN = ("run", "config", "environment", "data", "split", "skipped", "preprocessing", "metrics", "model")
 """Names, without their endings, of the files that a training writes into the folder."""
 BEGINNING = {"config.json", "environment.json"}
@@ -69,25 +69,27 @@ class Run:
     @property
     def status(self) -> str:
         """`unfinished`, `finished`, or `overwritten`: a process was killed while it replaced this run by a new one."""
-        status = self._read("run.json").get("status")
-        if status not in ("unfinished", "finished", OVERWRITTEN):
-            raise ModelError(f"the run {self.path} is damaged: run.json gives its status as {status!r}")
-        return str(status)
+        return read_json(self.path / "run.json", RunFile)["status"]
 
     @property
-    def config(self) -> dict[str, Any]:
-        """The resolved configuration; its keys are `recipe`, `data` and so on."""
-        return self._read("config.json")
+    def config(self) -> Config:
+        """The resolved configuration."""
+        return read_json(self.path / "config.json", Config, raw_names=True)
 
     @property
     def preprocessing(self) -> Preprocessing:
         """How pixels become the network's input, and the class names."""
-        return Preprocessing.from_json(self._text("preprocessing.json"))
+        return read_preprocessing(self.path / "preprocessing.json")
 
     @property
     def fingerprint(self) -> str:
         """The fingerprint of the data that the run trains on."""
-        return str(self._read("data.json")["fingerprint"])
+        return self.data_file["fingerprint"]
+
+    @property
+    def data_file(self) -> DataFile:
+        """What `record_data` wrote of the data."""
+        return read_json(self.path / "data.json", DataFile, raw_names=True)
 
     @property
     def has_data(self) -> bool:
@@ -100,14 +102,14 @@ class Run:
         return self.path / "checkpoints"
 
     @property
-    def log(self) -> Record:
+    def log(self) -> Record[LogRow]:
         """The record `metrics.jsonl`."""
-        return Record(self.path / "metrics.jsonl")
+        return Record(self.path / "metrics.jsonl", LogRow)
 
     @property
-    def events(self) -> Record:
+    def events(self) -> Record[EventRow]:
         """The record `events.jsonl`."""
-        return Record(self.path / "events.jsonl")
+        return Record(self.path / "events.jsonl", EventRow)
 
     @property
     def model(self) -> Path:
@@ -182,7 +184,7 @@ class Run:
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path} is a file; a run needs a folder: choose another one by --out")
         if is_run(path):
-            if cls(path)._read("run.json").get("format") != FORMAT:
+            if read_json(path / "run.json", dict[str, Any]).get("format") != FORMAT:
                 raise UsageError(
                     f"{path} holds a run.json that this version of the package did not write; choose another folder "
                     "by --out"
@@ -224,16 +226,28 @@ class Run:
         write_text(self.path / "metrics.csv", table.getvalue())
 
     def metrics(self) -> list[Row]:
-        """The rows of `metrics.csv`; none before the end of the first epoch."""
+        """The rows of `metrics.csv`; none before the end of the first epoch.
+
+        Raises:
+            ModelError: The file is damaged; the message names the line and the column.
+        """
         path = self.path / "metrics.csv"
         if not path.exists():
             return []
-        with open(path, newline="", encoding="utf-8") as file:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        try:
+            table = csv.DictReader(io.StringIO(read_bytes(path, MOST_RECORD_BYTES).decode(), newline=""))
+            return [
+                {column: _figure(cell, f"{path}, line {line}: {column}") for column, cell in row.items()}
+                for line, row in enumerate(table, 2)
+            ]
+        except OSError as error:
+            raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise ModelError(f"{path} is damaged: {error}") from None
 
     def finish(self) -> None:
         """Mark the training as finished."""
-        started = self._read("run.json").get("started")
+        started = read_json(self.path / "run.json", RunFile).get("started")
         write_json(
             self.path / "run.json",
             {"format": FORMAT, "status": "finished", "started": started, "finished": _now()},
@@ -245,25 +259,12 @@ class Run:
                 f"{self.path} holds a finished run. Evaluate or export it, choose another folder by --out, "
                 "or replace it by --overwrite"
             )
-        differences = _differences(self.config, config)
+        differences = _differences({**self.config}, config)
         if differences:
             raise UsageError(
                 f"{self.path} holds an unfinished run of another configuration ({'; '.join(differences)}). Continue "
                 "it with the command that began it, choose another folder by --out, or replace it by --overwrite"
             )
-
-    def _text(self, name: str) -> str:
-        try:
-            return (self.path / name).read_text(encoding="utf-8", errors="surrogateescape")
-        except OSError as error:
-            raise ModelError(f"the run {self.path} is damaged: {name}: {error.strerror}") from None
-
-    def _read(self, name: str) -> dict[str, Any]:
-        try:
-            value: dict[str, Any] = json.loads(self._text(name))
-        except json.JSONDecodeError as error:
-            raise ModelError(f"the run {self.path} is damaged: {name} is not JSON ({error})") from None
-        return value
 
 
 @contextmanager
@@ -273,12 +274,12 @@ def locked(folder: Path) -> Iterator[None]:
     The system releases the lock when this process ends, however it ends.
 
     Raises:
-        UsageError: Another process holds the lock.
+        UsageError: Another process holds the lock, or the lock file is a symbolic link, a pipe or a device.
         StorageError: The folder cannot be written.
     """
     with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file = open(folder / LOCK, "a+b", buffering=0)  # noqa: SIM115 – closed below
+        file = open_regular(folder / LOCK, "a+b", follow=False)
     with file:
         try:
             free = lock_descriptor(file.fileno(), blocking=False)
@@ -294,6 +295,7 @@ def locked(folder: Path) -> Iterator[None]:
         with storage_errors(folder):
             file.truncate(0)
             file.write(f" {os.getpid()}\n".encode())  # on Windows no other process can read the first byte
+            file.flush()
         yield
 
 
@@ -330,7 +332,7 @@ def _is_untouched(path: Path) -> bool:
 def _continues(path: Path, config: dict[str, Any]) -> bool:
     try:
         run = Run.at(path)
-        return run.status == OVERWRITTEN or (run.status == "unfinished" and not _differences(run.config, config))
+        return run.status == OVERWRITTEN or (run.status == "unfinished" and not _differences({**run.config}, config))
     except (UsageError, ModelError):  # not a run, or a damaged one: leave it alone
         return False
 
@@ -393,6 +395,13 @@ def _csv(header: list[str], rows: list[tuple[str, ...]]) -> str:
 def _epochs_done(run: Run) -> str:
     done, asked = len(run.metrics()), run.config["recipe"]["epochs"]
     return f"{done} of {asked} epochs are done"
+
+
+def _figure(cell: Any, called: str) -> float:
+    try:
+        return float(cell)
+    except (TypeError, ValueError):  # a row that is too long has a list, one that is too short None
+        raise ModelError(f"{called} must be a number; received {cell!r}") from None
 
 
 def _now() -> str:

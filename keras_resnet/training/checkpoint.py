@@ -16,16 +16,24 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 
 from keras_resnet.atomic import storage_errors, write_folder_with
 from keras_resnet.errors import ModelError
+from keras_resnet.json_files import parse_json, read_json
+from keras_resnet.regular_files import read_bytes
 from keras_resnet.training.state import State
 from keras_resnet.weights.files import Tensors, read_tensors
 from keras_resnet.weights.saving import tensor_bytes, write_tensors
 
 TENSORS, STATE, SUMS = "tensors.safetensors", "state.json", "SHA256SUMS"
+MOST_SUMS = 4096
+
+
+class _Named(TypedDict):
+    best: str
 
 
 @dataclass(frozen=True)
@@ -107,7 +115,7 @@ class CheckpointStore:
         """
         name = f"best-{epoch:04d}.safetensors"
         write_tensors(tensors, self.folder / name, {})
-        return name, _digest((self.folder / name).read_bytes())
+        return name, _digest(read_bytes(self.folder / name))
 
     def load(self, damaged: Callable[[str], None], *, back: int = 0) -> Checkpoint | None:
         """Read the newest checkpoint that is not damaged and whose best weights are not damaged either.
@@ -160,19 +168,20 @@ class CheckpointStore:
 
     def _read(self, folder: Path) -> Checkpoint:
         try:
-            files = {name: (folder / name).read_bytes() for name in (TENSORS, STATE)}
-            if (folder / SUMS).read_bytes() != _sums(files).encode():
+            files = {name: read_bytes(folder / name) for name in (TENSORS, STATE)}
+            if read_bytes(folder / SUMS, MOST_SUMS) != _sums(files).encode():
                 raise ModelError("its files do not match SHA256SUMS")
-            state = State.from_json(json.loads(files[STATE]))
         except OSError as error:
             raise ModelError(f"{error.strerror}: {error.filename}") from None
+        called = str(folder / STATE)
+        state = State.from_json(parse_json(files[STATE], dict[str, Any], called), called)
         if state.best:
             self._check_best(state)
         return Checkpoint(int(folder.name), state, read_tensors(folder / TENSORS)[0])
 
     def _check_best(self, state: State) -> None:
         path = self.folder / state.best
-        if not path.is_file() or _digest(path.read_bytes()) != state.best_digest:
+        if not path.is_file() or _digest(read_bytes(path)) != state.best_digest:
             raise ModelError(f"the best weights, {path}, are missing or damaged")
 
     def _folders(self) -> list[Path]:
@@ -185,8 +194,8 @@ class CheckpointStore:
         named = set()
         for folder in self._folders():
             try:
-                named.add(json.loads((folder / STATE).read_bytes())["best"])
-            except (OSError, ValueError, KeyError, TypeError):
+                named.add(read_json(folder / STATE, _Named)["best"])
+            except ModelError:
                 return  # a damaged checkpoint may name any of them
         for path in self.folder.glob("best-*.safetensors"):
             if path.name not in named:

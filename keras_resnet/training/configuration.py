@@ -21,10 +21,12 @@ from keras_resnet.allowed import BUDGET, COUNT
 from keras_resnet.data.sources import source as sources
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
+from keras_resnet.regular_files import read_bytes
 from keras_resnet.settings import Setting, Values, refuse_unknown
 from keras_resnet.training.recipe import SETTINGS as RECIPE_SETTINGS
 from keras_resnet.training.recipe import Recipe, in_epochs
 from keras_resnet.training.recipes import DEFAULTS, recipe
+from keras_resnet.visible import visible
 
 
 def _recipe_name(name: str) -> str:
@@ -54,6 +56,8 @@ KNOWN = {
 
 _SGD = {"learning_rate": 0.1, "weight_decay": 1e-4}  # He et al., 2015
 _ADAM = {"learning_rate": 1e-3, "weight_decay": 0.0}  # Kingma & Ba, 2014; Keras's default for all of these
+MOST_BYTES = 2**20
+"""Of a file of settings."""
 USUAL: dict[str, dict[str, Any]] = {
     "sgd": _SGD,
     "sgdw": _SGD,
@@ -261,7 +265,7 @@ def _read(path: Path) -> dict[str, Value]:
 
 def _mapping(path: Path) -> tuple[_Loader, list[tuple[yaml.Node, yaml.Node]]]:
     try:
-        loader = _Loader(path.read_text(encoding="utf-8"))
+        loader = _Loader(read_bytes(path, MOST_BYTES).decode())
         node = loader.get_single_node()
     except OSError as error:
         raise UsageError(f"cannot read the settings {path}: {error.strerror}") from None
@@ -296,7 +300,9 @@ def _located(where: str) -> Iterator[None]:
 
 def _as_yaml(value: Any) -> str:
     plain = list(value) if isinstance(value, tuple) else value
-    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    # YAML's own escapes, so that the file that is shown still says the same.
+    readable = visible(str(plain)) == str(plain)
+    text = yaml.safe_dump(plain, default_flow_style=True, allow_unicode=readable, width=float("inf"))
     return text.removesuffix("...\n").strip()
 
 

@@ -8,21 +8,36 @@ worker).
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypedDict
 
 import keras
 import tensorflow as tf
 
 from keras_resnet.compat.replicated import build_metrics, sum_gradients_first
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.json_files import parse_json
 
 KINDS = ("none", "mirrored", "multiworker")
+
+
+class _Cluster(TypedDict):
+    worker: list[str]
+
+
+class _Task(TypedDict):
+    type: str
+    index: Any  # TensorFlow takes texts, too
+
+
+class _Workers(TypedDict):
+    cluster: _Cluster
+    task: _Task
+
 
 Share = Callable[[tuple[int, int]], tf.data.Dataset]
 """Makes the batches of one worker, given which of how many it is: `(1, 4)` is the second of four."""
@@ -221,12 +236,12 @@ def worker_of(tf_config: str) -> tuple[int, int]:
         UsageError: It does not say so.
     """
     try:
-        config = json.loads(tf_config)
+        config = parse_json(tf_config, _Workers, "TF_CONFIG", error=UsageError)
         workers, task = config["cluster"]["worker"], config["task"]
         index = int(task["index"])
-        if set(config["cluster"]) != {"worker"} or task["type"] != "worker" or not 0 <= index < len(workers):
+        if config["cluster"].keys() != {"worker"} or task["type"] != "worker" or not 0 <= index < len(workers):
             raise ValueError
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, TypeError):  # a UsageError is a ValueError
         raise UsageError(
             "multiworker needs the environment variable TF_CONFIG, the same for every process but for the index: "
             '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}; '

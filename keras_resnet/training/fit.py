@@ -21,6 +21,7 @@ from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.errors import DataError
+from keras_resnet.json_files import parsed
 from keras_resnet.models.resnet import check_input
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Preprocessing
@@ -112,7 +113,7 @@ def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: i
     arrays = isinstance(source, ImageData)
     settings = {"arrays": source.fingerprint, "name": source.name} if arrays else source.settings  # type: ignore[union-attr]
     config = {"recipe": recipe.settings, "data": settings, "num_classes": num_classes}
-    return dict(json.loads(json.dumps(config)))  # as it is read back: lists for tuples
+    return dict(parsed(json.dumps(config)))  # as it is read back: lists for tuples
 
 
 def fit(

@@ -13,6 +13,7 @@ from keras_resnet.runs.run import Row, Run
 from keras_resnet.training.phases import total_epochs
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.state import State
+from keras_resnet.visible import visible
 
 
 class Progress:
@@ -54,7 +55,7 @@ class Progress:
 
     def note(self, text: str) -> None:
         """Show a text on a line of its own."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(visible(text), markup=False, soft_wrap=True)
 
     def begin(self, recipe: Recipe, data: ImageData, run: Run, state: State, steps: int, batch: int) -> None:
         """Say what is about to be trained, and show the bar.

@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from types import UnionType
-from typing import Any, get_origin, get_type_hints
+import math
+import re
+from dataclasses import asdict, dataclass, field, fields
+from typing import Annotated, Any
 
-from keras_resnet.errors import ModelError
+from keras_resnet.allowed import COUNT
+from keras_resnet.errors import ModelError, listed
+from keras_resnet.json_files import check_json
 from keras_resnet.runs.run import Row
+from keras_resnet.settings import Values
+
+NUMBER = Annotated[int, Values(int, low=0)]
+NONNEGATIVE = Annotated[float, Values(float, low=0)]
+
+
+def _best(name: str) -> str:
+    if re.search(r"[/\\]", name):  # it could lead anywhere
+        raise ValueError
+    return name
+
+
+BEST = Values(str, canonical=_best, noun="the name of a file, as best-0007.safetensors")
 
 
 @dataclass
@@ -34,23 +50,23 @@ class State:
         seconds: Spent on the epoch so far.
     """
 
-    epoch: int = 0
-    step: int = 0
-    updates: int = 0
-    parts: int = 1
-    rate_factor: float = 1.0
-    left_out: list[list[int]] = field(default_factory=list)
-    tries: int = 0
-    setback_epoch: int = -1
+    epoch: NUMBER = 0
+    step: NUMBER = 0
+    updates: NUMBER = 0
+    parts: Annotated[int, COUNT] = 1
+    rate_factor: NONNEGATIVE = 1.0
+    left_out: list[list[NUMBER]] = field(default_factory=list)
+    tries: NUMBER = 0
+    setback_epoch: Annotated[int, Values(int, low=-1)] = -1
     best_value: float | None = None
-    best: str = ""
+    best: Annotated[str, BEST] = ""
     best_digest: str = ""
-    rows: list[Row] = field(default_factory=list)
-    log_bytes: int = 0
+    rows: Annotated[list[Row], list[dict[str, float | None]]] = field(default_factory=list)
+    log_bytes: NUMBER = 0
     losses: list[float] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     window: dict[str, float] = field(default_factory=dict)
-    seconds: float = 0.0
+    seconds: NONNEGATIVE = 0.0
 
     @property
     def means(self) -> dict[str, float]:
@@ -58,21 +74,31 @@ class State:
         return {"loss": self.sums["loss"] / self.sums["images"], "accuracy": self.sums["right"] / self.sums["images"]}
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON holds it, exactly."""
-        return asdict(self)
+        """As JSON holds it, exactly. A metric that is not a number, which JSON lacks, becomes null."""
+        rows = [{name: value if math.isfinite(value) else None for name, value in row.items()} for row in self.rows]
+        return {**asdict(self), "rows": rows}
 
     @classmethod
-    def from_json(cls, value: Any) -> State:
-        """Raises ModelError where a field is missing, unknown or of another kind."""
-        hints = get_type_hints(cls)
-        if not isinstance(value, dict) or value.keys() != hints.keys():
-            raise ModelError("the checkpoint was written by another version of this package")
-        wrong = [name for name, hint in hints.items() if not isinstance(value[name], _kind(hint))]
-        if wrong:
-            raise ModelError(f"the checkpoint's {wrong[0]} is {value[wrong[0]]!r}")
-        return cls(**value)
+    def from_json(cls, value: Any, called: str = "the checkpoint's state") -> State:
+        """Read what `to_json` gave.
 
+        Args:
+            value: As JSON has it.
+            called: What messages call it.
 
-def _kind(hint: Any) -> Any:
-    """What `isinstance` takes for a type: `list` for `list[float]`."""
-    return hint if isinstance(hint, UnionType) else get_origin(hint) or hint
+        Raises:
+            ModelError: A field is missing, unknown or of another kind; the message names it.
+        """
+        own = {one.name for one in fields(cls)}
+        if isinstance(value, dict) and value.keys() != own:
+            other = listed(sorted(value.keys() ^ own))
+            raise ModelError(
+                f"the checkpoint was written by another version of this package: {called} differs in {other}"
+            )
+        check_json(value, cls, called)
+        if any(len(place) != 2 for place in value["left_out"]):
+            raise ModelError(f"{called}: left_out must be a list of epochs and steps; received {value['left_out']}")
+        if any(row.keys() != value["rows"][0].keys() for row in value["rows"]):
+            raise ModelError(f"{called}: all rows must have the same fields, since they are the rows of a table")
+        rows = [{name: math.nan if one is None else one for name, one in row.items()} for row in value["rows"]]
+        return cls(**{**value, "rows": rows})

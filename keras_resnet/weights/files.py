@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import MissingExtraError, ModelError, listed
+from keras_resnet.regular_files import RefusedFileError, check_archive, check_regular
 
 if TYPE_CHECKING:
     import keras
@@ -51,9 +52,13 @@ def read_weights(path: str | os.PathLike[str]) -> Tensors:
         MissingExtraError: A PyTorch file, and PyTorch is not installed.
     """
     path = Path(path)
-    if not path.is_file():
+    try:
+        check_regular(path)
+    except RefusedFileError as error:
+        raise ModelError(f"cannot read {path}: {error}") from None
+    except OSError:
         named = "" if path.suffix else "; weights that have a name are 'imagenet', 'timm/<tag>' and 'keras'"
-        raise ModelError(f"there is no weights file {path}{named}")
+        raise ModelError(f"there is no weights file {path}{named}") from None
     if path.suffix not in READERS:
         raise ModelError(f"{path}: weights are read from {listed(READERS, most=20)} files")
     return READERS[path.suffix](path)
@@ -66,6 +71,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, str]]
         ModelError: The file is missing or damaged.
     """
     try:
+        check_regular(path)
         with safe_open(path, framework="numpy") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype that NumPy lacks
@@ -116,6 +122,7 @@ def _read_keras(path: Path) -> Tensors:
     import keras
 
     try:
+        check_archive(path)
         with deep_recursion():
             model = keras.models.load_model(path, compile=False)
     except Exception as error:  # Keras raises nearly anything for a damaged archive

@@ -15,14 +15,16 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 import numpy as np
 
 from keras_resnet.errors import ModelError, UsageError, listed
+from keras_resnet.json_files import parse_json, parsed
 from keras_resnet.layer_names import STEM
-from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.stamp import read_stamp
+from keras_resnet.preprocessing import DEVIATION
+from keras_resnet.regular_files import MOST_TEXT, read_member
+from keras_resnet.stamp import read_preprocessing, read_stamp
 from keras_resnet.weights.files import Tensors, read_metadata, read_weights
 from keras_resnet.weights.keras_applications import official
 from keras_resnet.weights.naming import (
@@ -42,9 +44,16 @@ if TYPE_CHECKING:
 
 METADATA = "pixels"
 """The entry of a safetensors file's metadata that says what its network reads."""
+MOST_CHANNELS = 4096
+"""Of an input that this is asked about; a damaged file may claim any number."""
 FIRST_KERNELS = tuple(STEM.layer(role) + "/kernel" for role in ("conv", "conv1"))
 ALIKE = 0.97
 """Correlation from which a first kernel is one that was trained further; Caffe's has 0.57 with itself turned."""
+
+
+class _Metadata(TypedDict):
+    mean: list[float]
+    std: list[Annotated[float, DEVIATION]]
 
 
 @dataclass(frozen=True)
@@ -194,7 +203,7 @@ def _said(said: str) -> Pixels:
 def _stored(path: Path, known_by: str) -> Pixels | None:
     """What a file says itself; None: nothing."""
     if path.suffix == ".json" and path.is_file():
-        own = Preprocessing.from_json(path.read_bytes())
+        own = read_preprocessing(path)
         return Pixels.of(own.mean, own.std, known_by)
     if path.suffix == ".safetensors" and path.is_file():
         text = read_metadata(path).get(METADATA)
@@ -211,8 +220,7 @@ def _stored(path: Path, known_by: str) -> Pixels | None:
 def _in_graph(path: Path, known_by: str) -> Pixels | None:
     """What the first layers of a `.keras` file that Keras wrote do to pixels; None: nothing that is known."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            layers = json.loads(archive.read("config.json"))["config"]["layers"]
+        layers = parsed(read_member(path, "config.json", MOST_TEXT).decode())["config"]["layers"]
         found = affine((layer["class_name"], layer["config"]) for layer in layers)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile):
         return None
@@ -231,20 +239,25 @@ def affine(
     Returns:
         None: They do not normalise.
     """
-    scale, offset, normalises = np.ones(channels), np.zeros(channels), False
+    scale, offset, normalises = np.array(1.0), np.array(0.0), False
     for kind, config in layers:
         if kind == "InputLayer":
-            scale, offset = np.ones(config["batch_shape"][-1]), np.zeros(config["batch_shape"][-1])
-            continue
-        if kind == "Rescaling":
+            channels = config["batch_shape"][-1]
+        elif kind == "Rescaling":
             by, plus = np.asarray(config["scale"], float), np.asarray(config["offset"], float)
+            scale, offset, normalises = scale * by, offset * by + plus, True
         elif kind == "Normalization" and config.get("mean") is not None:
             by = 1 / np.sqrt(np.asarray(config["variance"], float).ravel())
-            plus = -np.asarray(config["mean"], float).ravel() * by
+            scale, offset, normalises = scale * by, (offset - np.asarray(config["mean"], float).ravel()) * by, True
         else:
             break
-        scale, offset, normalises = scale * by, offset * by + plus, True
-    if not normalises or not (scale > 0).all():
+    if not normalises or not isinstance(channels, int) or not 1 <= channels <= MOST_CHANNELS:
+        return None
+    try:
+        scale, offset = (np.broadcast_to(one, channels) for one in (scale, offset))
+    except ValueError:  # along another axis
+        return None
+    if not (np.isfinite(scale).all() and np.isfinite(offset).all() and (scale > 0).all()):
         return None
     return tuple((-offset / scale).tolist()), tuple((1 / scale).tolist())
 
@@ -256,13 +269,11 @@ def described(model: keras.Model) -> dict[str, str]:
 
 
 def _from_json(text: str, path: Path, known_by: str) -> Pixels:
-    try:
-        values = json.loads(text)
-        mean, std = (tuple(float(value) for value in values[name]) for name in ("mean", "std"))
-        if len(mean) != len(std) or not mean or not np.isfinite(mean).all() or not min(std) > 0:
-            raise ValueError("mean and std must be as many numbers, std positive")
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path}: what its metadata say of the pixels it needs cannot be read: {error}") from None
+    called = f"{path}: what its metadata say of the pixels it needs"
+    values = parse_json(text, _Metadata, called)
+    mean, std = tuple(values["mean"]), tuple(values["std"])
+    if len(mean) != len(std) or not mean:
+        raise ModelError(f"{called}: mean and std must be as many numbers")
     return Pixels.of(mean, std, known_by)
 
 

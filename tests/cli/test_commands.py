@@ -175,7 +175,10 @@ def test_a_mistake_gets_one_line_an_exit_code_and_changes_nothing(
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
     (tmp_path / "torn" / "red" / "05.png").write_bytes(b"torn")
-    Run.start(tmp_path / "unfinished", {"recipe": {"epochs": 9}, "data": {}})
+    Run.start(
+        tmp_path / "unfinished",
+        {"recipe": {"model": "resnet8", "epochs": 9, "tta": "none"}, "data": {"name": "digits"}},
+    )
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.rglob("*"))
 

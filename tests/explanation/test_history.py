@@ -19,7 +19,9 @@ EPOCH = {"event": "epoch", "epoch": 1, "step": 12, "loss": None}
 
 
 def run_with(folder: Path, text: str) -> Run:
-    folder.joinpath("data.json").write_text(json.dumps({"images_per_class": {"validation": [3, 4], "train": [9, 9]}}))
+    folder.joinpath("data.json").write_text(
+        json.dumps({"fingerprint": "f", "images_per_class": {"validation": [3, 4], "train": [9, 9]}})
+    )
     folder.joinpath("metrics.jsonl").write_text(text)
     return Run(folder)
 
@@ -39,7 +41,7 @@ def test_a_runs_record_is_read_without_the_line_that_a_kill_cut_off(tmp_path: Pa
 
 
 def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"metrics\.jsonl is damaged: a line is not JSON"):
+    with pytest.raises(ModelError, match=r"metrics\.jsonl, line 1 is not JSON"):
         History.of_run(run_with(tmp_path, "torn\n"))
 
 

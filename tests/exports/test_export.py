@@ -250,7 +250,9 @@ def test_a_file_with_another_preprocessing_is_refused(
 
 
 def test_what_cannot_be_exported_is_refused(finished_run: Run, tmp_path: Path) -> None:
-    run, _ = Run.start(tmp_path / "run", {"recipe": {"epochs": 4}, "data": {}})
+    run, _ = Run.start(
+        tmp_path / "run", {"recipe": {"model": "resnet8", "epochs": 4, "tta": "none"}, "data": {"name": "digits"}}
+    )
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "me.jpg").write_text("")
 

@@ -1,3 +1,5 @@
+import os
+import zipfile
 from pathlib import Path
 
 import keras
@@ -63,7 +65,9 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_run_has_no_model_yet(tmp_path: Path) -> None:
-    Run.start(tmp_path / "run", {"recipe": {"epochs": 4}, "data": {}})
+    Run.start(
+        tmp_path / "run", {"recipe": {"model": "resnet8", "epochs": 4, "tta": "none"}, "data": {"name": "digits"}}
+    )
 
     with pytest.raises(UsageError, match="not finished: 0 of 4 epochs"):
         open_predictor(tmp_path / "run")
@@ -95,3 +99,28 @@ def test_an_activation_at_the_end_of_a_model_is_not_applied_twice(task: str, act
     found = predict(KerasPredictor(model, preprocessing), images).probabilities
 
     np.testing.assert_allclose(found, model(images.astype(np.float32)).numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["model.keras", "model.tflite", "run/model.keras", "saved_model/variables/index"])
+def test_a_pipe_in_the_place_of_a_model_or_inside_one_is_refused_at_once(name: str, tmp_path: Path) -> None:
+    run, _ = Run.start(
+        tmp_path / "run", {"recipe": {"model": "resnet8", "epochs": 4, "tta": "none"}, "data": {"name": "digits"}}
+    )
+    run.finish()
+    (tmp_path / "saved_model" / "variables").mkdir(parents=True)
+    (tmp_path / "saved_model" / "saved_model.pb").touch()
+    write_stamp(tmp_path / "saved_model", Preprocessing(Fit((8, 8), 1), (0.0,), (1.0,), ("a", "b")))
+    os.mkfifo(tmp_path / name)
+    top = tmp_path / name.split("/")[0]
+
+    with pytest.raises(ModelError, match="it is a named pipe, not a regular file"):
+        open_predictor(top)
+
+
+def test_a_model_whose_description_would_fill_the_memory_is_refused_before_it_is_inflated(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("config.json", b" " * (2**26 + 1))
+    write_stamp(tmp_path / "bomb.keras", Preprocessing(Fit((8, 8), 1), (0.0,), (1.0,), ("a", "b")))
+
+    with pytest.raises(ModelError, match=r"bomb\.keras.*its config\.json would inflate to 67,108,865 bytes"):
+        open_predictor(tmp_path / "bomb.keras")

@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,7 +9,7 @@ from keras_resnet.runs.record import Record
 
 
 def test_rows_come_back_as_they_were_but_for_numbers_that_json_lacks(tmp_path: Path) -> None:
-    record = Record(tmp_path / "log.jsonl")
+    record = Record(tmp_path / "log.jsonl", dict[str, Any])
     record.add({"step": 1, "loss": 0.1, "norms": {"stem": math.inf, "é": [1, math.nan]}})
     record.add({"step": 2})
 
@@ -16,7 +17,7 @@ def test_rows_come_back_as_they_were_but_for_numbers_that_json_lacks(tmp_path: P
 
 
 def test_it_is_cut_back_to_where_it_was_and_goes_on_from_there(tmp_path: Path) -> None:
-    record = Record(tmp_path / "log.jsonl")
+    record = Record(tmp_path / "log.jsonl", dict[str, Any])
     assert record.size() == 0
     record.add({"step": 1})
     size = record.size()
@@ -29,7 +30,7 @@ def test_it_is_cut_back_to_where_it_was_and_goes_on_from_there(tmp_path: Path) -
 
 
 def test_a_last_line_that_a_kill_left_half_written_is_passed_over_and_mended(tmp_path: Path) -> None:
-    record = Record(tmp_path / "log.jsonl")
+    record = Record(tmp_path / "log.jsonl", dict[str, Any])
     record.add({"step": 1})
     with open(record.path, "ab") as file:
         file.write(b'{"step": 2, "lo')
@@ -44,12 +45,12 @@ def test_a_last_line_that_a_kill_left_half_written_is_passed_over_and_mended(tmp
 def test_damage_elsewhere_is_said(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("{}\nrubbish\n{}\n")
 
-    with pytest.raises(ModelError, match=r"log\.jsonl is damaged: a line is not JSON"):
-        Record(tmp_path / "log.jsonl").rows()
+    with pytest.raises(ModelError, match=r"log\.jsonl, line 2 is not JSON: Expecting value"):
+        Record(tmp_path / "log.jsonl", dict[str, Any]).rows()
 
 
 def test_without_a_file_there_are_no_rows_and_nothing_to_cut(tmp_path: Path) -> None:
-    record = Record(tmp_path / "log.jsonl")
+    record = Record(tmp_path / "log.jsonl", dict[str, Any])
     record.cut(0)
     record.mend()
 
@@ -59,4 +60,4 @@ def test_without_a_file_there_are_no_rows_and_nothing_to_cut(tmp_path: Path) -> 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot write"):
-        Record(tmp_path / "nowhere" / "log.jsonl").add({})
+        Record(tmp_path / "nowhere" / "log.jsonl", dict[str, Any]).add({})

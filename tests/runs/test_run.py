@@ -16,7 +16,10 @@ from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs import run as run_module
 from keras_resnet.runs.run import Run, free_run_folder, locked
 
-CONFIG: dict[str, Any] = {"recipe": {"epochs": 3, "seed": 0}, "data": {"name": "digits"}}
+CONFIG: dict[str, Any] = {
+    "recipe": {"model": "resnet8", "epochs": 3, "tta": "none"},
+    "data": {"name": "digits"},
+}
 
 
 def test_a_run_records_its_configuration_and_environment(tmp_path: Path) -> None:
@@ -35,7 +38,7 @@ def test_the_same_configuration_continues_and_another_is_refused_by_the_differen
 
     assert Run.start(tmp_path, CONFIG)[1]
     with pytest.raises(UsageError, match=r"another configuration \(recipe\.epochs 3, now 5\)"):
-        Run.start(tmp_path, {**CONFIG, "recipe": {"epochs": 5, "seed": 0}})
+        Run.start(tmp_path, {**CONFIG, "recipe": {**CONFIG["recipe"], "epochs": 5}})
 
 
 def test_a_finished_run_is_kept_unless_it_is_to_be_overwritten(tmp_path: Path) -> None:
@@ -153,7 +156,7 @@ def test_a_damaged_folder_is_passed_over_and_named_when_it_is_meant(tmp_path: Pa
     (run.path / "config.json").unlink()
 
     assert free_run_folder(tmp_path, "run", CONFIG) == tmp_path / "run-002"
-    with pytest.raises(ModelError, match=r"run is damaged: config\.json: No such file or directory$"):
+    with pytest.raises(ModelError, match=r"cannot read .*run/config\.json: No such file or directory$"):
         Run.check_free(run.path, CONFIG)
 
 

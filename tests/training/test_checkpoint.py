@@ -1,3 +1,5 @@
+import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -120,10 +122,33 @@ def test_a_training_that_goes_back_replaces_what_led_nowhere_and_keeps_what_was_
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epoch": "2"}, "the checkpoint's epoch is '2'"),
-        ({"surprise": 1}, "written by another version"),
+        ({"epoch": "2"}, 'epoch must be a whole number of at least 0; received "2"'),
+        ({"surprise": 1}, "written by another version of this package: the checkpoint's state differs in 'surprise'"),
     ],
 )
 def test_a_state_of_another_shape_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        State.from_json({**State().to_json(), **change})
+
+
+def test_a_metric_that_is_no_number_comes_back_from_valid_json() -> None:
+    rows = [{"epoch": 1, "val_map": math.nan}, {"epoch": 2, "val_map": 0.5}]
+
+    text = json.dumps(State(rows=rows).to_json(), allow_nan=False)
+    found = State.from_json(json.loads(text)).rows
+
+    assert math.isnan(found[0]["val_map"])
+    assert (found[0]["epoch"], found[1]) == (1, rows[1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"left_out": [[1]]}, "left_out must be a list of epochs and steps"),
+        ({"rows": [{"epoch": 1}, {}]}, "all rows must have the same fields"),
+        ({"best": "../../elsewhere"}, "best must be the name of a file, as best-0007.safetensors"),
+    ],
+)
+def test_a_state_that_no_training_writes_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         State.from_json({**State().to_json(), **change})

@@ -1,3 +1,4 @@
+import os
 from dataclasses import fields
 from pathlib import Path
 
@@ -183,7 +184,11 @@ def test_a_mistake_in_a_file_is_named_with_its_line(text: str, message: str, tmp
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_bytes(b"model: \xff")
 
-    for name, message in (("none.yaml", "No such file"), ("x.yaml", "not UTF-8"), (".", "directory")):
+    for name, message in (
+        ("none.yaml", "No such file"),
+        ("x.yaml", "not UTF-8"),
+        (".", "it is a folder, not a regular file"),
+    ):
         with pytest.raises(UsageError, match=message):
             configure(config=tmp_path / name)
 
@@ -203,3 +208,13 @@ def test_the_settings_of_a_source_are_its_fields_with_their_defaults() -> None:
 
     assert {name: one.default for name, one in SOURCE_SETTINGS.items()} == {name: own[name] for name in SOURCE_SETTINGS}
     assert own.keys() - SOURCE_SETTINGS.keys() == {"name", "image_size", "crop_fraction", "seed"}, "a recipe's"
+
+
+def test_a_pipe_is_not_waited_for_and_a_file_without_end_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    (tmp_path / "large.yaml").write_text("#" * (2**20 + 1))
+
+    for name, message in (("pipe", "a named pipe"), ("zero", "a device"), ("large", "more than the 1,048,576 bytes")):
+        with pytest.raises(UsageError, match=f"cannot read the settings .*{name}.yaml: it .*{message}"):
+            configure(config=tmp_path / f"{name}.yaml")

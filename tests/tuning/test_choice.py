@@ -187,8 +187,8 @@ def test_only_the_unfinished_run_of_the_same_command_is_found(tmp_path: Path) ->
 
 def test_a_recipe_of_another_version_is_named(tmp_path: Path) -> None:
     settings = Recipe(epochs=9).settings
-    run, _ = Run.start(tmp_path / "run", {"recipe": settings})
-    other, _ = Run.start(tmp_path / "other", {"recipe": {**settings, "momenta": 3}})
+    run, _ = Run.start(tmp_path / "run", {"recipe": settings, "data": {"name": "digits"}})
+    other, _ = Run.start(tmp_path / "other", {"recipe": {**settings, "momenta": 3}, "data": {"name": "digits"}})
 
     assert recipe_of(run) == Recipe(epochs=9)
     with pytest.raises(UsageError, match="the recipe in .*other is another version's .*momenta"):

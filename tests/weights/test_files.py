@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import keras
@@ -8,7 +9,7 @@ from safetensors.numpy import save_file
 from keras_resnet.errors import ModelError
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
-from keras_resnet.weights.files import assign, read_tensors, variables_by_path
+from keras_resnet.weights.files import assign, read_tensors, read_weights, variables_by_path
 from keras_resnet.weights.loading import load_weights
 
 
@@ -91,3 +92,11 @@ def test_a_file_of_another_kind_is_refused(model: keras.Model, tmp_path: Path) -
 def test_a_misspelt_name_of_weights_is_answered_with_the_names(model: keras.Model) -> None:
     with pytest.raises(ModelError, match="no weights file imagnet; weights that have a name are 'imagenet'"):
         load_weights(model, "imagnet")
+
+
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.safetensors")
+
+    for read in (read_weights, read_tensors):
+        with pytest.raises(ModelError, match=r"pipe\.safetensors.*: it is a named pipe, not a regular file"):
+            read(tmp_path / "pipe.safetensors")

@@ -203,11 +203,21 @@ def test_weights_that_do_not_say_it_cannot_normalise_as_they_were_trained(tmp_pa
         network(weights_preprocessing="tf")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"mean": [1, 2, 3], "std": [1, 2]}', '{"mean": [1], "std": [0]}'])
-def test_metadata_that_cannot_be_read_are_refused(text: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", " is not JSON"),
+        ("[]", ": it must be an object; received a list"),
+        ('{"mean": [1, 2, 3], "std": [1, 2]}', ": mean and std must be as many numbers"),
+        ('{"mean": [1], "std": [0]}', r": std\[0\] must be a positive number; received 0"),
+        ('{"mean": [NaN], "std": [1]}', r": mean\[0\] must be a finite number; received NaN"),
+        ('{"mean": [1]}', ": it lacks 'std'"),
+    ],
+)
+def test_metadata_that_cannot_be_read_are_refused(text: str, message: str, tmp_path: Path) -> None:
     save_file({"stem_conv/kernel": np.ones((1, 1, 1, 1), np.float32)}, tmp_path / "net.safetensors", {"pixels": text})
 
-    with pytest.raises(ModelError, match="what its metadata say of the pixels it needs cannot be read"):
+    with pytest.raises(ModelError, match=f"what its metadata say of the pixels it needs{message}"):
         pixels_of("resnet50", tmp_path / "net.safetensors")
 
 

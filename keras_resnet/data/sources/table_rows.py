@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_resnet.errors import DataError, listed, nearest
+from keras_resnet.json_files import parsed
+from keras_resnet.regular_files import read_bytes
 
 COLUMNS = ("path", "label", "split", "group", "time")
 NEEDED = COLUMNS[:2]
@@ -82,7 +84,7 @@ def _text(file: Path) -> str:
             raise DataError(f"there is no table {file}")
         if not file.is_file():
             raise DataError(f"{file} is no file; expected a table with a line for each image")
-        content = file.read_bytes()
+        content = read_bytes(file)
     except OSError as error:
         raise DataError(f"cannot read {file}: {error.strerror or error}") from None
     try:
@@ -199,8 +201,8 @@ def _json_objects(text: str, faults: Faults) -> Iterator[tuple[int, dict[str, An
         if not content.strip():
             continue
         try:
-            value = json.loads(content)
-        except (ValueError, RecursionError) as error:
+            value = parsed(content)
+        except ValueError as error:
             faults.add(line, f"this is not JSON: {getattr(error, 'msg', error)}; expected one object in each line")
             continue
         if not isinstance(value, dict):

@@ -3,22 +3,42 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 
 from keras_resnet.atomic import write_json
 from keras_resnet.data.splits.plan import PARTS
 from keras_resnet.errors import DataError, listed
+from keras_resnet.json_files import MOST_RECORD_BYTES, check_json, read_json
 
 FORMAT = 1
 UNUSED = "unused"
+REMEDY = "It was damaged or edited: restore it, or make a new split"
+
+
+class Parts(TypedDict):
+    """The names of the images of each part."""
+
+    train: list[str]
+    validation: list[str]
+    test: list[str]
+    unused: list[str]
+
+
+class SplitFile(TypedDict):
+    """What `write_split` writes."""
+
+    format: int
+    method: str
+    seed: int
+    fingerprint: str
+    splits: Parts
 
 
 @dataclass(frozen=True)
@@ -119,12 +139,19 @@ def read_split(path: str | os.PathLike[str]) -> SavedSplit:
         DataError: It is missing, damaged or of another format, or has an image twice.
     """
     file = Path(os.path.expanduser(path))
-    value = _json(file)
-    found = value.get("format") if isinstance(value, dict) else None
-    if found != FORMAT:
-        raise DataError(f"{file} is not a split of format {FORMAT}, but of {found!r}; perhaps a newer version wrote it")
-    _check_fields(value, file)
-    parts = {part: tuple(value["splits"][part]) for part in (*PARTS, UNUSED)}
+    if not file.exists():
+        raise DataError(f"there is no split {file}")
+    found = read_json(file, dict[str, Any], error=DataError, most=MOST_RECORD_BYTES, raw_names=True, remedy=REMEDY)
+    if found.get("format") != FORMAT:
+        raise DataError(
+            f"{file} is not a split of format {FORMAT}, but of {found.get('format')!r}; perhaps a newer "
+            "version wrote it"
+        )
+    value = check_json(found, SplitFile, str(file), error=DataError, remedy=REMEDY)
+    unknown = sorted(value["splits"].keys() - Parts.__annotations__.keys())
+    if unknown:
+        raise DataError(f"{file}: splits has parts that are unknown here: {listed(unknown)}. {REMEDY}")
+    parts = {part: tuple(names) for part, names in cast(dict[str, list[str]], value["splits"]).items()}
     counts = Counter(name for part in parts.values() for name in part)
     twice = sorted(name for name, count in counts.items() if count > 1)
     if twice:
@@ -146,34 +173,3 @@ def content_fingerprint(names: Sequence[str], digests: Sequence[str], labels: np
     images = zip(names, digests, labels.tolist(), strict=True)
     lines = sorted(f"{name}\0{digest}\0{label}\0" for name, digest, label in images)  # no file name contains \0
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def _json(file: Path) -> Any:
-    try:
-        # surrogateescape: as `atomic` writes file names that are no valid Unicode
-        return json.loads(file.read_bytes().decode("utf-8", "surrogateescape"))
-    except FileNotFoundError:
-        raise DataError(f"there is no split {file}") from None
-    except OSError as error:
-        raise DataError(f"cannot read {file}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} is not JSON: {error}. Restore it, or make a new split") from None
-
-
-def _check_fields(value: dict[str, Any], file: Path) -> None:
-    """Raises: DataError, if a field is missing or of another type, since people edit such files."""
-    kinds = {"method": str, "seed": int, "fingerprint": str, "splits": dict}
-    wrong = [name for name, kind in kinds.items() if not isinstance(value.get(name), kind)]
-    if not wrong:
-        splits = value["splits"]
-        wrong = [part for part in (*PARTS, UNUSED) if not _is_names(splits.get(part))]
-        wrong += [part for part in splits if part not in (*PARTS, UNUSED)]
-    if wrong:
-        raise DataError(
-            f"{file} was damaged or edited: {listed(wrong)} missing, unknown or of another type. "
-            "Restore it, or make a new split"
-        )
-
-
-def _is_names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)

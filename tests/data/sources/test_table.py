@@ -200,7 +200,7 @@ def test_a_csv_that_cannot_be_used_is_refused_by_line(tmp_path: Path, text: str,
             '["a", "b"]',
             r"""line 1: expected an object, as {"path": "a.jpg", "label": "cat"}; received '\["a", "b"\]'""",
         ),
-        ("[" * 100_000, "line 1: this is not JSON: .*recursion"),
+        ("[" * 100_000, "line 1: this is not JSON: lists and objects are nested more than 64 deep"),
         ('{"path": "a", "class": "b"}', "line 1: there is no 'label', only 'path', 'class'"),
         ('{"paths": "a", "label": "b"}', "line 1: there is no 'path', only 'paths', 'label'; rename 'paths'"),
         ('{"path": "a", "label": true}', "line 1: the label must be a text or a number; received true"),
@@ -280,3 +280,33 @@ def test_paths_as_windows_writes_them_are_found_and_a_file_of_such_a_name_is_its
     found = list_table(written(tmp_path, "path,label\nred\\0.png,red\nodd\\name.png,blue\n"))
 
     assert found.contents.paths == (tmp_path / "red" / "0.png", tmp_path / "odd\\name.png")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["images.csv", "images.jsonl"])
+def test_a_pipe_is_not_waited_for_and_a_link_is_followed(name: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / name)
+
+    with pytest.raises(DataError, match=f"{name} is no file; expected a table"):
+        list_table(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"path": "a", "path": "b", "label": "c"}', 'line 1: this is not JSON: the key "path" occurs twice'),
+        ('{"path": "a", "label": 1e309}', "line 1: the label must be a text or a number"),
+    ],
+)
+def test_what_json_says_twice_or_without_end_is_no_row(line: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "images.jsonl").write_text(f"{line}\n")
+
+    with pytest.raises(DataError, match=message):
+        list_table(tmp_path / "images.jsonl")
+
+
+def test_long_numbers_of_classes_keep_all_of_their_digits(tmp_path: Path) -> None:
+    labels = (17_000_000_000_000_000_001, 17_000_000_000_000_000_002)
+
+    found = list_table(lines_of(tmp_path, *({"path": f"{label}.jpg", "label": label} for label in labels)))
+
+    assert found.class_names == tuple(map(str, labels))

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +85,15 @@ def test_images_whose_content_changed_are_refused(tmp_path: Path) -> None:
     [
         ({"format": 2}, "not a split of format 1, but of 2; perhaps a newer version wrote it"),
         ({"format": None}, "not a split of format 1, but of None"),
-        ({"seed": "7"}, "'seed' missing, unknown or of another type"),
-        ({"method": None, "fingerprint": None}, "'method', 'fingerprint' missing"),
-        ({"splits": ["a"]}, "'splits' missing"),
-        ({"splits": {"train": ["a"], "validation": [], "unused": []}}, "'test' missing"),
-        ({"splits": {"train": ["a"], "validation": [], "test": [3], "unused": []}}, "'test' missing, unknown or of"),
-        ({"splits": {"train": ["a"], "validation": [], "test": [], "unused": [], "dev": []}}, "'dev' missing, unknown"),
+        ({"seed": "7"}, 'seed must be a whole number; received "7". It was damaged'),
+        ({"method": None, "fingerprint": None}, "it lacks 'method', 'fingerprint'"),
+        ({"splits": ["a"]}, "splits must be an object; received a list"),
+        ({"splits": {"train": ["a"], "validation": [], "unused": []}}, "splits lacks 'test'"),
+        (
+            {"splits": {"train": ["a"], "validation": [], "test": [3], "unused": []}},
+            r"splits.test\[0\] must be text; received 3",
+        ),
+        ({"splits": {"train": ["a"], "validation": [], "test": [], "unused": [], "dev": []}}, "unknown here: 'dev'"),
         (
             {"splits": {"train": ["a", "b"], "validation": [], "test": ["b"], "unused": []}},
             "1 images more than once.*'b'",
@@ -119,7 +123,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot read"):
         read_split(tmp_path)
     (tmp_path / "list.json").write_text("[1]")
-    with pytest.raises(DataError, match="not a split of format 1"):
+    with pytest.raises(DataError, match="list.json: it must be an object; received a list"):
         read_split(tmp_path / "list.json")
     with pytest.raises(StorageError, match="cannot write"):
         saved(tmp_path / "list.json" / "split.json")
@@ -138,3 +142,10 @@ def test_a_fingerprint_tells_names_contents_and_labels_and_no_order() -> None:
         content_fingerprint(("a", "caf\udce9"), ("1", "2"), np.array([0, 0])),
     }
     assert len(others | {first}) == 5
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "split.json")
+
+    with pytest.raises(DataError, match="cannot read .*split.json: it is a named pipe, not a regular file"):
+        read_split(tmp_path / "split.json")
