@@ -19,6 +19,7 @@ from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.stamp import read_stamp
 from keras_resnet.tasks.table import task
+from keras_resnet.weights.keras_archive import load_archive
 
 if TYPE_CHECKING:
     import keras
@@ -235,25 +236,9 @@ def logits_model(model: keras.Model) -> keras.Model:
         return keras.Model(model.inputs, logits, name=model.name)
 
 
-def load_model(path: str | os.PathLike[str]) -> keras.Model:
-    """A `.keras` model, with Keras's own refusal of code in the file.
-
-    Raises:
-        ModelError: It is missing or damaged.
-    """
-    import keras
-
-    try:
-        with deep_recursion():
-            model: keras.Model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # damaged files make Keras raise any kind of error
-        raise ModelError(f"{path} cannot be read as a Keras model: {error or type(error).__name__}") from error
-    return model
-
-
 def _open_keras(path: Path) -> KerasPredictor:
     preprocessing = read_stamp(path)
-    return KerasPredictor(load_model(path), preprocessing, path)
+    return KerasPredictor(load_archive(path), preprocessing, path)
 
 
 OPENERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Predictor]]] = {

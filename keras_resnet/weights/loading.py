@@ -20,6 +20,7 @@ from keras_resnet.weights.files import (
     refuse_mismatches,
     variables_by_path,
 )
+from keras_resnet.weights.hdf5 import open_hdf5
 from keras_resnet.weights.keras_applications import read_official
 from keras_resnet.weights.naming import KERAS_APPLICATIONS, TIMM, TORCHVISION, Naming, namings_for, strided_conv
 
@@ -122,7 +123,7 @@ def _count_arrays(path: Path) -> int:
     import h5py
 
     found: list[str] = []
-    with h5py.File(path) as file:
+    with open_hdf5(path, path) as file:
         file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
     return sum(not name.startswith("optimizer") and "seed_generator" not in name for name in found)
 

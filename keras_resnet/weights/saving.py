@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from keras_resnet.atomic import write_with
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.weights.files import variables_by_path
+from keras_resnet.weights.files import DIGEST, tensor_digest, variables_by_path
 from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION, namings_for, strided_conv
 
 if TYPE_CHECKING:
@@ -88,5 +88,6 @@ def write_tensors(tensors: Mapping[str, np.ndarray], path: Path, metadata: Mappi
 
 
 def tensor_bytes(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """The content of a safetensors file."""
-    return save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, dict(metadata))
+    """The content of a safetensors file, with a digest of the tensors, which `read_tensors` checks."""
+    arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+    return save(arrays, {**metadata, DIGEST: tensor_digest(arrays)})

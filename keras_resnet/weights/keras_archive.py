@@ -1,0 +1,95 @@
+"""A `.keras` file: a zip archive of JSON and HDF5, looked through before Keras reads it.
+
+Keras believes what an archive declares. A few kilobytes can inflate to gigabytes, and its HDF5 file can point to any
+file of the machine.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import stat
+import zipfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from keras_resnet.compat.deep_graphs import deep_recursion
+from keras_resnet.errors import ModelError
+from keras_resnet.stamp import ArchiveError, check_digests, opened_archive, read_member
+from keras_resnet.weights.hdf5 import open_hdf5
+
+if TYPE_CHECKING:
+    import keras
+
+JSON_MEMBERS = ("metadata.json", "config.json")
+WEIGHTS = "model.weights.h5"
+MOST_JSON = 1 << 26
+"""Bytes: ResNet-1202's configuration has some four million."""
+MOST_INFLATED = 20
+"""How many times larger a member may be than what is stored of it. Keras does not compress; weights hardly shrink."""
+
+
+def load_archive(path: str | os.PathLike[str]) -> keras.Model:
+    """Read a `.keras` file by Keras, with Keras's own refusal of code in the file.
+
+    Raises:
+        ModelError: It is missing, damaged, or not what Keras writes.
+    """
+    import keras
+
+    path = Path(path)
+    try:
+        check_archive(path)
+        with deep_recursion():
+            model = keras.models.load_model(path, compile=False, safe_mode=True)
+        if not isinstance(model, keras.Model):
+            raise ArchiveError(f"it holds a {type(model).__name__}")
+    except ModelError:
+        raise
+    except Exception as error:  # damaged files make Keras raise any kind of error
+        raise ModelError(f"{path} cannot be read as a Keras model: {error or type(error).__name__}") from error
+    return model
+
+
+def check_archive(path: Path) -> None:
+    """Look through a `.keras` file: its names, sizes, digests, JSON and HDF5.
+
+    Raises:
+        ModelError: The HDF5 file inside is refused, or a digest does not fit.
+        ArchiveError: The archive is damaged or no `.keras` file.
+        OSError: It cannot be opened.
+    """
+    with opened_archive(path) as archive:
+        for entry in archive.infolist():
+            _look_at(entry)
+        missing = {*JSON_MEMBERS, WEIGHTS} - set(archive.namelist())
+        if missing:
+            raise ArchiveError(f"{', '.join(sorted(missing))} is missing in it")
+        for name in JSON_MEMBERS:
+            _look_at_json(name, read_member(archive, name, MOST_JSON))
+        check_digests(path)
+        with open_hdf5(io.BytesIO(archive.read(WEIGHTS)), f"{path}: {WEIGHTS}"):
+            pass
+
+
+def _look_at(entry: zipfile.ZipInfo) -> None:
+    name = PurePosixPath(entry.filename.replace("\\", "/"))
+    if name.is_absolute() or ".." in name.parts or ":" in entry.filename:
+        raise ArchiveError(f"its member {entry.filename!r} leads out of it")
+    if stat.S_ISLNK(entry.external_attr >> 16):
+        raise ArchiveError(f"its member {entry.filename!r} is a link")
+    is_json = entry.filename.endswith((".json", ".txt"))
+    if entry.file_size > (MOST_JSON if is_json else entry.compress_size * MOST_INFLATED):
+        raise ArchiveError(
+            f"its member {entry.filename!r} inflates from {entry.compress_size:,} bytes to {entry.file_size:,}"
+        )
+
+
+def _look_at_json(name: str, content: bytes) -> None:
+    try:
+        value: Any = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ArchiveError(f"{name} in it is no JSON that Keras writes ({error})") from None
+    if not isinstance(value, dict):
+        raise ArchiveError(f"{name} in it is {type(value).__name__}, expected an object")
