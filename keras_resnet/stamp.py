@@ -11,12 +11,12 @@ the flatbuffer, which is how TFLite Metadata carries associated files: runtimes 
 from __future__ import annotations
 
 import hashlib
-import io
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from keras_resnet.errors import ModelError
 from keras_resnet.preprocessing import Preprocessing
@@ -187,7 +187,7 @@ def _digest_of_start(path: Path, size: int) -> str:
         return _digest(file, size)
 
 
-def _digest(file: io.BufferedIOBase | zipfile.ZipExtFile, size: int) -> str:
+def _digest(file: IO[bytes], size: int) -> str:
     digest = hashlib.sha256()
     while size > 0 and (block := file.read(min(size, BLOCK))):
         digest.update(block)

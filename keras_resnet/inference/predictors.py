@@ -66,7 +66,9 @@ class Predictor(ABC):
         """Compare the shape of a batch with that of the images; None is any length."""
         expected = self.preprocessing.input_shape
         taken = tuple(shape)[1:]
-        if len(taken) != len(expected) or any(one not in (None, other) for one, other in zip(taken, expected, strict=True)):
+        if len(taken) != len(expected) or any(
+            one not in (None, other) for one, other in zip(taken, expected, strict=True)
+        ):
             raise ModelError(f"{source} takes images of {taken}; its preprocessing gives {expected}")
         if math.prod(expected) > MOST_NUMBERS:
             raise ModelError(f"{source} asks for images of {expected}, which is more than {MOST_NUMBERS:,} numbers")

@@ -22,10 +22,12 @@ from keras_resnet.stamp import ArchiveError, flatbuffer_size, opened_archive
 
 IDENTIFIER = b"TFL3"
 VERSION = 3
-BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1, 10: 8}
-"""Of one number, for each `TensorType` that is allowed: float32, float16, int32, uint8, int64, bool, int16, int8, float64."""
+BYTES = {0: 4, 1: 2, 2: 4, 3: 1, 4: 8, 6: 1, 7: 2, 9: 1, 10: 8}  # float32, float16, int32, uint8, int64, bool, …
+"""Of one number, for each `TensorType` that is allowed; the rest are int16, int8, float64."""
 RANGES = {3: (0, 255), 7: (-(2**15), 2**15 - 1), 9: (-128, 127)}
 """Of the zero points of quantised types."""
+LARGEST_SUM, LARGEST_PRODUCT = float(1 << 19), float(1 << 30)
+"""How many times the scale of a sum, or of another result, the scales that go into it may be."""
 MOST_BYTES = 1 << 31
 """Of one tensor."""
 LONGEST_STEP = 1 << 15
@@ -112,7 +114,7 @@ def check_tflite(path: Path) -> None:
         if zipfile.is_zipfile(path):
             with opened_archive(path) as archive:
                 size = flatbuffer_size(archive)
-        _check_model(memoryview(content)[:size])
+        _check_model(np.asarray(content).data[:size])
     except (OSError, ValueError, ArchiveError, FlatBufferError) as error:
         raise ModelError(f"{path} cannot be read as a TFLite model: {error}") from None
 
@@ -165,10 +167,12 @@ class Tensor:
     Args:
         shape: Of what it holds.
         is_constant: Whether the file holds its numbers.
+        scale: The largest, of integers that stand for other numbers; else 0.
     """
 
     shape: tuple[int, ...]
     is_constant: bool
+    scale: float
 
 
 def _check_graph(graph: Table, operators: list[Operator], constants: list[int]) -> int:
@@ -189,7 +193,7 @@ def _check_graph(graph: Table, operators: list[Operator], constants: list[int]) 
 
     write(ends[0])
     for step in graph.tables(3):
-        write(_check_step(step, operators, count, there))
+        write(_check_step(step, operators, tensors, there))
     if not there.issuperset(ends[1]) or tensors[ends[1][0]].is_constant:
         raise FlatBufferError("no operator writes its output")
     for tensor in (tensors[end[0]] for end in ends):
@@ -198,20 +202,32 @@ def _check_graph(graph: Table, operators: list[Operator], constants: list[int]) 
     return count
 
 
-def _check_step(step: Table, operators: list[Operator], count: int, there: set[int]) -> list[int]:
+def _check_step(step: Table, operators: list[Operator], tensors: list[Tensor], there: set[int]) -> list[int]:
     """The tensors that a step of a graph writes."""
+    count = len(tensors)
     step.refuse_fields(9, 5, 7, 8, what="a step of the graph")
     operator = operators[_index(step.integer(0, "I"), len(operators), "the operator")]
     read = indices(step.numbers(1, np.int32), count, "the tensor", may_lack=operator.inputs[0])
     written = indices(step.numbers(2, np.int32), count, "the tensor")
-    for tensors, (fewest, most), what in ((read, operator.inputs, "reads"), (written, operator.outputs, "writes")):
-        if not fewest <= len(tensors) <= most:
-            raise FlatBufferError(f"its {operator.name} {what} {len(tensors)} tensors, expected {fewest} to {most}")
+    for found, (fewest, most), what in ((read, operator.inputs, "reads"), (written, operator.outputs, "writes")):
+        if not fewest <= len(found) <= most:
+            raise FlatBufferError(f"its {operator.name} {what} {len(found)} tensors, expected {fewest} to {most}")
     missing = {tensor for tensor in read if tensor >= 0} - there
     if missing:
         raise FlatBufferError(f"its {operator.name} reads the tensors {sorted(missing)} before they are written")
     _check_options(step, operator)
+    _check_scales(operator, [tensors[one] for one in read if one >= 0], [tensors[one] for one in written])
     return written
+
+
+def _check_scales(operator: Operator, read: list[Tensor], written: list[Tensor]) -> None:
+    """Kernels multiply by quotients of scales, and end the process where one is too large for 31 bits."""
+    scales = [tensor.scale for tensor in read if tensor.scale]
+    largest = max([*scales, math.prod(scales)])
+    most = LARGEST_SUM if operator.name in ("ADD", "SUB") else LARGEST_PRODUCT
+    for tensor in written:
+        if tensor.scale and largest >= most * tensor.scale:
+            raise FlatBufferError(f"its {operator.name} has scales {scales} and {tensor.scale}, which are too far apart")
 
 
 def _check_options(step: Table, operator: Operator) -> None:
@@ -264,12 +280,11 @@ def _tensor(table: Table, constants: list[int]) -> Tensor:
     if len(variable) and (len(variable) != len(shape) or variable.min() < -1):
         raise FlatBufferError(f"its tensor {name!r} has the shape {shape.tolist()}, and {variable.tolist()} as well")
     quantization = table.table(4)
-    if quantization is not None:
-        _check_quantization(quantization, shape, kind, name)
-    return Tensor(tuple(shape.tolist()), size > 0)
+    scale = 0.0 if quantization is None else _checked_scale(quantization, shape, kind, name)
+    return Tensor(tuple(shape.tolist()), size > 0, scale)
 
 
-def _check_quantization(table: Table, shape: np.ndarray, kind: int, name: str) -> None:
+def _checked_scale(table: Table, shape: np.ndarray, kind: int, name: str) -> float:
     table.refuse_fields(7, 4, 5, what=f"the quantisation of {name!r}")
     scales, zeros = table.numbers(2, np.float32), table.numbers(3, np.int64)
     lows, highs, axis = table.numbers(0, np.float32), table.numbers(1, np.float32), table.integer(6, "i")
@@ -286,6 +301,7 @@ def _check_quantization(table: Table, shape: np.ndarray, kind: int, name: str) -
     least, most = RANGES.get(kind, (0, 0))
     if not (np.isfinite(scales).all() and (scales > 0).all() and (zeros >= least).all() and (zeros <= most).all()):
         raise FlatBufferError(f"its tensor {name!r} has scales or zero points that are out of range")
+    return float(scales.max(initial=0)) if kind in RANGES else 0.0
 
 
 def _index(value: int, count: int, what: str) -> int:
