@@ -31,6 +31,21 @@ logger = logging.getLogger(__name__)
 FIRST_CONVOLUTIONS = (f"{STEM.layer('conv')}/kernel", f"{STEM.layer('conv1')}/kernel")
 
 
+class OtherNetworkError(ModelError):
+    """Weights that do not fit, though their names are known.
+
+    Args:
+        message: What does not fit.
+        tensors: What the file holds, under its names.
+        naming: The library that gave these names.
+    """
+
+    def __init__(self, message: str, tensors: Tensors, naming: Naming) -> None:
+        super().__init__(message)
+        self.tensors = tensors
+        self.naming = naming
+
+
 def load_weights(
     model: keras.Model,
     path: str | os.PathLike[str],
@@ -47,6 +62,7 @@ def load_weights(
         adapt_input: Fit the first convolution of RGB weights to another number of input channels.
 
     Raises:
+        OtherNetworkError: (a ModelError) The tensors have known names and do not fit.
         ModelError: The file is missing, damaged, of another kind, holds numbers that are not finite, or does
             not fit this model; ten mismatches at most are listed.
         MissingExtraError: A PyTorch file, and PyTorch is not installed.
@@ -62,8 +78,9 @@ def load_weights(
         if not name.endswith("/seed_generator_state")  # where a dropout's random numbers stand
     }
     official = read_official(path)
-    tensors, naming = _in_our_names(official or read_weights(path), variables, namings_for(model), path)
-    _compare_striding(model, naming, path)
+    held = _without_counts(official or read_weights(path))
+    tensors, naming = _in_our_names(held, variables, namings_for(model), path)
+    _compare_striding(model, held, naming, path)
     if naming is KERAS_APPLICATIONS and official is None and f"{STEM.layer('bn')}/gamma" in variables:
         logger.warning(
             "%s is none of the files that keras.applications publishes: its first kernel is taken as it is, in the "
@@ -82,7 +99,7 @@ def load_weights(
     try:
         refuse_mismatches(expected, tensors, f"{path} (read as {naming.title}'s naming)")
     except ModelError as error:
-        raise ModelError(f"{error}{_remedy(model, expected, tensors)}") from None
+        raise OtherNetworkError(f"{error}{_remedy(model, expected, tensors)}", held, naming) from None
     _refuse_broken(tensors, path)
     for name, variable in variables.items():
         variable.assign(tensors[name])
@@ -101,7 +118,11 @@ def _load_keras_weights(model: keras.Model, path: Path, head: str, adapt_input: 
     try:
         held, needed = _count_arrays(path), len(before)
         if held != needed:  # Keras itself asks for what the model has and passes over the rest
-            raise ValueError(f"it holds {held} arrays, the model {needed}")
+            raise ValueError(
+                f"it holds {held} arrays, the model {needed}. Files of this kind do not name their layers, so that only "
+                "the same network made by this package can take them: save weights of another library's network, such "
+                "as keras.applications', by model.save('net.keras') or model.save('net.h5')"
+            )
         model.load_weights(path)
         _refuse_broken({variable.path: variable.numpy() for variable in model.weights}, path)
     except ModelError:
@@ -132,11 +153,6 @@ def _in_our_names(
     tensors: Tensors, variables: dict[str, keras.Variable], namings: tuple[Naming, ...], path: Path
 ) -> tuple[Tensors, Naming]:
     """The tensors under our names, by the naming that knows most of them."""
-    tensors = {
-        name: tensor
-        for name, tensor in _without_wrappers(tensors).items()
-        if not name.endswith(("num_batches_tracked", "/seed_generator_state"))
-    }
     # Where the model has no head, that of the file must still be known for one.
     layers = list(dict.fromkeys([*(name.split("/")[0] for name in variables), CLASSIFIER]))
     known = {naming.title: len(tensors.keys() & set(naming.names(layers).values())) for naming in namings}
@@ -147,6 +163,15 @@ def _in_our_names(
             f"{listed(tensors, most=4)}; known are those of {listed(known)}"
         )
     return naming.to_ours(tensors, layers), naming
+
+
+def _without_counts(tensors: Tensors) -> Tensors:
+    """What a network computes with: no counts of batches, no random states."""
+    return {
+        name: tensor
+        for name, tensor in _without_wrappers(tensors).items()
+        if not name.endswith(("num_batches_tracked", "/seed_generator_state"))
+    }
 
 
 def _without_wrappers(tensors: Tensors) -> Tensors:
@@ -196,13 +221,15 @@ def _with_adapted_input(tensors: Tensors, variables: dict[str, keras.Variable], 
     return {**tensors, name: adapted.astype(kernel.dtype)}
 
 
-def _compare_striding(model: keras.Model, naming: Naming, path: Path) -> None:
+def _compare_striding(model: keras.Model, held: Tensors, naming: Naming, path: Path) -> None:
     """The tensors of v1 and v1.5 are alike: only the naming tells in which convolution a library's networks stride."""
     strides = strided_conv(model)
     if naming is KERAS_APPLICATIONS and strides == "3x3":
-        raise ModelError(
+        raise OtherNetworkError(
             f"{path} holds weights of keras.applications, whose ResNets stride in their 1×1 convolutions (v1); "
-            f"{model.name} strides in the 3×3 and would predict wrongly: use ResNet50V1, ResNet101V1 or ResNet152V1"
+            f"{model.name} strides in the 3×3 and would predict wrongly: use ResNet50V1, ResNet101V1 or ResNet152V1",
+            held,
+            naming,
         )
     if naming in (TORCHVISION, TIMM) and strides == "1x1":
         logger.warning(
