@@ -133,6 +133,11 @@ def opened_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 def read_member(archive: zipfile.ZipFile, name: str, most: int = MOST_BYTES) -> bytes:
     """A member of a zip archive, if it is no larger than it may be.
 
+    Args:
+        archive: Opened for reading.
+        name: Of the member.
+        most: How many bytes it may have.
+
     Raises:
         ArchiveError: It is larger.
         KeyError: There is none.

@@ -33,9 +33,15 @@ ODD_NUMBERS = (0, 1, 2, 4, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000
 ODD_VALUES: tuple[Any, ...] = (
     None, True, -1, 0, 1.5, 2**31, 2**63, float("nan"), float("inf"), "", "x", "../x", [], [[]], {}, [None], {"a": 1},
 )  # fmt: skip
+INJURIES = {
+    "bit": 0.3, "bytes": 0.15, "word": 0.14, "cut": 0.1, "out": 0.1, "again": 0.1, "splice": 0.08, "emptied": 0.03,
+}  # fmt: skip
+"""Of bytes, and how often each is done."""
 DEEP = b"[" * 100_000 + b"]" * 100_000
 FINE, FAILURES = ("refused", "same answer", "another answer"), ("traceback", "crash", "hang")
 SUMS = "SHA256SUMS"
+STARTING = 60.0
+"""Seconds that a worker may take longer for its first file, before which it imports TensorFlow."""
 
 
 @dataclass
@@ -63,9 +69,6 @@ class Outcome:
     @property
     def total(self) -> Counter[str]:
         return sum(self.counts.values(), Counter())
-
-
-# ---------------------------------------------------------------------------------------------------- what is damaged
 
 
 def corpus(folder: Path) -> list[Original]:
@@ -104,14 +107,12 @@ def corpus(folder: Path) -> list[Original]:
         found.append(Original(f"{original.kind} without digests", bare))
     run = Run.start(folder / "run", {"recipe": {"epochs": 1}, "data": {}})[0]
     shutil.copy(folder / "model.keras", run.model)
-    for name in ("preprocessing.json", "data.json", "metrics.csv"):
-        (run.path / name).write_text(
-            {
-                "preprocessing.json": preprocessing.to_json(),
-                "data.json": json.dumps({"fingerprint": "0", "task": "classification"}),
-                "metrics.csv": "epoch,loss\n1,0.5\n",
-            }[name]
-        )
+    for name, text in {
+        "preprocessing.json": preprocessing.to_json(),
+        "data.json": json.dumps({"fingerprint": "0", "task": "classification"}),
+        "metrics.csv": "epoch,loss\n1,0.5\n",
+    }.items():
+        (run.path / name).write_text(text)
     run.finish()
     found += [
         Original("run folder", run.path),
@@ -181,9 +182,6 @@ def zipped(members: dict[str, bytes], before: bytes = b"", compression: int = zi
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0)), content, compression)
     return stream.getvalue()
-
-
-# ------------------------------------------------------------------------------------------------------- the injuries
 
 
 def damage(originals: list[Original], random: np.random.Generator, folder: Path) -> tuple[Original, Path, str]:
@@ -331,7 +329,7 @@ def damaged_hdf5(content: bytes, _: list[Original], random: np.random.Generator)
         value, parent = file[name][()], file[name].parent
         own = name.rsplit("/", 1)[-1]
         kinds: dict[str, Callable[[], object]] = {
-            "external storage": lambda: file.create_dataset(name, value.shape, "f4", external=[("/etc/passwd", 0, 4096)]),
+            "external storage": lambda: file.create_dataset(name, value.shape, "f4", external=[("/etc/passwd", 0, 99)]),
             "an external link": lambda: parent.__setitem__(own, h5py.ExternalLink("/etc/passwd", "/a")),
             "a soft link to itself": lambda: parent.__setitem__(own, h5py.SoftLink(f"/{name}")),
             "its parent": lambda: parent.__setitem__(own, parent),
@@ -342,36 +340,30 @@ def damaged_hdf5(content: bytes, _: list[Original], random: np.random.Generator)
             "references": lambda: file.create_dataset(name, data=np.array([parent.ref], dtype=h5py.ref_dtype)),
             "a filter": lambda: file.create_dataset(name, data=np.atleast_1d(value), compression="lzf"),
             "a group": lambda: file.create_group(name),
-            "other numbers": lambda: file.create_dataset(name, data=value.astype(random.choice(["f8", "i1", "c8", "f2"]))),
+            "other numbers": lambda: file.create_dataset(name, data=value.astype(random.choice(["f8", "i1", "c8"]))),
             "another shape": lambda: file.create_dataset(name, data=np.zeros([*value.shape, 2], "f4")),
             "a number": lambda: file.create_dataset(name, data=3),
             "no numbers": lambda: file.create_dataset(name, data=np.full_like(value, np.nan)),
-        }  # fmt: skip
+        }
         holders = [one for one in ["/", *names] if len(file[one].attrs)]
         if holders and random.random() < 0.4:
             holder = file[holders[random.integers(len(holders))]]
             attribute = list(holder.attrs)[random.integers(len(holder.attrs))]
-            odd = (
-                3,
-                1.5,
-                b"\xff",
-                "x",
-                [b"x"],
-                np.zeros((2, 2)),
-                h5py.Empty("f4"),
-                np.array([holder.ref], h5py.ref_dtype),
-            )
-            pick = int(random.integers(len(odd) + 1))
+            reference = np.array([holder.ref], h5py.ref_dtype)
+            odd = (3, 1.5, b"\xff", "x", [b"x"], np.zeros((2, 2)), h5py.Empty("f4"), reference)
+            value = odd[random.integers(len(odd))]
             del holder.attrs[attribute]
-            if pick < len(odd):
-                holder.attrs[attribute] = odd[pick]
-            return_kind = f"{attribute} of {holder.name} became {odd[pick]!r}" if pick < len(odd) else f"no {attribute}"
+            if random.random() < 0.2:
+                done = f"{holder.name} without {attribute}"
+            else:
+                holder.attrs[attribute] = value
+                done = f"{attribute} of {holder.name} became {value!r}"
         else:
-            return_kind = str(random.choice(list(kinds)))
+            kind = str(random.choice(list(kinds)))
             del file[name]
-            kinds[return_kind]()
-            return_kind = f"{name} became {return_kind}"
-    return stream.getvalue(), return_kind
+            kinds[kind]()
+            done = f"{name} became {kind}"
+    return stream.getvalue(), done
 
 
 def damaged_safetensors(content: bytes, originals: list[Original], random: np.random.Generator) -> tuple[bytes, str]:
@@ -405,11 +397,18 @@ def damaged_torch(content: bytes, originals: list[Original], random: np.random.G
     name = list(state)[random.integers(len(state))]
     tensor = state[name]
     odd: dict[str, Callable[[], object]] = {
-        "sparse": tensor.to_sparse, "meta": lambda: tensor.to("meta"), "float8": lambda: tensor.to(torch.float8_e5m2),
-        "quantised": lambda: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8), "bfloat16": tensor.bfloat16,
-        "complex": lambda: tensor.to(torch.complex64), "none": lambda: None, "a text": lambda: "x", "a list": lambda: [1],
-        "repeated": lambda: torch.ones(1).expand(1 << 20, 1 << 20), "float64": tensor.double,
-    }  # fmt: skip
+        "sparse": tensor.to_sparse,
+        "meta": lambda: tensor.to("meta"),
+        "float8": lambda: tensor.to(torch.float8_e5m2),
+        "quantised": lambda: torch.quantize_per_tensor(tensor, 0.1, 0, torch.qint8),
+        "bfloat16": tensor.bfloat16,
+        "complex": lambda: tensor.to(torch.complex64),
+        "float64": tensor.double,
+        "repeated": lambda: torch.ones(1).expand(1 << 20, 1 << 20),
+        "nothing": lambda: None,
+        "a text": lambda: "x",
+        "a list": lambda: [1],
+    }
     kind = str(random.choice(list(odd)))
     state[name] = odd[kind]()
     stream = io.BytesIO()
@@ -422,9 +421,6 @@ STRUCTURED: dict[str, Callable[[bytes, list[Original], np.random.Generator], tup
     ".pth": damaged_torch, ".json": damaged_json,
 }  # fmt: skip
 """By the ending of a file's name."""
-
-
-# -------------------------------------------------------------------------------------------------------- the worker
 
 
 def answer(path: Path) -> str:
@@ -490,10 +486,12 @@ class Worker:
                 env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
             )  # fmt: skip
         process = self.process
-        assert process is not None and process.stdin is not None and process.stdout is not None
+        assert process is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdin.write(f"{path}\n".encode())
         process.stdin.flush()
-        if not select.select([process.stdout], [], [], self.seconds + (0 if started else 60))[0]:
+        if not select.select([process.stdout], [], [], self.seconds + (0 if started else STARTING))[0]:
             self.close()
             return "hang", f"no answer in {self.seconds:.0f} s"
         line = process.stdout.readline()
@@ -506,9 +504,6 @@ class Worker:
         if self.process is not None:
             self.process.kill()
             self.process.communicate()
-
-
-# ------------------------------------------------------------------------------------------------------- the campaign
 
 
 def mutate(
@@ -565,9 +560,7 @@ def main() -> int:
     if options.worker:
         work()
         return 0
-    outcome = mutate(
-        options.count, options.seed, only=options.only, seconds=options.seconds_limit, keep=options.keep
-    )  # fmt: skip
+    outcome = mutate(options.count, options.seed, only=options.only, seconds=options.seconds_limit, keep=options.keep)
     columns = (*FINE, *FAILURES)
     print(f"{'':28}" + "".join(f"{name:>16}" for name in columns))
     for kind, counts in [*outcome.counts.items(), ("all", outcome.total)]:

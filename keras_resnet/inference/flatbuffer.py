@@ -75,17 +75,36 @@ class Table:
         self.places = struct.unpack_from(f"<{bytes_of_vtable // 2 - 2}H", buffer.content, vtable + 4)
 
     def refuse_fields(self, after: int, *others: int, what: str) -> None:
-        """Refuse a table with fields that are not looked at: the runtime would read them."""
+        """Refuse a table with fields that are not looked at: the runtime would read them.
+
+        Args:
+            after: The first number that the schema, as far as it is known here, does not have.
+            others: Numbers before it.
+            what: What to call the table in an error.
+
+        Raises:
+            FlatBufferError: It has one.
+        """
         odd = [number for number, place in enumerate(self.places) if place and (number >= after or number in others)]
         if odd:
             raise FlatBufferError(f"{what} has the field {odd[0]}, which this package neither writes nor checks")
 
     def number(self, field: int, layout: str, default: int = 0) -> int | float:
+        """A number of the table.
+
+        Args:
+            field: Its number in the schema.
+            layout: A key of `LAYOUTS`.
+            default: What stands for it where it is left out.
+
+        Raises:
+            FlatBufferError: It lies outside of the table.
+        """
         place = self._place(field, LAYOUTS[layout].size)
         return self.buffer.number(place, layout) if place else default
 
-    def integer(self, field: int, layout: str, default: int = 0) -> int:
-        return int(self.number(field, layout, default))
+    def integer(self, field: int, layout: str) -> int:
+        return int(self.number(field, layout))
 
     def table(self, field: int) -> Table | None:
         place = self._place(field, 4)

@@ -237,8 +237,8 @@ def _tried(opened: Callable[[Path], Predictor], path: Path) -> Predictor:
         raise
     except Exception as error:  # every runtime has exceptions of its own
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
-            raise StorageError(f"the memory does not suffice to run {path}") from None
-        raise ModelError(f"{path} is damaged, its network cannot be run: {error or type(error).__name__}") from None
+            raise StorageError(f"the memory does not suffice to run {path}") from error
+        raise ModelError(f"{path} is damaged, its network cannot be run: {error or type(error).__name__}") from error
     if logits.shape != (1, predictor.task.outputs):
         raise ModelError(f"{path} gives {list(logits.shape)} for one image, expected {[1, predictor.task.outputs]}")
     return predictor

@@ -227,7 +227,9 @@ def _check_scales(operator: Operator, read: list[Tensor], written: list[Tensor])
     most = LARGEST_SUM if operator.name in ("ADD", "SUB") else LARGEST_PRODUCT
     for tensor in written:
         if tensor.scale and largest >= most * tensor.scale:
-            raise FlatBufferError(f"its {operator.name} has scales {scales} and {tensor.scale}, which are too far apart")
+            raise FlatBufferError(
+                f"its {operator.name} has scales {scales} and {tensor.scale}, which are too far apart"
+            )
 
 
 def _check_options(step: Table, operator: Operator) -> None:

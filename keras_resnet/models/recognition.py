@@ -30,9 +30,9 @@ def networks_of(tensors: Tensors, naming: Naming) -> list[str]:
     found = []
     for name, row in VARIANTS.items():
         spec = row.spec
-        if naming in FAMILIES and spec.block == "bottleneck":
-            if (spec.strided_conv == "1x1") != (naming is KERAS_APPLICATIONS):
-                continue
+        strides_elsewhere = (spec.strided_conv == "1x1") != (naming is KERAS_APPLICATIONS)
+        if strides_elsewhere and naming in FAMILIES and spec.block == "bottleneck":
+            continue
         held = count(spec, 1, (spec.input_size, spec.input_size, 3), include_top=False).weights
         if naming in (TORCHVISION, TIMM):
             naming = TIMM if "pool" in spec.shortcut else TORCHVISION

@@ -228,8 +228,11 @@ class Run:
         path = self.path / "metrics.csv"
         if not path.exists():
             return []
-        with open(path, newline="", encoding="utf-8") as file:
-            return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+        except (OSError, ValueError, TypeError, csv.Error) as error:  # TypeError: a row with too few or too many cells
+            raise ModelError(f"the run {self.path} is damaged: metrics.csv is no table of numbers ({error})") from None
 
     def finish(self) -> None:
         """Mark the training as finished."""

@@ -153,9 +153,7 @@ class _Walk:
         self.stored += stored
         declared = dataset.dtype.itemsize * math.prod(dataset.shape)
         if self.stored > self.size or declared > max(stored * (MOST_INFLATED if filters else 1), SMALL):
-            raise Hdf5Error(
-                f"{path} declares {declared:,} bytes, of which {stored:,} are in the file of {self.size:,}"
-            )
+            raise Hdf5Error(f"{path} declares {declared:,} bytes, of which {stored:,} are in the file of {self.size:,}")
         self._look_at_attributes(path, dataset.id)
 
     def _look_at_attributes(self, path: str, holder: object) -> None:

@@ -119,9 +119,9 @@ def _load_keras_weights(model: keras.Model, path: Path, head: str, adapt_input: 
         held, needed = _count_arrays(path), len(before)
         if held != needed:  # Keras itself asks for what the model has and passes over the rest
             raise ValueError(
-                f"it holds {held} arrays, the model {needed}. Files of this kind do not name their layers, so that only "
-                "the same network made by this package can take them: save weights of another library's network, such "
-                "as keras.applications', by model.save('net.keras') or model.save('net.h5')"
+                f"it holds {held} arrays, the model {needed}. Files of this kind do not name their layers, so that "
+                "only the same network made by this package can take them: save weights of another library's network, "
+                "such as keras.applications', by model.save('net.keras') or model.save('net.h5')"
             )
         model.load_weights(path)
         _refuse_broken({variable.path: variable.numpy() for variable in model.weights}, path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -90,4 +92,11 @@ def write_tensors(tensors: Mapping[str, np.ndarray], path: Path, metadata: Mappi
 def tensor_bytes(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
     """The content of a safetensors file, with a digest of the tensors, which `read_tensors` checks."""
     arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    return save(arrays, {**metadata, DIGEST: tensor_digest(arrays)})
+    content = save(arrays, {**metadata, DIGEST: tensor_digest(arrays)})
+    # safetensors writes metadata in an order that differs from process to process; equal models are equal files.
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + content[8 + length :]

@@ -84,7 +84,10 @@ DAMAGE: dict[str, tuple[Callable[[Any], object], str]] = {
     "a foreign operator": (lambda m: setattr(m.operatorCodes[0], "builtinCode", 130), "has the operator 130"),
     "a custom operator": (lambda m: setattr(m.operatorCodes[0], "customCode", "x"), "has the field 1"),
     "a stride of 0": (lambda m: setattr(step(m, "CONV_2D").builtinOptions, "strideH", 0), "CONV_2D has 0 in field 2"),
-    "options of another operator": (lambda m: setattr(step(m, "ADD"), "builtinOptionsType", 1), "options of the kind 1"),
+    "options of another operator": (
+        lambda m: setattr(step(m, "ADD"), "builtinOptionsType", 1),
+        "options of the kind 1",
+    ),
     "no options": (lambda m: setattr(step(m, "CONV_2D"), "builtinOptionsType", 0), "options of the kind 0"),
     "a scale less": (lambda m: setattr(quantised(m), "scale", []), "has 0 scales and 1 zero points"),
     "a scale of 0": (lambda m: setattr(quantised(m), "scale", [0.0]), "out of range"),
