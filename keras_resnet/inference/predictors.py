@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BATCH = 64
 MOST_NUMBERS = 1 << 28
-"""Of one image: a stamp may ask for any size, and a network for none."""
+"""Of one image, and of what a layer makes of it: a stamp may ask for any size, and a layer for any padding."""
 
 
 class Predictor(ABC):
@@ -271,8 +271,15 @@ def logits_model(model: keras.Model) -> keras.Model:
 
 
 def _open_keras(path: Path) -> KerasPredictor:
+    import keras
+
     preprocessing = read_stamp(path)
-    return KerasPredictor(load_archive(path), preprocessing, path)
+    model = load_archive(path)
+    for layer in model.layers:
+        for tensor in keras.tree.flatten(layer.output):
+            if math.prod(side or 1 for side in tensor.shape) > MOST_NUMBERS:
+                raise ModelError(f"{path}: {layer.name} gives {tensor.shape[1:]}, more than {MOST_NUMBERS:,} numbers")
+    return KerasPredictor(model, preprocessing, path)
 
 
 def _stamped(path: Path) -> tuple[Path, Preprocessing]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import stat
 import zipfile
@@ -28,6 +29,11 @@ MOST_JSON = 1 << 26
 """Bytes: ResNet-1202's configuration has some four million."""
 MOST_INFLATED = 20
 """How many times larger a member may be than what is stored of it. Keras does not compress; weights hardly shrink."""
+
+WIDTHS = ("filters", "units", "input_dim", "output_dim")
+MOST_MADE = 64
+"""How many times more numbers the widest layer could have, were all around it as wide, than bytes are stored."""
+SMALL = 1 << 24
 
 
 def load_archive(path: str | os.PathLike[str]) -> keras.Model:
@@ -67,7 +73,8 @@ def check_archive(path: Path) -> None:
         if missing:
             raise ArchiveError(f"{', '.join(sorted(missing))} is missing in it")
         for name in JSON_MEMBERS:
-            _look_at_json(name, read_member(archive, name, MOST_JSON))
+            value = _json(name, read_member(archive, name, MOST_JSON))
+            _look_at_widths(value, archive.getinfo(WEIGHTS).file_size)
         check_digests(path)
         with open_hdf5(io.BytesIO(archive.read(WEIGHTS)), f"{path}: {WEIGHTS}"):
             pass
@@ -86,10 +93,31 @@ def _look_at(entry: zipfile.ZipInfo) -> None:
         )
 
 
-def _look_at_json(name: str, content: bytes) -> None:
+def _json(name: str, content: bytes) -> dict[str, Any]:
     try:
         value: Any = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise ArchiveError(f"{name} in it is no JSON that Keras writes ({error})") from None
     if not isinstance(value, dict):
         raise ArchiveError(f"{name} in it is {type(value).__name__}, expected an object")
+    return value
+
+
+def _look_at_widths(config: dict[str, Any], stored: int) -> None:
+    """Refuse layers that are far wider than the weights that are there: Keras makes them before it compares."""
+    width = window = 1.0
+    waiting: list[Any] = [config]
+    while waiting:
+        one = waiting.pop()
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+        if isinstance(one, dict):
+            width = max([width, *(value for key in WIDTHS for value in _numbers(one.get(key)))])
+            window = max(window, math.prod(_numbers(one.get("kernel_size"))))
+    if width * width * window > MOST_MADE * stored + SMALL:
+        raise ArchiveError(
+            f"its layers of up to {width:,.0f} channels are too wide for the {stored:,} bytes of its weights"
+        )
+
+
+def _numbers(value: Any) -> list[float]:
+    return [float(one) for one in (value if isinstance(value, list) else [value]) if isinstance(one, int | float)]

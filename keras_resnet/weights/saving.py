@@ -61,7 +61,8 @@ def save_weights(
         renamed = chosen.from_ours(tensors)
     except KeyError as error:
         raise UsageError(f"{chosen.title}'s naming has no word for {error} of {model.name}") from None
-    write_tensors(renamed, path, {"format": "pt" if chosen.torch else "keras", "naming": chosen.title})
+    metadata = {"format": "pt" if chosen.torch else "keras", "naming": chosen.title, DIGEST: tensor_digest(renamed)}
+    write_tensors(renamed, path, metadata)
 
 
 def _refuse_v1(model: keras.Model) -> None:
@@ -90,13 +91,14 @@ def write_tensors(tensors: Mapping[str, np.ndarray], path: Path, metadata: Mappi
 
 
 def tensor_bytes(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """The content of a safetensors file, with a digest of the tensors, which `read_tensors` checks."""
-    arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-    content = save(arrays, {**metadata, DIGEST: tensor_digest(arrays)})
-    # safetensors writes metadata in an order that differs from process to process; equal models are equal files.
+    """The content of a safetensors file, the same for the same tensors."""
+    content = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, dict(metadata))
+    if len(metadata) < 2:
+        return content
+    # safetensors writes metadata in an order that differs from process to process.
     (length,) = struct.unpack_from("<Q", content)
     header = json.loads(content[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    header["__metadata__"] = dict(sorted(metadata.items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + content[8 + length :]
+    return b"".join([struct.pack("<Q", len(text)), text, memoryview(content)[8 + length :]])

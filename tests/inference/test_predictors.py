@@ -176,3 +176,13 @@ def test_a_flipped_bit_of_a_keras_file_is_noticed(finished_run: Run, tmp_path: P
 
     with pytest.raises(ModelError, match=r"m\.keras is damaged: model\.weights\.h5 is not what was written"):
         open_predictor(tmp_path / "m.keras")
+
+
+def test_a_layer_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 8, 1))
+    padded = keras.layers.ZeroPadding2D(50_000, name="wide")(inputs)
+    keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(padded))).save(tmp_path / "m.keras")
+    write_stamp(tmp_path / "m.keras", Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), ("a", "b")))
+
+    with pytest.raises(ModelError, match=r"m\.keras: wide gives \(100008, 100008, 1\), more than"):
+        open_predictor(tmp_path / "m.keras")

@@ -66,6 +66,10 @@ HOSTILE: dict[str, tuple[Callable[[Members], Members], str]] = {
     "JSON that is cut": (lambda m: m | {"config.json": m["config.json"][:-9]}, r"config\.json in it is no JSON"),
     "JSON too deep": (lambda m: m | {"config.json": b"[" * 100_000 + b"]" * 100_000}, r"config\.json in it is no JSON"),
     "a list": (lambda m: m | {"config.json": b"[]"}, r"config\.json in it is list, expected an object"),
+    "a wide layer": (
+        lambda m: with_config(m, lambda c: c["config"]["layers"][1]["config"].update(units=10**10)),
+        "layers of up to 10,000,000,000 channels are too wide",
+    ),
     "no layers": (lambda m: with_config(m, lambda c: c["config"].pop("layers")), "cannot be read as a Keras model"),
 }
 
