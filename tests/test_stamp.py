@@ -1,3 +1,4 @@
+import hashlib
 import zipfile
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 
 from keras_resnet.errors import ModelError
 from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.stamp import read_stamp, write_stamp
+from keras_resnet.stamp import check_digests, read_stamp, write_stamp
 
 PREPROCESSING = Preprocessing(Fit((8, 8), 1), (10.0,), (20.0,), ("zero", "one\nline", "größer"))
 
@@ -71,3 +72,60 @@ def test_a_damaged_stamp_is_refused(tmp_path: Path) -> None:
         except ModelError:
             continue
         assert found == PREPROCESSING, "a byte that says nothing"
+
+
+def test_every_part_has_a_digest_that_sha256sum_checks(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        archive.writestr("config.json", "{}")
+    (tmp_path / "m.tflite").write_bytes(b"TFL3 flatbuffer")
+    (tmp_path / "saved" / "variables").mkdir(parents=True)
+    (tmp_path / "saved" / "variables" / "data").write_bytes(b"numbers")
+    for name in ("m.keras", "m.tflite", "saved"):
+        write_stamp(tmp_path / name, PREPROCESSING)
+        check_digests(tmp_path / name)
+
+    sums = (tmp_path / "saved" / "assets.extra" / "SHA256SUMS").read_text()
+    assert f"{hashlib.sha256(b'numbers').hexdigest()}  variables/data\n" in sums
+    assert "SHA256SUMS" not in sums
+    with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+        assert f"{hashlib.sha256(b'{}').hexdigest()}  config.json\n" in archive.read("SHA256SUMS").decode()
+    with zipfile.ZipFile(tmp_path / "m.tflite") as archive:
+        sums = archive.read("SHA256SUMS").decode()
+    assert f"{hashlib.sha256(b'TFL3 flatbuffer').hexdigest()}  model.flatbuffer\n" in sums
+
+
+def test_another_bit_in_any_part_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "saved"
+    (path / "variables").mkdir(parents=True)
+    (path / "variables" / "data").write_bytes(b"numbers")
+    write_stamp(path, PREPROCESSING)
+    for name in ("variables/data", "assets.extra/labels.txt", "assets.extra/preprocessing.json"):
+        whole = (path / name).read_bytes()
+        (path / name).write_bytes(whole[:-1] + b"~")
+        with pytest.raises(ModelError, match=f"saved is damaged: {name} is not what was written"):
+            check_digests(path)
+        (path / name).unlink()
+        with pytest.raises(ModelError, match=f"saved is damaged: {name} is not what was written"):
+            check_digests(path)
+        (path / name).write_bytes(whole)
+    check_digests(path)
+
+
+def test_files_without_digests_are_taken(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "old.keras", "w") as archive:
+        archive.writestr("preprocessing.json", PREPROCESSING.to_json())
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "preprocessing.json").write_text(PREPROCESSING.to_json())
+    (tmp_path / "bare.tflite").write_bytes(b"TFL3")
+
+    for path in (tmp_path / "old.keras", tmp_path / "bare.tflite", tmp_path):
+        check_digests(path)
+    assert read_stamp(tmp_path / "old.keras") == read_stamp(tmp_path) == PREPROCESSING
+
+
+def test_a_stamp_that_inflates_is_refused_before_it_does(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "bomb.tflite", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("preprocessing.json", b" " * (1 << 25))
+
+    with pytest.raises(ModelError, match=r"bomb\.tflite does not say how its input is prepared"):
+        read_stamp(tmp_path / "bomb.tflite")

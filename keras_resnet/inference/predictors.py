@@ -5,9 +5,10 @@ Evaluation, verification and prediction use a `Predictor` and never ask which ki
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,20 +16,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.compat.deep_graphs import deep_recursion
-from keras_resnet.errors import MissingExtraError, ModelError, UsageError
+from keras_resnet.errors import KerasResNetError, MissingExtraError, ModelError, StorageError, UsageError
+from keras_resnet.inference.tflite_file import check_tflite
 from keras_resnet.inference.unstamped import with_raw_pixels
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.regular_files import check_archive, check_folder, check_regular
+from keras_resnet.regular_files import check_folder, check_regular
 from keras_resnet.runs.run import Run, is_run
-from keras_resnet.stamp import has_stamp, read_stamp
+from keras_resnet.stamp import check_digests, has_stamp, read_stamp
 from keras_resnet.tasks.table import task
 from keras_resnet.weights.first_normalisation import check_pixels
+from keras_resnet.weights.keras_archive import load_archive
 from keras_resnet.weights.pixels import Pixels
 
 if TYPE_CHECKING:
     import keras
 
 BATCH = 64
+MOST_NUMBERS = 1 << 28
+"""Of one image, and of what a layer makes of it: a stamp may ask for any size, and a layer for any padding."""
 
 
 class Predictor(ABC):
@@ -61,6 +66,17 @@ class Predictor(ABC):
                 f"{source} has {outputs} outputs; {self.task.name} of {len(self.task.class_names)} classes needs "
                 f"{self.task.outputs}"
             )
+
+    def _check_input(self, shape: Sequence[int | None], source: object) -> None:
+        """Compare the shape of a batch with that of the images; None is any length."""
+        expected = self.preprocessing.input_shape
+        taken = tuple(shape)[1:]
+        if len(taken) != len(expected) or any(
+            one not in (None, other) for one, other in zip(taken, expected, strict=True)
+        ):
+            raise ModelError(f"{source} takes images of {taken}; its preprocessing gives {expected}")
+        if math.prod(expected) > MOST_NUMBERS:
+            raise ModelError(f"{source} asks for images of {expected}, which is more than {MOST_NUMBERS:,} numbers")
 
     @property
     def size_in_bytes(self) -> int | None:
@@ -113,8 +129,11 @@ class KerasPredictor(Predictor):
         import tensorflow as tf
 
         super().__init__("Keras", preprocessing, path)
+        if not isinstance(model.output_shape, tuple) or not isinstance(model.input_shape, tuple):
+            raise ModelError(f"{path or model.name} has several inputs or outputs, expected one of each")
         self._check_outputs(model.output_shape[-1], path or model.name)
         self.is_assumed = is_assumed
+        self._check_input(model.input_shape, path or model.name)
         self.model = model = logits_model(model)
         signature = [tf.TensorSpec((None, *preprocessing.input_shape), tf.float32)]
         self._call = tf.function(lambda images: model(images, training=False), input_signature=signature)
@@ -159,13 +178,15 @@ class SavedModelPredictor(Predictor):
             check_folder(path)
             self._loaded = tf.saved_model.load(str(path))
             self._call: Any = self._loaded.signatures["serving_default"]
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise ModelError(f"{path} cannot be read as a SavedModel: {error}") from None
+        except Exception as error:  # TensorFlow raises nearly anything for a damaged file
+            raise ModelError(f"{path} cannot be read as a SavedModel: {error or type(error).__name__}") from None
         inputs, outputs = self._call.structured_input_signature[1], self._call.structured_outputs
         if len(inputs) != 1 or "logits" not in outputs:
             raise ModelError(f"{path} is a SavedModel of another kind: expected one input and an output 'logits'")
-        self._input, self._dtype = next((name, spec.dtype) for name, spec in inputs.items())
+        ((self._input, spec),) = inputs.items()
+        self._dtype = spec.dtype
         self._check_outputs(outputs["logits"].shape[-1], path)
+        self._check_input(spec.shape, path)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         import tensorflow as tf
@@ -189,22 +210,19 @@ class TFLitePredictor(Predictor):
             from ai_edge_litert.interpreter import Interpreter
         except ImportError:
             raise MissingExtraError("running a .tflite file", "edge") from None
+        check_tflite(path)
         try:
             check_regular(path)
             self._interpreter = Interpreter(model_path=str(path), num_threads=1)
             self._interpreter.allocate_tensors()
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # an operator's checks of its inputs
             raise ModelError(f"{path} cannot be read as a TFLite model: {error}") from None
         (self.input,), (self.output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         super().__init__(
             {np.int8: "TFLite INT8", np.float32: "TFLite float"}.get(self.input["dtype"], "TFLite"), preprocessing, path
         )
         self._check_outputs(self.output["shape"][-1], path)
-        if tuple(self.input["shape"][1:]) != preprocessing.input_shape:
-            raise ModelError(
-                f"{path} takes images of {tuple(self.input['shape'][1:])}; its preprocessing gives "
-                f"{preprocessing.input_shape}"
-            )
+        self._check_input(self.input["shape"], path)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         quantised = self._quantise(images)
@@ -249,6 +267,7 @@ def open_predictor(
     Raises:
         ModelError: It is missing, damaged, of another kind, or does not say how its input is prepared.
         UsageError: The run is not finished, or the model and `preprocessing` do not fit.
+        StorageError: The memory does not suffice to run it.
         MissingExtraError: A `.tflite` file is given and no runtime is installed.
     """
     if not isinstance(source, str | os.PathLike | Run):
@@ -257,13 +276,29 @@ def open_predictor(
     if not path.exists():
         raise ModelError(f"there is no model {path}")
     if preprocessing is not None and path.suffix == ".keras":
-        return _unstamped(load_model(path), preprocessing, path)
+        return _tried(lambda file: _unstamped(_load_keras(file), preprocessing, file), path)
     if preprocessing is not None:
         raise UsageError(f"preprocessing= is for Keras models that do not say it; {path} does: leave it out")
     for is_of_kind, opened in OPENERS.values():
         if is_of_kind(path):
-            return opened(path)
+            return _tried(opened, path)
     raise ModelError(f"{path} is none of these: {', '.join(OPENERS)}")
+
+
+def _tried(opened: Callable[[Path], Predictor], path: Path) -> Predictor:
+    """Open a file and ask for one black image: what damage did to a network may show only when it runs."""
+    try:
+        predictor = opened(path)
+        logits = predictor.logits(np.zeros((1, *predictor.preprocessing.input_shape), np.uint8))
+    except KerasResNetError:
+        raise
+    except Exception as error:  # every runtime has exceptions of its own
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+            raise StorageError(f"the memory does not suffice to run {path}") from error
+        raise ModelError(f"{path} is damaged, its network cannot be run: {error or type(error).__name__}") from error
+    if logits.shape != (1, predictor.task.outputs):
+        raise ModelError(f"{path} gives {list(logits.shape)} for one image, expected {[1, predictor.task.outputs]}")
+    return predictor
 
 
 def _unstamped(model: Any, preprocessing: Preprocessing | None, path: Path | None = None) -> KerasPredictor:
@@ -300,28 +335,29 @@ def logits_model(model: keras.Model) -> keras.Model:
         return keras.Model(model.inputs, logits, name=model.name)
 
 
-def load_model(path: str | os.PathLike[str]) -> keras.Model:
-    """A `.keras` model, with Keras's own refusal of code in the file.
+def _open_keras(path: Path) -> KerasPredictor:
+    if not has_stamp(path):
+        return _unstamped(_load_keras(path), None, path)
+    preprocessing = read_stamp(path)
+    return KerasPredictor(_load_keras(path), preprocessing, path)
 
-    Raises:
-        ModelError: It is missing or damaged.
-    """
+
+def _load_keras(path: Path) -> keras.Model:
     import keras
 
-    try:
-        check_archive(path)
-        with deep_recursion():
-            model: keras.Model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # damaged files make Keras raise any kind of error
-        raise ModelError(f"{path} cannot be read as a Keras model: {error or type(error).__name__}") from error
+    model = load_archive(path)
+    for layer in model.layers:
+        for tensor in keras.tree.flatten(layer.output):
+            if math.prod(side or 1 for side in tensor.shape) > MOST_NUMBERS:
+                raise ModelError(f"{path}: {layer.name} gives {tensor.shape[1:]}, more than {MOST_NUMBERS:,} numbers")
     return model
 
 
-def _open_keras(path: Path) -> KerasPredictor:
-    if not has_stamp(path):
-        return _unstamped(load_model(path), None, path)
+def _stamped(path: Path) -> tuple[Path, Preprocessing]:
+    """What opens an exported file, whose digests fit if it has any."""
     preprocessing = read_stamp(path)
-    return KerasPredictor(load_model(path), preprocessing, path)
+    check_digests(path)
+    return path, preprocessing
 
 
 OPENERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Predictor]]] = {
@@ -329,11 +365,11 @@ OPENERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Predictor]]] =
     ".keras file": (lambda path: path.suffix == ".keras", _open_keras),
     "SavedModel folder": (
         lambda path: (path / "saved_model.pb").is_file(),
-        lambda path: SavedModelPredictor(path, read_stamp(path)),
+        lambda path: SavedModelPredictor(*_stamped(path)),
     ),
     ".tflite file": (
         lambda path: path.suffix == ".tflite",
-        lambda path: TFLitePredictor(path, read_stamp(path)),
+        lambda path: TFLitePredictor(*_stamped(path)),
     ),
 }
 """What a path may be, in words for messages; how that is seen; and what opens it. The first that fits is taken."""

@@ -7,16 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from keras_resnet.compat.deep_graphs import deep_recursion
-from keras_resnet.errors import UsageError, listed
+from keras_resnet.errors import ModelError, UsageError, listed
 from keras_resnet.layer_names import HEAD
 from keras_resnet.models.assembly import check_classes, check_output_stride, classifier, features
 from keras_resnet.models.feature_info import record
 from keras_resnet.models.layers import KerasLayers
 from keras_resnet.models.precision import Precision, computing_in
+from keras_resnet.models.recognition import networks_of
 from keras_resnet.models.spec import ResNetSpec, Shortcut, Stem
 from keras_resnet.models.variants import VARIANTS
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.weights.loading import load_weights
+from keras_resnet.weights.loading import OtherNetworkError, load_weights
 from keras_resnet.weights.pixels import CONVENTIONS, Pixels, pixels_of
 from keras_resnet.weights.pretrained import fetch, is_name
 
@@ -144,8 +145,19 @@ def build(
         if is_name(weights):
             _refuse_changed(spec, str(weights))
             path = fetch(spec.name, str(weights), include_top=include_top)
-        load_weights(model, path, head=head, adapt_input=adapt_input, bgr=pixels is not None and pixels.bgr)
+        try:
+            load_weights(model, path, head=head, adapt_input=adapt_input, bgr=pixels is not None and pixels.bgr)
+        except OtherNetworkError as error:
+            raise ModelError(f"{error}{_other_network(spec, error)}") from None
     return model
+
+
+def _other_network(spec: ResNetSpec, error: OtherNetworkError) -> str:
+    """What a file that does not fit holds, if a network of the table has these tensors and it is another one."""
+    names = networks_of(error.tensors, error.naming)
+    if not names or spec.name in names:
+        return ""
+    return f". These are weights of {' or '.join(names)} ({error.naming.title}'s naming); you build {spec.name}"
 
 
 def check_input(spec: ResNetSpec, input_shape: tuple[int | None, int | None, int]) -> Stem:

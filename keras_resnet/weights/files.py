@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import MissingExtraError, ModelError, listed
-from keras_resnet.regular_files import RefusedFileError, check_archive, check_regular
+from keras_resnet.regular_files import RefusedFileError, check_regular
+from keras_resnet.stamp import ArchiveError, opened_archive
+from keras_resnet.weights.hdf5 import names_in, numbers_at, open_hdf5
+from keras_resnet.weights.keras_archive import load_archive
 
 if TYPE_CHECKING:
     import keras
 
 Tensors = dict[str, np.ndarray]
 Expectations = dict[str, tuple[tuple[int, ...], str]]
+DIGEST = "sha256"
+"""The entry of a safetensors file's metadata with the digest of its tensors, in files that this package wrote."""
+NUMPY_HAS = {"BOOL", *(f"{kind}{bits}" for kind in "IU" for bits in (8, 16, 32, 64)), "F16", "F32", "F64"}
+TORCH_AND_NUMPY = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 
 
 def variables_by_path(model: keras.Model) -> dict[str, keras.Variable]:
@@ -68,14 +76,36 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, str]]
     """The tensors and the metadata of a safetensors file.
 
     Raises:
-        ModelError: The file is missing or damaged.
+        ModelError: The file is missing or damaged, or holds tensors of a type that NumPy lacks.
     """
     try:
         check_regular(path)
         with safe_open(path, framework="numpy") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, TypeError) as error:  # TypeError: a dtype that NumPy lacks
+            # Asked for first: of such a tensor, safetensors raises what NumPy happens to raise.
+            types = {key: file.get_slice(key).get_dtype() for key in file.keys()}  # noqa: SIM118
+            odd = [f"{key} is {kind}" for key, kind in types.items() if kind not in NUMPY_HAS]
+            if odd:
+                raise ModelError(f"{path}: NumPy lacks a type, convert the file to float32; {listed(odd)}")
+            tensors, metadata = {key: file.get_tensor(key) for key in types}, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError, TypeError, OverflowError, MemoryError) as error:
+        if isinstance(error, ModelError):
+            raise
         raise ModelError(f"{path} cannot be read as safetensors: {error}") from None
+    if metadata.get(DIGEST, digest := tensor_digest(tensors)) != digest:
+        raise ModelError(
+            f"{path} is damaged: its tensors are not those that were written (the digest in it says so). Restore the "
+            "file from a copy"
+        )
+    return tensors, metadata
+
+
+def tensor_digest(tensors: Mapping[str, np.ndarray]) -> str:
+    """The SHA-256 of names, types, shapes and numbers."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype.name} {tensor.shape}\n".encode())
+        digest.update(np.ascontiguousarray(tensor).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -98,6 +128,7 @@ def _read_torch(path: Path) -> Tensors:
     except ImportError:
         raise MissingExtraError(f"reading {path.name}, a PyTorch file,", "torch") from None
     try:
+        _refuse_inflated(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch each have their own
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -109,50 +140,64 @@ def _read_torch(path: Path) -> Tensors:
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
             content = content[key]
             break
-    if not isinstance(content, Mapping) or not all(isinstance(value, torch.Tensor) for value in content.values()):
+    if not isinstance(content, Mapping):
         raise ModelError(f"{path} does not hold a state dict, which maps names to tensors")
-    tensors = {str(key): value for key, value in content.items()}
-    odd = [f"{key} is {value.dtype}" for key, value in tensors.items() if value.dtype is torch.bfloat16]
+    odd = [f"{name} is {oddity}" for name, value in content.items() if (oddity := _oddity(value))]
     if odd:
-        raise ModelError(f"{path}: NumPy has no bfloat16, convert the file to float32; {listed(odd)}")
-    return {key: value.detach().numpy() for key, value in tensors.items()}
+        raise ModelError(
+            f"{path} does not hold a state dict of plain tensors, which NumPy can hold: {listed(odd)}. Save it from "
+            "a model in float32"
+        )
+    return {str(name): value.detach().resolve_conj().resolve_neg().numpy() for name, value in content.items()}
+
+
+def _oddity(value: Any) -> str | None:
+    """Why a value of a state dict is no tensor that NumPy can hold; None: it is one."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return f"a {type(value).__name__}"
+    if value.layout is not torch.strided:
+        return f"sparse ({value.layout})"
+    if value.is_quantized or value.dtype not in {torch.from_numpy(np.zeros(1, kind)).dtype for kind in TORCH_AND_NUMPY}:
+        return f"{value.dtype}"
+    if value.device.type != "cpu":
+        return f"on the device {value.device.type}"
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():  # strides of 0 repeat what is stored
+        return f"of {value.numel():,} numbers, of which the file does not have so many"
+    return None
+
+
+def _refuse_inflated(path: Path) -> None:
+    """PyTorch does not compress: an archive that inflates was made to fill the memory."""
+    if zipfile.is_zipfile(path):
+        with opened_archive(path) as archive:
+            declared = sum(entry.file_size for entry in archive.infolist())
+        if declared > path.stat().st_size:
+            raise ArchiveError(f"it inflates from {path.stat().st_size:,} bytes to {declared:,}")
 
 
 def _read_keras(path: Path) -> Tensors:
-    import keras
-
-    try:
-        check_archive(path)
-        with deep_recursion():
-            model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # Keras raises nearly anything for a damaged archive
-        raise ModelError(f"{path} cannot be read as a .keras file: {error}") from None
-    return {name: variable.numpy() for name, variable in variables_by_path(model).items()}
+    return {name: variable.numpy() for name, variable in variables_by_path(load_archive(path)).items()}
 
 
 def _read_h5(path: Path) -> Tensors:
-    import h5py
-
     tensors: Tensors = {}
-    try:
-        with h5py.File(path) as file:
+    with open_hdf5(path, path) as file:
+        try:
             root = file.get("model_weights", file)
             # Keras cuts a list that is too long for one attribute into layer_names0, layer_names1 …
             parts = sorted((name for name in root.attrs if name.startswith("layer_names")), key=lambda n: (len(n), n))
             if not parts:
                 raise KeyError("it has no layer_names")
-            for layer in (layer for part in parts for layer in root.attrs[part]):
-                group = root[_text(layer)]
-                for name in group.attrs["weight_names"]:
-                    variable = _text(name).rsplit("/", 1)[-1].removesuffix(":0")
-                    tensors[f"{_text(layer)}/{variable}"] = np.asarray(group[_text(name)])
-    except (OSError, KeyError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as weights that Keras 2 wrote: {error}") from None
+            for layer in (layer for part in parts for layer in names_in(root, part)):
+                group = root[layer]
+                for name in names_in(group, "weight_names"):
+                    variable = name.rsplit("/", 1)[-1].removesuffix(":0")
+                    tensors[f"{layer}/{variable}"] = numbers_at(group, name)
+        except Exception as error:  # h5py raises nearly anything for a damaged file
+            raise ModelError(f"{path} cannot be read as weights that Keras 2 wrote: {error}") from None
     return tensors
-
-
-def _text(name: bytes | str) -> str:
-    return name.decode() if isinstance(name, bytes) else name
 
 
 READERS: dict[str, Callable[[Path], Tensors]] = {

@@ -20,6 +20,7 @@ from keras_resnet.weights.files import (
     refuse_mismatches,
     variables_by_path,
 )
+from keras_resnet.weights.hdf5 import open_hdf5
 from keras_resnet.weights.keras_applications import read_official
 from keras_resnet.weights.naming import (
     KERAS_APPLICATIONS,
@@ -36,6 +37,21 @@ if TYPE_CHECKING:
     import keras
 
 logger = logging.getLogger(__name__)
+
+
+class OtherNetworkError(ModelError):
+    """Weights that do not fit, though their names are known.
+
+    Args:
+        message: What does not fit.
+        tensors: What the file holds, under its names.
+        naming: The library that gave these names.
+    """
+
+    def __init__(self, message: str, tensors: Tensors, naming: Naming) -> None:
+        super().__init__(message)
+        self.tensors = tensors
+        self.naming = naming
 
 
 def load_weights(
@@ -57,6 +73,7 @@ def load_weights(
             that keras.applications published is turned in any case.
 
     Raises:
+        OtherNetworkError: (a ModelError) The tensors have known names and do not fit.
         ModelError: The file is missing, damaged, of another kind, holds numbers that are not finite, or does
             not fit this model; ten mismatches at most are listed.
         MissingExtraError: A PyTorch file, and PyTorch is not installed.
@@ -72,8 +89,9 @@ def load_weights(
         if not name.endswith("/seed_generator_state")  # where a dropout's random numbers stand
     }
     official = read_official(path)
-    tensors, naming = _in_our_names(official or read_weights(path), variables, namings_for(model), path)
-    _compare_striding(model, naming, path)
+    held = _without_counts(official or read_weights(path))
+    tensors, naming = _in_our_names(held, variables, namings_for(model), path)
+    _compare_striding(model, held, naming, path)
     first = next((name for name in FIRST_KERNELS if name in tensors), None)
     if bgr and official is None and first is not None:
         tensors = {**tensors, first: tensors[first][:, :, ::-1]}
@@ -103,7 +121,7 @@ def load_weights(
     try:
         refuse_mismatches(expected, tensors, f"{path} (read as {naming.title}'s naming)")
     except ModelError as error:
-        raise ModelError(f"{error}{_remedy(model, expected, tensors)}") from None
+        raise OtherNetworkError(f"{error}{_remedy(model, expected, tensors)}", held, naming) from None
     _refuse_broken(tensors, path)
     for name, variable in variables.items():
         variable.assign(tensors[name])
@@ -122,7 +140,11 @@ def _load_keras_weights(model: keras.Model, path: Path, head: str, adapt_input: 
     try:
         held, needed = _count_arrays(path), len(before)
         if held != needed:  # Keras itself asks for what the model has and passes over the rest
-            raise ValueError(f"it holds {held} arrays, the model {needed}")
+            raise ValueError(
+                f"it holds {held} arrays, the model {needed}. Files of this kind do not name their layers, so that "
+                "only the same network made by this package can take them: save weights of another library's network, "
+                "such as keras.applications', by model.save('net.keras') or model.save('net.h5')"
+            )
         model.load_weights(path)
         _refuse_broken({variable.path: variable.numpy() for variable in model.weights}, path)
     except ModelError:
@@ -144,7 +166,7 @@ def _count_arrays(path: Path) -> int:
     import h5py
 
     found: list[str] = []
-    with h5py.File(path) as file:
+    with open_hdf5(path, path) as file:
         file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
     return sum(not name.startswith("optimizer") and "seed_generator" not in name for name in found)
 
@@ -153,11 +175,6 @@ def _in_our_names(
     tensors: Tensors, variables: dict[str, keras.Variable], namings: tuple[Naming, ...], path: Path
 ) -> tuple[Tensors, Naming]:
     """The tensors under our names, by the naming that knows most of them."""
-    tensors = {
-        name: tensor
-        for name, tensor in zip(without_wrappers(tensors), tensors.values(), strict=True)
-        if not name.endswith(("num_batches_tracked", "/seed_generator_state"))
-    }
     # Where the model has no head, that of the file must still be known for one.
     layers = list(dict.fromkeys([*(name.split("/")[0] for name in variables), CLASSIFIER]))
     known = {naming.title: len(tensors.keys() & set(naming.names(layers).values())) for naming in namings}
@@ -168,6 +185,15 @@ def _in_our_names(
             f"{listed(tensors, most=4)}; known are those of {listed(known)}"
         )
     return naming.to_ours(tensors, layers), naming
+
+
+def _without_counts(tensors: Tensors) -> Tensors:
+    """What a network computes with: no counts of batches, no random states; the names without wrappers."""
+    return {
+        name: tensor
+        for name, tensor in zip(without_wrappers(tensors), tensors.values(), strict=True)
+        if not name.endswith(("num_batches_tracked", "/seed_generator_state"))
+    }
 
 
 def _without_idle_biases(tensors: Tensors, variables: dict[str, keras.Variable]) -> Tensors:
@@ -207,13 +233,15 @@ def _with_adapted_input(tensors: Tensors, variables: dict[str, keras.Variable], 
     return {**tensors, name: adapted.astype(kernel.dtype)}
 
 
-def _compare_striding(model: keras.Model, naming: Naming, path: Path) -> None:
+def _compare_striding(model: keras.Model, held: Tensors, naming: Naming, path: Path) -> None:
     """The tensors of v1 and v1.5 are alike: only the naming tells in which convolution a library's networks stride."""
     strides = strided_conv(model)
     if naming is KERAS_APPLICATIONS and strides == "3x3":
-        raise ModelError(
+        raise OtherNetworkError(
             f"{path} holds weights of keras.applications, whose ResNets stride in their 1×1 convolutions (v1); "
-            f"{model.name} strides in the 3×3 and would predict wrongly: use ResNet50V1, ResNet101V1 or ResNet152V1"
+            f"{model.name} strides in the 3×3 and would predict wrongly: use ResNet50V1, ResNet101V1 or ResNet152V1",
+            held,
+            naming,
         )
     if naming in (TORCHVISION, TIMM) and strides == "1x1":
         logger.warning(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +14,7 @@ from safetensors.numpy import save
 
 from keras_resnet.atomic import write_with
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.weights.files import variables_by_path
+from keras_resnet.weights.files import DIGEST, tensor_digest, variables_by_path
 from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION, namings_for, strided_conv
 from keras_resnet.weights.pixels import described
 
@@ -61,7 +63,7 @@ def save_weights(
     except KeyError as error:
         raise UsageError(f"{chosen.title}'s naming has no word for {error} of {model.name}") from None
     about = {"format": "pt" if chosen.torch else "keras", "naming": chosen.title, **described(model)}
-    write_tensors(renamed, path, about)
+    write_tensors(renamed, path, about | {DIGEST: tensor_digest(renamed)})
 
 
 def _refuse_v1(model: keras.Model) -> None:
@@ -90,5 +92,14 @@ def write_tensors(tensors: Mapping[str, np.ndarray], path: Path, metadata: Mappi
 
 
 def tensor_bytes(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
-    """The content of a safetensors file."""
-    return save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, dict(metadata))
+    """The content of a safetensors file, the same for the same tensors."""
+    content = save({name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}, dict(metadata))
+    if len(metadata) < 2:
+        return content
+    # safetensors writes metadata in an order that differs from process to process.
+    (length,) = struct.unpack_from("<Q", content)
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(metadata.items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    return b"".join([struct.pack("<Q", len(text)), text, memoryview(content)[8 + length :]])

@@ -1,15 +1,19 @@
 import os
+import shutil
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.errors import ModelError, StorageError, UsageError
+from keras_resnet.exports.saved_model import write_saved_model
 from keras_resnet.inference.predict import predict
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.resnet import build
+from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
@@ -124,3 +128,89 @@ def test_a_model_whose_description_would_fill_the_memory_is_refused_before_it_is
 
     with pytest.raises(ModelError, match=r"bomb\.keras.*its config\.json would inflate to 67,108,865 bytes"):
         open_predictor(tmp_path / "bomb.keras")
+
+
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    preprocessing = Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), ("a", "b"))
+    row = ResNetSpec("tiny", "basic", (1,), (8,), "cifar", stem_width=8)
+    model = build(row, preprocessing=preprocessing, classifier_activation=None)
+    return write_saved_model(model, preprocessing, tmp_path_factory.mktemp("saved") / "model")
+
+
+PARTS = ("saved_model.pb", "fingerprint.pb", "variables/variables.index", "variables/variables.data-00000-of-00001")
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_damaged_part_of_a_saved_model_is_named(part: str, saved_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved_model, tmp_path / "m")
+    content = (saved_model / part).read_bytes()
+    open_predictor(tmp_path / "m")
+
+    for torn in (content[: len(content) // 2], content[:40] + bytes([content[40] ^ 1]) + content[41:]):
+        (tmp_path / "m" / part).write_bytes(torn)
+        with pytest.raises(ModelError, match=f"m is damaged: {part} is not what was written"):
+            open_predictor(tmp_path / "m")
+
+
+@pytest.mark.parametrize("part", [part for part in PARTS if part != "fingerprint.pb"])
+def test_a_saved_model_without_digests_that_is_cut_is_one_error(part: str, saved_model: Path, tmp_path: Path) -> None:
+    shutil.copytree(saved_model, tmp_path / "m")
+    (tmp_path / "m" / "assets.extra" / "SHA256SUMS").unlink()
+    open_predictor(tmp_path / "m")
+    content = (saved_model / part).read_bytes()
+    (tmp_path / "m" / part).write_bytes(content[: len(content) // 2])
+
+    with pytest.raises(ModelError, match="m cannot be read as a SavedModel"):
+        open_predictor(tmp_path / "m")
+
+
+def test_what_fails_at_the_first_call_fails_when_a_file_is_opened(
+    finished_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, kind, message in (
+        (ValueError("odd kernel"), ModelError, r"model\.keras is damaged, its network cannot be run: odd kernel"),
+        (MemoryError(), StorageError, r"the memory does not suffice to run .*model\.keras"),
+    ):
+
+        def fail(*_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(KerasPredictor, "logits", fail)
+        with pytest.raises(kind, match=message):
+            open_predictor(finished_run.model)
+
+
+def test_a_preprocessing_for_images_that_the_network_does_not_take_is_refused() -> None:
+    preprocessing = Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), ("a", "b"))
+    model = build(spec("resnet8"), preprocessing=preprocessing, classifier_activation=None)
+    fully = build(spec("resnet8"), 2, input_shape=(None, None, 1), classifier_activation=None)
+
+    with pytest.raises(ModelError, match=r"takes images of \(8, 8, 1\); its preprocessing gives \(9, 8, 1\)"):
+        KerasPredictor(model, replace(preprocessing, fit=Fit((9, 8), 1)))
+    assert KerasPredictor(fully, preprocessing).logits(np.zeros((1, 8, 8, 1), np.uint8)).shape == (1, 2)
+    with pytest.raises(ModelError, match="asks for images of .100000, 100000, 1., which is more than"):
+        KerasPredictor(fully, replace(preprocessing, fit=Fit((100_000, 100_000), 1)))
+
+
+def test_a_flipped_bit_of_a_keras_file_is_noticed(finished_run: Run, tmp_path: Path) -> None:
+    with zipfile.ZipFile(finished_run.model) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    weights = bytearray(members["model.weights.h5"])
+    weights[-5] ^= 1
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:  # whose own sums fit
+        for name, content in (members | {"model.weights.h5": bytes(weights)}).items():
+            archive.writestr(name, content)
+
+    with pytest.raises(ModelError, match=r"m\.keras is damaged: model\.weights\.h5 is not what was written"):
+        open_predictor(tmp_path / "m.keras")
+
+
+def test_a_layer_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    inputs = keras.Input((8, 8, 1))
+    padded = keras.layers.ZeroPadding2D(50_000, name="wide")(inputs)
+    keras.Model(inputs, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(padded))).save(tmp_path / "m.keras")
+    write_stamp(tmp_path / "m.keras", Preprocessing(Fit((8, 8), 1), (127.0,), (74.0,), ("a", "b")))
+
+    with pytest.raises(ModelError, match=r"m\.keras: wide gives \(100008, 100008, 1\), more than"):
+        open_predictor(tmp_path / "m.keras")

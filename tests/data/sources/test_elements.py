@@ -84,5 +84,7 @@ def test_more_than_memory_is_granted_is_refused(monkeypatch: pytest.MonkeyPatch)
 def test_arguments_that_are_no_dataset_or_no_size_are_refused() -> None:
     with pytest.raises(DataError, match="expected a tf.data.Dataset; received tuple: pass arrays to from_arrays"):
         from_dataset((np.zeros((4, 8, 8, 3)), np.zeros(4)))  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="image_size must be a whole number of at least 1 and at most 16384; received 0"):
+    with pytest.raises(
+        UsageError, match="image_size must be a whole number of at least 1 and at most 16384; received 0"
+    ):
         from_dataset(dataset(), image_size=0)

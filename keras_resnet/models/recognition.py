@@ -1,0 +1,54 @@
+"""Which network of the table a weights file is of, told from the names and shapes of its tensors.
+
+No network is built: what each holds is counted (`models/counting.py`).
+"""
+
+from __future__ import annotations
+
+from keras_resnet.layer_names import CLASSIFIER, is_classifier
+from keras_resnet.models.counting import count
+from keras_resnet.models.variants import VARIANTS
+from keras_resnet.weights.files import Tensors
+from keras_resnet.weights.naming import KERAS_APPLICATIONS, TIMM, TORCHVISION, Naming
+from keras_resnet.weights.pixels import FIRST_KERNELS
+
+FAMILIES = (KERAS_APPLICATIONS, TORCHVISION, TIMM)
+"""Namings of libraries whose bottlenecks all stride in the same convolution: the 1×1 in the first, else the 3×3."""
+
+
+def networks_of(tensors: Tensors, naming: Naming) -> list[str]:
+    """The networks of the table whose tensors these are, whatever their classifier and input channels.
+
+    Args:
+        tensors: Under the names of the file.
+        naming: The library that gave these names.
+
+    Returns:
+        Names as in `list_models`. Several networks may have the same tensors, as a network and its anti-aliased form.
+    """
+    kernels = sum(tensor.ndim == 4 for tensor in tensors.values())
+    found = []
+    for name, row in VARIANTS.items():
+        spec = row.spec
+        strides_elsewhere = (spec.strided_conv == "1x1") != (naming is KERAS_APPLICATIONS)
+        if strides_elsewhere and naming in FAMILIES and spec.block == "bottleneck":
+            continue
+        held = count(spec, 1, (spec.input_size, spec.input_size, 3), include_top=False).weights
+        if naming in (TORCHVISION, TIMM):
+            naming = TIMM if "pool" in spec.shortcut else TORCHVISION
+        if sum(len(shape) == 4 for shape in held.values()) == kernels and _fits(held, tensors, naming):
+            found.append(name)
+    return found
+
+
+def _fits(held: dict[str, tuple[int, ...]], tensors: Tensors, naming: Naming) -> bool:
+    layers = list(dict.fromkeys([*(path.split("/")[0] for path in held), CLASSIFIER]))
+    ours = {
+        name: tensor.shape
+        for name, tensor in naming.to_ours(tensors, layers).items()
+        if not is_classifier(name) and not (name.endswith("/bias") and name not in held)  # idle, before a normalisation
+    }
+    return ours.keys() == held.keys() and all(
+        shape == held[name] or (name in FIRST_KERNELS and shape[:2] + shape[3:] == held[name][:2] + held[name][3:])
+        for name, shape in ours.items()
+    )
