@@ -127,5 +127,5 @@ def test_a_stamp_that_inflates_is_refused_before_it_does(tmp_path: Path) -> None
     with zipfile.ZipFile(tmp_path / "bomb.tflite", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("preprocessing.json", b" " * (1 << 25))
 
-    with pytest.raises(ModelError, match=r"bomb\.tflite does not say how its input is prepared"):
+    with pytest.raises(ModelError, match=r"bomb\.tflite: its preprocessing\.json would inflate to 33,554,432 bytes"):
         read_stamp(tmp_path / "bomb.tflite")

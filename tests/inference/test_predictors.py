@@ -189,8 +189,10 @@ def test_a_preprocessing_for_images_that_the_network_does_not_take_is_refused() 
     with pytest.raises(ModelError, match=r"takes images of \(8, 8, 1\); its preprocessing gives \(9, 8, 1\)"):
         KerasPredictor(model, replace(preprocessing, fit=Fit((9, 8), 1)))
     assert KerasPredictor(fully, preprocessing).logits(np.zeros((1, 8, 8, 1), np.uint8)).shape == (1, 2)
-    with pytest.raises(ModelError, match="asks for images of .100000, 100000, 1., which is more than"):
-        KerasPredictor(fully, replace(preprocessing, fit=Fit((100_000, 100_000), 1)))
+    coloured = build(spec("resnet8"), 2, input_shape=(None, None, 3), classifier_activation=None)
+    vast = Preprocessing(Fit((16_384, 16_384), 3), (127.0,) * 3, (74.0,) * 3, ("a", "b"))
+    with pytest.raises(ModelError, match="asks for images of .16384, 16384, 3., which is more than"):
+        KerasPredictor(coloured, vast)
 
 
 def test_a_flipped_bit_of_a_keras_file_is_noticed(finished_run: Run, tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_what_keras_never_writes_is_one_error(kind: str, members: Members, tmp_p
 def test_an_archive_that_inflates_is_refused_before_it_does(name: str, members: Members, tmp_path: Path) -> None:
     bomb = members | {name: bytes(70 << 20)}
 
-    with pytest.raises(ModelError, match=rf"'{name}' inflates from [\d,]+ bytes to 73,400,320"):
+    with pytest.raises(ModelError, match=rf"{name} would inflate to 73,400,320 bytes"):
         load_archive(written(bomb, tmp_path / "net.keras", zipfile.ZIP_DEFLATED))
 
 
