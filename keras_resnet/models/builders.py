@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from keras_resnet.errors import UsageError, listed, nearest
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import VARIANTS, Variant
@@ -22,12 +23,43 @@ class Builder(Protocol):
     def __call__(self, num_classes: int = 1000, **options: Any) -> keras.Model: ...
 
 
-def _builder(variant: Variant) -> Builder:
-    def builder(num_classes: int = 1000, **options: Any) -> keras.Model:
-        return build(variant.spec, num_classes, **options)
+OTHER_WORDS = {
+    "classes": "num_classes says it",
+    "num_labels": "num_classes says it",
+    "pretrained": "weights='imagenet' says it",
+    "input_tensor": "give input_shape and call the model on the tensor: model(tensor)",
+    "in_chans": "input_shape=(height, width, channels) says it",
+    "input_size": "input_shape=(height, width, channels) says it",
+    "global_pool": "pooling says it, together with include_top=False",
+    "drop_rate": "dropout says it",
+    "drop_path_rate": "stochastic_depth says it",
+    "drop_connect_rate": "stochastic_depth says it",
+    "activation": "classifier_activation says it",
+}
+"""What keras.applications, KerasHub, timm and torchvision call things, and what says them here."""
 
+
+def _builder(variant: Variant) -> Builder:
     signature = inspect.signature(build)
     parameters = list(signature.parameters.values())[1:]
+    words = [parameter.name for parameter in parameters]
+
+    def builder(num_classes: int = 1000, *others: Any, **options: Any) -> keras.Model:
+        if others or isinstance(num_classes, bool):
+            received = ", ".join(map(repr, (num_classes, *others)))
+            raise UsageError(
+                f"{variant.public_name} takes the number of classes alone without its name, as in "
+                f"{variant.public_name}(10, weights='imagenet'); received {received}: name them"
+            )
+        for word in options:
+            if word not in words:
+                near = nearest(word, words)
+                hint = OTHER_WORDS.get(word) or (
+                    f"did you mean {near!r}?" if near else f"there are {listed(words, 30)}"
+                )
+                raise UsageError(f"{variant.public_name} has no argument {word!r}: {hint}")
+        return build(variant.spec, num_classes, **options)
+
     arguments = str(inspect.getdoc(build)).split("Args:\n", 1)[1].split("\n", 1)[1]  # all but `spec`
     described = {
         "__name__": variant.public_name,
