@@ -13,6 +13,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a finished run")
     command.add_argument("--format", choices=FORMATS, required=True)
     command.add_argument("--out", type=Path, help="where to (default: the run's exports/ folder)")
+    command.add_argument("--data", metavar="SOURCE", help="where the run's data are now, if they were moved")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -20,7 +21,9 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.training.progress import Progress
 
     with Progress() as progress:
-        exported = export_run(options.run_folder, options.format, options.out, progress=progress.reading)
+        exported = export_run(
+            options.run_folder, options.format, options.out, data=options.data, progress=progress.reading
+        )
     checked = exported.verification
     size = exported.predictor.size_in_bytes or 0
     say(f"wrote {exported.path} ({size:,} bytes)")

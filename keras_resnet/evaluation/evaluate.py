@@ -114,24 +114,45 @@ def evaluate(
     return Evaluation(predictor.task.evaluate(logits, chosen.labels), logits, chosen.labels, predictor, name)
 
 
-def load_run_data(run: Run, progress: OnRead | None = None) -> ImageData:
-    """Read the data a run was trained on, with the same split.
+def load_run_data(run: Run, progress: OnRead | None = None, *, where: str | None = None) -> ImageData:
+    """Read the data a run was trained on, with the same split. Nothing is downloaded: others may have written the run.
+
+    Args:
+        run: The run.
+        progress: Called while images are read.
+        where: The source they are now, `folder:NEW`, if they have been moved; None: where they were.
 
     Raises:
-        DataError: They are gone or have changed since.
+        DataError: They are gone or have changed since, or would have to be downloaded.
         ModelError: The run's record of them is damaged.
         UsageError: The run was trained on arrays, which only the caller has.
     """
     settings: dict[str, Any] = {**run.config["data"]}
     if "arrays" in settings:
         raise UsageError(f"the run {run.path} was trained on arrays: pass the data set again")
-    data = load_data(_recorded_source(run, settings), progress)
+    source = _recorded_source(run, settings | ({"name": where} if where else {}))
+    if source.kind == "tfds" and source.data_dir is None:
+        data = _load_prepared(run, source, progress)
+    else:
+        data = load_data(source, progress)
     if data.fingerprint != run.fingerprint:
         raise DataError(
             f"the data of {run.path} ({settings['name']}) have changed since it was trained, so that its test images "
             "may now be others; restore them, or name the data to evaluate on by --data"
         )
     return data
+
+
+def _load_prepared(run: Run, source: Source, progress: OnRead | None) -> ImageData:
+    folder = os.environ.get("TFDS_DATA_DIR", os.path.join("~", "tensorflow_datasets"))
+    try:
+        return load_data(replace(source, data_dir=folder), progress)
+    except DataError as error:
+        name = source.settings["name"]
+        raise DataError(
+            f"the run {run.path} names {name}, which is not there: {error}. Reading a run downloads nothing; "
+            f"`keras-resnet evaluate {run.path} --data {name}` does"
+        ) from None
 
 
 def _recorded_source(run: Run, settings: dict[str, Any]) -> Source:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from keras_resnet.atomic import put_in_place, storage_errors
 from keras_resnet.data.images import ImageData, OnRead
-from keras_resnet.errors import DataError
+from keras_resnet.data.sources.source import PATHS, Source
+from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.exports.formats import format_named
 from keras_resnet.exports.tflite import calibration_images
@@ -19,6 +22,7 @@ from keras_resnet.exports.verify import Verification, verify
 from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
 from keras_resnet.runs.run import Run
 
+logger = logging.getLogger(__name__)
 VERIFICATION_IMAGES = 256
 
 
@@ -38,14 +42,17 @@ class Exported:
 
 
 def export_saved_model(
-    run: Run | str | os.PathLike[str], path: str | os.PathLike[str] | None = None, *, data: ImageData | None = None
+    run: Run | str | os.PathLike[str],
+    path: str | os.PathLike[str] | None = None,
+    *,
+    data: ImageData | str | None = None,
 ) -> Exported:
     """Write a finished run's model as a SavedModel and verify it: `export_run(run, "saved_model", …)`.
 
     Args:
         run: A finished run or its folder.
         path: The folder to write; default: in the run's `exports/`.
-        data: The run's data, if they are loaded already.
+        data: As `export_run`.
 
     Raises: as `export_run`.
     """
@@ -57,7 +64,7 @@ def export_tflite(
     path: str | os.PathLike[str] | None = None,
     *,
     int8: bool = True,
-    data: ImageData | None = None,
+    data: ImageData | str | None = None,
 ) -> Exported:
     """Write a finished run's model as a `.tflite` file and verify it: `export_run(run, "tflite-int8", …)`.
 
@@ -65,7 +72,7 @@ def export_tflite(
         run: A finished run or its folder.
         path: The file to write, `.tflite`; default: in the run's `exports/`.
         int8: Whether all of it computes in integers of 8 bits; otherwise in float32.
-        data: The run's data, if they are loaded already.
+        data: As `export_run`.
 
     Raises: as `export_run`.
     """
@@ -77,7 +84,7 @@ def export_run(
     file_format: str,
     path: str | os.PathLike[str] | None = None,
     *,
-    data: ImageData | None = None,
+    data: ImageData | str | None = None,
     progress: OnRead | None = None,
 ) -> Exported:
     """Write a finished run's model in another format and verify it.
@@ -90,7 +97,8 @@ def export_run(
         run: A finished run or its folder.
         file_format: A key of `keras_resnet.exports.formats.FORMATS`, such as `tflite-int8` or `saved_model`.
         path: Where to; default: the run's `exports/`.
-        data: The run's data, if they are loaded already.
+        data: The run's data, if they are loaded already, or the source they are now, if they were moved. Without them,
+            and where they are gone, the few images serve that the run keeps.
         progress: Called while images are read.
 
     Raises:
@@ -105,10 +113,7 @@ def export_run(
     chosen.check_target(target)
     reference = open_predictor(run)
     assert isinstance(reference, KerasPredictor)
-    data = data or load_run_data(run, progress)
-    if data.fingerprint != run.fingerprint:
-        raise DataError(f"{data.name} are not the data that {run.path} was trained on")
-    images = _verification_images(data)
+    images, calibration = _images(run, data, progress)
     reference.check_pixels(images)
     with storage_errors(target), tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".unverified-") as folder:
         unverified = Path(folder) / target.name
@@ -116,13 +121,40 @@ def export_run(
             reference.model,
             reference.preprocessing,
             unverified,
-            calibration_images(data.train) if chosen.calibrated else None,
+            calibration if chosen.calibrated else None,
         )
         found = verify(open_predictor(unverified), reference, images, same=chosen.same, called=target)
         put_in_place(unverified, target)
     predictor = open_predictor(target)
     predictor.name = chosen.title  # a file does not always tell which format it is of
     return Exported(target, predictor, found)
+
+
+def _images(run: Run, data: ImageData | str | None, progress: OnRead | None) -> tuple[np.ndarray, np.ndarray]:
+    """Images to verify with, and to calibrate with."""
+    if data is None:
+        try:
+            data = load_run_data(run, progress)
+        except (DataError, UsageError) as error:
+            kept = run.kept_images()
+            if kept is None or not _is_gone(run):
+                raise
+            logger.warning("%s; calibrating and verifying on the %d images that the run keeps", error, len(kept))
+            return kept, kept
+    elif isinstance(data, str):
+        data = load_run_data(run, progress, where=data)
+    if data.fingerprint != run.fingerprint:
+        raise DataError(f"{data.name} are not the data that {run.path} was trained on")
+    return _verification_images(data), calibration_images(data.train)
+
+
+def _is_gone(run: Run) -> bool:
+    """Whether the data were arrays, or files that are not where they were."""
+    settings: dict[str, Any] = {**run.config["data"]}
+    if "arrays" in settings:
+        return True
+    source = Source(**settings)
+    return source.kind in PATHS and not Path(source.location).exists()
 
 
 def _verification_images(data: ImageData) -> np.ndarray:

@@ -7,6 +7,7 @@ data.json             fingerprint and classes of the data
 split.csv, split.json the split of each image, for people and for --split-file
 skipped.csv           images that could not be read and were left out, if any
 preprocessing.json    how pixels become the network's input
+sample.npz            a few training images, to calibrate and verify exports with where the data are gone
 metrics.csv           one row for each epoch
 metrics.jsonl         one row every ten updates and one for each epoch
 events.jsonl          unusual events: continued, stopped, went back, out of memory
@@ -20,9 +21,12 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import platform
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,23 +35,26 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import lock_descriptor
 
 from keras_resnet._version import __version__
-from keras_resnet.atomic import storage_errors, write_json, write_text
+from keras_resnet.atomic import storage_errors, write_json, write_text, write_with
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import save_split
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.json_files import MOST_RECORD_BYTES, read_json
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.regular_files import open_regular, read_bytes
+from keras_resnet.regular_files import open_regular, read_bytes, read_member
 from keras_resnet.runs.contents import FORMAT, OVERWRITTEN, Config, DataFile, EventRow, LogRow, RunFile
 from keras_resnet.runs.record import Record
 from keras_resnet.stamp import read_preprocessing
 
+KEPT_IMAGES = 64
+"""At 224×224 they take at most 10 MB."""
 LOCK = ".lock"
-WRITTEN = ("run", "config", "environment", "data", "split", "skipped", "preprocessing", "metrics", "model")
+WRITTEN = ("run", "config", "environment", "data", "split", "skipped", "preprocessing", "sample", "metrics", "model")
 """Names, without their endings, of the files that a training writes into the folder."""
 BEGINNING = {"config.json", "environment.json"}
 """Written before run.json: a folder that holds nothing else is a run that was killed as it began."""
@@ -244,6 +251,35 @@ class Run:
             raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
         except (UnicodeDecodeError, csv.Error) as error:
             raise ModelError(f"{path} is damaged: {error}") from None
+
+    def keep_images(self, images: np.ndarray) -> None:
+        """Keep some training images in `sample.npz`.
+
+        Args:
+            images: uint8 (n, height, width, channels).
+        """
+        stream = io.BytesIO()
+        np.savez_compressed(stream, images=images)
+        write_with(self.path / "sample.npz", lambda temporary: temporary.write_bytes(stream.getvalue()))
+
+    def kept_images(self) -> np.ndarray | None:
+        """The images of `sample.npz`, uint8 (n, height, width, channels); None: the run, an older one, has none.
+
+        Raises:
+            ModelError: The file is damaged.
+        """
+        path = self.path / "sample.npz"
+        if not path.exists():
+            return None
+        shape = self.preprocessing.input_shape
+        try:
+            content = read_member(path, "images.npy", KEPT_IMAGES * math.prod(shape) + 4096)
+            images = np.load(io.BytesIO(content), allow_pickle=False)
+        except (OSError, KeyError, EOFError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+            raise ModelError(f"{path} is damaged: {error}") from None
+        if images.dtype != np.uint8 or images.shape[1:] != shape or not len(images):
+            raise ModelError(f"{path} is damaged: it holds {images.dtype} {images.shape}, expected uint8 (n, {shape})")
+        return images
 
     def finish(self) -> None:
         """Mark the training as finished."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_resnet.allowed import COUNT
@@ -25,7 +26,7 @@ from keras_resnet.json_files import parsed
 from keras_resnet.models.resnet import check_input
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.runs.run import WRITTEN, Run, free_run_folder, is_run, locked
+from keras_resnet.runs.run import KEPT_IMAGES, WRITTEN, Run, free_run_folder, is_run, locked
 from keras_resnet.settings import check_arguments
 from keras_resnet.stamp import write_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
@@ -236,7 +237,7 @@ def fit_planned(
             with interruption.deferred():
                 TrainingLoop(checkpointer, data, interruption, plan.policy).run_to_end()
         if place.is_chief:
-            finish(checkpointer, preprocessing)
+            finish(checkpointer, preprocessing, data)
         place.anywhere(True)  # all wait until the run is finished
     return run
 
@@ -274,8 +275,10 @@ def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
     return run
 
 
-def finish(checkpointer: Checkpointer, preprocessing: Preprocessing) -> None:
-    """Save the best weights as the run's model and mark the run as finished."""
+def finish(checkpointer: Checkpointer, preprocessing: Preprocessing, data: ImageData) -> None:
+    """Save the best weights as the run's model, keep a few images, and mark the run as finished."""
+    kept = np.unique(np.linspace(0, len(data.train) - 1, KEPT_IMAGES).astype(np.int64))
+    checkpointer.run.keep_images(data.train.read(kept))
     # Its initial weights are not loaded: they would be replaced at once.
     network = network_for(checkpointer.recipe.but(weights=""), preprocessing)
     assign(variables_by_path(network), checkpointer.store.read_best(checkpointer.state), checkpointer.state.best)

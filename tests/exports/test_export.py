@@ -1,3 +1,5 @@
+import json
+import shutil
 import zipfile
 from contextlib import nullcontext
 from dataclasses import replace
@@ -6,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 from safetensors.numpy import load_file, save_file
 
 from keras_resnet.data.images import ImageData
@@ -25,6 +28,8 @@ from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.stamp import read_stamp
+from keras_resnet.training.fit import fit
+from tests.conftest import TINY
 from tests.golden.cases import CASES
 from tests.golden.cases import FILE as GOLDEN
 
@@ -298,3 +303,72 @@ def test_other_data_than_the_runs_own_do_not_calibrate_it(finished_run: Run, tmp
         export_tflite(
             finished_run, tmp_path / "model.tflite", data=load_data(Source("digits", image_size=8, limit=200))
         )
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
+    """A run on a folder of images, and where the folder is now."""
+    root = tmp_path_factory.mktemp("moved")
+    random = np.random.default_rng(0)
+    for label, colour in (("blue", (20, 40, 200)), ("red", (210, 20, 10))):
+        (root / "photos" / label).mkdir(parents=True)
+        for number in range(15):
+            pixels = np.clip(np.array(colour) + random.integers(-20, 20, (8, 8, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(root / "photos" / label / f"{number:02}.png")
+    data = Source(f"folder:{root / 'photos'}", image_size=8)
+    run = fit(TINY.but(epochs=1, batch_size=8), data, root / "run", verbose=False)
+    (root / "photos").rename(root / "elsewhere")
+    return run, root / "elsewhere"
+
+
+def test_a_run_whose_images_are_gone_is_exported_on_those_that_it_keeps(
+    moved: tuple[Run, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run, folder = moved
+    kept = run.kept_images()
+    assert kept is not None
+    train = load_data(Source(f"folder:{folder}", image_size=8)).train.read(slice(None))
+    assert {image.tobytes() for image in kept} <= {image.tobytes() for image in train}
+
+    found = export_tflite(run, tmp_path / "model.tflite")
+
+    assert found.verification.images == len(kept) == len(train)
+    assert f"calibrating and verifying on the {len(kept)} images that the run keeps" in caplog.text
+
+
+def test_a_run_whose_images_were_moved_is_exported_on_all_of_them_where_they_are(
+    moved: tuple[Run, Path], image_folder: Path, tmp_path: Path
+) -> None:
+    run, folder = moved
+
+    found = export_tflite(run, tmp_path / "model.tflite", data=f"folder:{folder}")
+
+    kept = run.kept_images()
+    assert kept is not None
+    assert found.verification.images > len(kept), "the validation images, too"
+    with pytest.raises(DataError, match="have changed since it was trained"):
+        export_tflite(run, tmp_path / "other.tflite", data=f"folder:{image_folder}")
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None], ids=["empty", "text", "of another shape"])
+def test_damaged_images_of_a_run_are_named(content: bytes | None, moved: tuple[Run, Path], tmp_path: Path) -> None:
+    run = Run(shutil.copytree(moved[0].path, tmp_path / "run"))
+    if content is None:
+        run.keep_images(np.zeros((3, 4, 4, 3), np.uint8))
+    else:
+        (run.path / "sample.npz").write_bytes(content)
+
+    with pytest.raises(ModelError, match=r"sample\.npz is damaged"):
+        export_saved_model(run, tmp_path / "saved")
+
+
+def test_reading_a_run_downloads_nothing(finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run(shutil.copytree(finished_run.path, tmp_path / "run"))
+    config = json.loads((run.path / "config.json").read_text())
+    config["data"] = {"name": "tfds:mnist"}
+    (run.path / "config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "nothing"))
+
+    with pytest.raises(DataError, match=r"names tfds:mnist, which is not there: .* Reading a run downloads nothing"):
+        export_saved_model(run, tmp_path / "saved")
+    assert not (tmp_path / "nothing").exists()
