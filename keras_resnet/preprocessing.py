@@ -20,8 +20,13 @@ ADDED: dict[int, dict[str, Any]] = {2: {}, 3: {"background": "white"}, 4: {"task
 """For each format that can be read, the keys it added, and their values in files of earlier formats."""
 MOST_VALUES = 2**30
 """Height × width × channels of an image at most: 1 GB as bytes."""
+MOST_SIDE = 65_535
+"""Of a height or a width: rows of scanners may be long. Both together, `MOST_VALUES` bounds."""
 SIZE = replace(
-    IMAGE_SIZE, many=True, noun=f"a height and a width, whole numbers of at least 1 and at most {IMAGE_SIZE.high:,}"
+    IMAGE_SIZE,
+    high=MOST_SIDE,
+    many=True,
+    noun=f"a height and a width, whole numbers of at least 1 and at most {MOST_SIDE:,}",
 )
 MEANS = Values(float, many=True, noun="a list of numbers, one for each channel")
 DEVIATIONS = replace(MEANS, above=0, noun="a list of positive numbers, one for each channel")

@@ -105,11 +105,15 @@ def corpus(folder: Path) -> list[Original]:
         bare = original.path.with_stem(f"{original.path.stem}_bare")
         without_sums(original.path, bare)
         found.append(Original(f"{original.kind} without digests", bare))
-    run = Run.start(folder / "run", {"recipe": {"epochs": 1}, "data": {}})[0]
+    run = Run.start(
+        folder / "run", {"recipe": {"model": "resnet8", "epochs": 1, "tta": "none"}, "data": {"name": "digits"}}
+    )[0]
     shutil.copy(folder / "model.keras", run.model)
     for name, text in {
         "preprocessing.json": preprocessing.to_json(),
-        "data.json": json.dumps({"fingerprint": "0", "task": "classification"}),
+        "data.json": json.dumps(
+            {"fingerprint": "0", "task": "classification", "images_per_class": {"train": [1, 1], "validation": [1, 1]}}
+        ),
         "metrics.csv": "epoch,loss\n1,0.5\n",
     }.items():
         (run.path / name).write_text(text)

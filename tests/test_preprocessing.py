@@ -45,7 +45,7 @@ def test_files_of_earlier_versions_are_read() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "named"),
     [
-        ("size", (0, 3), "size must be a height and a width, whole numbers of at least 1 and at most 16,384; received"),
+        ("size", (0, 3), "size must be a height and a width, whole numbers of at least 1 and at most 65,535; received"),
         ("size", (3,), "size must be a height and a width"),
         ("channels", 0, "channels"),
         ("resize", "nearest", "resize"),
@@ -114,7 +114,7 @@ def test_json_of_another_version_is_refused(text: str) -> None:
 
 def test_an_image_that_would_fill_the_memory_is_refused() -> None:
     assert Fit((16_384, 16_384), 3).size == (16_384, 16_384)
-    with pytest.raises(UsageError, match="size must be .* at most 16,384"):
+    with pytest.raises(UsageError, match="size must be .* at most 65,535"):
         Fit((100_000, 8), 3)
     with pytest.raises(UsageError, match="at most 1,073,741,824 values; received 16384×16384 pixels of 5 channels"):
         Fit((16_384, 16_384), 5)

@@ -276,7 +276,13 @@ def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
 
 
 def finish(checkpointer: Checkpointer, preprocessing: Preprocessing, data: ImageData) -> None:
-    """Save the best weights as the run's model, keep a few images, and mark the run as finished."""
+    """Save the best weights as the run's model, keep a few images, and mark the run as finished.
+
+    Args:
+        checkpointer: With the best weights.
+        preprocessing: Put into the model's file.
+        data: Whose training images are kept.
+    """
     kept = np.unique(np.linspace(0, len(data.train) - 1, KEPT_IMAGES).astype(np.int64))
     checkpointer.run.keep_images(data.train.read(kept))
     # Its initial weights are not loaded: they would be replaced at once.

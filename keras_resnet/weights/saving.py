@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from keras_resnet.atomic import write_with
 from keras_resnet.errors import UsageError, listed
+from keras_resnet.json_files import parsed
 from keras_resnet.weights.files import DIGEST, tensor_digest, variables_by_path
 from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION, namings_for, strided_conv
 from keras_resnet.weights.pixels import described
@@ -98,7 +99,7 @@ def tensor_bytes(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str])
         return content
     # safetensors writes metadata in an order that differs from process to process.
     (length,) = struct.unpack_from("<Q", content)
-    header = json.loads(content[8 : 8 + length])
+    header = parsed(content[8 : 8 + length].decode())
     header["__metadata__"] = dict(sorted(metadata.items()))
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)

@@ -116,17 +116,6 @@ def test_metrics_come_back_as_they_were(tmp_path: Path) -> None:
     assert run.metrics() == rows
 
 
-@pytest.mark.parametrize(
-    "content", [b"epoch,loss\n1,\xff\n", b"epoch,loss\n1,x\n", b"epoch,loss\n1\n", b"epoch\n1,2\n"]
-)
-def test_metrics_that_are_no_numbers_are_one_clear_error(content: bytes, tmp_path: Path) -> None:
-    run, _ = Run.start(tmp_path / "run", CONFIG)
-    (run.path / "metrics.csv").write_bytes(content)
-
-    with pytest.raises(ModelError, match=r"the run .*run is damaged: metrics\.csv is no table of numbers"):
-        run.metrics()
-
-
 def test_the_split_is_written_down_and_no_cell_is_a_formula(tmp_path: Path) -> None:
     run, _ = Run.start(tmp_path / "run", CONFIG)
     names = ["=HYPERLINK(1)", "b", "\t=1", "\r@a", "  +1", " b", "-1", "a=1"]
