@@ -27,8 +27,8 @@ MODES = {"rb": os.O_RDONLY, "r+b": os.O_RDWR, "a+b": os.O_RDWR | os.O_CREAT | os
 
 MOST_TEXT = 64 * 2**20
 """Bytes of a text inside a model file. The description of ResNet-1202 has 4 MB."""
-MOST_INFLATION = 100
-"""How many times its packed size a larger part of a model file may have. Weights hardly shrink at all."""
+MOST_INFLATION = 20
+"""How many times its packed size another part of a model file may have. Weights hardly shrink at all."""
 
 
 class RefusedFileError(OSError):
@@ -149,7 +149,7 @@ def check_archive(path: PathLike) -> None:
     with open_regular(path) as file, zipfile.ZipFile(file) as archive:
         for part in archive.infolist():
             text = Path(part.filename).suffix in (".json", ".txt")
-            _require_small(part, MOST_TEXT if text else max(MOST_TEXT, MOST_INFLATION * part.compress_size), path)
+            _require_small(part, MOST_TEXT if text else MOST_INFLATION * part.compress_size, path)
 
 
 def _require_small(part: zipfile.ZipInfo, most: int, path: PathLike) -> None:

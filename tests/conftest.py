@@ -1,9 +1,12 @@
 """What the tests share: TensorFlow imported once and quietly, one tiny finished run, real data if present."""
 
 import gc
+import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -107,6 +110,17 @@ def openings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Image, "open", counted)
     return found
+
+
+def script_module(name: str) -> ModuleType:
+    """A script of `scripts/` as a module."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[1] / "scripts" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 def shared_data(name: str) -> Path:

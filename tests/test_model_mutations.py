@@ -1,6 +1,5 @@
 """Damaged models and weights, by the script that does it for thousands."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -8,17 +7,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from tests.conftest import script_module
+
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    path = Path(__file__).parents[1] / "scripts" / "mutate_models.py"
-    spec = importlib.util.spec_from_file_location("mutate_models", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["mutate_models"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return script_module("mutate_models")
 
 
 def test_damaged_models_and_weights_are_refused_or_taken_and_nothing_else(script: ModuleType) -> None:

@@ -7,8 +7,11 @@ object is looked at before any is read.
 
 from __future__ import annotations
 
+import io
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
@@ -20,6 +23,14 @@ from keras_resnet.errors import ModelError
 if TYPE_CHECKING:
     import h5py
 
+SECONDS = 10
+"""Reading the attributes of a ResNet-50 takes 0.1 s, and importing h5py about one."""
+READ_ATTRIBUTES = """
+import sys, h5py
+with h5py.File(sys.argv[1], "r") as file:
+    dict(file.attrs)
+    file.visititems(lambda name, one: dict(one.attrs) and None)
+"""
 DEEPEST = 100
 """Groups inside groups; Keras makes fewer than ten."""
 MOST_OBJECTS = 1_000_000
@@ -46,7 +57,10 @@ def open_hdf5(file: str | os.PathLike[str] | BinaryIO, called: object) -> Iterat
 
     try:
         with h5py.File(file, "r") as opened:
-            _Walk(opened).look()
+            walk = _Walk(opened)
+            walk.look()
+            if walk.has_texts_of_any_length and not isinstance(file, io.BytesIO):
+                _refuse_endless(os.fspath(file))  # type: ignore[arg-type]
             yield opened
     except ModelError:
         raise
@@ -87,6 +101,18 @@ class Hdf5Error(Exception):
     """An object that no weights file has."""
 
 
+def _refuse_endless(path: str) -> None:
+    """Read all attributes in a process that can be ended.
+
+    A text of any length lies in a heap of the file, and is named by a number there. If the heap lacks that number,
+    HDF5 may search for it without end, where no signal reaches it.
+    """
+    try:
+        subprocess.run([sys.executable, "-c", READ_ATTRIBUTES, path], capture_output=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        raise Hdf5Error(f"HDF5 does not come to an end of its texts in {SECONDS} seconds") from None
+
+
 class _Walk:
     """Looks at every object of a file once, without following a link out of it."""
 
@@ -95,6 +121,7 @@ class _Walk:
         self.size = file.id.get_filesize()
         self.stored = 0
         self.seen: set[int] = set()
+        self.has_texts_of_any_length = False
 
     def look(self) -> None:
         import h5py
@@ -161,5 +188,8 @@ class _Walk:
 
         for number in range(h5py.h5a.get_num_attrs(holder)):
             attribute = h5py.h5a.open(holder, index=number)
-            if attribute.get_type().get_size() * math.prod(attribute.shape or ()) > self.size:
+            kind = attribute.get_type()
+            texts = isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
+            self.has_texts_of_any_length = self.has_texts_of_any_length or texts
+            if kind.get_size() * math.prod(attribute.shape or ()) > self.size:
                 raise Hdf5Error(f"the attribute {attribute.name!r} of {path} declares more bytes than the file has")

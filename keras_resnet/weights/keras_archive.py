@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import ModelError
 from keras_resnet.json_files import parsed
+from keras_resnet.regular_files import MOST_TEXT, read_member
 from keras_resnet.regular_files import check_archive as check_sizes
-from keras_resnet.regular_files import read_member
 from keras_resnet.stamp import ArchiveError, check_digests, opened_archive
 from keras_resnet.weights.hdf5 import open_hdf5
 
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 JSON_MEMBERS = ("metadata.json", "config.json")
 WEIGHTS = "model.weights.h5"
-MOST_JSON = 1 << 26
-"""Bytes: ResNet-1202's configuration has some four million."""
-MOST_INFLATED = 20
-"""How many times larger a member may be than what is stored of it. Keras does not compress; weights hardly shrink."""
 
 WIDTHS = ("filters", "units", "input_dim", "output_dim")
 MOST_MADE = 64
@@ -76,7 +72,7 @@ def check_archive(path: Path) -> None:
         if missing:
             raise ArchiveError(f"{', '.join(sorted(missing))} is missing in it")
         for name in JSON_MEMBERS:
-            value = _json(name, read_member(path, name, MOST_JSON))
+            value = _json(name, read_member(path, name, MOST_TEXT))
             _look_at_widths(value, archive.getinfo(WEIGHTS).file_size)
         check_digests(path)
         with open_hdf5(io.BytesIO(archive.read(WEIGHTS)), f"{path}: {WEIGHTS}"):
@@ -89,11 +85,6 @@ def _look_at(entry: zipfile.ZipInfo) -> None:
         raise ArchiveError(f"its member {entry.filename!r} leads out of it")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise ArchiveError(f"its member {entry.filename!r} is a link")
-    is_json = entry.filename.endswith((".json", ".txt"))
-    if entry.file_size > (MOST_JSON if is_json else entry.compress_size * MOST_INFLATED):
-        raise ArchiveError(
-            f"its member {entry.filename!r} inflates from {entry.compress_size:,} bytes to {entry.file_size:,}"
-        )
 
 
 def _json(name: str, content: bytes) -> dict[str, Any]:

@@ -1,24 +1,16 @@
-import importlib.util
 import sys
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
 from keras_resnet.images.image_file import REASONS, ImageError
+from tests.conftest import script_module
 
 
 @pytest.fixture(scope="module")
 def script() -> ModuleType:
-    path = Path(__file__).parents[2] / "scripts" / "mutate_images.py"
-    spec = importlib.util.spec_from_file_location("mutate_images", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["mutate_images"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return script_module("mutate_images")
 
 
 def test_damaged_images_are_decoded_or_refused_and_nothing_else(script: ModuleType) -> None:

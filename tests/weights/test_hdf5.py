@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.errors import ModelError
+from keras_resnet.weights import hdf5
 from keras_resnet.weights.files import read_weights
 from keras_resnet.weights.hdf5 import names_in, numbers_at, open_hdf5
 
@@ -125,3 +126,22 @@ def test_no_file_of_the_machine_is_read_as_weights(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="the numbers of /dense/dense/kernel:0 are in another file"):
         read_weights(tmp_path / "net.h5")
+
+
+def test_texts_that_hdf5_does_not_come_to_an_end_of_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a damaged heap HDF5 may search without end. Here the reading of attributes is what does not end."""
+    monkeypatch.setattr(hdf5, "SECONDS", 1)
+    monkeypatch.setattr(hdf5, "READ_ATTRIBUTES", "while True: pass")
+    for name, names in (("any.h5", ["one", "two"]), ("fixed.h5", np.array([b"one", b"two"]))):
+        with h5py.File(tmp_path / name, "w") as file:
+            file.attrs["layer_names"] = names
+
+    with (
+        pytest.raises(ModelError, match=r"any\.h5 is refused: HDF5 does not come to an end of its texts in 1 seconds"),
+        open_hdf5(tmp_path / "any.h5", "any.h5"),
+    ):
+        pytest.fail("opened")
+    with open_hdf5(tmp_path / "fixed.h5", "fixed.h5") as file:
+        assert names_in(file, "layer_names") == ["one", "two"], "texts of one length lie where they are named"
