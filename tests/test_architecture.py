@@ -24,10 +24,10 @@ ALLOWED = {
     "optimizers": {"weights", "compat"},
     "runs": {"data", "weights", "models"},
     "inference": {"runs", "data", "images", "tasks", "models", "weights", "compat"},
-    "explanation": {"runs"},
+    "explanation": {"runs", "weights"},
     "training": {"runs", "data", "images", "tasks", "models", "weights", "augment", "optimizers", "compat"},
     "tuning": {"training", "runs", "data", "images", "tasks", "models", "weights", "augment", "optimizers"},
-    "evaluation": {"inference", "explanation", "runs", "data", "images", "tasks"},
+    "evaluation": {"inference", "explanation", "inspection", "runs", "data", "images", "tasks"},
     "exports": {"evaluation", "inference", "runs", "data", "images", "tasks", "models"},
 }
 ALLOWED["cli"] = set(ALLOWED)

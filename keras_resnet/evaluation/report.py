@@ -5,14 +5,21 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from keras_resnet import pictures
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.evaluation.evaluate import Evaluation, evaluate, load_run_data
-from keras_resnet.explanation.diagnosis import Symptom, diagnose
+from keras_resnet.explanation.diagnosis import LabelAgreement, Symptom, diagnose
 from keras_resnet.explanation.history import History
 from keras_resnet.explanation.training_pictures import learning_curves, training_picture
+from keras_resnet.inspection.label_doubts import label_agreement
+from keras_resnet.inspection.looks import SIDE
 from keras_resnet.runs.run import Run
+
+LABELS, CLASSES = 1000, 50
+"""Training images, and classes, that are looked at where labels are in doubt."""
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,16 @@ def report_run(run: Run, data: ImageData | None = None, progress: OnRead | None 
     if tta != "none":
         averaged = evaluate(run, data, tta=tta)
         files += averaged.write(run.path / "evaluation" / tta)
-    symptoms, more = report_training(run)
+    symptoms, more = report_training(run, data)
     return Report(evaluation, averaged, tuple(symptoms), (*files, *more))
 
 
-def report_training(run: Run) -> tuple[list[Symptom], list[Path]]:
+def report_training(run: Run, data: ImageData | None = None) -> tuple[list[Symptom], list[Path]]:
     """Write the warnings about a run's training, and its pictures; the run need not be finished.
+
+    Args:
+        run: Finished or not.
+        data: Its data; where the training makes labels doubtful, some images are looked at.
 
     Returns:
         The warnings, and the files: `evaluation/diagnosis.json`, and under `plots/`, where matplotlib is
@@ -63,7 +74,7 @@ def report_training(run: Run) -> tuple[list[Symptom], list[Path]]:
     history = History.of_run(run)
     if not history.epochs:
         return [], []
-    symptoms = diagnose(history)
+    symptoms = diagnose(history, lambda: _agreement(data) if data else None)
     files = [run.path / "evaluation" / "diagnosis.json"]
     write_json(files[0], {"epochs": len(history.epochs), "symptoms": [asdict(one) for one in symptoms]})
     if pictures.available():
@@ -71,6 +82,24 @@ def report_training(run: Run) -> tuple[list[Symptom], list[Path]]:
         training_picture(history, symptoms, _title(run, history), files[1])
         learning_curves(history, files[2])
     return symptoms, files
+
+
+def _agreement(data: ImageData) -> LabelAgreement | None:
+    """Whether training labels fit their images; None where an image has several labels, or too few have any."""
+    import tensorflow as tf
+
+    labels = data.train.labels
+    if labels.ndim != 1 or not len(labels):
+        return None
+    largest = np.argsort(-np.bincount(labels), kind="stable")[:CLASSES]
+    each = LABELS // len(largest)
+    random = np.random.default_rng(0)
+    members = [np.flatnonzero(labels == label) for label in largest]
+    chosen = np.sort(np.concatenate([random.permutation(one)[:each] for one in members]))
+    images = tf.image.resize(data.train.read(chosen), (SIDE, SIDE), method="area")
+    thumbnails = np.broadcast_to(np.rint(images).astype(np.uint8), (len(chosen), SIDE, SIDE, 3))
+    accuracy, guess, looked_at = label_agreement(thumbnails, labels[chosen])
+    return LabelAgreement(accuracy, guess, looked_at) if looked_at else None
 
 
 def _title(run: Run, history: History) -> str:

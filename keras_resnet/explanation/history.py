@@ -11,9 +11,12 @@ import numpy as np
 
 from keras_resnet.errors import ModelError
 from keras_resnet.runs.run import Run
+from keras_resnet.weights.first_normalisation import FirstStatistics
 
 LogRow = Mapping[str, Any]
 
+ONE_CLASS = "classification"
+"""The task in which an image has one class."""
 FEWEST_STEP_ROWS = 5
 """With fewer rows of steps, the checks say nothing about them."""
 FEWEST_EPOCHS = 3
@@ -28,23 +31,36 @@ class History:
         steps: The rows of kind `step`, each of some updates.
         epochs: The rows of kind `epoch`.
         validation_images: The number of validation images; None: unknown.
+        first: What the first batch normalisation of trained weights saw before the first update; None: the weights
+            began at random, or it is unknown.
+        guesses: The accuracy of always naming the most frequent class, of training and of validation images; None:
+            unknown, or an image may have several classes.
     """
 
     steps: tuple[LogRow, ...]
     epochs: tuple[LogRow, ...]
     validation_images: int | None = None
+    first: FirstStatistics | None = None
+    guesses: tuple[float, float] | None = None
 
     @classmethod
-    def of(cls, rows: Iterable[LogRow], validation_images: int | None = None) -> History:
+    def of(
+        cls,
+        rows: Iterable[LogRow],
+        validation_images: int | None = None,
+        *,
+        first: FirstStatistics | None = None,
+        guesses: tuple[float, float] | None = None,
+    ) -> History:
         """Sort rows into steps and epochs; other kinds are left out.
 
         Args:
             rows: As in `metrics.jsonl`.
-            validation_images: As `History`.
+            validation_images, first, guesses: As `History`.
         """
         rows = list(rows)
         kinds = [tuple(row for row in rows if row["event"] == kind) for kind in ("step", "epoch")]
-        return cls(kinds[0], kinds[1], validation_images)
+        return cls(kinds[0], kinds[1], validation_images, first, guesses)
 
     @classmethod
     def of_run(cls, run: Run) -> History:
@@ -59,7 +75,15 @@ class History:
             rows = [{"event": "epoch", **row} for row in run.metrics()]
             if rows and "epoch" not in rows[0]:
                 raise ModelError(f"{run.path / 'metrics.csv'} is damaged: it has no column 'epoch'")
-        return cls.of(rows, _validation_images(run) if rows else None)
+        if not rows:
+            return cls.of(rows)
+        counts = run.data_file["images_per_class"]
+        train: list[int] = counts["train"]
+        validation: list[int] = counts["validation"]
+        guesses = None
+        if run.data_file.get("task", ONE_CLASS) == ONE_CLASS and any(train) and any(validation):
+            guesses = (max(train) / sum(train), max(validation) / sum(validation))
+        return cls.of(rows, sum(validation), first=_first_statistics(run), guesses=guesses)
 
     @property
     def last_phase(self) -> tuple[LogRow, ...]:
@@ -105,8 +129,12 @@ def end(values: np.ndarray) -> np.ndarray:
     return values[-max(1, len(values) // 5) :]
 
 
-def _validation_images(run: Run) -> int:
-    return sum(run.data_file["images_per_class"]["validation"])
+def _first_statistics(run: Run) -> FirstStatistics | None:
+    for event in run.events.rows():
+        variance, shift, images = event.get("variance"), event.get("shift"), event.get("images")
+        if variance is not None and shift is not None and images is not None:
+            return FirstStatistics(variance, shift, images)
+    return None
 
 
 def _phase(row: LogRow) -> tuple[object, ...]:

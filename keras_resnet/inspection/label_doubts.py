@@ -52,6 +52,23 @@ class Doubts:
     reason: str = ""
 
 
+def label_agreement(thumbnails: np.ndarray, labels: np.ndarray, seed: int = 0) -> tuple[float, float, int]:
+    """How far a simple model agrees with labels, and how far it would if they had nothing to do with the images.
+
+    Args:
+        thumbnails, labels, seed: As `doubt_labels`.
+
+    Returns:
+        The share of labels that it agrees with on images that it was not trained on, that of the most frequent label,
+        and the number of images; 0 images if two classes with `FOLDS` images or more are lacking.
+    """
+    kept, given, _ = _numerous(labels, seed)
+    if not len(kept):
+        return 0.0, 0.0, 0
+    found = _out_of_fold(_features(thumbnails[kept]), given, seed).argmax(axis=1)
+    return float((found == given).mean()), float(np.bincount(given).max() / len(given)), len(given)
+
+
 def doubt_labels(thumbnails: np.ndarray, labels: np.ndarray, seed: int = 0) -> Doubts:
     """Find labels that a simple model doubts.
 
@@ -60,14 +77,9 @@ def doubt_labels(thumbnails: np.ndarray, labels: np.ndarray, seed: int = 0) -> D
         labels: int64 (n,).
         seed: Of the folds, and of the random choice among more than `MOST_IMAGES`.
     """
-    counts = np.bincount(labels)
-    kept = np.flatnonzero(counts[labels] >= FOLDS)
-    if len(np.unique(labels[kept])) < 2:
-        return _nothing(len(kept), f"at least two classes with {FOLDS} images or more are needed")
-    if len(kept) > MOST_IMAGES:
-        kept = kept[stratified_subset(labels[kept], MOST_IMAGES, len(counts), seed)]
-        kept = kept[np.bincount(labels[kept])[labels[kept]] >= FOLDS]
-    classes, given = np.unique(labels[kept], return_inverse=True)
+    kept, given, classes = _numerous(labels, seed)
+    if not len(kept):
+        return _nothing(0, f"at least two classes with {FOLDS} images or more are needed")
     probabilities = _out_of_fold(_features(thumbnails[kept]), given, seed)
     accuracy = float((probabilities.argmax(axis=1) == given).mean())
     guessing = float(np.bincount(given).max() / len(given))
@@ -90,6 +102,23 @@ def doubt_labels(thumbnails: np.ndarray, labels: np.ndarray, seed: int = 0) -> D
         accuracy=accuracy,
         sure=int(sure.sum()),
     )
+
+
+def _numerous(labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The images whose class has one for each fold, at most `MOST_IMAGES`; none if there are not two such classes.
+
+    Returns:
+        Their positions; their labels, counted anew from 0; and which labels these were.
+    """
+    counts = np.bincount(labels)
+    kept = np.flatnonzero(counts[labels] >= FOLDS)
+    if len(np.unique(labels[kept])) < 2:
+        kept = kept[:0]
+    if len(kept) > MOST_IMAGES:
+        kept = kept[stratified_subset(labels[kept], MOST_IMAGES, len(counts), seed)]
+        kept = kept[np.bincount(labels[kept])[labels[kept]] >= FOLDS]
+    classes, given = np.unique(labels[kept], return_inverse=True)
+    return kept, given, classes
 
 
 def _nothing(looked_at: int, reason: str, accuracy: float = 0.0) -> Doubts:

@@ -84,6 +84,8 @@ class LogRow(TypedDict):
     images_per_second: NotRequired[FIGURE]
     image_size: NotRequired[NUMBER]
     gradient_norms: NotRequired[FIGURES | None]
+    input_mean: NotRequired[FIGURE]
+    input_deviation: NotRequired[FIGURE]
     batchnorm_drift: NotRequired[FIGURES | None]
     batchnorm_gap: NotRequired[FIGURES | None]
     dead_units: NotRequired[FIGURES | None]
@@ -101,3 +103,6 @@ class EventRow(TypedDict):
     updates: NUMBER
     text: NotRequired[str]
     parts: NotRequired[NUMBER]
+    variance: NotRequired[FIGURE]
+    shift: NotRequired[FIGURE]
+    images: NotRequired[NUMBER]

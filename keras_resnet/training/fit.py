@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.health import Health, images_to_look_with
 from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.loop import TrainingLoop
-from keras_resnet.training.network import CompiledNetwork, network_for, preprocessing_for, weights_notes
+from keras_resnet.training.network import CompiledNetwork, look_at_weights, network_for, preprocessing_for
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
@@ -219,7 +219,7 @@ def fit_planned(
     place = place or distribution("none")
     with place.scope():
         compiled = CompiledNetwork(recipe, preprocessing, data.task, place)
-    notes = weights_notes(recipe, data, compiled.network)
+    notes, first = look_at_weights(recipe, data, compiled.network)
     with (
         Interruption(progress.note, close=progress.close) as interruption,
         locked(plan.path) if place.is_chief else nullcontext(),
@@ -233,7 +233,7 @@ def fit_planned(
             checkpointer = Checkpointer(compiled, recipe, run, health, progress, saving, tensorboard=tensorboard)
             for note in notes:
                 progress.note(f"note: {note}")
-                checkpointer.event("weights", text=note)
+                checkpointer.event("weights", text=note, **(asdict(first) if first else {}))
             with interruption.deferred():
                 TrainingLoop(checkpointer, data, interruption, plan.policy).run_to_end()
         if place.is_chief:

@@ -47,23 +47,26 @@ class Health:
         self.batch_per_normalisation = batch_per_normalisation
         self._norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
         self._relus = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
-        self._probe = _probe(model, self._relus, self._norms)
+        self._first = next((layer for layer in model.layers if hasattr(layer, "kernel")), None)
+        self._probe = _probe(model, self._relus, self._norms, self._first)
         self._before: dict[str, Statistics] = {}
 
     def observe(self) -> dict[str, Any]:
         """Measure the network as it is now, and remember its moving statistics for the next time.
 
         Returns:
-            `batchnorm_drift`: by stage, how far the moving statistics have moved since the last time
-            (`distance`); empty the first time. `batchnorm_gap`: how far they are from what the
+            `input_mean`, `input_deviation`: of what the first layer with weights receives. `batchnorm_drift`: by stage,
+            how far the moving statistics have moved since the last time (`distance`); empty the first time.
+            `batchnorm_gap`: how far they are from what the
             normalisations receive for the fixed images. `dead_units`: share of the channels of the
             stage's ReLUs that are zero at every position of every image. `images_looked_at` and
             `batch_per_normalisation`: numbers of images.
         """
-        maxima, received = self._look()
+        maxima, received, given = self._look()
         now = {layer.name: moving_statistics(layer) for layer in self._norms}
         before, self._before = self._before, now
         return {
+            **({"input_mean": float(given.mean), "input_deviation": float(given.deviation)} if given else {}),
             "batchnorm_drift": _by_stage({name: distance(before[name], one) for name, one in now.items() if before}),
             "batchnorm_gap": _by_stage({name: distance(one, received[name]) for name, one in now.items()}),
             "dead_units": _by_stage({name: np.where(np.isnan(one), one, one <= 0) for name, one in maxima.items()}),
@@ -90,17 +93,21 @@ class Health:
             if tensors
         }
 
-    def _look(self) -> tuple[dict[str, np.ndarray], dict[str, Statistics]]:
-        """Each ReLU's largest output (channels,), and the statistics of what each normalisation receives."""
+    def _look(self) -> tuple[dict[str, np.ndarray], dict[str, Statistics], Statistics | None]:
+        """Each ReLU's largest output (channels,); statistics of what normalisations receive, and the first layer."""
         found = [keras.tree.flatten(self._probe.predict_on_batch(part)) for part in _parts(self._images)]
         columns = [np.concatenate(column).astype(np.float64) for column in zip(*found, strict=True)]
         maxima = {layer.name: column.max(axis=0) for layer, column in zip(self._relus, columns, strict=False)}
         moments = columns[len(self._relus) :]
+        given = None
+        if self._first is not None:
+            *moments, mean, variance = moments
+            given = _pooled(mean, variance, 0.0)
         received = {
             layer.name: _pooled(mean, variance, layer.epsilon)
             for layer, mean, variance in zip(self._norms, moments[::2], moments[1::2], strict=True)
         }
-        return maxima, received
+        return maxima, received, given
 
 
 def images_to_look_with(split: Split) -> np.ndarray:
@@ -134,14 +141,24 @@ def _by_stage(channels: Mapping[str, np.ndarray]) -> dict[str, float]:
     return {stage: float(np.concatenate(values).mean()) for stage, values in stages.items()}
 
 
-def _probe(model: keras.Model, relus: list[keras.Layer], norms: list[keras.Layer]) -> keras.Model:
-    """A model from images to each ReLU's maximum, then each normalisation input's mean and variance: (n, channels)."""
+def _probe(
+    model: keras.Model, relus: list[keras.Layer], norms: list[keras.Layer], first: keras.Layer | None
+) -> keras.Model:
+    """A model from images to figures of its layers.
+
+    They are each ReLU's maximum, then each normalisation input's mean and variance, (n, channels); at last the mean and
+    variance of all that the first layer receives, (n,).
+    """
     ops = keras.ops
     places = (1, 2)
     outputs = [ops.max(layer.output, places) for layer in relus]
     for layer in norms:
         x = ops.cast(layer.input, "float32")
         outputs += [ops.mean(x, places), ops.var(x, places)]
+    if first is not None:
+        x = ops.cast(first.input, "float32")
+        all_axes = tuple(range(1, x.ndim))
+        outputs += [ops.mean(x, all_axes), ops.var(x, all_axes)]
     with deep_recursion():
         return keras.Model(model.inputs, outputs, name="probe")
 

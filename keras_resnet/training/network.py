@@ -24,7 +24,15 @@ from keras_resnet.schedules import USUAL_DIVISION, schedule
 from keras_resnet.tasks.task import Task
 from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.weights.first_normalisation import HIGH, IMAGES, LOW, by_convention, check_pixels
+from keras_resnet.weights.first_normalisation import (
+    HIGH,
+    IMAGES,
+    LOW,
+    FirstStatistics,
+    by_convention,
+    check_pixels,
+    first_statistics,
+)
 from keras_resnet.weights.pixels import CONVENTIONS, pixels_of
 
 
@@ -233,24 +241,30 @@ def preprocessing_for(recipe: Recipe, data: ImageData) -> Preprocessing:
     return Preprocessing(fit, mean, std, data.class_names, data.task.name)
 
 
-def weights_notes(recipe: Recipe, data: ImageData, network: keras.Model) -> list[str]:
-    """What is to be said of the initial weights before the first update: the pixels they get, and any doubt.
+def look_at_weights(recipe: Recipe, data: ImageData, network: keras.Model) -> tuple[list[str], FirstStatistics | None]:
+    """Look at the initial weights before the first update.
 
     Args:
         recipe: Names them.
         data: Whose training images are looked at.
         network: With these weights.
 
+    Returns:
+        What is to be said: the pixels that they get, and any doubt; and what their first normalisation sees. Of random
+        weights there is nothing to be said.
+
     Raises:
         UsageError: The pixels are certainly not those the weights were trained on.
     """
     if not recipe.weights:
-        return []
+        return [], None
     pixels = pixels_of(recipe.model, recipe.weights, recipe.weights_preprocessing)
     assert pixels is not None
     remedy = "Say the right one by --weights-preprocessing (in a Recipe weights_preprocessing)"
-    doubt = check_pixels(network, _some_images(data), recipe.weights, pixels, remedy=remedy)
-    return [f"{recipe.weights} gets {pixels.title}: {pixels.known_by}", *([doubt] if doubt else [])]
+    images = _some_images(data)
+    doubt = check_pixels(network, images, recipe.weights, pixels, remedy=remedy)
+    said = [f"{recipe.weights} gets {pixels.title}: {pixels.known_by}", *([doubt] if doubt else [])]
+    return said, first_statistics(network, images)
 
 
 def _some_images(data: ImageData) -> np.ndarray:
