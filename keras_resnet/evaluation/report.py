@@ -74,7 +74,7 @@ def report_training(run: Run, data: ImageData | None = None) -> tuple[list[Sympt
     history = History.of_run(run)
     if not history.epochs:
         return [], []
-    symptoms = diagnose(history, lambda: _agreement(data) if data else None)
+    symptoms = diagnose(history, lambda: labels_fit(data) if data else None)
     files = [run.path / "evaluation" / "diagnosis.json"]
     write_json(files[0], {"epochs": len(history.epochs), "symptoms": [asdict(one) for one in symptoms]})
     if pictures.available():
@@ -84,7 +84,7 @@ def report_training(run: Run, data: ImageData | None = None) -> tuple[list[Sympt
     return symptoms, files
 
 
-def _agreement(data: ImageData) -> LabelAgreement | None:
+def labels_fit(data: ImageData) -> LabelAgreement | None:
     """Whether training labels fit their images; None where an image has several labels, or too few have any."""
     import tensorflow as tf
 

@@ -2,7 +2,7 @@
 
 A check says what it has seen and which remedies there are. What is said of all checks together is decided once:
 causes that make a network learn badly at any learning rate come first (wrong pixels, frozen parts, wrong labels), and
-while there is one, nothing is advised on rates; and of two opposite remedies only the first is given.
+while there is one, nothing is advised on what it brings about; and of two opposite remedies only the first is given.
 
 The thresholds beside the checks separate healthy trainings from those with a problem. Those marked "measured" come
 from trainings of ResNet-8 on digits: with the recipe as it is, with other batch sizes and learning rates, and with the
@@ -85,7 +85,7 @@ class LabelAgreement:
     def __str__(self) -> str:
         return (
             f"a simple model of thumbnails predicts the labels of {self.images} training images at "
-            f"{self.accuracy:.0%}, where guessing has {self.guess:.0%}"
+            f"{self.accuracy:.0%}, where guessing has {self.guess:.0%}{', which may be chance' * self.is_by_chance}"
         )
 
 
@@ -95,8 +95,6 @@ RATE = "learning rate"
 LOWER_RATE = Remedy("lower --learning-rate", RATE, more=False)
 LONGER_WARMUP = Remedy("lengthen --warmup-epochs", RATE, more=False)
 CLIP = Remedy("clip gradients by --clip norm", RATE, more=False)
-HIGHER_RATE = Remedy("the learning rate is too low: try ten times as much", RATE, more=True)
-A_TENTH = Remedy("the learning rate is too high: try a tenth of it", RATE, more=False)
 FIND_RATE = Remedy("find a learning rate by keras-resnet find-lr", RATE, more=False)
 LARGER_BATCH = Remedy("raise --batch-size", "batch size", more=True)
 CHECK_LABELS = Remedy("look through labels and images by keras-resnet check")
@@ -278,8 +276,13 @@ def vanishing(history: History, _: LabelAgreement | None) -> Iterator[Finding]:
         when = "during the whole training" if median(ratios) < UNEVEN_GRADIENTS else "at the end"
         yield Finding(
             f"Gradients vanish {when}: the norm in {first} is {ratio:.1g} of that in {last}, so that the first layers "
-            "hardly learn. Check that shortcuts and normalisations are in place, that the initial weights fit, and "
-            "that no stage is dead."
+            "hardly learn.",
+            (
+                Remedy(
+                    "check that shortcuts and normalisations are in place, that the initial weights fit, and that no "
+                    "stage is dead"
+                ),
+            ),
         )
 
 
@@ -399,7 +402,7 @@ def learning_rate_too_high(history: History, _: LabelAgreement | None) -> Iterat
         yield Finding(
             f"The training loss rose from {losses[0]:.3g} to {median(losses[-FEWEST_EPOCHS:]):.3g} (learning rate "
             f"{_highest(rates)}).",
-            (A_TENTH,),
+            (Remedy("the learning rate is too high: try a tenth of it", RATE, more=False),),
         )
 
 
@@ -413,14 +416,13 @@ def not_learning(history: History, agreement: LabelAgreement | None) -> Iterator
         f"{median(losses[-FEWEST_EPOCHS:]):.3g} after {len(history.epochs)} epochs (learning rate "
         f"{_highest(series(history.epochs, 'learning_rate'))})."
     )
+    shift = f"normalisation statistics shift by {drift:.1g} standard deviations an epoch"
     if drift < MOTIONLESS:
-        hardly = (
-            f" Its weights hardly move: normalisation statistics shift by {drift:.1g} standard deviations an epoch."
-        )
-        yield Finding(seen + hardly, (HIGHER_RATE,))
+        low = f"the weights hardly move ({shift}), so the learning rate is too low: try ten times as much"
+        yield Finding(seen, (Remedy(low, RATE, more=True),))
     elif drift >= UNSETTLED:
-        much = f" Its weights move much: normalisation statistics shift by {drift:.1g} standard deviations an epoch."
-        yield Finding(seen + much, (A_TENTH,))
+        high = f"the weights move much ({shift}), so the learning rate is too high: try a tenth of it"
+        yield Finding(seen, (Remedy(high, RATE, more=False),))
     elif agreement is None:
         yield Finding(f"{seen} Check first that the labels fit the images (keras-resnet check).", (FIND_RATE,))
     else:
@@ -448,8 +450,8 @@ def overfitting(history: History, _: LabelAgreement | None) -> Iterator[Finding]
     train, validation = (series(history.epochs, name) for name in ("loss", "val_loss"))
     if len(train) < FEWEST_EPOCHS_OVERFITTING or not np.isfinite([train, validation]).all():
         return
-    if _learns_by_heart(history):
-        return  # the labels are in doubt
+    if _learns_by_heart(history) or _is_flat(history):
+        return  # the labels are in doubt; or it does not even learn its training images
     validation = _smooth(validation)
     best = int(validation.argmin())
     ends = [median(series(history.epochs, name)[-FEWEST_EPOCHS:]) for name in ("accuracy", "val_accuracy")]
@@ -530,6 +532,8 @@ CHECKS: dict[str, Check] = CAUSES | {
     "batchnorm-unsettled": unsettled_statistics,
     "throughput-collapse": throughput_collapse,
 }
+INDEPENDENT = {"overfitting", "batch-too-small", "throughput-collapse"}
+"""What no cause brings about; of the others' remedies nothing is said as long as there is a cause."""
 
 
 def diagnose(history: History, labels: Callable[[], LabelAgreement | None] = lambda: None) -> list[Symptom]:
@@ -542,7 +546,7 @@ def diagnose(history: History, labels: Callable[[], LabelAgreement | None] = lam
 
     Returns:
         The problems in the order of `CHECKS`; none if the training looks healthy. No two of them advise the opposite,
-        and where the pixels, frozen parts or the labels are to blame, none advises on the learning rate.
+        and where the pixels, frozen parts or the labels are to blame, nothing is advised on the learning rate.
     """
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)  # of series that are all NaN; their results are NaN, too
@@ -550,28 +554,31 @@ def diagnose(history: History, labels: Callable[[], LabelAgreement | None] = lam
         found = [(code, one) for code, check in CHECKS.items() for one in check(history, agreement)]
     settled: dict[str, bool] = {}
     blamed = any(code in CAUSES for code, _ in found)
-    return [Symptom(code, _text(one, settled, blamed=blamed)) for code, one in found]
+    return [
+        Symptom(code, _text(one, settled, caused=blamed and not (code in CAUSES or code in INDEPENDENT)))
+        for code, one in found
+    ]
 
 
-def _text(finding: Finding, settled: dict[str, bool], *, blamed: bool) -> str:
-    """A finding in words, without remedies that are ruled out.
+def _text(finding: Finding, settled: dict[str, bool], *, caused: bool) -> str:
+    """A finding in words, without remedies that others rule out.
 
     Args:
         finding: It.
         settled: For each setting, whether there shall be more of it, as remedies before this one have said; these are
             added.
-        blamed: Whether something else than the learning rate is to blame.
+        caused: Whether another finding is probably its cause.
     """
     fitting = []
     for remedy in finding.remedies:
-        if (blamed and remedy.setting == RATE) or settled.get(remedy.setting, remedy.more) != remedy.more:
+        if caused or settled.get(remedy.setting, remedy.more) != remedy.more:
             continue
         fitting.append(remedy.words)
         if remedy.setting:
             settled[remedy.setting] = remedy.more
     if not fitting:
-        why = " What stands first is probably the cause: mend it before anything else." if finding.remedies else ""
-        return finding.seen + why
+        why = " What stands first is probably the cause: mend it before anything else."
+        return finding.seen + why * bool(finding.remedies)
     advice = (
         ", ".join(fitting[:-1]) + f"{', or ' if len(fitting) > 2 else ' or '}{fitting[-1]}"
         if fitting[1:]

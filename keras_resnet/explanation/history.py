@@ -83,7 +83,7 @@ class History:
         guesses = None
         if run.data_file.get("task", ONE_CLASS) == ONE_CLASS and any(train) and any(validation):
             guesses = (max(train) / sum(train), max(validation) / sum(validation))
-        return cls.of(rows, sum(validation), first=_first_statistics(run), guesses=guesses)
+        return cls.of(rows, sum(validation), first=run.first_statistics, guesses=guesses)
 
     @property
     def last_phase(self) -> tuple[LogRow, ...]:
@@ -127,14 +127,6 @@ def median(values: np.ndarray) -> float:
 def end(values: np.ndarray) -> np.ndarray:
     """The last fifth of a series, at least one value."""
     return values[-max(1, len(values) // 5) :]
-
-
-def _first_statistics(run: Run) -> FirstStatistics | None:
-    for event in run.events.rows():
-        variance, shift, images = event.get("variance"), event.get("shift"), event.get("images")
-        if variance is not None and shift is not None and images is not None:
-            return FirstStatistics(variance, shift, images)
-    return None
 
 
 def _phase(row: LogRow) -> tuple[object, ...]:

@@ -50,6 +50,7 @@ from keras_resnet.regular_files import open_regular, read_bytes, read_member
 from keras_resnet.runs.contents import FORMAT, OVERWRITTEN, Config, DataFile, EventRow, LogRow, RunFile
 from keras_resnet.runs.record import Record
 from keras_resnet.stamp import read_preprocessing
+from keras_resnet.weights.first_normalisation import FirstStatistics
 
 KEPT_IMAGES = 64
 """At 224×224 they take at most 10 MB."""
@@ -117,6 +118,19 @@ class Run:
     def events(self) -> Record[EventRow]:
         """The record `events.jsonl`."""
         return Record(self.path / "events.jsonl", EventRow)
+
+    @property
+    def first_statistics(self) -> FirstStatistics | None:
+        """What the first batch normalisation of its initial weights saw before the first update; None: not recorded.
+
+        Raises:
+            ModelError: `events.jsonl` is damaged.
+        """
+        for event in self.events.rows():
+            variance, shift, images = event.get("variance"), event.get("shift"), event.get("images")
+            if variance is not None and shift is not None and images is not None:
+                return FirstStatistics(variance, shift, images)
+        return None
 
     @property
     def model(self) -> Path:

@@ -197,6 +197,7 @@ class TrainingLoop:
                 rate=checkpointer.compiled.learning_rate,
                 gradient_norms=checkpointer.compiled.gradient_norms,
                 images=self._images_of(setback.epoch, setback.step),
+                first=self.run.first_statistics,
                 kept=self.run.path,
             )
         text = f"{setback.reason} in epoch {setback.epoch + 1}, batch {setback.step + 1}"

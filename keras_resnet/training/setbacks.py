@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Sequence
 
 from keras_resnet.errors import DivergedError
+from keras_resnet.weights.first_normalisation import FirstStatistics
 
 WINDOW = 100
 """Updates whose losses are remembered."""
@@ -53,7 +54,13 @@ def what_is_wrong(loss: float, recent: Sequence[float], guess: float) -> str | N
 
 
 def diagnosis(
-    setback: Setback, *, rate: float, gradient_norms: dict[str, float], images: Sequence[str], kept: object
+    setback: Setback,
+    *,
+    rate: float,
+    gradient_norms: dict[str, float],
+    images: Sequence[str],
+    first: FirstStatistics | None,
+    kept: object,
 ) -> DivergedError:
     """The error of a training that has gone wrong too often.
 
@@ -62,6 +69,7 @@ def diagnosis(
         rate: The learning rate at that time, already lowered.
         gradient_norms: Of each group of layers.
         images: Names of the images of the batch; none where they are not known.
+        first: What the first normalisation of trained initial weights saw at first; None: they were random.
         kept: Where what was good before is.
     """
     where = f"in epoch {setback.epoch + 1}, batch {setback.step + 1}"
@@ -73,9 +81,15 @@ def diagnosis(
         gradients = f"the largest gradients are in {largest}" if largest else "no gradients are known"
         gradients += f" (norm {gradient_norms[largest]:.3g})" if largest else ""
     begins = f"The batch began with {', '.join(images[:3])}. " if images else ""
+    remedy = "Lower --learning-rate, lengthen --warmup-epochs or set --clip norm"
+    if first is not None and not first.are_usual:  # no rate makes up for wrong pixels
+        remedy = (
+            "The pixels are probably normalised otherwise than those that the initial weights were trained on "
+            f"({first}): say the weights' own normalisation by --weights-preprocessing"
+        )
     return DivergedError(
         f"training diverged: {setback.reason} {where}, {TRIES} times after going back, leaving out the batch and "
-        f"lowering the rate, at last to {rate:.3g}; {gradients}. {begins}Lower --learning-rate, "
-        f"lengthen --warmup-epochs or set --clip norm, and begin anew by --overwrite; look for odd images or labels "
+        f"lowering the rate, at last to {rate:.3g}; {gradients}. {begins}{remedy}, "
+        f"and begin anew by --overwrite; look for odd images or labels "
         f"by `keras-resnet check`. What was good before is kept in {kept}"
     )

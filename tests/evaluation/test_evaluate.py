@@ -144,7 +144,7 @@ def test_what_looks_ill_in_a_training_is_reported_before_its_end_too(finished_ru
     run = Run(tmp_path / "run")
     table = (run.path / "metrics.csv").read_text().splitlines()
     head = table[0].split(",")
-    worse = dict(zip(head, table[-1].split(","), strict=True)) | {"val_accuracy": "0.1", "accuracy": "0.99"}
+    worse = dict(zip(head, table[-1].split(","), strict=True)) | {"val_accuracy": "0.5", "accuracy": "0.99"}
     rows = [",".join((worse | {"epoch": str(n)})[name] for name in head) for n in range(1, 7)]
     (run.path / "metrics.csv").write_text("\n".join([table[0], *rows]) + "\n")
     (run.path / "metrics.jsonl").unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import pytest
 from keras_resnet.errors import ModelError
 from keras_resnet.explanation.history import History, end, median, series, stage_series
 from keras_resnet.runs.run import Run
+from keras_resnet.weights.first_normalisation import FirstStatistics
 
 STEP = {
     "event": "step",
@@ -38,6 +39,17 @@ def test_a_runs_record_is_read_without_the_line_that_a_kill_cut_off(tmp_path: Pa
 
     assert (len(history.steps), len(history.epochs)) == (1, 1)
     assert history.validation_images == 7
+    assert history.guesses == (9 / 18, 4 / 7)
+    assert history.first is None
+
+
+def test_what_the_first_normalisation_saw_is_read_from_the_events(tmp_path: Path) -> None:
+    run = run_with(tmp_path, f"{json.dumps(EPOCH)}\n")
+    place = {"time": "2026", "epoch": 1, "step": 0, "updates": 0}
+    run.events.add({"event": "continued", **place})
+    run.events.add({"event": "weights", "text": "doubt", "variance": 0.01, "shift": 0.5, "images": 32, **place})
+
+    assert History.of_run(run).first == FirstStatistics(0.01, 0.5, 32)
 
 
 def test_a_damaged_record_is_refused(tmp_path: Path) -> None:

@@ -9,12 +9,18 @@ import pytest
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
+from keras_resnet.evaluation.report import labels_fit
 from keras_resnet.explanation.diagnosis import diagnose
 from keras_resnet.explanation.history import History
+from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
+from keras_resnet.training.network import preprocessing_for
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe_for
+from keras_resnet.weights.first_normalisation import first_statistics
 from tests.explanation.training_rows import network, train
 
+ONE_BLOCK = "oneblock"
 HEALTHY = Recipe(epochs=20, batch_size=32, learning_rate=0.05, augment="shift")
 
 
@@ -55,15 +61,57 @@ def test_a_learning_rate_far_too_low_is_told_by_weights_that_hardly_move(digits:
     assert "the learning rate is too low" in found[0].text
 
 
-def test_labels_that_say_nothing_are_not_put_down_to_the_learning_rate(digits: ImageData) -> None:
+def test_labels_that_say_nothing_are_blamed_and_no_rate(digits: ImageData) -> None:
     random = np.random.default_rng(0)
     train_split = replace(digits.train, labels=random.permutation(digits.train.labels))
     data = replace(digits, splits={**digits.splits, "train": train_split})
-    rows = train(network(data), HEALTHY.but(epochs=4), data)
+    rows = train(network(data, ONE_BLOCK), HEALTHY.but(epochs=4), data)
 
-    found = {one.code: one.text for one in diagnose(History.of(rows))}
+    found = {one.code: one.text for one in diagnose(History.of(rows), lambda: labels_fit(data))}
 
-    assert "check that the labels fit the images" in found["not-learning"]
+    assert list(found) == ["wrong-labels", "not-learning"]
+    assert "where guessing has 10%, which may be chance" in found["wrong-labels"]
+    assert_no_rate_is_advised(found)
+
+
+def test_parts_that_are_frozen_at_random_weights_are_blamed_and_no_rate(digits: ImageData) -> None:
+    model = network(digits)
+    for layer in model.layers:
+        layer.trainable = layer.name == "head_dense"
+    rows = train(model, HEALTHY.but(epochs=4), digits)
+
+    found = {one.code: one.text for one in diagnose(History.of(rows), lambda: labels_fit(digits))}
+
+    assert next(iter(found)) == "frozen-parts"
+    assert "no gradient reaches stem, stage1, stage2 and stage3" in found["frozen-parts"]
+    assert "not-learning" in found
+    assert_no_rate_is_advised(found)
+
+
+def test_pixels_that_trained_weights_do_not_know_are_blamed_and_no_rate(digits: ImageData) -> None:
+    good = network(digits, ONE_BLOCK)
+    train(good, HEALTHY.but(epochs=4), digits)
+    right = preprocessing_for(Recipe(), digits)
+    wrong = replace(right, std=tuple(15 * std for std in right.std))
+    model = build(spec(ONE_BLOCK), preprocessing=wrong, classifier_activation=None, seed=0)
+    model.set_weights(good.get_weights())
+    for layer in model.layers:  # else its statistics would become those of these pixels
+        layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+    first = first_statistics(model, digits.train.read(slice(0, 32)))
+    assert first is not None
+    assert first.variance == pytest.approx(1 / 15**2, rel=0.3)
+    rows = train(model, HEALTHY.but(epochs=4), digits)
+
+    found = {one.code: one.text for one in diagnose(History.of(rows, first=first), lambda: labels_fit(digits))}
+
+    assert next(iter(found)) == "wrong-normalisation"
+    assert f"{first.variance:.3g} times the variance" in found["wrong-normalisation"]
+    assert_no_rate_is_advised(found)
+
+
+def assert_no_rate_is_advised(found: dict[str, str]) -> None:
+    said = " ".join(found.values()).lower()
+    assert not [words for words in ("lower", "tenth", "ten times", "warmup", "find-lr", "clip") if words in said]
 
 
 def test_a_batch_of_two_is_too_small_to_normalise_by(digits: ImageData) -> None:

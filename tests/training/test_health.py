@@ -84,6 +84,14 @@ def test_the_gap_is_to_what_the_layer_receives() -> None:
     assert looking_at(model).observe()["batchnorm_gap"]["stem"] < 1e-4
 
 
+def test_what_the_first_layer_receives_is_what_normalisation_makes_of_the_pixels() -> None:
+    found = looking_at(network()).observe()
+
+    given = np.asarray(keras.Model(network().inputs, network().get_layer("stem_conv").input)(images()), np.float64)
+    assert found["input_mean"] == pytest.approx(given.mean(), rel=1e-4)
+    assert found["input_deviation"] == pytest.approx(given.std(), rel=1e-4)
+
+
 def test_units_are_dead_that_no_image_wakes() -> None:
     model = network()
     model.get_layer("stage2_block1_bn1").beta.assign([-1e3] * 5 + [1e3] * 11)

@@ -334,5 +334,8 @@ def test_what_the_weights_get_is_said_and_recorded(
     said = f"{weights} gets tf (pixels minus (127.5, 127.5, 127.5), divided by (127.5, 127.5, 127.5)): as you say"
     assert said in " ".join(capsys.readouterr().err.split())
     assert [event["text"] for event in run.events.rows() if event["event"] == "weights"] == [said]
+    assert run.first_statistics is not None
+    assert run.first_statistics.are_usual
+    assert run.first_statistics.images == 32
     assert (run.preprocessing.mean, run.preprocessing.std) == ((127.5,), (127.5,))
     assert run.config["recipe"]["weights_preprocessing"] == "tf"

@@ -14,9 +14,10 @@ from keras_resnet.training import loop
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit
-from keras_resnet.training.setbacks import LEAST, what_is_wrong
+from keras_resnet.training.setbacks import LEAST, Setback, diagnosis, what_is_wrong
 from keras_resnet.training.state import State
 from keras_resnet.weights.files import read_tensors
+from keras_resnet.weights.first_normalisation import FirstStatistics
 from tests.conftest import TINY
 from tests.training.test_resume import assert_same_end, stopping_after
 
@@ -238,3 +239,15 @@ def test_a_part_of_a_batch_gives_the_gradient_of_the_whole(tiny_data: ImageData,
     assert b is not None
     for name, tensor in a.tensors.items():
         np.testing.assert_allclose(b.tensors[name], tensor, rtol=2e-4, atol=1e-6, err_msg=name)
+
+
+def test_no_rate_is_advised_where_pixels_are_probably_wrong() -> None:
+    def said(first: FirstStatistics | None) -> str:
+        setback = Setback("the loss became nan", 0, 3)
+        return str(diagnosis(setback, rate=0.1, gradient_norms={"stem": 1.0}, images=(), first=first, kept="run"))
+
+    unlike, like = FirstStatistics(1 / 60, 0.1, 32), FirstStatistics(0.5, 0.1, 32)
+    assert "say the weights' own normalisation by --weights-preprocessing, and begin anew" in said(unlike)
+    assert "--learning-rate" not in said(unlike)
+    assert "Lower --learning-rate" in said(like)
+    assert said(like) == said(None)
