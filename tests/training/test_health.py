@@ -85,9 +85,10 @@ def test_the_gap_is_to_what_the_layer_receives() -> None:
 
 
 def test_what_the_first_layer_receives_is_what_normalisation_makes_of_the_pixels() -> None:
-    found = looking_at(network()).observe()
+    model = network()
+    found = looking_at(model).observe()
 
-    given = np.asarray(keras.Model(network().inputs, network().get_layer("stem_conv").input)(images()), np.float64)
+    given = np.asarray(keras.Model(model.inputs, model.get_layer("stem_conv").input)(images()), np.float64)
     assert found["input_mean"] == pytest.approx(given.mean(), rel=1e-4)
     assert found["input_deviation"] == pytest.approx(given.std(), rel=1e-4)
 
