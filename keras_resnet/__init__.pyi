@@ -11,6 +11,7 @@ from .data.sources.source import Source as Source
 from .errors import KerasResNetError as KerasResNetError
 from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate
+from .exports.export import export as export
 from .exports.export import export_run as export_run
 from .exports.export import export_saved_model as export_saved_model
 from .exports.export import export_tflite as export_tflite

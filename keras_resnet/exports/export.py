@@ -1,29 +1,40 @@
-"""Export a finished run: write the file, run it, and compare it with its model before it counts."""
+"""Export a model: write the file, run it, and compare it with its model before it counts."""
 
 from __future__ import annotations
 
 import logging
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
 from keras_resnet.atomic import put_in_place, storage_errors
-from keras_resnet.data.images import ImageData, OnRead
+from keras_resnet.data.images import ImageData, OnRead, at_size
+from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.sources.source import PATHS, Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import load_run_data
+from keras_resnet.exports.calibration import calibration_batch
 from keras_resnet.exports.formats import format_named
-from keras_resnet.exports.tflite import calibration_images
 from keras_resnet.exports.verify import Verification, verify
 from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
-from keras_resnet.runs.run import Run
+from keras_resnet.models.precision import float32_copy
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.run import Run, is_run
+
+if TYPE_CHECKING:
+    import keras
+
+Model: TypeAlias = Union[Run, str, os.PathLike[str], "keras.Model"]  # fmt: skip
+"""What can be exported."""
 
 logger = logging.getLogger(__name__)
 VERIFICATION_IMAGES = 256
+NOISE_IMAGES = 8
+"""Of random pixels, where a float file is verified and there are no images."""
 
 
 @dataclass(frozen=True)
@@ -41,42 +52,122 @@ class Exported:
     verification: Verification
 
 
-def export_saved_model(
-    run: Run | str | os.PathLike[str],
+@dataclass(frozen=True)
+class _Images:
+    """Of a model: what its file is verified with, and calibrated with if it needs that."""
+
+    verification: np.ndarray
+    calibration: np.ndarray | None
+    are_real: bool = True
+
+
+def export(
+    model: Model,
     path: str | os.PathLike[str] | None = None,
+    format: str = "tflite-int8",
     *,
-    data: ImageData | str | None = None,
+    calibration: Any = None,
+    data: Data | None = None,
+    preprocessing: Preprocessing | None = None,
+    progress: OnRead | None = None,
 ) -> Exported:
-    """Write a finished run's model as a SavedModel and verify it: `export_run(run, "saved_model", …)`.
+    """Write a model in another format, run the file, and compare it with the model before it counts.
+
+    The file takes its place only once it is verified; a file that fails leaves what was there before. Calibration
+    sees training images only; verification sees validation images, and training images where those are few; the test
+    images stay untouched for evaluation.
 
     Args:
-        run: A finished run or its folder.
-        path: The folder to write; default: in the run's `exports/`.
-        data: As `export_run`.
+        model: A finished run or its folder; a `.keras` file; or a Keras model in memory, trained by anyone: one batch
+            of images in, one row of outputs for each out.
+        path: Where to. Default, for a run: in its `exports/`; for a file: beside it, named after it.
+        format: A key of `keras_resnet.exports.formats.FORMATS`: `saved_model`, `tflite-float` or `tflite-int8`.
+        calibration: What an INT8 file is calibrated with: training images as the model's user would give them, see
+            `keras_resnet.exports.calibration.calibration_batch`. Files are verified with them, too, where there are no
+            `data`.
+        data: A data set or the source of one, to calibrate and verify with. Default, for a run: the data it was trained
+            on, and where they are gone, the few images that the run keeps; for a run a name says where its data are
+            now, if they were moved.
+        preprocessing: As `predict`.
+        progress: Called while images are read.
 
-    Raises: as `export_run`.
+    Returns:
+        The file, opened, and how it compares with its model.
+
+    Raises:
+        UsageError: The run is not finished, there is no such format, INT8 has no images to calibrate with, `path`
+            holds something else, or a Keras model is no classifier of images.
+        DataError: The images cannot be read, or the run's data are gone or have changed.
+        ModelError: The file written is not the model it came from.
+        MissingExtraError: A runtime for `.tflite` files is not installed.
+
+    Example:
+        >>> import keras_resnet, numpy as np
+        >>> model = keras_resnet.ResNet8(num_classes=3, input_shape=(16, 16, 3))
+        >>> pixels = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
+        >>> keras_resnet.export(model, "mine.tflite", calibration=pixels).verification.images
+        8
     """
-    return export_run(run, "saved_model", path, data=data)
+    chosen = format_named(format)
+    run = _as_run(model)
+    target = Path(path) if path is not None else _beside(model, run, chosen.path)
+    chosen.check_target(target)
+    reference = open_predictor(run or model, preprocessing)
+    if not isinstance(reference, KerasPredictor):
+        raise UsageError(f"{model} is an exported file already: export the Keras model that it came from")
+    if run is None and data is not None:
+        data = _read(data, reference, progress)
+        if reference.is_assumed and len(data.class_names) == len(reference.task.class_names) and preprocessing is None:
+            reference = reference.with_classes(data.class_names)
+    reference = _in_float32(reference)
+    images = _images(reference, run, data, calibration, calibrated=chosen.calibrated, progress=progress)
+    if images.are_real:
+        reference.check_pixels(images.verification)
+    with storage_errors(target), tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".unverified-") as folder:
+        unverified = Path(folder) / target.name
+        chosen.write(
+            reference.model,
+            reference.preprocessing,
+            unverified,
+            images.calibration if chosen.calibrated else None,
+        )
+        found = verify(open_predictor(unverified), reference, images.verification, same=chosen.same, called=target)
+        put_in_place(unverified, target)
+    predictor = open_predictor(target)
+    predictor.name = chosen.title  # a file does not always tell which format it is of
+    return Exported(target, predictor, found)
+
+
+def export_saved_model(model: Model, path: str | os.PathLike[str] | None = None, **options: Any) -> Exported:
+    """Write a model as a SavedModel folder and verify it: `export(model, path, "saved_model", …)`.
+
+    Args:
+        model, path: As `export`.
+        options: As `export`: `data`, `preprocessing`.
+
+    Raises: as `export`.
+    """
+    return export(model, path, "saved_model", **options)
 
 
 def export_tflite(
-    run: Run | str | os.PathLike[str],
+    model: Model,
     path: str | os.PathLike[str] | None = None,
     *,
-    int8: bool = True,
-    data: ImageData | str | None = None,
+    format: str = "int8",
+    **options: Any,
 ) -> Exported:
-    """Write a finished run's model as a `.tflite` file and verify it: `export_run(run, "tflite-int8", …)`.
+    """Write a model as a `.tflite` file and verify it: `export(model, path, "tflite-int8", …)`.
 
     Args:
-        run: A finished run or its folder.
-        path: The file to write, `.tflite`; default: in the run's `exports/`.
-        int8: Whether all of it computes in integers of 8 bits; otherwise in float32.
-        data: As `export_run`.
+        model: As `export`.
+        path: The file, `.tflite`; default: as `export`.
+        format: `int8`: all of it computes in integers of 8 bits; `float`: in float32.
+        options: As `export`: `calibration`, `data`, `preprocessing`.
 
-    Raises: as `export_run`.
+    Raises: as `export`.
     """
-    return export_run(run, "tflite-int8" if int8 else "tflite-float", path, data=data)
+    return export(model, path, f"tflite-{format}", **options)
 
 
 def export_run(
@@ -84,54 +175,94 @@ def export_run(
     file_format: str,
     path: str | os.PathLike[str] | None = None,
     *,
-    data: ImageData | str | None = None,
+    data: Data | None = None,
     progress: OnRead | None = None,
 ) -> Exported:
-    """Write a finished run's model in another format and verify it.
-
-    The file takes its place only once it is verified; a file that fails leaves what was there
-    before. INT8 calibration sees training images only; verification sees validation images, and
-    training images where those are few; the test images stay untouched for evaluation.
+    """`export`, as it was called when it took runs alone.
 
     Args:
-        run: A finished run or its folder.
-        file_format: A key of `keras_resnet.exports.formats.FORMATS`, such as `tflite-int8` or `saved_model`.
-        path: Where to; default: the run's `exports/`.
-        data: The run's data, if they are loaded already, or the source they are now, if they were moved. Without them,
-            and where they are gone, the few images serve that the run keeps.
-        progress: Called while images are read.
+        run, path, data, progress: As `export`.
+        file_format: Its `format`.
 
-    Raises:
-        UsageError: The run is not finished, there is no such format, or `path` holds something else.
-        DataError: The run's data are gone or have changed.
-        ModelError: The file written is not the model it came from.
-        MissingExtraError: A runtime for `.tflite` files is not installed.
+    Raises: as `export`.
     """
-    run = Run.at(run.path if isinstance(run, Run) else run, finished=True)
-    chosen = format_named(file_format)
-    target = Path(path) if path is not None else run.exports / chosen.path
-    chosen.check_target(target)
-    reference = open_predictor(run)
-    assert isinstance(reference, KerasPredictor)
-    images, calibration = _images(run, data, progress)
-    reference.check_pixels(images)
-    with storage_errors(target), tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".unverified-") as folder:
-        unverified = Path(folder) / target.name
-        chosen.write(
-            reference.model,
-            reference.preprocessing,
-            unverified,
-            calibration if chosen.calibrated else None,
+    return export(run, path, file_format, data=data, progress=progress)
+
+
+def _in_float32(predictor: KerasPredictor) -> KerasPredictor:
+    """A model that computes in float32, as files do: it itself, or a copy, which is what the file must agree with."""
+    layers = predictor.model.layers
+    if not any(getattr(layer, "compute_dtype", "float32") in ("bfloat16", "float16") for layer in layers):
+        return predictor
+    copy = float32_copy(predictor.model)
+    return KerasPredictor(copy, predictor.preprocessing, predictor.path, is_assumed=predictor.is_assumed)
+
+
+def _as_run(model: Model) -> Run | None:
+    """The finished run that a model is; None: it is another."""
+    if isinstance(model, Run):
+        return Run.at(model.path, finished=True)
+    if isinstance(model, str | os.PathLike) and (is_run(Path(model)) or not _may_be_model(Path(model))):
+        return Run.at(model, finished=True)  # or says that there is no run
+    return None
+
+
+def _may_be_model(path: Path) -> bool:
+    return path.is_file() or (path / "saved_model.pb").is_file()
+
+
+def _beside(model: Model, run: Run | None, name: str) -> Path:
+    if run is not None:
+        return run.exports / name
+    if not isinstance(model, str | os.PathLike):
+        raise UsageError("say where to write the file: path=")
+    return Path(model).with_name(f"{Path(model).stem}-{name.removeprefix('model_')}")
+
+
+def _images(
+    reference: KerasPredictor,
+    run: Run | None,
+    data: Data | None,
+    calibration: Any,
+    *,
+    calibrated: bool,
+    progress: OnRead | None,
+) -> _Images:
+    """What a model's file is calibrated and verified with: real images wherever there are any."""
+    fit = reference.preprocessing.fit
+    own = None if calibration is None else calibration_batch(calibration, fit)
+    if run is not None and (own is None or data is not None):
+        verification, training = _images_of_run(run, data, progress)
+        return _Images(verification, training if own is None else own)
+    if isinstance(data, ImageData):
+        parts = [split for split in (data.validation, data.train, data.test) if len(split)]
+        verification = np.concatenate([split.read(slice(0, VERIFICATION_IMAGES)) for split in parts])
+        return _Images(verification[:VERIFICATION_IMAGES], calibration_batch(data, fit) if own is None else own)
+    if own is not None:
+        return _Images(own[:VERIFICATION_IMAGES], own)
+    if calibrated:
+        raise UsageError(
+            "an INT8 file is calibrated on training images: give calibration= (a split, an array, a tf.data.Dataset, "
+            "paths) or data= (at the command line: --data SOURCE)"
         )
-        found = verify(open_predictor(unverified), reference, images, same=chosen.same, called=target)
-        put_in_place(unverified, target)
-    predictor = open_predictor(target)
-    predictor.name = chosen.title  # a file does not always tell which format it is of
-    return Exported(target, predictor, found)
+    noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *fit.shape), np.uint8)
+    return _Images(noise, None, are_real=False)
 
 
-def _images(run: Run, data: ImageData | str | None, progress: OnRead | None) -> tuple[np.ndarray, np.ndarray]:
-    """Images to verify with, and to calibrate with."""
+def _read(data: Data, reference: KerasPredictor, progress: OnRead | None) -> ImageData:
+    """Images for a model that no run belongs to; their labels play no part."""
+    data = in_memory(data, task=reference.task.name, whole=True)
+    if not isinstance(data, ImageData):
+        source = data if isinstance(data, Source) else Source(os.fspath(data))
+        source = replace(source, task=source.task or reference.task.name)
+        data = load_data(source, progress, whole=True, fit=reference.preprocessing.fit)
+    size = reference.preprocessing.fit.size
+    fitted = {name: replace(one, images=at_size(one.images, size)) for name, one in data.splits.items()}
+    return replace(data, splits=fitted)
+
+
+def _images_of_run(run: Run, data: Data | None, progress: OnRead | None) -> tuple[np.ndarray, np.ndarray]:
+    """Images to verify with, and to calibrate with: those that a run was trained on."""
     if data is None:
         try:
             data = load_run_data(run, progress)
@@ -141,11 +272,16 @@ def _images(run: Run, data: ImageData | str | None, progress: OnRead | None) -> 
                 raise
             logger.warning("%s; calibrating and verifying on the %d images that the run keeps", error, len(kept))
             return kept, kept
-    elif isinstance(data, str):
-        data = load_run_data(run, progress, where=data)
+    elif isinstance(data, str | os.PathLike):
+        data = load_run_data(run, progress, where=os.fspath(data))
+    if not isinstance(data, ImageData):
+        raise UsageError(
+            f"the data of a run are an ImageData or the name of where they are now; received {type(data).__name__}. "
+            "Other images are given by calibration="
+        )
     if data.fingerprint != run.fingerprint:
         raise DataError(f"{data.name} are not the data that {run.path} was trained on")
-    return _verification_images(data), calibration_images(data.train)
+    return _verification_images(data), calibration_batch(data.train, run.preprocessing.fit)
 
 
 def _is_gone(run: Run) -> bool:

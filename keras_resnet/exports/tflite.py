@@ -10,12 +10,9 @@ import keras
 import numpy as np
 
 from keras_resnet.atomic import write_with
-from keras_resnet.data.images import Split
-from keras_resnet.errors import DataError, ModelError
+from keras_resnet.errors import ModelError
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.stamp import write_stamp
-
-CALIBRATION_IMAGES = 500
 
 
 def write_tflite(
@@ -57,13 +54,6 @@ def write_tflite(
 
     write_with(path, write)
     return path
-
-
-def calibration_images(train: Split, most: int = CALIBRATION_IMAGES) -> np.ndarray:
-    """Training images to calibrate with, evenly spaced over the split, without augmentation."""
-    if not len(train):
-        raise DataError("there are no training images to calibrate the INT8 network with")
-    return train.read(np.unique(np.linspace(0, len(train) - 1, min(most, len(train))).astype(np.int64)))
 
 
 def representative(images: np.ndarray) -> Iterator[list[np.ndarray]]:

@@ -310,7 +310,7 @@ def _unstamped(model: Any, preprocessing: Preprocessing | None, path: Path | Non
 
 
 def logits_model(model: keras.Model) -> keras.Model:
-    """A model that ends before the softmax or sigmoid of another, with the same layers.
+    """A model that ends before the softmax or sigmoid of another, with the same layers but for a copy of the last.
 
     Args:
         model: Any; one without an activation at its end is returned as it is.
@@ -326,6 +326,10 @@ def logits_model(model: keras.Model) -> keras.Model:
         return model
     if isinstance(last, keras.layers.Activation | keras.layers.Softmax):
         logits = last.input
+    elif type(last) in (keras.layers.Dense, keras.layers.Conv2D):
+        linear = type(last).from_config({**last.get_config(), "activation": "linear"})
+        logits = linear(last.input)
+        linear.set_weights(last.get_weights())
     else:  # a part of the layer: its inverse, within what float32 tells apart
         shares = keras.ops.clip(keras.ops.cast(last.output, "float32"), 1e-30, 1.0)
         logits = keras.ops.log(shares)

@@ -19,7 +19,7 @@ from keras_resnet.exports import export as exporting
 from keras_resnet.exports.export import Exported, export_run, export_saved_model, export_tflite
 from keras_resnet.exports.formats import FORMATS, Format
 from keras_resnet.exports.saved_model import write_saved_model
-from keras_resnet.exports.tflite import calibration_images, check_integer, representative, write_tflite
+from keras_resnet.exports.tflite import check_integer, representative, write_tflite
 from keras_resnet.exports.verify import verify
 from keras_resnet.inference.predictors import KerasPredictor, TFLitePredictor, open_predictor
 from keras_resnet.models.resnet import build
@@ -70,7 +70,7 @@ def test_no_two_formats_have_a_title_or_a_path_in_common(exported: dict[str, Exp
 def test_a_formats_short_forms_write_the_same_files(
     exported: dict[str, Exported], finished_run: Run, tiny_data: ImageData, tmp_path: Path
 ) -> None:
-    short = export_tflite(finished_run, tmp_path / "short.tflite", int8=False, data=tiny_data)
+    short = export_tflite(finished_run, tmp_path / "short.tflite", format="float", data=tiny_data)
     images = tiny_data.test.read(slice(None))
 
     np.testing.assert_array_equal(short.predictor.logits(images), exported["tflite-float"].predictor.logits(images))
@@ -217,14 +217,6 @@ def test_calibration_shows_the_full_range_of_pixels() -> None:
     assert (samples[0] == 90).sum() == 14
     assert all((sample == 90).all() for sample in samples[1:])
     assert samples[0].shape == (1, 4, 4, 1)
-
-
-def test_calibration_images_are_spread_over_the_split(tiny_data: ImageData) -> None:
-    train = tiny_data.train.read(slice(None))
-
-    few = calibration_images(tiny_data.train, most=3)
-
-    np.testing.assert_array_equal(few, train[[0, (len(train) - 1) // 2, len(train) - 1]])
 
 
 def test_a_model_with_a_floating_point_tensor_is_not_integer(exported: dict[str, Exported]) -> None:

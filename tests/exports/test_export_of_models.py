@@ -1,0 +1,130 @@
+"""Models that no run belongs to: trained by their user's own `fit`, of this package's networks or others."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnet
+from keras_resnet.cli.main import main
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import from_arrays
+from keras_resnet.errors import UsageError
+from keras_resnet.exports.export import export, export_saved_model, export_tflite
+from keras_resnet.inference.predictors import open_predictor
+from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
+
+pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed")
+
+COLOURS = np.array([(200, 30, 30), (30, 200, 30), (30, 30, 200)])
+LABELS = np.arange(60) % 3
+IMAGES = np.clip(
+    COLOURS[LABELS][:, None, None] + np.random.default_rng(0).integers(-30, 30, (60, 8, 8, 3)), 0, 255
+).astype(np.uint8)
+NAMES = ("red", "green", "blue")
+
+
+def foreign() -> keras.Model:
+    """A network of other layers than ours, which normalises by itself and ends in a softmax."""
+    layers = keras.layers
+    x = inputs = keras.Input((8, 8, 3))
+    x = layers.Rescaling(1 / 127.5, -1)(x)
+    x = layers.Conv2D(8, 3, padding="same", use_bias=False)(x)
+    x = layers.ReLU(6.0)(layers.BatchNormalization()(x))
+    x = layers.DepthwiseConv2D(3, padding="same")(x)
+    x = layers.GlobalAveragePooling2D()(layers.Activation("relu")(x))
+    return keras.Model(inputs, layers.Dense(3, activation="softmax")(x))
+
+
+@pytest.fixture(scope="module")
+def trained() -> keras.Model:
+    keras.utils.set_random_seed(0)
+    model = foreign()
+    model.compile(keras.optimizers.Adam(0.02), "sparse_categorical_crossentropy", metrics=["accuracy"])
+    model.fit(IMAGES, LABELS, batch_size=12, epochs=12, verbose=0)
+    assert model.evaluate(IMAGES, LABELS, verbose=0)[1] > 0.95
+    return model
+
+
+def test_a_model_of_the_users_own_fit_becomes_all_integer(trained: keras.Model, tmp_path: Path) -> None:
+    data = from_arrays(IMAGES, LABELS, class_names=NAMES)
+
+    exported = export_tflite(trained, tmp_path / "mine.tflite", calibration=data.train)
+
+    assert exported.verification.images == len(data.train)
+    assert open_predictor(exported.path).name == "TFLite INT8"
+    found = keras_resnet.predict(exported.path, IMAGES)
+    assert np.mean(found.logits.argmax(1) == trained.predict(IMAGES, verbose=0).argmax(1)) >= 0.95
+    assert found.class_names == ("0", "1", "2")
+    assert keras_resnet.evaluate(exported.path, (IMAGES, LABELS)).metrics.images == 60
+
+
+def test_with_data_the_file_has_their_class_names_and_is_verified_on_held_out_images(
+    trained: keras.Model, tmp_path: Path
+) -> None:
+    data = from_arrays(IMAGES, LABELS, class_names=NAMES)
+
+    exported = export(trained, tmp_path / "mine.tflite", "tflite-float", data=data)
+
+    assert exported.predictor.task.class_names == NAMES
+    assert exported.verification.images == len(data.train) + len(data.validation) + len(data.test)
+    np.testing.assert_allclose(
+        exported.predictor.task.probabilities(exported.predictor.logits(IMAGES)),
+        trained.predict(IMAGES, verbose=0),
+        atol=1e-4,
+    )
+
+
+def test_a_saved_model_needs_no_images(trained: keras.Model, tmp_path: Path) -> None:
+    exported = export_saved_model(trained, tmp_path / "mine")
+
+    assert exported.verification.images == 8
+    logits = exported.predictor.logits(IMAGES[:4])
+    np.testing.assert_allclose(keras.ops.softmax(logits), trained.predict(IMAGES[:4], verbose=0), atol=1e-5)
+
+
+def test_the_command_exports_a_keras_file_beside_it(
+    trained: keras.Model, image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained.save(tmp_path / "mine.keras")
+
+    assert main(["export", str(tmp_path / "mine.keras"), "--format", "tflite-int8"]) == 2
+    assert "calibrated on training images" in capsys.readouterr().err
+    code = main(["export", str(tmp_path / "mine.keras"), "--format", "tflite-int8", "--data", f"folder:{image_folder}"])
+
+    assert code == 0, capsys.readouterr().err
+    assert f"wrote {tmp_path / 'mine-int8.tflite'}" in capsys.readouterr().out.replace("\n", "")
+    assert open_predictor(tmp_path / "mine-int8.tflite").task.class_names == ("blue", "green", "red")
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_a_model_of_mixed_precision_is_exported_in_float32(precision: str, tmp_path: Path) -> None:
+    model = build(spec("oneblock"), 3, input_shape=(8, 8, 3), precision=precision, seed=0)  # type: ignore[arg-type]
+
+    exported = export(model, tmp_path / "mine.tflite", "tflite-float")
+
+    expected = keras_resnet.float32_copy(model)(IMAGES.astype(np.float32)).numpy()
+    np.testing.assert_allclose(
+        exported.predictor.task.probabilities(exported.predictor.logits(IMAGES)), expected, atol=1e-4
+    )
+
+
+def test_a_runs_file_may_be_calibrated_with_other_images(
+    finished_run: keras_resnet.Run, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    exported = export(finished_run, tmp_path / "mine.tflite", calibration=tiny_data.train.read(slice(0, 20)))
+
+    assert exported.verification.images == 20
+
+
+def test_what_cannot_be_exported_is_refused_by_one_line(trained: keras.Model, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="say where to write the file: path="):
+        export(trained, format="tflite-float")
+    with pytest.raises(UsageError, match=r"give calibration= \(a split, an array, a tf.data.Dataset, paths\) or data="):
+        export(trained, tmp_path / "mine.tflite")
+    export(trained, tmp_path / "mine.tflite", "tflite-float")
+    with pytest.raises(UsageError, match="is an exported file already"):
+        export(tmp_path / "mine.tflite", tmp_path / "again.tflite", "tflite-float")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.tflite"]
