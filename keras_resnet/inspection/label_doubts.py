@@ -10,12 +10,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from keras_resnet.data.splits.divide import stratified_subset
@@ -128,6 +122,13 @@ def _nothing(looked_at: int, reason: str, accuracy: float = 0.0) -> Doubts:
 
 def _out_of_fold(features: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarray:
     """For each image, the probabilities by a model that was trained without it."""
+    from sklearn.decomposition import PCA
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
     components = min(COMPONENTS, features.shape[1], len(labels) - len(labels) // FOLDS - 1)
     model = make_pipeline(
         StandardScaler(), PCA(components, random_state=seed), LogisticRegression(C=1 / PENALTY, max_iter=200)

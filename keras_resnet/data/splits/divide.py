@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from keras_resnet.data.splits.partition import ByGroup, BySeveralClasses, ByTime, Method, check_training
 from keras_resnet.data.splits.plan import PARTS, SplitPlan
@@ -101,6 +100,8 @@ class ByClass(Method):
         labels = self.labels[positions]
         # One image each for training and validation must be left: of three, a fold of two would leave only one.
         _check_counts(labels, self.class_names, 4 if count == 2 else count, f"divided into {count} folds")
+        from sklearn.model_selection import StratifiedKFold  # takes two seconds, which a prediction need not wait for
+
         folds = StratifiedKFold(count, shuffle=True, random_state=self.seed).split(labels, labels)
         rest, test = list(folds)[number - 1]
         return positions[rest], positions[test]
@@ -216,6 +217,8 @@ def _part(
     if not share:
         return positions, positions[:0]
     size = min(max(round(share * len(positions)), classes), len(positions) - classes)
+    from sklearn.model_selection import train_test_split
+
     first, second = train_test_split(positions, test_size=size, stratify=labels[positions], random_state=seed)
     return np.sort(first), np.sort(second)
 
