@@ -9,6 +9,7 @@ whatever else was found, and with 3 if not: images cannot be read, or cannot be 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
     tolerated = MOST_SKIPPED if source.on_error == "skip" else 0.0
     planned = source.split_file or source.limit or source.plan != SplitPlan()
     splits = divided(source, listing) if planned else None
+    if source.split_file and splits:
+        listing = replace(listing, given=splits)
     if source.limit and splits:
         used = np.sort(np.concatenate(list(splits.values())))
         listing, splits = listing.chosen(used), {name: np.searchsorted(used, part) for name, part in splits.items()}
