@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from keras_resnet.training.recipe import Recipe
 
 
+MOST_NAMED = 5
+"""Images of a finding that are named on the terminal; the files name all."""
+
+
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     command.add_argument("--out", type=Path, metavar="DIR", help="default: saved_models/check-<data>")
@@ -91,11 +95,18 @@ def _show_batch(source: Source, recipe: Recipe, path: Path) -> Path:
 
 def _show(report: Report, name: str) -> None:
     from keras_resnet.cli.tables import table
+    from keras_resnet.errors import listed
     from keras_resnet.inspection.page import summary
 
     rows = [(f.severity, f"{f.images:,}" if f.images else "–", f.title, f.code) for f in report.findings]
     if rows:
         table(name, ("severity", "images", "what", "code"), rows, left=("what", "code"), whole=("code",), compact=True)
+    for finding in report.findings:
+        if not finding.groups:
+            say(f"{finding.severity}: {finding.title}: {finding.advice}")
+        elif finding.severity != "note":
+            names = [report.names[subject.position] for group in finding.groups for subject in group]
+            say(f"{finding.severity}: {finding.title}: {listed(names, MOST_NAMED)}")
     for note in report.notes:
         say(f"note: {note}")
     say(summary(report))

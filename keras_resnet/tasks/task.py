@@ -358,7 +358,11 @@ def class_rows(answers: Answers, kind: type[Row], **more: Sequence[Any]) -> tupl
     from sklearn.metrics import precision_recall_fscore_support
 
     every: Any = np.arange(answers.task.outputs)
-    columns = precision_recall_fscore_support(answers.labels, answers.decisions, labels=every, zero_division=0.0)
+    *shares, images = precision_recall_fscore_support(
+        answers.labels, answers.decisions, labels=every, zero_division=0.0
+    )
     names = ("name", "precision", "recall", "f1", "images", *more)
-    values = zip(answers.task.class_names, *(column.tolist() for column in columns), *more.values(), strict=True)
+    # Where no image is recognised, scikit-learn counts the images in floats.
+    columns = [*(column.tolist() for column in shares), images.astype(np.int64).tolist()]
+    values = zip(answers.task.class_names, *columns, *more.values(), strict=True)
     return tuple(kind(**dict(zip(names, row, strict=True))) for row in values)

@@ -222,7 +222,7 @@ def fit_planned(
     with place.scope():
         compiled = CompiledNetwork(recipe, preprocessing, data.task, place)
     notes = [("weights", "note", text) for text in weights_notes(recipe, data, compiled.network)]
-    notes += [(one.code, one.severity, str(one)) for one in _unheeded_imbalance(recipe, data)]
+    notes += [(one.code, one.severity, str(one)) for one in unheeded_imbalance(recipe, data)]
     with (
         Interruption(progress.note, close=progress.close) as interruption,
         locked(plan.path) if place.is_chief else nullcontext(),
@@ -245,7 +245,7 @@ def fit_planned(
     return run
 
 
-def _unheeded_imbalance(recipe: Recipe, data: ImageData) -> list[Remark]:
+def unheeded_imbalance(recipe: Recipe, data: ImageData) -> list[Remark]:
     """That training images are of uneven classes, unless the recipe balances them."""
     if recipe.sampling == "balanced" or recipe.class_weights != "none":
         return []
