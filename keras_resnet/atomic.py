@@ -14,6 +14,7 @@ from typing import Any
 
 from keras_resnet.errors import StorageError, UsageError
 from keras_resnet.regular_files import RefusedFileError
+from keras_resnet.visible import visible_json
 
 
 @contextmanager
@@ -70,7 +71,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    write_text(path, visible_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
 
 
 def write_folder_with(path: Path, write: Callable[[Path], object]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_resnet.atomic import write_with
 from keras_resnet.errors import MissingExtraError
+from keras_resnet.visible import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,5 +45,6 @@ def save(figure: Figure, path: Path) -> None:
 
 def short(name: str, most: int = 20) -> str:
     """A name for a picture, cut to at most so many letters."""
+    name = visible(name)
     # "$" would begin a formula in matplotlib
     return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", r"\$")

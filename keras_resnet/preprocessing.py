@@ -14,6 +14,7 @@ from keras_resnet.allowed import BACKGROUND, COUNT, CROP_FRACTION, IMAGE_SIZE, R
 from keras_resnet.errors import ModelError, UsageError, listed
 from keras_resnet.json_files import check_json, parse_json
 from keras_resnet.settings import Values, keep_checked
+from keras_resnet.visible import visible_json
 
 FORMAT = 4
 ADDED: dict[int, dict[str, Any]] = {2: {}, 3: {"background": "white"}, 4: {"task": "classification"}}
@@ -164,7 +165,7 @@ class Preprocessing:
         own = asdict(self)
         fit = own.pop("fit")
         flat = {"format": FORMAT, "image_size": fit.pop("size"), **fit, **own}
-        return json.dumps(flat, ensure_ascii=False, indent=2)
+        return visible_json(json.dumps(flat, ensure_ascii=False, indent=2))
 
     @classmethod
     def from_json(cls, text: str | bytes, called: str = "the preprocessing stored in this file") -> Preprocessing:

@@ -9,6 +9,7 @@ whatever else was found, and with 3 if not: images cannot be read, or cannot be 
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from keras_resnet.data.sources.source import Source
     from keras_resnet.inspection.check import Report
     from keras_resnet.training.recipe import Recipe
+
+
+MOST_NAMED = 5
+"""Images of a finding that are named on the terminal; the files name all."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -57,6 +62,8 @@ def run(options: argparse.Namespace) -> int:
     tolerated = MOST_SKIPPED if source.on_error == "skip" else 0.0
     planned = source.split_file or source.limit or source.plan != SplitPlan()
     splits = divided(source, listing) if planned else None
+    if source.split_file and splits:
+        listing = replace(listing, given=splits)
     if source.limit and splits:
         used = np.sort(np.concatenate(list(splits.values())))
         listing, splits = listing.chosen(used), {name: np.searchsorted(used, part) for name, part in splits.items()}
@@ -88,11 +95,18 @@ def _show_batch(source: Source, recipe: Recipe, path: Path) -> Path:
 
 def _show(report: Report, name: str) -> None:
     from keras_resnet.cli.tables import table
+    from keras_resnet.errors import listed
     from keras_resnet.inspection.page import summary
 
     rows = [(f.severity, f"{f.images:,}" if f.images else "–", f.title, f.code) for f in report.findings]
     if rows:
         table(name, ("severity", "images", "what", "code"), rows, left=("what", "code"), whole=("code",), compact=True)
+    for finding in report.findings:
+        if not finding.groups:
+            say(f"{finding.severity}: {finding.title}: {finding.advice}")
+        elif finding.severity != "note":
+            names = [report.names[subject.position] for group in finding.groups for subject in group]
+            say(f"{finding.severity}: {finding.title}: {listed(names, MOST_NAMED)}")
     for note in report.notes:
         say(f"note: {note}")
     say(summary(report))

@@ -25,7 +25,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--data-dir", type=Path, help="for tfds: a prepared folder, read with no network")
     command.add_argument("--limit", type=int, metavar="N", help="with --data: use at most N images, by class")
-    command.add_argument("--split", choices=("train", "validation", "test", "all"), help="default: test")
+    command.add_argument(
+        "--split",
+        choices=("train", "validation", "test", "all"),
+        help="default: test, or validation where there is no test",
+    )
     command.add_argument("--tta", choices=TTA.choices, default="none",
                          help="average the predictions over views of each image (default: none)")  # fmt: skip
 

@@ -35,6 +35,8 @@ def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
     if left_out > 0:
         say(f"and {left_out} classes with better F1")
     say(figures(evaluation))
+    for remark in evaluation.remarks:
+        say(f"note: {remark}")
     for file in files:
         say(f"wrote {file}")
 

@@ -191,7 +191,7 @@ class ImageData:
     Args:
         name: What it is called in messages and in a run's name.
         task: What is asked of the images, with the names of the classes.
-        splits: `train`, `validation` and `test`; any may be empty but `train` when training.
+        splits: `train`, `validation` and `test`. A training needs the first two.
         fingerprint: SHA-256 over every image's name, content, label and split.
         names: One name for each image of the store: a relative path, or a split and a number.
         notes: What a user should know of how the data was read.
@@ -237,6 +237,11 @@ class ImageData:
     def test(self) -> Split:
         """The images that are looked at once, at the end."""
         return self.splits["test"]
+
+    @property
+    def reported(self) -> str:
+        """The split that figures are of where none is asked for: `test`, or `validation` where there are no others."""
+        return "test" if len(self.test) else "validation"
 
     def relabelled(self, task: Task) -> ImageData:
         """The same images with labels counted in the order of a model's classes.

@@ -12,9 +12,11 @@ import numpy as np
 
 from keras_resnet.allowed import COUNT, IMAGE_SIZE, SEED
 from keras_resnet.data import reading
+from keras_resnet.data.class_names import remarks_on_names
 from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, OnRead, Skipped, Split, as_uint8_images
 from keras_resnet.data.labels import class_numbers
 from keras_resnet.data.memory import aligned
+from keras_resnet.data.remarks import of_splits
 from keras_resnet.data.sources.digits import list_digits
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.data.sources.listing import Listing
@@ -77,7 +79,10 @@ def load_data(
     data = _assembled(
         source.short_name, read.store, read.store.names, read.digests, listing.labels, listing.task, splits
     )
-    notes = listing.notes + (_remark(read.skipped, len(wanted)) if read.skipped else ())
+    notes = data.notes + listing.notes + (_remark(read.skipped, len(wanted)) if read.skipped else ())
+    if not whole:
+        given = () if source.split_file else listing.given
+        notes += tuple(map(str, of_splits(given, splits)))
     if source.split_file and not (whole or source.limit):
         saved = read_split(Path(source.split_file))
         if not read.skipped:
@@ -333,5 +338,6 @@ def _assembled(
         splits={split: Split(store, index, kept_labels[index], task) for split, index in indices.items()},
         fingerprint=reading.fingerprint(names, digests, kept_labels, indices),
         names=tuple(names),
+        notes=tuple(map(str, remarks_on_names(task.class_names))),
         content=content_fingerprint(names, digests, kept_labels),
     )

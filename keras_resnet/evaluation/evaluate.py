@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +41,7 @@ class Evaluation:
         labels: As the model's task has them.
         predictor: What was evaluated.
         data_name: On what.
+        remarks: What these figures hide or mean less than they seem to.
     """
 
     metrics: Metrics
@@ -47,13 +49,14 @@ class Evaluation:
     labels: np.ndarray
     predictor: Predictor
     data_name: str
+    remarks: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> list[Path]:
         """Put the figures into `evaluation.json`, and beside it the task's picture if one can be drawn."""
         files = [folder / "evaluation.json"]
         task = self.predictor.task
         summary = {"model": self.predictor.name, "data": self.data_name, "task": task.name, **self.metrics.to_dict()}
-        write_json(files[0], summary)
+        write_json(files[0], summary | {"remarks": list(self.remarks)})
         if pictures.available():
             files.append(folder / task.picture_name)
             headline = f"{task.metrics[task.headline].title} {task.shown(self.metrics, task.headline)}"
@@ -77,8 +80,8 @@ def evaluate(
         model: A run, a model file, a Keras model, or a `Predictor`.
         data: A data set, the source of one, or a `tf.data.Dataset` or a pair of arrays, (images, labels), whose labels
             number the model's classes. Default for a run: the data it was trained on.
-        split: `train`, `validation`, `test` or `all`. Default: `test`, which of a source named here
-            is all of it, unless the source itself separates a test split.
+        split: `train`, `validation`, `test` or `all`. Default: `test`, or `validation` where there is no test; of a
+            source named here that is not divided, all of it.
         tta: Test-time augmentation: `none`; `flip`: the mean prediction for the image and its
             mirror image; `ten-crop`: for corners and centre, mirrored too, of an image 8/7 as large.
         preprocessing: As `predict`. A Keras model that has no class names gets those of the data.
@@ -106,12 +109,13 @@ def evaluate(
         assert isinstance(predictor, KerasPredictor)
         predictor = predictor.with_classes(images.class_names)
     images = images.relabelled(predictor.task)
-    split = split or ("all" if undivided and not len(images.test) else "test")
+    split = split or ("all" if undivided and not len(images.splits[images.reported]) else images.reported)
     chosen = merge(images) if split == "all" else _chosen(images, split)
     name = images.name if split == "all" else f"{images.name}, {split} split"
     name += "" if check_tta(tta) == "none" else f", {tta} views"
     logits = split_logits(predictor, chosen, tta)
-    return Evaluation(predictor.task.evaluate(logits, chosen.labels), logits, chosen.labels, predictor, name)
+    metrics = predictor.task.evaluate(logits, chosen.labels)
+    return Evaluation(metrics, logits, chosen.labels, predictor, name, (*_remarks(split), *metrics.remarks))
 
 
 def load_run_data(run: Run, progress: OnRead | None = None, *, where: str | None = None) -> ImageData:
@@ -202,4 +206,15 @@ def _read(source: Source | str, predictor: Predictor, progress: OnRead | None) -
 def _chosen(images: ImageData, split: str) -> Split:
     if split not in images.splits:
         raise UsageError(f"split must be train, validation, test or all; received {split!r}")
+    if not len(images.splits[split]):
+        there = [f"{len(part)} {name}" for name, part in images.splits.items() if len(part)]
+        raise DataError(f"{images.name} has no {split} images to evaluate on, only {', '.join(there)}; name the split")
     return images.splits[split]
+
+
+def _remarks(split: str) -> Iterator[str]:
+    if split == "validation":
+        yield (
+            "These are validation images. Where they chose the epoch of the model, as in its own training, the figures "
+            "are a little too good; images of a part named test choose nothing."
+        )

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.data.class_names import remarks_on_names
 from keras_resnet.data.images import OnRead
+from keras_resnet.data.remarks import imbalance, of_counts, of_splits
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.splits.divide import divide
@@ -124,7 +126,7 @@ class Report:
                 {"name": printable(name), "readable": int(counts[label]), "splits": self.splits_of(label)}
                 for label, name in enumerate(self.class_names)
             ],
-            "imbalance": round(findings.imbalance(counts), 4),
+            "imbalance": round(imbalance(counts), 4),
             "largest_class_share": round(float(counts.max() / max(1, counts.sum())), 4),
             "sizes": self.sizes
             and {"widths": self.sizes.widths, "heights": self.sizes.heights, "different": self.sizes.different},
@@ -147,8 +149,8 @@ def check(
 
     Args:
         listing: The images and their labels.
-        splits: The positions of each split, to find copies across splits. None: the splits that the source has, or
-            else those that a training would make; if they cannot be made, that is a finding.
+        splits: The positions of each split, to find copies across splits. None: those that a training would have;
+            if they cannot be made, that is a finding.
         seed: Of those splits, and of every random choice where there are too many images.
         tolerated: The largest share of unreadable images that a training is told to skip, 0–1.
         progress: Called with the number of images that have been read and the number of all.
@@ -166,7 +168,14 @@ def check(
     counts = listing.task.images_of_classes(listing.labels[readable])
     left_out = len(inspection.failures) <= tolerated * len(listing)
     found += findings.unreadable(inspection, left_out=left_out)
-    found += findings.unbalanced(counts, listing.class_names, fewest=1 if listing.task.several else 2)
+    found += findings.few_images(counts, listing.class_names, fewest=1 if listing.task.several else 2)
+    found += findings.remarked(
+        [
+            *remarks_on_names(listing.class_names),
+            *of_counts(counts, listing.class_names, several=listing.task.several),
+            *of_splits(listing.given, splits),
+        ]
+    )
     found += findings.odd(inspection.looks)
     found += _repeated(listing, inspection, tuple(split_names), seed)
     found += _doubted(listing, inspection, seed)
@@ -186,12 +195,11 @@ def check(
 
 
 def _splits(listing: Listing, seed: int) -> tuple[Mapping[str, np.ndarray], list[Finding]]:
-    """The source's own splits or those of a training, and a finding if they cannot be made."""
+    """The splits of a training; if they cannot be made, the source's own, and a finding."""
     try:
-        made = divide(listing.labels, listing.class_names, listing.given, seed=seed)
+        return divide(listing.labels, listing.class_names, listing.given, seed=seed), []
     except DataError as error:
         return listing.given, [Finding("cannot-split", "error", "cannot be split for a training", f"{error}.")]
-    return listing.given or made, []
 
 
 def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, ...], seed: int) -> list[Finding]:

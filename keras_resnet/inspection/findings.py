@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.data.remarks import Remark
 from keras_resnet.errors import listed
 from keras_resnet.images.image_file import REASONS
 from keras_resnet.inspection.label_doubts import Doubts
@@ -18,8 +19,6 @@ BLOCKING = frozenset({*REASONS, "one-class", "cannot-split"})
 """Codes of findings with which a training does not begin."""
 FEW = 10
 """A class with fewer images has too few."""
-IMBALANCED, UNEVEN = 10, 3
-"""How many times as many images as the smallest class the largest has, for a warning and for a note."""
 MOST_DOUBTED = 100
 """Doubted labels that are listed."""
 TRUSTED = 0.95
@@ -75,6 +74,24 @@ ODDITIES = {
         "Training goes by the content, but other programs may not: rename the files.",
     ),
 }
+UNLIKE_OTHERS = (
+    "unlike-others",
+    "warning",
+    "drawings or signs among photographs",
+    "These few have hardly any colours, or are GIF or palette images, unlike all others. Signs as “picture not found” "
+    "look so and keep the label of the photograph that they replace: look at them, and remove those that do not show "
+    "their class.",
+)
+MOST_STRANGERS = 0.1
+"""A larger share of images that are unlike photographs is a kind of its own, and nothing is said of it."""
+MOST_OF_ONE_COLOUR = 0.3
+"""Images are photographs if the most frequent colour fills at most this share of the median one. Measured: at most 0.05
+in photographs, grey or not, 0.24 with the 216 fixed colours of a palette; 0.35 to 0.93 in digits, masks and
+sketches."""
+FLAT_SHARE, FLAT_BITS, ALMOST_BLANK_BITS = 0.6, 2.5, 1.0
+"""A picture is no photograph if one colour fills this share and its thumbnail has fewer bits a pixel than the second,
+or fewer than the third. Measured: in signs with a few lines of text 0.87 or more, and 2.1 bits or fewer; of 62,963
+photographs 9 are so, birds and aeroplanes in the empty skies of CIFAR-10 and one that is blank."""
 GREY_AMONG_COLOUR = (
     "grey-among-colour",
     "grey images among coloured ones",
@@ -159,13 +176,28 @@ def unreadable(inspection: Inspection, *, left_out: bool) -> list[Finding]:
     ]
 
 
+def remarked(remarks: Iterable[Remark]) -> list[Finding]:
+    """What is to be said of labels and splits."""
+    return [Finding(one.code, one.severity, one.title, one.advice) for one in remarks]
+
+
 def odd(looks: Mapping[int, Look]) -> list[Finding]:
     """Images that can be read but are unusual."""
+    strange = {p: _unlike_photographs(look) for p, look in _strangers(looks).items()}
     found = [
         Finding(code, severity, title, advice, _singles((p, _described(looks[p])) for p in positions))
         for code, (severity, title, advice) in ODDITIES.items()
-        if (positions := [position for position, look in looks.items() if code in look.oddities])
+        if (
+            positions := [
+                position
+                for position, look in looks.items()
+                if code in look.oddities and not (code == "palette" and position in strange)
+            ]
+        )
     ]
+    if strange:
+        subjects = ((p, f"{_described(looks[p])}: {remark}") for p, remark in strange.items())
+        found.append(Finding(*UNLIKE_OTHERS, _singles(subjects)))
     grey = [position for position, look in looks.items() if look.grey]
     few_grey = len(grey) <= len(looks) / 2
     fewer = grey if few_grey else sorted(looks.keys() - grey)
@@ -200,8 +232,8 @@ def repeated(kind: str, groups: Iterable[np.ndarray], labels: np.ndarray, splits
     ]
 
 
-def unbalanced(counts: np.ndarray, class_names: Sequence[str], *, fewest: int = 2) -> list[Finding]:
-    """Classes with too few images, by themselves or compared with other classes.
+def few_images(counts: np.ndarray, class_names: Sequence[str], *, fewest: int = 2) -> list[Finding]:
+    """Classes with too few images.
 
     Args:
         counts: int64 (classes,): the readable images of each class.
@@ -216,21 +248,7 @@ def unbalanced(counts: np.ndarray, class_names: Sequence[str], *, fewest: int = 
     if few:
         advice = f"Too few to learn from and to test with: {listed(few)}. Add images, or leave these classes out."
         found.append(Finding("few-images", "warning", f"classes with fewer than {FEW} images", advice))
-    ratio = imbalance(counts)
-    if ratio >= UNEVEN:
-        largest = class_names[int(counts.argmax())]
-        advice = (
-            f"Always guessing {largest!r} is right for {counts.max() / counts.sum():.1%} of the images: compare the "
-            "accuracy with that, and look at the F1 score of each class."
-        )
-        title = f"the largest class has {ratio:.1f} times as many images as the smallest"
-        found.append(Finding("imbalance", "warning" if ratio >= IMBALANCED else "note", title, advice))
     return found
-
-
-def imbalance(counts: np.ndarray) -> float:
-    """How many times as many images the largest class has as the smallest one that has any; 0 without images."""
-    return float(counts.max() / counts[counts > 0].min()) if counts.any() else 0.0
 
 
 def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -> Finding | None:
@@ -280,6 +298,25 @@ def as_json(finding: Finding, describe: Mapping[int, Mapping[str, Any]]) -> dict
     groups = [[{**describe[s.position], "remark": printable(s.remark)} for s in group] for group in finding.groups]
     texts = {name: printable(getattr(finding, name)) for name in ("code", "severity", "title", "advice")}
     return {**texts, "images": finding.images, "groups": groups}
+
+
+def _strangers(looks: Mapping[int, Look]) -> dict[int, Look]:
+    """The few pictures that are unlike photographs where nearly all others are photographs."""
+    strange = {p: look for p, look in looks.items() if _unlike_photographs(look)}
+    if not strange or len(strange) > max(1, MOST_STRANGERS * len(looks)):
+        return {}
+    usual = float(np.median([look.one_colour for look in looks.values()]))
+    return strange if usual <= MOST_OF_ONE_COLOUR else {}
+
+
+def _unlike_photographs(look: Look) -> str:
+    """Why a picture is unlike a photograph; empty if it is not, or if that is told already."""
+    if {"blank", "dark-16-bit"} & {*look.oddities}:
+        return ""
+    flat = look.one_colour >= FLAT_SHARE and look.bits < FLAT_BITS
+    if flat or look.bits < ALMOST_BLANK_BITS:
+        return f"one colour fills {look.one_colour:.0%}" if flat else "hardly any colours"
+    return "colours from a palette" if look.header.format == "GIF" or look.header.mode in ("P", "PA") else ""
 
 
 def _singles(subjects: Iterable[tuple[int, str]]) -> tuple[tuple[Subject, ...], ...]:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -22,6 +22,8 @@ SIDE = 32
 """The side of a thumbnail in pixels."""
 IN_FLIGHT = 256
 """Images that wait for a thread at a time."""
+SAMPLE = 64
+"""The side of a sample of pixels, by which the most frequent colour is found."""
 TINY = 16
 """Pixels: an image whose shorter side has fewer is tiny."""
 EXTREME_ASPECT = 4
@@ -53,12 +55,16 @@ class Look:
         digest: The SHA-256 of its file.
         oddities: What is unusual: keys of `findings.ODDITIES`.
         grey: Whether it shows no colour, in whatever mode it is saved.
+        one_colour: The share of its pixels that have exactly its most frequent colour, 0–1.
+        bits: The entropy of the thumbnail's colours, of 16 levels a channel: 0 for one colour, at most 10.
     """
 
     header: Header
     digest: bytes
     oddities: tuple[str, ...]
     grey: bool
+    one_colour: float
+    bits: float
 
 
 @dataclass(frozen=True)
@@ -111,13 +117,32 @@ def _look(content: bytes, name: str, thumbnail: np.ndarray) -> Look:
     with opened(content, name) as (image, header):
         thumbnail[:] = pixels_of(image, header, Fit((SIDE, SIDE), 3))
         inner = tuple(_inner_oddities(image, header))
+        sample = _sample(image, header)
     blank = np.ptp(thumbnail, axis=(0, 1)).max() <= ALIKE and "dark-16-bit" not in inner
     return Look(
         header=header,
         digest=hashlib.sha256(content).digest(),
         oddities=(*_outer_oddities(content, header, name), *inner, *(("blank",) if blank else ())),
         grey=bool(np.ptp(thumbnail, axis=-1).max() <= GREY),
+        one_colour=float(_colour_shares(sample).max()),
+        bits=_entropy(_colour_shares(thumbnail >> 4)),
     )
+
+
+def _sample(image: Image.Image, header: Header) -> np.ndarray:
+    """Pixels as they are stored, evenly spaced and not averaged, uint8 (at most 64, at most 64, 3)."""
+    few = image.resize((min(SAMPLE, image.width), min(SAMPLE, image.height)), Image.Resampling.NEAREST)
+    return pixels_of(few, replace(header, orientation=1), Fit((few.height, few.width), 3))
+
+
+def _colour_shares(pixels: np.ndarray) -> np.ndarray:
+    """The share of the pixels that each colour has, of uint8 (height, width, 3)."""
+    codes = pixels.reshape(-1, 3) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    return np.unique_counts(codes).counts / len(codes)
+
+
+def _entropy(shares: np.ndarray) -> float:
+    return float(-(shares * np.log2(shares)).sum())
 
 
 def _outer_oddities(content: bytes, header: Header, name: str) -> Iterator[str]:

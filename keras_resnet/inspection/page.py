@@ -11,11 +11,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
+from keras_resnet.data.remarks import imbalance
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import ImageError, opened
 from keras_resnet.inspection.check import Report
-from keras_resnet.inspection.findings import SEVERITIES, Finding, Subject, imbalance
+from keras_resnet.inspection.findings import SEVERITIES, Finding, Subject
 from keras_resnet.preprocessing import Fit
 from keras_resnet.visible import visible
 

@@ -17,6 +17,16 @@ FIGURES = dict[str, FIGURE]
 NUMBER = Annotated[int, Values(int, low=0)]
 
 
+class KeptEpoch(TypedDict):
+    """The epoch whose weights are the model's, and the images that chose it."""
+
+    epoch: Annotated[int, COUNT]
+    metric: str
+    value: FIGURE
+    split: str
+    images: NUMBER
+
+
 class RunFile(TypedDict):
     """run.json: how far the run has come."""
 
@@ -24,6 +34,7 @@ class RunFile(TypedDict):
     status: Annotated[str, one_of("unfinished", "finished", OVERWRITTEN)]
     started: NotRequired[str | None]
     finished: NotRequired[str]
+    kept: NotRequired[KeptEpoch]
 
 
 class RecipeRecord(TypedDict):

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from keras_resnet.atomic import storage_errors
 from keras_resnet.json_files import read_json_lines
 from keras_resnet.regular_files import open_regular
+from keras_resnet.visible import visible_json
 
 RowKind = TypeVar("RowKind")
 
@@ -34,7 +35,8 @@ class Record(Generic[RowKind]):
             UsageError: It is a symbolic link, a pipe or a device.
         """
         with storage_errors(self.path), open_regular(self.path, "a+b", follow=False) as file:
-            file.write(json.dumps(_plain(row), ensure_ascii=False).encode("utf-8", "surrogateescape") + b"\n")
+            line = visible_json(json.dumps(_plain(row), ensure_ascii=False))
+            file.write(line.encode("utf-8", "surrogateescape") + b"\n")
 
     def size(self) -> int:
         """The length of the file in bytes, once all of it is safely on the disk."""

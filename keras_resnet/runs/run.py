@@ -1,6 +1,6 @@
 """The folder of a run: its configuration, its data and its results.
 
-run.json              format, status (unfinished | finished) and dates
+run.json              format, status (unfinished | finished), dates, and the epoch that was kept
 config.json           the resolved recipe and data source
 environment.json      versions and machine
 data.json             fingerprint and classes of the data
@@ -47,7 +47,7 @@ from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.json_files import MOST_RECORD_BYTES, read_json
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.regular_files import open_regular, read_bytes, read_member
-from keras_resnet.runs.contents import FORMAT, OVERWRITTEN, Config, DataFile, EventRow, LogRow, RunFile
+from keras_resnet.runs.contents import FORMAT, OVERWRITTEN, Config, DataFile, EventRow, KeptEpoch, LogRow, RunFile
 from keras_resnet.runs.record import Record
 from keras_resnet.stamp import read_preprocessing
 from keras_resnet.weights.first_normalisation import FirstStatistics
@@ -295,13 +295,20 @@ class Run:
             raise ModelError(f"{path} is damaged: it holds {images.dtype} {images.shape}, expected uint8 (n, {shape})")
         return images
 
-    def finish(self) -> None:
-        """Mark the training as finished."""
+    def finish(self, kept: KeptEpoch | None = None) -> None:
+        """Mark the training as finished.
+
+        Args:
+            kept: The epoch whose weights are the model's; None: unknown.
+        """
         started = read_json(self.path / "run.json", RunFile).get("started")
-        write_json(
-            self.path / "run.json",
-            {"format": FORMAT, "status": "finished", "started": started, "finished": _now()},
-        )
+        finished = {"format": FORMAT, "status": "finished", "started": started, "finished": _now()}
+        write_json(self.path / "run.json", finished | ({"kept": kept} if kept else {}))
+
+    @property
+    def kept(self) -> KeptEpoch | None:
+        """The epoch whose weights are the model's; None before the end, and for runs of before it was recorded."""
+        return read_json(self.path / "run.json", RunFile).get("kept")
 
     def _check_continues(self, config: dict[str, Any]) -> None:
         if self.status == "finished":

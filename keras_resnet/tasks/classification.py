@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
+FAR_BELOW = 0.1
+"""Balanced accuracy this far below top-1 shows that rare classes are recognised less often than common ones."""
 LABELLED_CLASSES = 40
 """With more classes than these, their names and the numbers in the cells would only blacken the picture."""
 
@@ -24,6 +26,14 @@ LABELLED_CLASSES = 40
 def top1(answers: Answers) -> float:
     """The share of images whose class has the largest logit."""
     return wholly_right(answers) / len(answers.labels)
+
+
+def balanced_accuracy(answers: Answers) -> float:
+    """The mean recall of the classes that some image has, as scikit-learn's `balanced_accuracy_score` has it."""
+    right = answers.decisions == answers.labels
+    images = np.bincount(answers.labels)
+    recognised = np.bincount(answers.labels, right)
+    return float((recognised[images > 0] / images[images > 0]).mean())
 
 
 def top5(answers: Answers) -> float | None:
@@ -44,6 +54,7 @@ def log_loss(answers: Answers) -> float:
 
 METRICS = {
     "top1": Metric("top-1", top1, hits=wholly_right),
+    "balanced_accuracy": Metric("balanced accuracy", balanced_accuracy),
     "top5": Metric("top-5", top5),
     "log_loss": Metric("log loss", log_loss, "{:.4f}"),
 }
@@ -124,6 +135,16 @@ class Classification(Task):
     def agreement(self, first: np.ndarray, second: np.ndarray) -> float:
         """The share of images on which both choose the same class."""
         return float((first.argmax(axis=1) == second.argmax(axis=1)).mean())
+
+    def remarks(self, metrics: Metrics) -> Iterator[str]:
+        yield from super().remarks(metrics)
+        common, balanced = (metrics.figures.get(name) for name in ("top1", "balanced_accuracy"))
+        if common is not None and balanced is not None and common - balanced > FAR_BELOW:
+            yield (
+                f"Balanced accuracy, the mean recall of the classes, is {balanced:.2%} and top-1 {common:.2%}: rare "
+                "classes are recognised less often than common ones. More images of them help, and training with "
+                "--sampling balanced or --class-weights balanced (in a Recipe sampling, class_weights)."
+            )
 
     def class_metrics(self, answers: Answers) -> tuple[ClassMetrics, ...]:
         return class_rows(answers, ClassMetrics)

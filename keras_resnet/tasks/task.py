@@ -8,8 +8,8 @@ kind it is. `keras_resnet.tasks.table` lists the tasks there are.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -99,6 +99,7 @@ class Metrics:
         classes: Each class's figures.
         confusion: int64 (classes, classes), rows the true classes and columns the predicted ones; None where an
             image may have several.
+        remarks: What the figures hide.
     """
 
     images: int
@@ -108,6 +109,7 @@ class Metrics:
     intervals: Mapping[str, tuple[float, float]]
     classes: tuple[ClassMetrics, ...]
     confusion: np.ndarray | None = None
+    remarks: tuple[str, ...] = ()
 
     def __getattr__(self, name: str) -> Any:
         known = vars(self)  # empty while a copy is being made
@@ -128,7 +130,9 @@ class Metrics:
         return found if self.confusion is None else {**found, "confusion": self.confusion.tolist()}
 
 
-TAKEN = {"images", "correct", "figures", "hits", "intervals", "classes", "confusion", "model", "data", "task"}
+TAKEN = {
+    "images", "correct", "figures", "hits", "intervals", "classes", "confusion", "model", "data", "task", "remarks"
+}  # fmt: skip
 """Names that stand for something else in `Metrics` or in `evaluation.json`."""
 
 
@@ -296,12 +300,19 @@ class Task(ABC):
                 interval = binomtest(hits[name], len(labels)).proportion_ci(method="wilson")
                 intervals[name] = (float(interval.low), float(interval.high))
         confusion, classes = self.confusion(answers), self.class_metrics(answers)
-        return Metrics(len(labels), wholly_right(answers), figures, hits, intervals, classes, confusion)
+        metrics = Metrics(len(labels), wholly_right(answers), figures, hits, intervals, classes, confusion)
+        return replace(metrics, remarks=tuple(self.remarks(metrics)))
 
     def shown(self, metrics: Metrics, name: str) -> str:
         """One of an evaluation's figures as people read it; – where it means nothing."""
         value = metrics.figures[name]
         return "–" if value is None else self.metrics[name].text(value)
+
+    def remarks(self, metrics: Metrics) -> Iterator[str]:
+        """What an evaluation's figures hide, in sentences."""
+        missed = [f"{row.name} ({row.images})" for row in metrics.classes if row.images and not row.recall]
+        if missed:
+            yield f"No image of these classes was recognised, recall 0 (images): {listed(missed)}."
 
     @abstractmethod
     def class_metrics(self, answers: Answers) -> tuple[ClassMetrics, ...]:
@@ -347,7 +358,11 @@ def class_rows(answers: Answers, kind: type[Row], **more: Sequence[Any]) -> tupl
     from sklearn.metrics import precision_recall_fscore_support
 
     every: Any = np.arange(answers.task.outputs)
-    columns = precision_recall_fscore_support(answers.labels, answers.decisions, labels=every, zero_division=0.0)
+    *shares, images = precision_recall_fscore_support(
+        answers.labels, answers.decisions, labels=every, zero_division=0.0
+    )
     names = ("name", "precision", "recall", "f1", "images", *more)
-    values = zip(answers.task.class_names, *(column.tolist() for column in columns), *more.values(), strict=True)
+    # Where no image is recognised, scikit-learn counts the images in floats.
+    columns = [*(column.tolist() for column in shares), images.astype(np.int64).tolist()]
+    values = zip(answers.task.class_names, *columns, *more.values(), strict=True)
     return tuple(kind(**dict(zip(names, row, strict=True))) for row in values)

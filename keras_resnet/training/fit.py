@@ -21,11 +21,13 @@ from keras_resnet.augment.policies import Policy
 from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.loading import Data, in_memory, load_data
+from keras_resnet.data.remarks import Remark, of_counts
 from keras_resnet.errors import DataError
 from keras_resnet.json_files import parsed
 from keras_resnet.models.resnet import check_input
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.contents import KeptEpoch
 from keras_resnet.runs.run import KEPT_IMAGES, WRITTEN, Run, free_run_folder, is_run, locked
 from keras_resnet.settings import check_arguments
 from keras_resnet.stamp import write_stamp
@@ -219,7 +221,10 @@ def fit_planned(
     place = place or distribution("none")
     with place.scope():
         compiled = CompiledNetwork(recipe, preprocessing, data.task, place)
-    notes, first = look_at_weights(recipe, data, compiled.network)
+    said, first = look_at_weights(recipe, data, compiled.network)
+    seen = asdict(first) if first else {}
+    notes: list[tuple[str, str, str, dict[str, Any]]] = [("weights", "note", text, seen) for text in said]
+    notes += [(one.code, one.severity, str(one), {}) for one in unheeded_imbalance(recipe, data)]
     with (
         Interruption(progress.note, close=progress.close) as interruption,
         locked(plan.path) if place.is_chief else nullcontext(),
@@ -231,15 +236,23 @@ def fit_planned(
             health = Health(compiled.network, images_to_look_with(data.validation), batch_per_normalisation=0)
             saving = saving or Saving()
             checkpointer = Checkpointer(compiled, recipe, run, health, progress, saving, tensorboard=tensorboard)
-            for note in notes:
-                progress.note(f"note: {note}")
-                checkpointer.event("weights", text=note, **(asdict(first) if first else {}))
+            for code, severity, text, figures in notes:
+                progress.note(f"{severity}: {text}")
+                checkpointer.event(code, text=text, **figures)
             with interruption.deferred():
                 TrainingLoop(checkpointer, data, interruption, plan.policy).run_to_end()
         if place.is_chief:
             finish(checkpointer, preprocessing, data)
         place.anywhere(True)  # all wait until the run is finished
     return run
+
+
+def unheeded_imbalance(recipe: Recipe, data: ImageData) -> list[Remark]:
+    """That training images are of uneven classes, unless the recipe balances them."""
+    if recipe.sampling == "balanced" or recipe.class_weights != "none":
+        return []
+    counts = data.task.images_of_classes(data.train.labels)
+    return of_counts(counts, data.class_names, several=data.task.several)
 
 
 def has_checkpoints(plan: Plan) -> bool:
@@ -283,13 +296,34 @@ def finish(checkpointer: Checkpointer, preprocessing: Preprocessing, data: Image
         preprocessing: Put into the model's file.
         data: Whose training images are kept.
     """
-    kept = np.unique(np.linspace(0, len(data.train) - 1, KEPT_IMAGES).astype(np.int64))
-    checkpointer.run.keep_images(data.train.read(kept))
+    few = np.unique(np.linspace(0, len(data.train) - 1, KEPT_IMAGES).astype(np.int64))
+    checkpointer.run.keep_images(data.train.read(few))
     # Its initial weights are not loaded: they would be replaced at once.
     network = network_for(checkpointer.recipe.but(weights=""), preprocessing)
     assign(variables_by_path(network), checkpointer.store.read_best(checkpointer.state), checkpointer.state.best)
     write_with(checkpointer.run.model, lambda temporary: save_model(network, temporary, preprocessing))
-    checkpointer.run.finish()
+    kept, best = kept_epoch(checkpointer, data), checkpointer.state.best_value
+    checkpointer.run.finish(kept)
+    if kept:
+        checkpointer.progress.note(
+            f"kept the weights of epoch {kept['epoch']} of {checkpointer.state.epoch}, the last with the highest "
+            f"{kept['metric'].replace('_', ' ')} on the {kept['images']} {kept['split']} images, {best:.4f}"
+        )
+
+
+def kept_epoch(checkpointer: Checkpointer, data: ImageData) -> KeptEpoch | None:
+    """The epoch that the validation images chose; None if none of them was ever measured.
+
+    Args:
+        checkpointer: Of the training.
+        data: What it was trained on.
+    """
+    metric, best = data.task.monitored, checkpointer.state.best_value
+    # Of equal values the last was kept.
+    epochs = [int(row["epoch"]) for row in checkpointer.state.rows if row[f"val_{metric}"] == best]
+    if best is None or not epochs:
+        return None
+    return {"epoch": epochs[-1], "metric": metric, "value": best, "split": "validation", "images": len(data.validation)}
 
 
 def save_model(model: keras.Model, path: str | os.PathLike[str], preprocessing: Preprocessing) -> None:

@@ -230,7 +230,7 @@ def run_within(config: dict[str, Any], folders: Iterable[Path]) -> Run | None:
 def _fitted(one: Candidate, left: float, recipe: Recipe, data: ImageData) -> Candidate:
     if one.timing is None:
         return one
-    once = one.timing.start + len(data.test) * one.timing.image
+    once = one.timing.start + len(data.splits[data.reported]) * one.timing.image
     possible = max(0, math.floor((left - once) / one.epoch) - recipe.head_epochs)
     return Candidate(one.model, one.macs, one.timing, one.epoch, possible)
 

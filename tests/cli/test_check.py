@@ -82,6 +82,27 @@ def test_a_source_that_is_none_gives_one_line(
     assert error.count("\n") == 1
 
 
+def test_signs_are_named_on_the_terminal_and_shown_on_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, out = pile(tmp_path / "pile"), tmp_path / "out"
+    Image.new("RGB", (60, 40), "white").quantize(2).save(root / "cat" / "plain.gif")
+    sign = Image.new("L", (120, 90), 255)
+    sign.paste(0, (30, 40, 90, 46))
+    sign.save(root / "dog" / "sign\u202e.gif")
+
+    assert main(["check", str(root), "--out", str(out)]) == 0
+
+    shown = capsys.readouterr().out
+    assert r"warning: drawings or signs among photographs: 'dog/sign\u202e.gif'" in shown
+    written = (out / "check.json").read_text("utf-8")
+    assert "\u202e" not in written
+    (finding,) = [one for one in json.loads(written)["findings"] if one["code"] == "unlike-others"]
+    assert finding["groups"][0][0]["image"] == "dog/sign\u202e.gif"
+    page = (out / "check.html").read_text("utf-8").split("drawings or signs among photographs")[1]
+    assert page.split("</section>")[0].count("data:image/jpeg;base64,") == 1
+
+
 def test_a_folder_is_checked_without_tensorflow(tmp_path: Path) -> None:
     root = pile(tmp_path / "pile")
     program = (

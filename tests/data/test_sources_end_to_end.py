@@ -10,15 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_resnet.cli import main
+from keras_resnet.data.class_names import in_order
 from keras_resnet.data.images import EncodedImages, ImageData
-from keras_resnet.data.loading import list_source, load_data, save_split
+from keras_resnet.data.loading import from_arrays, list_source, load_data, save_split
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
+from keras_resnet.evaluation.report import report_run
 from keras_resnet.inference.predict import predict
 from keras_resnet.preprocessing import Fit
 from keras_resnet.runs.run import Run
-from keras_resnet.training.fit import fit
+from keras_resnet.training.fit import fit, unheeded_imbalance
 from keras_resnet.training.network import preprocessing_for
 from tests.conftest import TINY
 
@@ -283,5 +286,117 @@ def test_an_empty_test_split_is_not_replaced_by_the_training_images(finished_run
     empty = replace(tiny_data.test, indices=tiny_data.test.indices[:0], labels=tiny_data.test.labels[:0])
     data = replace(tiny_data, splits={**tiny_data.splits, "test": empty})
 
-    with pytest.raises(DataError, match="no images to evaluate on in this split"):
+    found = evaluate(finished_run, data)
+    assert found.metrics.images == len(tiny_data.validation)
+    assert found.data_name.endswith("validation split")
+    assert found.remarks[0].startswith("These are validation images.")
+    with pytest.raises(DataError, match="has no test images to evaluate on, only 210 train, 30 validation"):
+        evaluate(finished_run, data, split="test")
+    data = replace(data, splits={**data.splits, "validation": empty})
+    with pytest.raises(DataError, match="has no validation images to evaluate on, only 210 train"):
         evaluate(finished_run, data)
+
+
+def in_two_parts(image_folder: Path, kind: str) -> Source:
+    """The images of the folder, the last three of each class for the validation."""
+    root, rows = image_folder.parent / "parted", []
+    for file in sorted(image_folder.rglob("*.png")):
+        part = "val" if int(file.stem) > 8 else "train"
+        rows.append(f"{file},{file.parent.name},{part}\n")
+        (root / part / file.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, root / part / file.parent.name)
+    (table := root.parent / "parted.csv").write_text("path,label,split\n" + "".join(rows))
+    return Source(f"folder:{root}" if kind == "folder" else f"csv:{table}", image_size=8)
+
+
+@pytest.mark.parametrize("kind", ["folder", "csv"])
+def test_given_validation_images_choose_the_epoch_and_are_what_is_reported(
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
+) -> None:
+    source = in_two_parts(image_folder, kind)
+    data = load_data(source)
+    assert [len(split) for split in data.splits.values()] == [27, 9, 0]
+    chosen = {data.names[index] for index in data.validation.indices}
+    assert chosen == {name for name in data.names if int(Path(name).stem) > 8}
+    (note,) = data.notes
+    assert note.startswith("the data have no test images: The 9 validation images choose the best epoch")
+    if kind == "csv":  # one training is enough
+        return
+
+    run = fit(TINY.but(batch_size=8), source, tmp_path / "run")
+    shown = " ".join(capsys.readouterr().err.split())
+    values = [row["val_accuracy"] for row in run.metrics()]
+    best = max(place for place, value in enumerate(values, 1) if value == max(values))
+    kept = run.kept
+    assert kept is not None
+    assert kept | {"value": None} == {
+        "epoch": best, "metric": "accuracy", "value": None, "split": "validation", "images": 9,
+    }  # fmt: skip
+    assert kept["value"] == pytest.approx(max(values), abs=1e-5)
+    assert note in shown
+    assert (
+        f"kept the weights of epoch {best} of 3, the last with the highest accuracy on the 9 validation images, "
+        f"{max(values):.4f}"
+    ) in shown
+    report = report_run(run)
+    assert report.evaluation.metrics.images == 9
+    assert report.evaluation.metrics.top1 == pytest.approx(max(values), abs=1e-5)
+    written = json.loads((run.path / "evaluation" / "evaluation.json").read_text())
+    assert written["remarks"][0].startswith("These are validation images.")
+    assert evaluate(run.model, source).metrics.images == 9
+    again = load_data(replace(source, split_file=str(run.path / "split.json")))
+    assert again.fingerprint == data.fingerprint
+
+
+def test_imbalance_is_warned_of_before_the_training_unless_the_recipe_balances(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (66, 8, 8, 1), np.uint8)
+    data = from_arrays(pixels, np.array([0] * 60 + [1] * 6), ["common", "nan"])
+
+    run = fit(TINY.but(epochs=1), data, tmp_path / "uniform")
+    warned = " ".join(capsys.readouterr().err.split())
+
+    text = "the largest class has 10.5 times as many images as the smallest: Always guessing 'common' is right for"
+    assert f"warning: {text}" in warned
+    assert warned.index(text) < warned.index("epoch 1/1")
+    assert "--sampling balanced or --class-weights balanced" in warned
+    assert [row["event"] for row in run.events.rows()] == ["imbalance"]
+    assert "note: class names that mean a missing value: 'nan'" in warned
+    for balanced in (TINY.but(class_weights="balanced"), TINY.but(sampling="balanced")):
+        assert unheeded_imbalance(balanced, data) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "code", "shown"),
+    [
+        (("nan", "red"), "class-names-missing", "'nan'"),
+        (("Red", "red"), "class-names-alike", "'Red', 'red'"),
+        (("red", "red\u200b"), "class-names-alike", r"'red', 'red\u200b'"),
+        (("1.0", "10.0", "2.0"), "class-names-numbers", "of their values: '1.0', '2.0', '10.0'"),
+    ],
+)
+def test_class_names_are_looked_at_whatever_source_they_are_from(
+    image_folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    labels: tuple[str, ...],
+    code: str,
+    shown: str,
+) -> None:
+    files = sorted(image_folder.rglob("*.png"))
+    table = tmp_path / "table.csv"
+    rows = [f"{file},{labels[place % len(labels)]}\n" for place, file in enumerate(files)]
+    table.write_text("path,label\n" + "".join(rows), "utf-8")
+
+    assert any(shown in note for note in load_data(Source(f"csv:{table}", image_size=8)).notes)
+    arrays = from_arrays(np.zeros((40, 8, 8, 1), np.uint8), np.arange(40) % len(labels), in_order(labels))
+    assert any(shown in note for note in arrays.notes)
+    assert main(["check", str(table), "--out", str(tmp_path / "out")]) == 0
+    out = capsys.readouterr().out
+    assert shown in out
+    assert "\u200b" not in out
+    content = (tmp_path / "out" / "check.json").read_text("utf-8")
+    (finding,) = (one for one in json.loads(content)["findings"] if one["code"] == code)
+    assert shown in finding["advice"]
+    assert "\u200b" not in content + (tmp_path / "out" / "check.html").read_text("utf-8")

@@ -4,14 +4,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from keras_resnet.data.loading import list_source
 from keras_resnet.data.sources.folder import list_folder
+from keras_resnet.data.sources.listing import Files, Listing
+from keras_resnet.data.splits.plan import PARTS
 from keras_resnet.inspection import duplicates
 from keras_resnet.inspection.check import Report, check
-from keras_resnet.inspection.findings import Subject, doubted
+from keras_resnet.inspection.findings import Subject, doubted, odd
 from keras_resnet.inspection.label_doubts import Doubts
+from keras_resnet.inspection.looks import inspect_images
+from keras_resnet.tasks.classification import Classification
+from tests.conftest import shared_data
 from tests.inspection.test_duplicates import scene
 from tests.zoo.images import chunk, packed, png
 
@@ -95,11 +100,68 @@ def odd_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 @pytest.mark.parametrize(
     "code",
-    ["cmyk", "exif-rotated", "dark-16-bit", "transparent", "palette", "animated", "wrong-extension", "tiny",
+    ["cmyk", "exif-rotated", "dark-16-bit", "transparent", "animated", "wrong-extension", "tiny",
      "extreme-aspect", "blank"],
 )  # fmt: skip
 def test_each_oddity_is_found_where_it_is_and_nowhere_else(odd_report: Report, code: str) -> None:
     assert [[Path(name).stem for name in group] for group in found(odd_report, code)] == [[code]]
+
+
+@pytest.mark.parametrize("kind", ["gif", "png", "jpg"])
+def test_a_picture_not_found_among_photographs_is_named_whatever_its_format(tmp_path: Path, kind: str) -> None:
+    pile(tmp_path)
+    sign = Image.new("RGB", (120, 90), (238, 238, 238))
+    ImageDraw.Draw(sign).text((20, 38), "image not found", fill=(90, 90, 90))
+    sign.save(tmp_path / "cat" / f"sign.{kind}")
+
+    report = check(list_folder(tmp_path))
+
+    assert found(report, "unlike-others") == [[f"cat/sign.{kind}"]]
+    (finding,) = (one for one in report.findings if one.code == "unlike-others")
+    assert finding.severity == "warning"
+    assert "one colour fills 9" in finding.groups[0][0].remark
+    assert "the warnings are worth a look" in report.verdict
+
+
+def test_a_gif_or_palette_image_is_named_where_it_is_rare_and_only_noted_where_many_are_so(tmp_path: Path) -> None:
+    pile(tmp_path)
+    scene(80).convert("P").save(tmp_path / "cat" / "web.gif")
+
+    rare = check(list_folder(tmp_path))
+    for number in range(4):
+        scene(90 + number).convert("P").save(tmp_path / "dog" / f"web{number}.png")
+    common = check(list_folder(tmp_path))
+
+    assert found(rare, "unlike-others") == [["cat/web.gif"]]
+    assert "palette" not in codes(rare)
+    assert "unlike-others" not in codes(common)
+    assert len(found(common, "palette")) == 5
+
+
+def test_drawings_among_drawings_are_nothing_special(tmp_path: Path) -> None:
+    for label, name in enumerate(("line", "circle")):
+        (tmp_path / name).mkdir()
+        for number in range(12):
+            drawing = Image.new("L", (28, 28))
+            shape = ImageDraw.Draw(drawing)
+            (shape.ellipse if label else shape.line)((4, 4, 10 + number, 12 + number // 2), fill=255)
+            drawing.save(tmp_path / name / f"{number}.png")
+    sketch = Image.new("L", (28, 28))
+    ImageDraw.Draw(sketch).point((3, 3), fill=255)
+    sketch.save(tmp_path / "line" / "point.png")
+
+    assert "unlike-others" not in codes(check(list_folder(tmp_path)))
+
+
+@pytest.mark.parametrize("name", ["folders/sign-digits", "bccd/train"])
+def test_real_photographs_are_not_taken_for_signs(name: str) -> None:
+    folder = shared_data(name)
+    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() == ".jpg")[:300]
+    names = tuple(str(file) for file in files)
+    listing = Listing(Files(tuple(files), names), names, np.zeros(len(files), np.int64), Classification(("a", "b")))
+
+    assert len(files) > 200
+    assert "unlike-others" not in {finding.code for finding in odd(inspect_images(listing).looks)}
 
 
 def test_each_file_is_opened_once(tmp_path: Path, openings: list[str]) -> None:
@@ -160,7 +222,8 @@ def test_copies_are_told_apart_by_where_they_are(tmp_path: Path) -> None:
     scene(4).save(tmp_path / "test" / "dog" / "near-conflict.jpg", quality=60)
     scene(5).save(tmp_path / "train" / "dog" / "near-leak.jpg", quality=60)
 
-    report = check(list_folder(tmp_path))
+    listing = list_folder(tmp_path)
+    report = check(listing, splits=listing.given)
 
     assert found(report, "duplicate") == [["train/cat/0.png", "train/cat/again.png"]]
     assert found(report, "duplicate-label-conflict") == [["train/cat/1.png", "train/dog/conflict.png"]]
@@ -264,6 +327,36 @@ def test_small_and_uneven_classes_are_named(tmp_path: Path) -> None:
     assert "'dog (4)'" in advice["few-images"][2]
     assert advice["imbalance"][:2] == ("warning", "the largest class has 10.0 times as many images as the smallest")
     assert "Always guessing 'cat' is right for 90.9%" in advice["imbalance"][2]
+    assert "--sampling balanced or --class-weights balanced" in advice["imbalance"][2]
+
+
+def test_class_names_that_are_taken_for_others_are_warned_of(tmp_path: Path) -> None:
+    pile(tmp_path)
+    (tmp_path / "dog").rename(tmp_path / "nan")
+    (tmp_path / "cat").rename(tmp_path / "cat\u200b")
+
+    report = check(list_folder(tmp_path))
+
+    advice = {finding.code: (finding.severity, finding.advice) for finding in report.findings}
+    assert advice["class-names-missing"][0] == advice["class-names-unseen"][0] == "warning"
+    assert r"'cat\u200b'" in advice["class-names-unseen"][1]
+
+
+def test_the_splits_are_those_of_a_training_also_where_the_data_give_two(tmp_path: Path) -> None:
+    for part, label, first in [("train", "cat", 0), ("train", "dog", 20), ("val", "cat", 40), ("val", "dog", 50)]:
+        (tmp_path / part / label).mkdir(parents=True)
+        for number in range(10):
+            scene(first + number).save(tmp_path / part / label / f"{number}.png")
+
+    chosen = check(list_folder(tmp_path))
+    (tmp_path / "val").rename(tmp_path / "test")
+    carved = check(list_folder(tmp_path))
+
+    assert {name: chosen.split_names.count(name) for name in PARTS} == {"train": 20, "validation": 20, "test": 0}
+    assert "no-test-images" in codes(chosen)
+    assert {name: carved.split_names.count(name) for name in PARTS} == {"train": 18, "validation": 2, "test": 20}
+    (finding,) = (one for one in carved.findings if one.code == "no-validation-images")
+    assert finding.advice.startswith("2 of the 20 training images choose the best epoch and are not trained on. ")
 
 
 def test_wrong_labels_are_listed_with_what_they_look_like() -> None:
@@ -323,11 +416,11 @@ def test_the_report_is_complete_as_json(odd_report: Report) -> None:
     assert written["formats"] == {"PNG": 29, "JPEG": 3, "WEBP": 1}
     assert [row["name"] for row in written["classes"]] == ["cat", "dog"]
     assert sum(written["classes"][0]["splits"].values()) == 23
-    palette = next(finding for finding in written["findings"] if finding["code"] == "palette")
+    palette = next(finding for finding in written["findings"] if finding["code"] == "unlike-others")
     assert palette["images"] == 1
     assert palette["groups"][0][0]["image"] == "cat/palette.png"
     assert palette["groups"][0][0]["class"] == "cat"
-    assert palette["groups"][0][0]["remark"] == "PNG P, 80×80"
+    assert palette["groups"][0][0]["remark"] == "PNG P, 80×80: colours from a palette"
 
 
 def test_progress_counts_every_image(tmp_path: Path) -> None:

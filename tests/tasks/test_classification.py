@@ -28,6 +28,33 @@ def test_figures_are_those_counted_by_hand() -> None:
     assert found.top5 is None
 
 
+def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_have_images() -> None:
+    assert TASK.evaluate(LOGITS, LABELS).balanced_accuracy == pytest.approx((1 + 1 / 3) / 2)
+    assert list(TASK.metrics)[:2] == ["top1", "balanced_accuracy"]
+
+
+def test_classes_of_which_no_image_is_recognised_are_named_and_rare_ones_hidden_by_top_1_too() -> None:
+    labels = np.array([0] * 60 + [1] * 3)
+    common = np.tile([1.0, 0.0, 0.0], (63, 1))
+
+    missed, hidden = TASK.evaluate(common, labels).remarks
+    # One of the three is recognised, and so none is missed altogether.
+    common[-1, 1] = 2
+    (still_hidden,) = TASK.evaluate(common, labels).remarks
+
+    assert missed == "No image of these classes was recognised, recall 0 (images): 'b (3)'."
+    assert hidden.startswith("Balanced accuracy, the mean recall of the classes, is 50.00% and top-1 95.24%")
+    assert "--sampling balanced or --class-weights balanced" in hidden
+    assert "is 66.67% and top-1 96.83%" in still_hidden
+    assert TASK.evaluate(np.eye(3)[labels], labels).remarks == ()
+
+
+def test_images_are_counted_in_whole_numbers_also_where_none_is_recognised() -> None:
+    found = TASK.evaluate(np.eye(3)[[1, 2, 0]], np.arange(3))
+
+    assert [type(row.images) for row in found.classes] == [int] * 3
+
+
 def test_the_interval_is_wilsons() -> None:
     n, p, z = 4, 0.5, 1.959964
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import unicodedata
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from keras_resnet.data.class_names import in_order
 from keras_resnet.data.sources.folder import SPLIT_FOLDERS
 from keras_resnet.data.sources.listing import Files, Listing
 from keras_resnet.data.sources.table_rows import COLUMNS, Faults, read_rows
@@ -28,7 +27,8 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
     has one object in each line. Both are UTF-8. The columns, in any order:
 
     - `path`: the image file, absolute or relative to the table's folder. It is not looked for until it is read.
-    - `label`: the name of its class. If all labels are whole numbers, the classes are ordered as numbers.
+    - `label`: the name of its class. If all labels are numbers, the classes are in the order of
+      the values.
     - `labels` instead of `label`: the names of all its classes, none or several; in CSV separated by `|`, in JSON a
       list. The task is then multi-label.
     - `split`, optional: train, validation or test (or training, val, valid, testing).
@@ -75,7 +75,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
     seconds = _seconds(faults, lines, times) if _filled(faults, lines, "time", times) else None
     faults.raise_any()
 
-    class_names = _in_order({label for some in shown for label in some})
+    class_names = in_order({label for some in shown for label in some})
     if not class_names:
         raise DataError(f"{file}: no image has a label; nothing can be learned")
     if len(class_names) < fewest_classes and not several:
@@ -193,14 +193,6 @@ def _moment(cell: str) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-
-
-def _in_order(labels: Iterable[str]) -> list[str]:
-    """Sorted; as numbers if all are whole numbers."""
-    labels = sorted(labels)
-    if all(re.fullmatch(r"-?[0-9]{1,18}", label) for label in labels):
-        labels.sort(key=int)
-    return labels
 
 
 def _by_class(names: list[str], shown: list[list[str]]) -> np.ndarray:

@@ -28,9 +28,10 @@ def divide(
 ) -> dict[str, np.ndarray]:
     """Divide images into train, validation and test.
 
-    The source's own splits are kept. If it has only two, the one that is not for training is the test (as ImageNet's
-    validation images are), and validation images are taken from the training images. If it has none, all images are
-    divided by the plan.
+    The source's own splits are kept: validation images choose the best epoch, and test images nothing. If it has no
+    validation images, some are taken from the training images. If it has validation images and no test, as ImageNet
+    without its secret labels, there is none. If it has only training images, or no splits, these are divided by the
+    plan.
 
     Args:
         labels: int (n,), or 0 and 1 (n, classes) if an image may have any number of classes.
@@ -75,12 +76,11 @@ def divide(
     _check_given(parts, plan, method)
     others = [part for name, part in parts.items() if name != "train"]
     check_training(labels, class_names, parts["train"], others, "are in the data's other splits")
-    if len(parts) < 3:
-        parts["test"] = parts.get("test", parts.pop("validation", parts["train"][:0]))
-        share = 0.0 if len(parts["test"]) else TEST_FRACTION
+    if "validation" not in parts:
+        share = 0.0 if "test" in parts else TEST_FRACTION
         parts["train"], parts["validation"], carved = method.split(parts["train"], VALIDATION_FRACTION, share)
-        parts["test"] = parts["test"] if len(parts["test"]) else carved
-    return {name: parts[name] for name in PARTS}
+        parts.setdefault("test", carved)
+    return {name: parts.get(name, np.arange(0)) for name in PARTS}
 
 
 @dataclass(frozen=True)

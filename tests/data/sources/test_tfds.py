@@ -66,7 +66,7 @@ def test_a_limit_and_a_size_are_kept(prepared: Path) -> None:
 def test_a_name_that_begins_alike_is_taken_with_a_note(prepared: Path) -> None:
     data = load_data(Source("tfds:tiny", data_dir=str(prepared)))
 
-    assert data.notes == ("read the prepared data set 'tiny_shapes', the only one whose name begins with 'tiny'",)
+    assert data.notes[0] == ("read the prepared data set 'tiny_shapes', the only one whose name begins with 'tiny'",)
 
 
 @pytest.mark.parametrize(

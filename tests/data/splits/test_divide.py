@@ -51,10 +51,20 @@ def test_given_splits_are_kept() -> None:
     assert {name: part.tolist() for name, part in found.items()} == {k: v.tolist() for k, v in given.items()}
 
 
-def test_a_given_validation_part_is_the_test_when_there_is_no_other() -> None:
+def test_given_validation_images_choose_the_epoch_also_where_there_is_no_test() -> None:
     labels = np.tile([0, 1], 80)
 
     found = divide(labels, ("a", "b"), {"train": np.arange(100), "validation": np.arange(100, 160)}, seed=0)
+
+    assert {name: part.tolist() for name, part in found.items()} == {
+        "train": list(range(100)), "validation": list(range(100, 160)), "test": [],
+    }  # fmt: skip
+
+
+def test_validation_images_are_taken_from_the_training_images_where_only_a_test_is_given() -> None:
+    labels = np.tile([0, 1], 80)
+
+    found = divide(labels, ("a", "b"), {"train": np.arange(100), "test": np.arange(100, 160)}, seed=0)
 
     assert found["test"].tolist() == list(range(100, 160))
     assert len(found["validation"]) == 10
