@@ -84,7 +84,7 @@ class EncodedImages:
         names: What each is called in errors.
         headers: What each file says of itself.
         fit: How they become pixels.
-        pixels: Decoded beforehand, in memory or mapped from files; None: not.
+        pixels: Decoded beforehand, in memory or in files; None: not.
     """
 
     contents: Contents
@@ -112,9 +112,14 @@ class EncodedImages:
         return len(self.names)
 
     def read(self, indices: np.ndarray) -> np.ndarray:
-        if self.pixels is not None:
+        if isinstance(self.pixels, np.ndarray):
             return self.pixels[indices]
-        return self._decoded(lambda index: decode(self.contents.read(index), self.fit, name=self.names[index]), indices)
+        if self.pixels is None:
+            return self._decoded(self._whole, indices)
+        images, lost = self.pixels.read(indices)
+        if len(lost):
+            images[lost] = self._decoded(self._whole, np.asarray(indices)[lost])
+        return images
 
     def read_boxes(self, indices: np.ndarray, boxes: np.ndarray) -> np.ndarray:
         """A part of each image, int (n, 4) of top, left, height, width, squeezed to the size."""
@@ -130,6 +135,9 @@ class EncodedImages:
     def refitted(self, fit: Fit) -> EncodedImages:
         """The same images as other pixels."""
         return replace(self, fit=fit, pixels=None)
+
+    def _whole(self, index: int) -> np.ndarray:
+        return decode(self.contents.read(index), self.fit, name=self.names[index])
 
     def _decoded(self, image: Callable[[int], np.ndarray], places: np.ndarray) -> np.ndarray:
         try:

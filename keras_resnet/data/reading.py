@@ -67,6 +67,7 @@ def read_images(
 
     Raises:
         DataError: Images cannot be read, or more than may be skipped; up to five are named with the reason.
+        StorageError: Pixels cannot be written to the disk.
     """
     pixels = pixel_cache(cache, len(positions), fit)
     kept, headers, digests, failures = [], [], [], []
@@ -90,10 +91,10 @@ def read_images(
                 digests.append(digest)
             if progress:
                 progress(place + 1, len(positions))
+        kept_pixels = pixels.finish(digests)  # before images are refused, so that the next try finds the pixels
     except BaseException:
         pixels.discard()
         raise
-    kept_pixels = pixels.finish(digests)  # before images are refused, so that the next try finds the pixels
     _refuse(failures, len(positions), on_error)
     names = tuple(listing.names[position] for position in kept)
     contents = listing.contents.chosen(kept)
