@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -130,21 +131,29 @@ class DiskCache(PixelCache):
         self.new.append(digest)
 
     def finish(self, digests: Sequence[str]) -> Pixels:
-        with storage_errors(self.path):
-            self.file.flush()
-            os.fsync(self.file.fileno())
-            self.file.close()
-            if self.new:
-                os.chmod(self.path, 0o666 & ~current_umask())  # so that others who share the folder can read it
-                index = "\n".join(self.new).encode("ascii")
-                write_with(self.path.with_suffix(".index"), lambda temporary: temporary.write_bytes(index))
-                self.segments.append(np.memmap(self.path, np.uint8, "r", shape=(len(self.new), *self.shape)))
-            else:
-                self.path.unlink()
+        try:
+            with storage_errors(self.path):
+                self._finish()
+        except BaseException:
+            self.discard()
+            raise
         return MappedPixels(self.segments, np.array([self.places[digest] for digest in digests]).reshape(-1, 2))
 
-    def discard(self) -> None:
+    def _finish(self) -> None:
+        self.file.flush()
+        os.fsync(self.file.fileno())
         self.file.close()
+        if self.new:
+            os.chmod(self.path, 0o666 & ~current_umask())  # so that others who share the folder can read it
+            index = "\n".join(self.new).encode("ascii")
+            write_with(self.path.with_suffix(".index"), lambda temporary: temporary.write_bytes(index))
+            self.segments.append(np.memmap(self.path, np.uint8, "r", shape=(len(self.new), *self.shape)))
+        else:
+            self.path.unlink()
+
+    def discard(self) -> None:
+        with suppress(OSError):  # the disk may be full: what waits to be written is not needed
+            self.file.close()
         self.path.unlink(missing_ok=True)
 
 
