@@ -12,14 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.errors import StorageError, UsageError
+from keras_resnet.errors import KerasResNetError, StorageError, UsageError
 from keras_resnet.regular_files import RefusedFileError
+from keras_resnet.shortage import system_reason
 from keras_resnet.visible import visible_json
 
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors in the block into a `StorageError` with one clear line.
+    """Turn the system's errors in the block into a `StorageError` with one clear line, whichever library raises them.
 
     Args:
         path: What is being written, for the message.
@@ -30,12 +31,24 @@ def storage_errors(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except StorageError:
-        raise
     except RefusedFileError as error:
         raise UsageError(f"cannot write {error.filename}: {error.strerror}") from None
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror or error}; what was there before is kept") from error
+    except Exception as error:
+        # Of blocks in blocks, the outer one names the file: those inside write it under temporary names.
+        cause = error.__cause__ if isinstance(error, StorageError) and error.__cause__ else error
+        reason = _reason(cause)
+        if reason is None:
+            raise
+        raise StorageError(f"cannot write {path}: {reason}; what was there before is kept") from cause
+
+
+def _reason(error: BaseException) -> object:
+    """Why the system did not write, by an error of any library; None: that is not what it says."""
+    if isinstance(error, KerasResNetError):
+        return None
+    if isinstance(error, OSError) and not (error.strerror is None and system_reason(str(error))):
+        return error.strerror or error
+    return system_reason(str(error))  # TensorFlow and h5py have errors of their own for a full disk
 
 
 def write_with(path: Path, write: Callable[[Path], object]) -> None:

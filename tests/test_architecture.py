@@ -40,6 +40,8 @@ FOUNDATION = {
     "json_files",
     "regular_files",
     "visible",
+    "streams",
+    "shortage",
     "atomic",
     "allowed",
     "settings",

@@ -2,9 +2,15 @@ import errno
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
-from keras_resnet.atomic import put_in_place, write_folder_with, write_json, write_text, write_with
+from keras_resnet.atomic import put_in_place, storage_errors, write_folder_with, write_json, write_text, write_with
 from keras_resnet.errors import StorageError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
@@ -77,3 +83,45 @@ def test_an_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_pat
 
     assert [file.name for file in path.iterdir()] == ["one"]
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_in_the_words_of_other_libraries_names_the_file_that_was_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "saved_model"
+
+    def by_tensorflow(folder: Path) -> None:
+        (folder / "variables").mkdir()
+        raise tf.errors.ResourceExhaustedError(None, None, f"{folder}/variables; No space left on device [Op:SaveV2]")
+
+    def inside(folder: Path) -> None:
+        write_folder_with(folder / "unverified", by_tensorflow)
+
+    with pytest.raises(StorageError) as caught:
+        write_folder_with(path, inside)
+
+    assert str(caught.value) == f"cannot write {path}: No space left on device; what was there before is kept"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_matter_of_the_disk_stays_what_it_is(tmp_path: Path) -> None:
+    lack = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    def without_memory(_: Path) -> None:
+        raise lack
+
+    with pytest.raises(tf.errors.ResourceExhaustedError):
+        write_with(tmp_path / "x", without_memory)
+    with pytest.raises(StorageError, match="^out of memory$"), storage_errors(tmp_path):
+        raise StorageError("out of memory") from lack
+
+
+@pytest.mark.skipif(resource is None, reason="this system limits no file's size")
+def test_a_file_larger_than_allowed_leaves_nothing(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*x\.json: File too large"):
+            write_text(tmp_path / "x.json", "x" * 1001)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert list(tmp_path.iterdir()) == []

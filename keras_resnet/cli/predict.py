@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
 
     if options.top < 1:
         raise UsageError(f"--top must be at least 1; received {options.top}")
+    if "-" in options.images and sys.stdin is None:
+        raise UsageError("standard input is closed: - needs an image there")
     names = [str(name) for image in options.images for name in ([image] if image == "-" else files_in(image))]
     images = [sys.stdin.buffer.read() if name == "-" else name for name in names]
     found = predict(options.model, images, tta=options.tta)

@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from keras_resnet.streams import LossyStream
+
 
 @contextmanager
 def quiet(silence: bool = True) -> Iterator[None]:
@@ -27,19 +29,22 @@ def quiet(silence: bool = True) -> Iterator[None]:
     for name in ("absl", "tensorflow", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     own_stream = sys.stderr
-    own_stream.flush()
+    if own_stream is not None:  # it was closed before Python started
+        own_stream.flush()
     visible = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)
+    replaced = LossyStream(None)
     try:
         if _descriptor(own_stream) == 2:  # a test may have put another object there
-            sys.stderr = os.fdopen(visible, "w", buffering=1, closefd=False, errors="backslashreplace")
+            replaced = LossyStream(os.fdopen(visible, "w", buffering=1, closefd=False, errors="backslashreplace"))
+            sys.stderr = replaced
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        sys.stderr.flush()
+        replaced.let_go()  # before its descriptor may become another file's
         sys.stderr = own_stream
         os.dup2(visible, 2)
         os.close(visible)

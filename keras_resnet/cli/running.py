@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import io
 import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from keras_resnet.cli.quiet import quiet
-from keras_resnet.cli.terminal import say
+from keras_resnet.cli.terminal import lossy_terminal, say
 from keras_resnet.errors import KerasResNetError, StorageError, nearest
+from keras_resnet.shortage import shortage
 from keras_resnet.visible import visible
 
 
@@ -41,7 +40,8 @@ def finish_parser(command: argparse.ArgumentParser, run: Callable[[argparse.Name
     """Add what every command has."""
     command.formatter_class = argparse.RawDescriptionHelpFormatter
     command.add_argument("--native-log", action="store_true", help="also show what TensorFlow itself reports")
-    command.set_defaults(run=run)
+    # A command whose output is in a run as well says so by setting `kept`: losing the output then is no failure.
+    command.set_defaults(run=run, kept=False)
 
 
 def run_parsed(top: argparse.ArgumentParser, arguments: Sequence[str] | None = None) -> int:
@@ -49,46 +49,53 @@ def run_parsed(top: argparse.ArgumentParser, arguments: Sequence[str] | None = N
     # TensorFlow uses oneDNN by itself only on processors with AVX-512 for neural networks, or newer. On those with AVX2
     # a training takes several times as long without (docs/results.md). It reads this when a command imports it.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-    for stream in (sys.stdout, sys.stderr):
-        # A name that a terminal of few letters cannot show must not end a command.
-        if isinstance(stream, io.TextIOWrapper) and not stream.encoding.lower().startswith("utf"):
-            stream.reconfigure(errors="backslashreplace")
+    with lossy_terminal() as output:
+        code, kept = _run(top, arguments)
+        output.flush()
+        if output.lost is None or isinstance(output.lost, BrokenPipeError):  # `| head` has seen enough
+            return code
+        problem = f"cannot write to standard output: {output.lost.strerror or output.lost}"
+        if kept:
+            return _fail(f"{problem}; the run holds what was to be shown", code)
+        return _fail(problem, code or StorageError.exit_code)
+
+
+def _run(top: argparse.ArgumentParser, arguments: Sequence[str] | None) -> tuple[int, bool]:
+    """The exit code, and whether all that was printed is kept in a run as well."""
     try:
         options = top.parse_args(arguments)
     except SystemExit as stop:  # --help, --version, or a usage error argparse has already reported
-        return int(stop.code or 0)
+        return int(stop.code or 0), False
     with quiet(not options.native_log):
-        try:
-            return int(options.run(options))
-        except KerasResNetError as error:
-            return _fail(error, error.exit_code)
-        except KeyboardInterrupt:
-            return _fail(
-                "interrupted; what was finished is kept, and the same command, without --overwrite, continues an "
-                "unfinished run",
-                130,
-            )
-        except BrokenPipeError:
-            return 0
-        except Exception as error:
-            if not _is_out_of_memory(error):
-                raise
-            return _fail(
-                "out of memory: lower --batch-size or --image-size, or use a smaller --model", StorageError.exit_code
-            )
+        return _result(options), bool(options.kept)
+
+
+def _result(options: argparse.Namespace) -> int:
+    try:
+        return int(options.run(options))
+    except KerasResNetError as error:
+        return _fail(error, error.exit_code)
+    except KeyboardInterrupt:
+        return _fail(
+            "interrupted; what was finished is kept, and the same command, without --overwrite, continues an "
+            "unfinished run",
+            130,
+        )
+    except Exception as error:
+        short = shortage(error)
+        if short is None:
+            raise
+        problem = {
+            "memory": "out of memory: lower --batch-size or --image-size, or use a smaller --model",
+            "disk": f"the disk is full: {error}",
+        }
+        return _fail(problem[short], StorageError.exit_code)
 
 
 def _fail(problem: object, code: int) -> int:
     # In one line, even if the message has several.
     say(f"keras-resnet: {' '.join(str(problem).split())}", error=True)
     return code
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    tensorflow = sys.modules.get("tensorflow")  # without it there is no such error
-    return isinstance(error, MemoryError) or (
-        tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
-    )
 
 
 def script_main(

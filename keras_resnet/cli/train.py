@@ -18,7 +18,8 @@ from keras_resnet.cli.budget import plan_within_budget
 from keras_resnet.cli.options import SOURCE_HELP, add_cache_option, add_training_options, configuration_of
 from keras_resnet.cli.running import Parser, script_main
 from keras_resnet.cli.terminal import say
-from keras_resnet.errors import StoppedError, UsageError
+from keras_resnet.errors import StoppedError, StorageError, UsageError
+from keras_resnet.shortage import shortage
 from keras_resnet.training.interruption import Interruption
 
 
@@ -64,6 +65,7 @@ def train(options: argparse.Namespace) -> int:
     if options.print_config:
         say(configuration)
         return 0
+    options.kept = True
 
     from keras_resnet.cli.show import show_report
     from keras_resnet.data.loading import load_data
@@ -94,6 +96,10 @@ def train(options: argparse.Namespace) -> int:
             report = report_run(finished, data)
         except KeyboardInterrupt:
             raise StoppedError(f"interrupted: {advice}") from None
+        except Exception as error:
+            if shortage(error) != "memory":
+                raise
+            raise StorageError(f"out of memory: {advice}") from error
     show_report(report)
     say(f"\nThe model is {finished.model}. Next:")
     say(f"  keras-resnet export {finished.path} --format tflite-int8")

@@ -9,9 +9,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_resnet.atomic import write_with
+from keras_resnet.atomic import storage_errors, write_with
 from keras_resnet.errors import ModelError
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.shortage import shortage
 from keras_resnet.stamp import write_stamp
 
 
@@ -34,7 +35,8 @@ def write_tflite(
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory() as folder:
-        _write_static(model, preprocessing.input_shape, folder)
+        with storage_errors(Path(folder)):
+            _write_static(model, preprocessing.input_shape, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if calibration is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -44,6 +46,8 @@ def write_tflite(
         try:
             content: bytes = converter.convert()
         except Exception as error:  # the converter has no error class of its own
+            if shortage(error):
+                raise
             raise ModelError(f"TensorFlow's converter refused {model.name}: {error}") from error
     if calibration is not None:
         check_integer(content)

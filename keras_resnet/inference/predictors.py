@@ -22,6 +22,7 @@ from keras_resnet.inference.unstamped import with_raw_pixels
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.regular_files import check_folder, check_regular
 from keras_resnet.runs.run import Run, is_run
+from keras_resnet.shortage import shortage
 from keras_resnet.stamp import check_digests, has_stamp, read_stamp
 from keras_resnet.tasks.table import task
 from keras_resnet.weights.first_normalisation import check_pixels
@@ -179,6 +180,8 @@ class SavedModelPredictor(Predictor):
             self._loaded = tf.saved_model.load(str(path))
             self._call: Any = self._loaded.signatures["serving_default"]
         except Exception as error:  # TensorFlow raises nearly anything for a damaged file
+            if shortage(error) == "memory":
+                raise
             raise ModelError(f"{path} cannot be read as a SavedModel: {error or type(error).__name__}") from None
         inputs, outputs = self._call.structured_input_signature[1], self._call.structured_outputs
         if len(inputs) != 1 or "logits" not in outputs:
@@ -216,6 +219,8 @@ class TFLitePredictor(Predictor):
             self._interpreter = Interpreter(model_path=str(path), num_threads=1)
             self._interpreter.allocate_tensors()
         except Exception as error:  # an operator's checks of its inputs
+            if shortage(error) == "memory":
+                raise
             raise ModelError(f"{path} cannot be read as a TFLite model: {error}") from None
         (self.input,), (self.output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         super().__init__(
@@ -293,7 +298,7 @@ def _tried(opened: Callable[[Path], Predictor], path: Path) -> Predictor:
     except KerasResNetError:
         raise
     except Exception as error:  # every runtime has exceptions of its own
-        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":  # TensorFlow's
+        if shortage(error) == "memory":
             raise StorageError(f"the memory does not suffice to run {path}") from error
         raise ModelError(f"{path} is damaged, its network cannot be run: {error or type(error).__name__}") from error
     if logits.shape != (1, predictor.task.outputs):

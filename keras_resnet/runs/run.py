@@ -350,9 +350,8 @@ def locked(folder: Path) -> Iterator[None]:
                 "stop it, or choose another folder by --out"
             )
         with storage_errors(folder):
-            file.truncate(0)
-            file.write(f" {os.getpid()}\n".encode())  # on Windows no other process can read the first byte
-            file.flush()
+            os.ftruncate(file.fileno(), 0)  # past the buffer, which would fail again when it is closed
+            os.write(file.fileno(), f" {os.getpid()}\n".encode())  # on Windows no other process can read the first byte
         yield
 
 

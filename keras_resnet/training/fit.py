@@ -134,10 +134,10 @@ def fit(
 ) -> Run:
     """Train by a recipe. The same call on an unfinished run continues it and ends with the same bits.
 
-    SIGTERM and the first Ctrl-C write a checkpoint and stop; a second Ctrl-C ends the process at once, with 130 and
-    without `finally` (where there is a prompt, it raises KeyboardInterrupt). After a loss that is no number or jumps
-    far up, the training goes back to its last checkpoint, leaves the batch out and halves the rate, up
-    to three times; out of memory, it computes batches in parts.
+    SIGTERM, SIGHUP and the first Ctrl-C write a checkpoint and stop; a second Ctrl-C ends the process at once, with 130
+    and without `finally` (where there is a prompt, it raises KeyboardInterrupt). After a loss that is no number or
+    jumps far up, the training goes back to its last checkpoint, leaves the batch out and halves the rate, up to three
+    times; out of memory, it computes batches in parts.
 
     Args:
         recipe: A `Recipe`, or the name of one.
@@ -236,6 +236,8 @@ def fit_planned(
             health = Health(compiled.network, images_to_look_with(data.validation), batch_per_normalisation=0)
             saving = saving or Saving()
             checkpointer = Checkpointer(compiled, recipe, run, health, progress, saving, tensorboard=tensorboard)
+            for note in data.notes:
+                checkpointer.event("data", text=note)  # the progress shows it
             for code, severity, text, figures in notes:
                 progress.note(f"{severity}: {text}")
                 checkpointer.event(code, text=text, **figures)

@@ -1,4 +1,4 @@
-"""SIGTERM and the first Ctrl-C stop a training with a checkpoint; the second Ctrl-C ends it at once.
+"""SIGTERM, SIGHUP and the first Ctrl-C stop a training with a checkpoint; the second Ctrl-C ends it at once.
 
 Python runs its signal handlers only when the main thread is back in Python, and a step of TensorFlow may take a
 minute. So a thread listens as well: to the bytes that Python writes the moment a signal arrives.
@@ -20,7 +20,12 @@ from typing import Any
 
 from keras_resnet.errors import StoppedError
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGTERM", "SIGINT", "SIGHUP")
+    if hasattr(signal, name)  # Windows lacks the last
+)
+"""A terminal that is closed sends SIGHUP."""
 AT_ONCE = 130
 """The exit code after the second Ctrl-C; shells use it for Ctrl-C."""
 PAUSE = 0.5
@@ -28,10 +33,11 @@ PAUSE = 0.5
 
 
 class Interruption:
-    """A context in which SIGTERM raises StoppedError. In a thread other than the main one it does nothing.
+    """A context in which SIGTERM and SIGHUP raise StoppedError. In a thread other than the main one it does nothing.
 
-    Within `deferred`, both signals only set `requested`, so that a checkpoint can be written first. A Ctrl-C after
+    Within `deferred`, all signals only set `requested`, so that a checkpoint can be written first. A Ctrl-C after
     that ends the process. In an interactive session, whose other work would be lost, it raises KeyboardInterrupt.
+    Where SIGHUP is ignored, as under `nohup`, it stays so.
 
     Args:
         say: Shows a message; called from another thread, as soon as a signal arrives.
@@ -53,7 +59,7 @@ class Interruption:
 
     def __enter__(self) -> Interruption:
         if threading.current_thread() is threading.main_thread():
-            self._before = {one: signal.signal(one, self._arrived) for one in SIGNALS}
+            self._before = {one: signal.signal(one, self._arrived) for one in SIGNALS if not _stays_ignored(one)}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -146,6 +152,11 @@ def _leave_children_out() -> None:
 def _hear_nothing() -> None:
     if _mouths and (theirs := signal.set_wakeup_fd(-1)) not in _mouths:
         signal.set_wakeup_fd(theirs)
+
+
+def _stays_ignored(one: signal.Signals) -> bool:
+    # A shell also lets what it starts in the background ignore SIGINT, but there nobody asked for that.
+    return one != signal.SIGINT and signal.getsignal(one) == signal.SIG_IGN
 
 
 def _is_interactive() -> bool:

@@ -27,6 +27,7 @@ from keras_resnet.data.batches import (
 from keras_resnet.data.images import ImageData, at_size
 from keras_resnet.errors import StoppedError, StorageError
 from keras_resnet.runs.run import Run
+from keras_resnet.shortage import shortage
 from keras_resnet.training.checkpointer import Checkpointer
 from keras_resnet.training.distribution import is_lost_worker
 from keras_resnet.training.interruption import Interruption
@@ -76,9 +77,10 @@ class TrainingLoop:
                 self._train(next_phase(self.recipe, self.checkpointer.state, self.steps))
             except Setback as setback:
                 self._go_back(setback)
-            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
-                self._use_less_memory(error)
-            except tf.errors.OpError as error:
+            except Exception as error:
+                if shortage(error) == "memory":
+                    self._use_less_memory(error)
+                    continue
                 if not is_lost_worker(error):
                     raise
                 raise StoppedError(
@@ -173,7 +175,9 @@ class TrainingLoop:
                 return self.checkpointer.compiled.model.evaluate(
                     self.validation, steps=self.validation_steps, return_dict=True, verbose=0, callbacks=[stop]
                 )
-            except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+            except Exception as error:
+                if shortage(error) != "memory":
+                    raise
                 if self.evaluation_batch == 1:
                     raise StorageError("out of memory, even with 1 image at a time: lower --image-size") from error
                 self.checkpointer.warn(f"out of memory: validating {self.evaluation_batch // 2} images at a time")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.progress import Progress as Bars
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.runs.run import Row, Run
+from keras_resnet.streams import LossyStream
 from keras_resnet.training.phases import total_epochs
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.state import State
@@ -17,14 +19,15 @@ from keras_resnet.visible import visible
 
 
 class Progress:
-    """Shows reading and training on standard error.
+    """Shows reading and training on standard error. Where that is closed or full, what was to be shown is lost.
 
     Args:
         verbose: False shows nothing.
     """
 
     def __init__(self, verbose: bool = True) -> None:
-        self.console = Console(stderr=True, quiet=not verbose, highlight=False)
+        # Lossy: Rich ends the process where nobody reads what it writes.
+        self.console = Console(file=LossyStream(sys.stderr), quiet=not verbose, highlight=False)
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),

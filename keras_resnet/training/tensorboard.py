@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,7 +47,7 @@ class TensorBoardWriter:
 
     def __init__(self, folder: Path, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         self.folder = folder
-        with self._writing():
+        with storage_errors(self.folder):
             older = [path for path in folder.glob(f"*{SUFFIX}") if "tfevents" in path.name]
             # A "trackable" writer has a public handle, which is needed below.
             self._writer = tf.summary.create_file_writer(
@@ -71,13 +69,13 @@ class TensorBoardWriter:
         Raises:
             StorageError: It cannot be written.
         """
-        with self._writing():
+        with storage_errors(self.folder):
             self._add(row)
             self._writer.flush()
 
     def close(self) -> None:
         """Finish the file."""
-        with self._writing():
+        with storage_errors(self.folder):
             self._writer.close()
 
     def _add(self, row: Mapping[str, Any]) -> None:
@@ -87,14 +85,6 @@ class TensorBoardWriter:
         with self._writer.as_default():
             # One call for the whole row: `tf.summary.scalar` takes over a millisecond for each number.
             tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=int(row["step"]))
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with storage_errors(self.folder):
-            try:
-                yield
-            except tf.errors.OpError as error:  # a full disk is ResourceExhausted, as is a lack of memory
-                raise OSError(_cause(error.message)) from None
 
 
 def scalars(row: Mapping[str, Any]) -> dict[str, float]:
@@ -109,8 +99,3 @@ def scalars(row: Mapping[str, Any]) -> dict[str, float]:
         parts = value.items() if isinstance(value, Mapping) else [("", value)]
         found |= {"/".join(filter(None, (row["event"], key, part))): one for part, one in parts}
     return {tag: float(one) for tag, one in found.items() if isinstance(one, int | float) and math.isfinite(one)}
-
-
-def _cause(message: str) -> str:
-    """The system's message, `No space left on device`, from `{{node …}} path; No space left on device [Op:Flush…]`."""
-    return re.sub(r" \[Op:.*", "", message.splitlines()[0].rpartition("; ")[2])

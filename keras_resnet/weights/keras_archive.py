@@ -10,15 +10,17 @@ import io
 import math
 import os
 import stat
+import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from keras_resnet.compat.deep_graphs import deep_recursion
-from keras_resnet.errors import ModelError
+from keras_resnet.errors import ModelError, StorageError
 from keras_resnet.json_files import parsed
 from keras_resnet.regular_files import MOST_TEXT, read_member
 from keras_resnet.regular_files import check_archive as check_sizes
+from keras_resnet.shortage import shortage
 from keras_resnet.stamp import ArchiveError, check_digests, opened_archive
 from keras_resnet.weights.hdf5 import open_hdf5
 
@@ -39,6 +41,7 @@ def load_archive(path: str | os.PathLike[str]) -> keras.Model:
 
     Raises:
         ModelError: It is missing, damaged, or not what Keras writes.
+        StorageError: Memory, or the disk where Keras unpacks it, does not suffice.
     """
     import keras
 
@@ -52,6 +55,9 @@ def load_archive(path: str | os.PathLike[str]) -> keras.Model:
     except ModelError:
         raise
     except Exception as error:  # damaged files make Keras raise any kind of error
+        if short := shortage(error):
+            place = f"the disk of {tempfile.gettempdir()}, where Keras unpacks it," if short == "disk" else "the memory"
+            raise StorageError(f"{place} does not suffice to read {path}") from error
         raise ModelError(f"{path} cannot be read as a Keras model: {error or type(error).__name__}") from error
     return model
 

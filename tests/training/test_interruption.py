@@ -110,3 +110,25 @@ def test_outside_of_deferred_a_signal_raises() -> None:
 
     assert signal.getsignal(signal.SIGTERM) is before
     assert signal.set_wakeup_fd(-1) == -1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_closed_terminal_is_a_wish_to_stop() -> None:
+    with Interruption() as interruption, interruption.deferred():
+        signal.raise_signal(signal.SIGHUP)
+        assert interruption.requested
+
+    with pytest.raises(StoppedError, match="stopped: the same command"), Interruption():
+        signal.raise_signal(signal.SIGHUP)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
+def test_a_closed_terminal_that_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interruption() as interruption, interruption.deferred():
+            signal.raise_signal(signal.SIGHUP)
+            assert not interruption.requested
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
