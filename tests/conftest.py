@@ -36,7 +36,9 @@ tf.config.set_logical_device_configuration(
 if "PYTEST_XDIST_WORKER" in os.environ:
     tf.config.threading.set_intra_op_parallelism_threads(1)
 
-# What has been imported is not looked through at each collection of garbage, of which tracing causes many.
+# Tracing asks often for all garbage to be collected, which takes a third of a second or more: a fifth of that suffices.
+# What has been imported need not be looked through.
+gc.set_threshold(*gc.get_threshold()[:2], 50)
 gc.freeze()
 
 BYTES_A_PROCESS = 4 * 10**9
@@ -71,6 +73,7 @@ def _forget_models() -> Iterator[None]:
     """Give back the graphs and functions that a module's tests have built, which Keras and TensorFlow would keep."""
     yield
     keras.backend.clear_session()  # collects garbage, too
+    gc.freeze()  # what the module imported stays
 
 
 @pytest.fixture(scope="session")

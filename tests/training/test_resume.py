@@ -18,6 +18,7 @@ from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError, StoppedError, StorageError, UsageError
 from keras_resnet.runs.run import Run, locked
 from keras_resnet.stamp import read_stamp
+from keras_resnet.training import loop
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit, save_model
@@ -56,7 +57,20 @@ def assert_same_end(run: Run, whole: Run) -> None:
 
 @pytest.fixture(scope="module")
 def whole(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return fit(EVERYTHING, tiny_data, tmp_path_factory.mktemp("whole") / "run", verbose=False)
+    """A run that was never stopped."""
+    saving = Saving(steps=2, keep=2)
+    return fit(EVERYTHING, tiny_data, tmp_path_factory.mktemp("whole") / "run", verbose=False, saving=saving)
+
+
+@pytest.fixture(scope="module")
+def stopped(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, stopped in the middle of its second epoch."""
+    path = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        stopping_after(patch, 9)
+        with pytest.raises(StoppedError):
+            fit(EVERYTHING, tiny_data, path, verbose=False, saving=Saving(steps=2))
+    return path
 
 
 def stopping_after(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
@@ -71,14 +85,29 @@ def stopping_after(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
     monkeypatch.setattr(Progress, "updated", updated)
 
 
+def stopping_in_validation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send this process SIGTERM in each validation."""
+    ended = loop.StopWhenAsked.on_test_batch_end
+
+    def stop(self: loop.StopWhenAsked, batch: int, logs: dict[str, Any] | None = None) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        ended(self, batch, logs)
+
+    monkeypatch.setattr(loop.StopWhenAsked, "on_test_batch_end", stop)
+
+
 def test_a_run_stopped_again_and_again_ends_bit_identical(
     whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # After the first update, within a step of accumulation, between the epochs, before the last update and after it.
-    for updates in (1, 4, 6, 11, 12):
+    # After the first update, within a step of accumulation, while the first epoch is validated, before the last update
+    # and after it.
+    for updates, batch in ((1, 1), (4, 4), (None, 6), (11, 5), (12, 6)):
         with monkeypatch.context() as patch:
-            stopping_after(patch, updates)
-            with pytest.raises(StoppedError, match="the same command, without --overwrite, continues"):
+            if updates is None:
+                stopping_in_validation(patch)
+            else:
+                stopping_after(patch, updates)
+            with pytest.raises(StoppedError, match=f"after batch {batch}, .*without --overwrite, continues"):
                 fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
         assert Run.at(tmp_path / "run").status == "unfinished"
 
@@ -112,32 +141,37 @@ def test_a_training_with_layers_of_others_ends_bit_identical_from_an_epochs_end_
         fit(recipe, tiny_data, tmp_path / "run", verbose=False)
 
     assert_same_end(trained("run"), whole)
-    plain = fit(recipe.but(epochs=1), tiny_data, tmp_path / "plain", verbose=False)
-    assert plain.metrics()[0]["loss"] != whole.metrics()[0]["loss"]
+    stopping_after(monkeypatch, 1)
+    with pytest.raises(StoppedError):
+        fit(recipe, tiny_data, tmp_path / "plain", verbose=False)
+    plain, layered = (CheckpointStore(tmp_path / name / "checkpoints").load(pytest.fail) for name in ("plain", "whole"))
+    assert plain is not None
+    assert layered is not None
+    assert plain.state.losses[0] != layered.state.losses[0], "of the same images and weights"
 
 
-def test_a_run_goes_on_from_its_checkpoint_whatever_became_of_the_weights_it_began_with(
+def test_a_run_that_trains_its_classifier_alone_first_goes_on_whatever_became_of_the_weights_it_began_with(
     whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weights = tmp_path / "weights.keras"
     first, other = (replace(whole.preprocessing, mean=(mean,), std=(50.0,)) for mean in (90.0, 0.0))
     save_model(network_for(TINY, first), weights, first)
-    recipe = TINY.but(epochs=2, weights=str(weights), head_epochs=1)
+    recipe = TINY.but(epochs=1, batch_size=64, weights=str(weights), head_epochs=1)  # three updates a phase
     unstopped = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
-    with monkeypatch.context() as patch:
-        stopping_after(patch, 8)
-        with pytest.raises(StoppedError):
-            fit(recipe, tiny_data, tmp_path / "gone", verbose=False)
-    shutil.copytree(tmp_path / "gone", tmp_path / "changed")
-    for fate in ("gone", "changed"):
-        weights.unlink(missing_ok=True)
-        if fate == "changed":
+    # While the classifier is trained, between the phases, and while all is trained.
+    for updates in (2, 3, 4):
+        with monkeypatch.context() as patch:
+            stopping_after(patch, updates)
+            with pytest.raises(StoppedError):
+                fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+        weights.unlink(missing_ok=True)  # gone, and then changed
+        if updates > 2:
             save_model(network_for(TINY, other), weights, other)
 
-        again = fit(recipe, tiny_data, tmp_path / fate, verbose=False)
+    again = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
 
-        assert_same_end(again, unstopped)
-        assert read_stamp(again.model) == read_stamp(unstopped.model) == again.preprocessing == first
+    assert_same_end(again, unstopped)
+    assert read_stamp(again.model) == read_stamp(unstopped.model) == again.preprocessing == first
 
 
 def test_before_the_first_checkpoint_the_weights_of_the_day_count(
@@ -158,42 +192,16 @@ def test_before_the_first_checkpoint_the_weights_of_the_day_count(
     assert read_stamp(again.model) == again.preprocessing == other
 
 
-def test_a_run_stopped_while_it_validates_goes_on_with_the_validation(
-    whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from keras_resnet.training import loop
-
-    ended = loop.StopWhenAsked.on_test_batch_end
-
-    def stop(self: loop.StopWhenAsked, batch: int, logs: dict[str, Any] | None = None) -> None:
-        os.kill(os.getpid(), signal.SIGTERM)
-        ended(self, batch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.StopWhenAsked, "on_test_batch_end", stop)
-        with pytest.raises(StoppedError, match="in epoch 1 after batch 6"):
-            fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
-
-    assert_same_end(fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False), whole)
-
-
 def test_the_damaged_newest_checkpoint_is_passed_over_and_the_end_is_the_same(
-    whole: Run,
-    tiny_data: ImageData,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    whole: Run, stopped: Path, tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with monkeypatch.context() as patch:
-        stopping_after(patch, 9)
-        with pytest.raises(StoppedError):
-            fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=2))
-    newest = sorted((tmp_path / "run" / "checkpoints").glob("0*"))[-1]
+    path = shutil.copytree(stopped, tmp_path / "run")
+    newest = sorted((path / "checkpoints").glob("0*"))[-1]
     content = bytearray((newest / "tensors.safetensors").read_bytes())
     content[len(content) // 2] ^= 1
     (newest / "tensors.safetensors").write_bytes(content)
 
-    again = fit(EVERYTHING, tiny_data, tmp_path / "run")
+    again = fit(EVERYTHING, tiny_data, path)
 
     assert f"the checkpoint {newest} is damaged: its files do not match SHA256SUMS" in " ".join(
         capsys.readouterr().err.split()
@@ -203,20 +211,17 @@ def test_the_damaged_newest_checkpoint_is_passed_over_and_the_end_is_the_same(
 
 
 def test_a_run_whose_checkpoints_are_all_damaged_says_so_and_changes_nothing(
-    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stopped: Path, tiny_data: ImageData, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        stopping_after(patch, 2)
-        with pytest.raises(StoppedError):
-            fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
-    for path in (tmp_path / "run" / "checkpoints").rglob("state.json"):
+    run = shutil.copytree(stopped, tmp_path / "run")
+    for path in (run / "checkpoints").rglob("state.json"):
         path.write_text("{}")
-    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
-    with pytest.raises(ModelError, match="all of the 2 checkpoints in .* are damaged"):
-        fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False)
+    with pytest.raises(ModelError, match="all of the 3 checkpoints in .* are damaged"):
+        fit(EVERYTHING, tiny_data, run, verbose=False)
 
-    after = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert [path.name for path in after if after[path] != before.get(path)] == ["events.jsonl"]
     assert after.keys() == before.keys()
 
@@ -240,44 +245,42 @@ def test_in_an_interactive_session_the_second_ctrl_c_raises_at_once(
 
 
 def test_a_full_disk_leaves_the_checkpoint_before_and_the_run_goes_on_from_it(
-    whole: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Run, stopped: Path, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    run = shutil.copytree(stopped, tmp_path / "run")
     write_bytes = Path.write_bytes
-    written: list[Path] = []
 
     def full(path: Path, content: bytes) -> int:
-        written.append(path)
-        if path.name == "tensors.safetensors" and len(written) > 12:
+        if path.name == "tensors.safetensors":
             write_bytes(path, content[: len(content) // 2])
             raise OSError(28, "No space left on device")
         return write_bytes(path, content)
 
+    before = sorted(path.name for path in (run / "checkpoints").iterdir())
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
         with pytest.raises(StorageError, match=r"cannot write .*checkpoints.*: No space left on device; what was"):
-            fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=2))
-    assert not list((tmp_path / "run" / "checkpoints").glob(".*")), "nothing half written stays"
+            fit(EVERYTHING, tiny_data, run, verbose=False, saving=Saving(steps=2))
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == before, "nothing half written stays"
 
-    assert_same_end(fit(EVERYTHING, tiny_data, tmp_path / "run", verbose=False), whole)
+    assert_same_end(fit(EVERYTHING, tiny_data, run, verbose=False), whole)
 
 
 def test_what_a_kill_left_half_written_is_removed(
-    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: Run, stopped: Path, tiny_data: ImageData, tmp_path: Path
 ) -> None:
-    with monkeypatch.context() as patch:
-        stopping_after(patch, 2)
-        with pytest.raises(StoppedError):
-            fit(TINY.but(epochs=1), tiny_data, tmp_path / "run", verbose=False)
-    left = tmp_path / "run" / "checkpoints" / ".000002-ab12_xyz"
+    path = shutil.copytree(stopped, tmp_path / "run")
+    left = path / "checkpoints" / ".000002-ab12_xyz"
     left.mkdir()
     (left / "tensors.safetensors").write_bytes(b"half")
-    shutil.copytree(left, tmp_path / "run" / ".model-q1w2e3r4")
-    (tmp_path / "run" / ".vscode-insiders").mkdir()  # which looks a little like one
+    shutil.copytree(left, path / ".model-q1w2e3r4")
+    (path / ".vscode-insiders").mkdir()  # which looks a little like one
 
-    run = fit(TINY.but(epochs=1), tiny_data, tmp_path / "run", verbose=False)
+    run = fit(EVERYTHING, tiny_data, path, verbose=False)
 
     assert sorted(path.name for path in run.path.iterdir() if path.name[0] == ".") == [".lock", ".vscode-insiders"]
     assert not list(run.checkpoints.glob(".*"))
+    assert_same_end(run, whole)
 
 
 def test_a_second_process_on_the_folder_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:
@@ -290,37 +293,19 @@ def test_a_second_process_on_the_folder_is_refused(tiny_data: ImageData, tmp_pat
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock"]
 
 
-def test_checkpoints_are_written_every_so_many_steps_and_the_last_few_kept(
-    tiny_data: ImageData, tmp_path: Path
-) -> None:
-    run = fit(TINY.but(epochs=2), tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=2, keep=2))
-
-    names = [path.name for path in sorted(run.checkpoints.glob("0*"))]
+def test_checkpoints_are_written_every_so_many_steps_and_the_last_few_kept(whole: Run) -> None:
+    names = [path.name for path in sorted(whole.checkpoints.glob("0*"))]
     # One to begin with, at updates 2, 4, 6, 8, 10, 12, and at the end of both epochs.
     assert names == ["000008", "000009"]
-    assert json.loads((run.checkpoints / "000008" / "state.json").read_text())["updates"] == 12
-    assert json.loads((run.checkpoints / "000009" / "state.json").read_text())["epoch"] == 2
-    assert len(list(run.checkpoints.glob("best-*"))) <= 2
+    assert json.loads((whole.checkpoints / "000008" / "state.json").read_text())["updates"] == 12
+    assert json.loads((whole.checkpoints / "000009" / "state.json").read_text())["epoch"] == 2
+    assert len(list(whole.checkpoints.glob("best-*"))) <= 2
 
 
 @pytest.mark.parametrize("options", [{"steps": -1}, {"minutes": float("nan")}, {"keep": 0}])
 def test_numbers_of_checkpoints_out_of_range_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="checkpoints are written every so many"):
         Saving(**options)
-
-
-def test_a_phase_that_trains_the_classifier_alone_is_resumed_too(
-    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = TINY.but(epochs=1, head_epochs=1, batch_size=64)  # three updates each
-    whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
-    for updates in (2, 3, 4):
-        with monkeypatch.context() as patch:
-            stopping_after(patch, updates)
-            with pytest.raises(StoppedError):
-                fit(recipe, tiny_data, tmp_path / "run", verbose=False)
-
-    assert_same_end(fit(recipe, tiny_data, tmp_path / "run", verbose=False), whole)
 
 
 def test_training_sizes_that_grow_are_resumed_too(

@@ -21,6 +21,8 @@ from keras_resnet.weights.first_normalisation import FirstStatistics
 from tests.conftest import TINY
 from tests.training.test_resume import assert_same_end, stopping_after
 
+FROZEN = TINY.but(epochs=1, freeze_batchnorm=True)
+
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_is_wrong_from_the_first_update_on(loss: float) -> None:
@@ -52,13 +54,37 @@ def losing_at(monkeypatch: pytest.MonkeyPatch, losses: dict[int, float]) -> None
     monkeypatch.setattr(loop.PhaseCallback, "_count", counted)
 
 
+def spoiling_after(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
+    """Let an update ruin the weights, once. Its loss is that of the weights before it, and fine."""
+    count = loop.PhaseCallback._count
+    spoilt: list[int] = []
+
+    def counted(self: loop.PhaseCallback, state: State) -> float:
+        loss = count(self, state)
+        if state.updates == updates and not spoilt:
+            spoilt.append(1)
+            kernel = self.model.get_layer("stem_conv").kernel
+            kernel.assign(kernel.value * np.nan)
+        return loss
+
+    monkeypatch.setattr(loop.PhaseCallback, "_count", counted)
+
+
+def assert_finite_checkpoints(run: Run) -> None:
+    for folder in run.checkpoints.glob("0*"):
+        tensors, _ = read_tensors(folder / "tensors.safetensors")
+        assert all(np.isfinite(tensor).all() for name, tensor in tensors.items() if name.startswith("model/")), folder
+
+
 def test_after_a_bad_loss_it_goes_back_leaves_the_batch_out_and_halves_the_rate(
     tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    losing_at(monkeypatch, {9: math.nan})
+    spoiling_after(monkeypatch, 8)
 
     run = fit(TINY, tiny_data, tmp_path / "run")
 
+    assert run.status == "finished"
+    assert_finite_checkpoints(run)
     checkpoint = CheckpointStore(run.checkpoints).load(pytest.fail)
     assert checkpoint is not None
     assert checkpoint.state.left_out == [[1, 2]]
@@ -74,16 +100,17 @@ def test_after_a_bad_loss_it_goes_back_leaves_the_batch_out_and_halves_the_rate(
 def test_a_run_that_went_back_is_resumed_bit_by_bit_as_well(
     tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    recipe = TINY.but(epochs=2)
     with monkeypatch.context() as patch:
         losing_at(patch, {5: math.inf})
-        whole = fit(TINY, tiny_data, tmp_path / "whole", verbose=False, saving=Saving(steps=2))
+        whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False, saving=Saving(steps=2))
     with monkeypatch.context() as patch:
         losing_at(patch, {5: math.inf})
         stopping_after(patch, 8)
         with pytest.raises(StoppedError, match="stopped in epoch 2"):
-            fit(TINY, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=2))
+            fit(recipe, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=2))
 
-    assert_same_end(fit(TINY, tiny_data, tmp_path / "run", verbose=False), whole)
+    assert_same_end(fit(recipe, tiny_data, tmp_path / "run", verbose=False), whole)
 
 
 def test_the_fourth_setback_in_an_epoch_ends_it_with_a_diagnosis(tiny_data: ImageData, tmp_path: Path) -> None:
@@ -116,31 +143,18 @@ def test_weights_ruined_by_an_epochs_last_update_are_not_kept(tiny_data: ImageDa
     assert not list((tmp_path / "run" / "checkpoints").glob("best-*"))
 
 
-@pytest.mark.parametrize("steps", [0, 1, 3])
 def test_a_network_spoilt_by_an_update_is_not_saved_and_the_training_recovers(
-    steps: int, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loss of an update is that of the weights before it: it may be fine while the update ruins them."""
-    count = loop.PhaseCallback._count
-    spoilt: list[int] = []
+    spoiling_after(monkeypatch, 8)
 
-    def counted(self: loop.PhaseCallback, state: State) -> float:
-        loss = count(self, state)
-        if state.updates == 8 and not spoilt:
-            spoilt.append(1)
-            kernel = self.model.get_layer("stem_conv").kernel
-            kernel.assign(kernel.value * np.nan)
-        return loss
-
-    monkeypatch.setattr(loop.PhaseCallback, "_count", counted)
-
-    run = fit(TINY, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=steps))
+    run = fit(TINY.but(epochs=2), tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=1))
 
     assert run.status == "finished"
-    for folder in run.checkpoints.glob("0*"):
-        tensors, _ = read_tensors(folder / "tensors.safetensors")
-        assert all(np.isfinite(tensor).all() for name, tensor in tensors.items() if name.startswith("model/")), folder
-    assert [event["event"] for event in run.events.rows()] == ["setback"]
+    assert_finite_checkpoints(run)
+    [event] = run.events.rows()
+    assert event["event"] == "setback"
+    assert event["text"].startswith("weights are not finite any more in epoch 2, batch 3"), "before the next loss"
 
 
 def test_each_time_it_goes_back_further_and_good_checkpoints_stay(
@@ -168,12 +182,17 @@ def test_each_time_it_goes_back_further_and_good_checkpoints_stay(
     assert updates[0].state.rate_factor == 0.125
 
 
+@pytest.fixture(scope="module")
+def frozen(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """An epoch with batch normalisation as it is (its statistics would be those of the parts of a batch)."""
+    return fit(FROZEN, tiny_data, tmp_path_factory.mktemp("frozen") / "run", verbose=False)
+
+
 def test_memory_that_does_not_suffice_for_validating_is_not_taken_from_training(
-    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frozen: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "EVALUATION_BATCH", 16)
     evaluate = keras.Model.evaluate
-    whole = fit(TINY.but(epochs=1), tiny_data, tmp_path / "whole", verbose=False)
 
     def exhausted(self: keras.Model, data: tf.data.Dataset, **options: Any) -> Any:
         if len(next(iter(data))[0]) > 5:
@@ -181,22 +200,22 @@ def test_memory_that_does_not_suffice_for_validating_is_not_taken_from_training(
         return evaluate(self, data, **options)
 
     monkeypatch.setattr(keras.Model, "evaluate", exhausted)
-    run = fit(TINY.but(epochs=1), tiny_data, tmp_path / "run", verbose=False)
+    run = fit(FROZEN, tiny_data, tmp_path / "run", verbose=False)
 
     assert [event["text"] for event in run.events.rows()] == [
         "out of memory: validating 8 images at a time",
         "out of memory: validating 4 images at a time",
     ]
-    assert run.metrics()[0]["loss"] == whole.metrics()[0]["loss"], "training is as it was"
-    assert run.metrics()[0]["val_loss"] == pytest.approx(whole.metrics()[0]["val_loss"], rel=1e-4)
+    assert run.metrics()[0]["loss"] == frozen.metrics()[0]["loss"], "training is as it was"
+    assert run.metrics()[0]["val_loss"] == pytest.approx(frozen.metrics()[0]["val_loss"], rel=1e-4)
 
 
-def exhausting(monkeypatch: pytest.MonkeyPatch, above: int) -> None:
+def exhausting(monkeypatch: pytest.MonkeyPatch, above: int, batch_size: int) -> None:
     """Let memory not suffice for more than so many images at a time."""
     counted = loop.PhaseCallback.on_train_batch_end
 
     def exhausted(self: loop.PhaseCallback, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if 32 // self.checkpointer.state.parts > above:
+        if batch_size // self.checkpointer.state.parts > above:
             reason = "Status: 1, message: could not create a primitive, in file mkl.cc:1"  # oneDNN's lack of memory
             raise tf.errors.AbortedError(None, None, f"Operation received an exception:{reason}")
         counted(self, batch, logs)
@@ -207,35 +226,32 @@ def exhausting(monkeypatch: pytest.MonkeyPatch, above: int) -> None:
 def test_out_of_memory_the_batch_is_computed_in_parts_and_stays_as_large(
     tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    recipe = TINY.but(epochs=1)
     with monkeypatch.context() as patch:
-        exhausting(patch, 8)
-        run = fit(TINY, tiny_data, tmp_path / "run")
-    asked_for = fit(TINY.but(accumulate=4), tiny_data, tmp_path / "asked", verbose=False)
+        exhausting(patch, 16, recipe.batch_size)
+        run = fit(recipe, tiny_data, tmp_path / "run")
+    asked_for = fit(recipe.but(accumulate=2), tiny_data, tmp_path / "asked", verbose=False)
 
-    shown = " ".join(capsys.readouterr().err.split())
-    assert "each batch of 32 images is computed in 2 parts of 16" in shown
-    assert "each batch of 32 images is computed in 4 parts of 8" in shown
-    assert [event["parts"] for event in run.events.rows()] == [2, 4]
+    assert "each batch of 32 images is computed in 2 parts of 16" in " ".join(capsys.readouterr().err.split())
+    assert [event["parts"] for event in run.events.rows()] == [2]
     assert_same_end(run, asked_for)
 
 
 def test_memory_that_does_not_suffice_for_two_images_is_an_error_with_advice(
     tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exhausting(monkeypatch, 1)
+    exhausting(monkeypatch, 1, batch_size=8)
 
     with pytest.raises(StorageError, match="out of memory, even with 2 images at a time: lower --image-size"):
-        fit(TINY, tiny_data, tmp_path / "run", verbose=False)
+        fit(TINY.but(batch_size=8), tiny_data, tmp_path / "run", verbose=False)
+
+    assert [event["parts"] for event in Run.at(tmp_path / "run").events.rows()] == [2, 4]
 
 
-def test_a_part_of_a_batch_gives_the_gradient_of_the_whole(tiny_data: ImageData, tmp_path: Path) -> None:
-    """With batch normalisation as it is (its statistics would be those of the parts)."""
-    recipe = TINY.but(epochs=1, freeze_batchnorm=True)
+def test_a_part_of_a_batch_gives_the_gradient_of_the_whole(frozen: Run, tiny_data: ImageData, tmp_path: Path) -> None:
+    parts = fit(FROZEN.but(accumulate=4), tiny_data, tmp_path / "parts", verbose=False)
 
-    whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
-    parts = fit(recipe.but(accumulate=4), tiny_data, tmp_path / "parts", verbose=False)
-
-    a, b = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (whole, parts))
+    a, b = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (frozen, parts))
     assert a is not None
     assert b is not None
     for name, tensor in a.tensors.items():
