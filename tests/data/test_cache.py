@@ -6,7 +6,6 @@ import tempfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -329,26 +328,6 @@ def test_interrupted_reading_leaves_nothing(image_folder: Path, kept: Path) -> N
 
     assert not [path for path in kept.rglob("*") if path.is_file()]
 
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-@pytest.mark.parametrize("moment", ["while images are read", "at the end"])
-def test_a_full_disk_leaves_nothing(
-    moment: str, image_folder: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = DiskCache.__init__
-
-    def on_a_full_disk(self: DiskCache, *arguments: Any) -> None:
-        made(self, *arguments)
-        self.file.close()
-        buffered = -1 if moment == "at the end" else 0
-        self.file = open("/dev/full", "wb", buffering=buffered)  # noqa: SIM115
-
-    monkeypatch.setattr(DiskCache, "__init__", on_a_full_disk)
-
-    with pytest.raises(StorageError, match=r"cannot write .*\.pixels: No space left on device"):
-        load_data(Source(f"folder:{image_folder}", image_size=10), cache="disk")
-
-    assert not [path for path in kept.rglob("*") if path.is_file()]
 
 
 def test_an_index_that_is_being_written_or_damaged_is_passed_over(tmp_path: Path) -> None:
