@@ -1,6 +1,6 @@
-"""Evaluate a finished run, or a file exported from it, on its test images or on other data.
+"""Evaluate a finished run, a file exported from it or any model file, on the run's test images or on other data.
 
-Figures go to the run's `evaluation/` folder and onto the screen.
+Figures go to the run's `evaluation/` folder, or to a folder beside the file, and onto the screen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
-    command.add_argument("run_folder", metavar="RUN", type=Path, help="folder of a finished run")
+    command.add_argument("model", metavar="RUN|FILE", type=Path,
+                         help="folder of a finished run, or any model file, which needs --data")  # fmt: skip
     command.add_argument("--artifact", type=Path, metavar="FILE", help="a file or folder exported from it")
     command.add_argument(
         "--data", metavar="SOURCE", help="a SOURCE, as `train` takes it, instead of the run's own data"
@@ -47,13 +48,22 @@ def run(options: argparse.Namespace) -> int:
 
     if not options.data and (options.data_dir or options.limit):
         raise UsageError("--data-dir and --limit go with --data; without it the run's own data are used")
-    finished = Run.at(options.run_folder, finished=True)
+    if _is_file(options.model):
+        if options.artifact or not options.data:
+            raise UsageError(
+                f"{options.model} is a model file: it needs --data SOURCE, as it does not know its images, and no "
+                "--artifact"
+            )
+        of, place = options.model, options.model.with_name(f"{options.model.stem}-evaluation")
+    else:
+        finished = Run.at(options.model, finished=True)
+        of, place = options.artifact or finished, finished.path / "evaluation"
     with Progress() as progress:
         if not (options.artifact or options.data or options.split) and options.tta == "none":
             report = report_run(finished, progress=progress.reading)
             show_report(report)
             return 0
-        predictor = open_predictor(options.artifact or finished)
+        predictor = open_predictor(of)
         data: Source | ImageData
         if options.data:
             data_dir = str(options.data_dir) if options.data_dir else None
@@ -65,9 +75,14 @@ def run(options: argparse.Namespace) -> int:
     asked_of = f"{data.short_name}-{_key(data)}" if isinstance(data, Source) else ""
     tta = options.tta if options.tta != "none" else ""
     parts = [options.artifact.name if options.artifact else "", asked_of, options.split, tta]
-    folder = finished.path / "evaluation" / "-".join(part for part in parts if part)
+    folder = place / "-".join(part for part in parts if part)
     show_evaluation(evaluation, evaluation.write(folder))
     return 0
+
+
+def _is_file(path: Path) -> bool:
+    """Whether a model is no run: a file, or the folder of a SavedModel."""
+    return path.is_file() or (path / "saved_model.pb").is_file()
 
 
 def _key(source: Source) -> str:

@@ -113,9 +113,13 @@ def evaluate(
     chosen = merge(images) if split == "all" else _chosen(images, split)
     name = images.name if split == "all" else f"{images.name}, {split} split"
     name += "" if check_tta(tta) == "none" else f", {tta} views"
+    _check_fits(predictor, chosen)
+    doubt = predictor.check_pixels(chosen.read(slice(0, FIRST)))
     logits = split_logits(predictor, chosen, tta)
     metrics = predictor.task.evaluate(logits, chosen.labels)
-    return Evaluation(metrics, logits, chosen.labels, predictor, name, (*_remarks(split), *metrics.remarks))
+    return Evaluation(
+        metrics, logits, chosen.labels, predictor, name, (*filter(None, [doubt]), *_remarks(split), *metrics.remarks)
+    )
 
 
 def load_run_data(run: Run, progress: OnRead | None = None, *, where: str | None = None) -> ImageData:
@@ -185,15 +189,19 @@ def split_logits(predictor: Predictor, split: Split, tta: str = "none") -> np.nd
         split: Its images are of the model's size.
         tta: As `evaluate`; of several views, the logits of the mean probability.
     """
+    _check_fits(predictor, split)
+    size = view_size(predictor.preprocessing.fit.size, tta)
+    larger = replace(split, images=at_size(split.images, size))
+    starts = range(0, len(split), BATCH)
+    return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), tta) for start in starts])
+
+
+def _check_fits(predictor: Predictor, split: Split) -> None:
     expected, found = predictor.preprocessing.input_shape, split.images.shape
     if expected != found:
         raise DataError(f"the model takes images of {expected}, the data are of {found} (height, width, channels)")
-    starts = range(0, len(split), BATCH)
-    if not starts:
+    if not len(split):
         raise DataError("there are no images to evaluate on in this split")
-    predictor.check_pixels(split.read(slice(0, FIRST)))
-    larger = replace(split, images=at_size(split.images, view_size(expected[:2], tta)))
-    return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), tta) for start in starts])
 
 
 def _read(source: Source | str, predictor: Predictor, progress: OnRead | None) -> ImageData:

@@ -151,6 +151,7 @@ def test_the_demo_goes_the_whole_way_and_on_where_it_was_stopped_after_its_train
         (["evaluate", "{tmp}/good"], 2, "is not a run folder"),
         (["evaluate", "{run}", "--artifact", "{tmp}/nowhere.tflite"], 5, "there is no model"),
         (["evaluate", "{run}", "--data", "folder:{tmp}/good"], 3, "do not fit the model: it knows 10 classes"),
+        (["evaluate", "{run}/model.keras"], 2, "model.keras is a model file: it needs --data SOURCE"),
         (["evaluate", "{run}", "--limit", "3"], 2, "--data-dir and --limit go with --data"),
         (["predict", "{run}", "{tmp}/torn/red/05.png"], 3, "05.png: not an image"),
         (["predict", "{run}", "{tmp}/nowhere.png"], 3, "nowhere.png: No such file"),

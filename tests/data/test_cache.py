@@ -329,7 +329,6 @@ def test_interrupted_reading_leaves_nothing(image_folder: Path, kept: Path) -> N
     assert not [path for path in kept.rglob("*") if path.is_file()]
 
 
-
 def test_an_index_that_is_being_written_or_damaged_is_passed_over(tmp_path: Path) -> None:
     filled(tmp_path, numbered(1))
     folder = next(tmp_path.rglob("*.index")).parent

@@ -1,5 +1,6 @@
 """Models that no run belongs to: trained by their user's own `fit`, of this package's networks or others."""
 
+import json
 from pathlib import Path
 
 import keras
@@ -97,6 +98,12 @@ def test_the_command_exports_a_keras_file_beside_it(
     assert code == 0, capsys.readouterr().err
     assert f"wrote {tmp_path / 'mine-int8.tflite'}" in capsys.readouterr().out.replace("\n", "")
     assert open_predictor(tmp_path / "mine-int8.tflite").task.class_names == ("blue", "green", "red")
+
+    for name in ("mine.keras", "mine-int8.tflite"):
+        assert main(["evaluate", str(tmp_path / name), "--data", f"folder:{image_folder}"]) == 0
+        assert "top-1" in capsys.readouterr().out
+        (folder,) = (tmp_path / f"{Path(name).stem}-evaluation").iterdir()
+        assert json.loads((folder / "evaluation.json").read_text())["images"] == 36
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
