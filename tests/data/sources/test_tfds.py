@@ -20,7 +20,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def write(folder: Path, name: str, label: int | None = None) -> None:
+def write(folder: Path, name: str, label: int | None = None, held: str = "test") -> None:
     def examples(count: int, first: int) -> tf.data.Dataset:
         numbers = np.arange(first, first + count, dtype=np.uint8)
         images = np.broadcast_to(numbers[:, None, None, None], (count, 12, 12, 3))
@@ -37,7 +37,7 @@ def write(folder: Path, name: str, label: int | None = None) -> None:
         name,
         version="1.2.0",
         features=features,
-        split_datasets={"train": examples(30, 0), "test": examples(9, 100)},
+        split_datasets={"train": examples(30, 0), held: examples(9, 100)},
         data_dir=folder,
         disable_shuffling=True,
     )
@@ -63,10 +63,21 @@ def test_a_limit_and_a_size_are_kept(prepared: Path) -> None:
     assert data.names[0].startswith("train/")
 
 
+def test_a_validation_split_without_a_test_chooses_the_epoch(tmp_path: Path) -> None:
+    write(tmp_path, "two_parts", held="validation")
+
+    data = load_data(Source("tfds:two_parts", data_dir=str(tmp_path)))
+
+    assert [len(split) for split in data.splits.values()] == [30, 9, 0]
+    assert data.notes[0].startswith("the data have no test images: The 9 validation images choose the best epoch")
+    whole = load_data(Source("tfds:two_parts", data_dir=str(tmp_path)), whole=True)
+    assert (whole.reported, len(whole.validation)) == ("validation", 9)
+
+
 def test_a_name_that_begins_alike_is_taken_with_a_note(prepared: Path) -> None:
     data = load_data(Source("tfds:tiny", data_dir=str(prepared)))
 
-    assert data.notes[0] == ("read the prepared data set 'tiny_shapes', the only one whose name begins with 'tiny'",)
+    assert data.notes[0] == "read the prepared data set 'tiny_shapes', the only one whose name begins with 'tiny'"
 
 
 @pytest.mark.parametrize(
