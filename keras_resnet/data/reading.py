@@ -75,15 +75,15 @@ def read_images(
     def read(position: int) -> tuple[Header, np.ndarray | None, str]:
         content = listing.contents.read(position)
         name, digest = listing.names[position], hashlib.sha256(content).hexdigest()
-        with opened(content, name) as (image, header):
-            return header, None if pixels.holds(digest) else pixels_of(image, header, fit), digest
+        with opened(content, name) as file:
+            return file.header, None if pixels.holds(digest) else pixels_of(file, fit), digest
 
     try:
         for place, future in enumerate(_in_threads(read, positions.tolist())):
             try:
                 header, image, digest = future.result()
             except ImageError as error:
-                failures.append(error)
+                failures.append(error.for_keeping())
             else:
                 pixels.add(digest, image)
                 kept.append(int(positions[place]))
