@@ -99,7 +99,7 @@ def read_images(
     names = tuple(listing.names[position] for position in kept)
     contents = listing.contents.chosen(kept)
     return Read(
-        store=EncodedImages(contents, names, tuple(headers), fit, kept_pixels),
+        store=EncodedImages(contents, names, tuple(headers), fit, kept_pixels, as_bytes(digests)),
         positions=np.array(kept, np.int64),
         digests=digests,
         skipped=tuple(Skipped(error.name, error.code, error.detail) for error in failures),
@@ -119,6 +119,11 @@ def fingerprint(names: Sequence[str], digests: Sequence[str], labels: np.ndarray
     images = enumerate(zip(names, digests, labels.tolist(), strict=True))
     lines = (f"{name}\t{digest}\t{label}\t{of.get(i, '')}\n" for i, (name, digest, label) in images)
     return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def as_bytes(digests: Sequence[str]) -> np.ndarray:
+    """uint8 (n, 32): digests in less than a third of the memory."""
+    return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32)
 
 
 def array_digests(images: np.ndarray) -> list[str]:
