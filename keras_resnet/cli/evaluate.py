@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     asked_of = f"{data.short_name}-{_key(data)}" if isinstance(data, Source) else ""
     tta = options.tta if options.tta != "none" else ""
     parts = [options.artifact.name if options.artifact else "", asked_of, options.split, tta]
-    folder = finished.path / "evaluation" / "-".join(part for part in parts if part)
+    folder = finished.folder("evaluation", "-".join(part for part in parts if part))
     show_evaluation(evaluation, evaluation.write(folder))
     return 0
 

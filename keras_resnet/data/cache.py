@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ import numpy as np
 import PIL
 
 from keras_resnet.allowed import CACHE
-from keras_resnet.atomic import current_umask, storage_errors, write_with
+from keras_resnet.atomic import current_umask, storage_errors, temporary_folder, write_text
 from keras_resnet.data.memory import aligned_empty, memory_for_images
 from keras_resnet.errors import DataError
 from keras_resnet.preprocessing import Fit
@@ -102,9 +102,10 @@ class DiskCache(PixelCache):
             self.folder.mkdir(parents=True, exist_ok=True)
             for index in sorted(self.folder.glob("[!.]*.index")):  # those with a dot are being written
                 self._open(index)
-            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".pixels")
-            self.file = os.fdopen(handle, "wb")
-            self.path = Path(name)
+            self._until_finished = ExitStack()
+            temporary = self._until_finished.enter_context(temporary_folder(self.folder))
+            self.path = temporary / "pixels"
+            self.file = open(self.path, "wb")  # noqa: SIM115
 
     def _open(self, index: Path) -> None:
         pixels = index.with_suffix(".pixels")
@@ -125,14 +126,14 @@ class DiskCache(PixelCache):
         """Raises: StorageError, if the disk is full."""
         if image is None or digest in self.places:
             return
-        with storage_errors(self.path):
+        with storage_errors(self.folder):
             self.file.write(np.ascontiguousarray(image).tobytes())
         self.places[digest] = (len(self.segments), len(self.new))
         self.new.append(digest)
 
     def finish(self, digests: Sequence[str]) -> Pixels:
         try:
-            with storage_errors(self.path):
+            with storage_errors(self.folder):
                 self._finish()
         except BaseException:
             self.discard()
@@ -145,16 +146,17 @@ class DiskCache(PixelCache):
         self.file.close()
         if self.new:
             os.chmod(self.path, 0o666 & ~current_umask())  # so that others who share the folder can read it
-            index = "\n".join(self.new).encode("ascii")
-            write_with(self.path.with_suffix(".index"), lambda temporary: temporary.write_bytes(index))
-            self.segments.append(np.memmap(self.path, np.uint8, "r", shape=(len(self.new), *self.shape)))
-        else:
-            self.path.unlink()
+            place = self.folder / f"{uuid.uuid4().hex}.pixels"
+            # The index first: alone it is small, and taken for incomplete.
+            write_text(place.with_suffix(".index"), "\n".join(self.new))
+            os.replace(self.path, place)
+            self.segments.append(np.memmap(place, np.uint8, "r", shape=(len(self.new), *self.shape)))
+        self._until_finished.close()
 
     def discard(self) -> None:
         with suppress(OSError):  # the disk may be full: what waits to be written is not needed
             self.file.close()
-        self.path.unlink(missing_ok=True)
+        self._until_finished.close()
 
 
 class MappedPixels:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from keras_resnet.atomic import put_in_place, storage_errors
+from keras_resnet.atomic import put_in_place, storage_errors, temporary_folder
 from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.data.sources.source import PATHS, Source
 from keras_resnet.errors import DataError, UsageError
@@ -115,8 +114,8 @@ def export_run(
     assert isinstance(reference, KerasPredictor)
     images, calibration = _images(run, data, progress)
     reference.check_pixels(images)
-    with storage_errors(target), tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".unverified-") as folder:
-        unverified = Path(folder) / target.name
+    with storage_errors(target), temporary_folder(target.parent) as folder:
+        unverified = folder / target.name
         chosen.write(
             reference.model,
             reference.preprocessing,
@@ -161,8 +160,3 @@ def _verification_images(data: ImageData) -> np.ndarray:
     parts = [data.validation.read(slice(0, VERIFICATION_IMAGES))]
     parts.append(data.train.read(slice(0, VERIFICATION_IMAGES - len(parts[0]))))
     return np.concatenate(parts)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

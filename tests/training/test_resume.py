@@ -268,11 +268,11 @@ def test_what_a_kill_left_half_written_is_removed(
         stopping_after(patch, 2)
         with pytest.raises(StoppedError):
             fit(TINY.but(epochs=1), tiny_data, tmp_path / "run", verbose=False)
-    left = tmp_path / "run" / "checkpoints" / ".000002-ab12_xyz"
+    left = tmp_path / "run" / "checkpoints" / ".unfinished-ab12_xyz"
     left.mkdir()
     (left / "tensors.safetensors").write_bytes(b"half")
-    shutil.copytree(left, tmp_path / "run" / ".model-q1w2e3r4")
-    (tmp_path / "run" / ".vscode-insiders").mkdir()  # which looks a little like one
+    shutil.copytree(left, tmp_path / "run" / ".unfinished-q1w2e3r4")
+    (tmp_path / "run" / ".vscode-insiders").mkdir()  # of no training
 
     run = fit(TINY.but(epochs=1), tiny_data, tmp_path / "run", verbose=False)
 
