@@ -53,6 +53,8 @@ def _reason(error: BaseException) -> object:
     """Why the system did not write, by an error of any library; None: that is not what it says."""
     if isinstance(error, KerasResNetError):
         return None
+    if isinstance(error, ValueError) and "embedded null" in str(error):
+        return "no file can have this path"
     if isinstance(error, OSError) and not (error.strerror is None and system_reason(str(error))):
         return error.strerror or error
     return system_reason(str(error))  # TensorFlow and h5py have errors of their own for a full disk

@@ -45,10 +45,14 @@ def check_regular(path: PathLike) -> None:
     """Refuse what is no regular file, before a library opens it. Symbolic links are followed.
 
     Raises:
-        RefusedFileError: It is a pipe, a socket, a device or a folder.
+        RefusedFileError: It is a pipe, a socket, a device or a folder, or no path at all.
         OSError: It is missing or cannot be looked at.
     """
-    _require_regular(os.stat(path), path)
+    try:
+        status = os.stat(path)
+    except ValueError:  # a NUL in it
+        raise RefusedFileError(path, "no file can have this path") from None
+    _require_regular(status, path)
 
 
 def check_folder(path: PathLike) -> None:

@@ -33,7 +33,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.show import show_evaluation, show_report
     from keras_resnet.data.images import ImageData
-    from keras_resnet.data.sources.source import Source
+    from keras_resnet.data.sources.source import Source, fitting
     from keras_resnet.errors import UsageError
     from keras_resnet.evaluation.evaluate import evaluate, load_run_data
     from keras_resnet.evaluation.report import report_run
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     # A folder for each kind of evaluation, so that none overwrites another.
     asked_of = f"{data.short_name}-{_key(data)}" if isinstance(data, Source) else ""
     tta = options.tta if options.tta != "none" else ""
-    parts = [options.artifact.name if options.artifact else "", asked_of, options.split, tta]
+    parts = [fitting(options.artifact.name) if options.artifact else "", asked_of, options.split, tta]
     folder = finished.folder("evaluation", "-".join(part for part in parts if part))
     show_evaluation(evaluation, evaluation.write(folder))
     return 0
