@@ -273,11 +273,11 @@ def test_what_a_kill_left_half_written_is_removed(
     whole: Run, stopped: Path, tiny_data: ImageData, tmp_path: Path
 ) -> None:
     path = shutil.copytree(stopped, tmp_path / "run")
-    left = path / "checkpoints" / ".000002-ab12_xyz"
+    left = path / "checkpoints" / ".unfinished-ab12_xyz"
     left.mkdir()
     (left / "tensors.safetensors").write_bytes(b"half")
-    shutil.copytree(left, path / ".model-q1w2e3r4")
-    (path / ".vscode-insiders").mkdir()  # which looks a little like one
+    shutil.copytree(left, path / ".unfinished-q1w2e3r4")
+    (path / ".vscode-insiders").mkdir()  # of no training
 
     run = fit(EVERYTHING, tiny_data, path, verbose=False)
 
