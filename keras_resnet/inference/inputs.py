@@ -141,9 +141,7 @@ def _of_array(pixels: np.ndarray, fit: Fit) -> np.ndarray:
             if first in (0, 1) and pixels.shape[first] == fit.channels
             else f": the shape is {pixels.shape}"
         )
-        raise DataError(
-            f"the model takes images of {fit.channels} channels, channels last; received {images.shape[-1]}{remedy}"
-        )
+        raise DataError(f"the model takes images of {fit.channels} channels; received {images.shape[-1]}{remedy}")
     return resize_array(images, fit)
 
 

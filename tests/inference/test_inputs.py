@@ -74,7 +74,7 @@ def test_what_is_no_image_is_refused_by_its_kind(tmp_path: Path) -> None:
     }.items():
         with pytest.raises(DataError, match=message):
             image_batch(images, FIT)
-    with pytest.raises(DataError, match="takes images of 3 channels, channels last; received 1"):
+    with pytest.raises(DataError, match="takes images of 3 channels; received 1"):
         image_batch(np.zeros((6, 8), np.uint8), FIT)
     stream = io.BytesIO()
     Image.fromarray(PIXELS[0]).save(stream, "PNG")
@@ -110,7 +110,7 @@ def test_a_last_axis_as_the_model_takes_it_makes_one_image() -> None:
         ((3, 16, 16), 3, r"received 1 of shape \(3, 16, 16\), which looks like channels first: .*images, 0, -1\)"),
         ((4, 16, 16), 4, r"looks like channels first: .*images, 0, -1\)"),
         ((2, 4, 16, 16), 4, r"received 16 of shape .* looks like channels first: .*images, 1, -1\)"),
-        ((16, 16, 4), 1, r"takes images of 1 channels, channels last; received 4: the shape is \(16, 16, 4\)"),
+        ((16, 16, 4), 1, r"takes images of 1 channels; received 4: the shape is \(16, 16, 4\)"),
         ((16, 16, 2), 3, "received 2"),
         ((7, 16, 16), 3, r"received 1: the shape is \(7, 16, 16\)"),
     ],
