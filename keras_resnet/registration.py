@@ -21,6 +21,7 @@ PACKAGE = "keras_resnet"
 HOMES = {
     **dict.fromkeys(("Constant", "MultiStep", "Step", "Cosine", "OneCycle"), "schedules"),
     "BinaryCrossEntropy": "losses",
+    **dict.fromkeys(("Momentum", "DecayingMomentum", "Adam", "Lamb", "Adafactor"), "optimizers.update_rules"),
     **dict.fromkeys(OPTIMIZER.choices, "optimizers.by_name"),
 }
 """For each name that a class is registered under, the module whose import does it."""

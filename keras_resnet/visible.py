@@ -28,6 +28,11 @@ def visible(text: str) -> str:
     return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
+def visible_cell(text: str) -> str:
+    r"""The same for a cell of a table on a screen, which has one line: tabs and line breaks are escapes as well."""
+    return visible(text).replace("\t", r"\t").replace("\n", r"\n")
+
+
 def visible_json(text: str) -> str:
     r"""JSON with what nobody sees in its strings written as JSON's own escapes, which readers undo.
 

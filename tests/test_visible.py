@@ -1,7 +1,7 @@
 import json
 import unicodedata
 
-from keras_resnet.visible import visible, visible_json
+from keras_resnet.visible import visible, visible_cell, visible_json
 
 WRITTEN = (
     range(0x600, 0x606), (0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x200C, 0x200D, 0x110BD, 0x110CD), range(0x13430, 0x13440)
@@ -42,3 +42,7 @@ def test_json_has_escapes_for_what_nobody_sees_and_is_read_as_it_was() -> None:
 def test_line_breaks_and_all_scripts_stay() -> None:
     for text in ("two\n\tlines", "größer, 犬, כלב, كلب, 🐕"):
         assert visible(text) == text
+
+
+def test_a_cell_of_a_table_stays_on_its_line() -> None:
+    assert visible_cell("a\tb\nc\x1b.png") == r"a\tb\nc\x1b.png"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from keras_resnet.visible import visible
+from keras_resnet.visible import visible, visible_cell
 
 UNBOUNDED = 400
 
@@ -28,7 +28,7 @@ def table(
     Args:
         title: Above it.
         columns: Their heads.
-        rows: One text a column each.
+        rows: One text a column each, which is shown on one line, whatever a file is called.
         left: Columns of text, aligned to the left and wrapped where the screen is narrow.
         whole: Columns of text that are not wrapped.
         compact: Without vertical lines.
@@ -42,9 +42,9 @@ def table(
     )
     for number, column in enumerate(columns):
         text = number == 0 or column in left
-        shown.add_column(visible(column), justify="left" if text else "right", no_wrap=not text or column in whole)
+        shown.add_column(visible_cell(column), justify="left" if text else "right", no_wrap=not text or column in whole)
     for row in rows:
-        shown.add_row(*(escape(visible(cell)) for cell in row))
+        shown.add_row(*(escape(visible_cell(cell)) for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:  # a file or pipe has no width
         console = Console(highlight=False, width=UNBOUNDED)

@@ -7,9 +7,13 @@ the rate of an update, what is done to its gradients before the rule sees them, 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
+
+from keras_resnet.errors import UsageError, listed
 
 Tensor = Any
 
@@ -18,7 +22,11 @@ class HookedOptimizer(keras.optimizers.Optimizer):
     """A Keras optimizer in which subclasses can override the steps inside an update.
 
     Derive an update rule from it, or put it before one of Keras's rules among the bases. As in Keras, a rule is
-    `update_step(gradient, variable, learning_rate)`, which changes one variable by a gradient of the same shape.
+    `update_step(gradient, variable, learning_rate)`, which changes one variable by a gradient of the same shape. What
+    it remembers is made in `add_state`.
+
+    To an optimizer that is not built, a state can be given all the same: it waits for `build`. Keras's reader of `.h5`
+    files needs that. It builds an optimizer for no variables, and gives it the state before it knows any.
 
     Attributes:
         shrinks_weights: Whether Keras takes `rate × weight_decay` of each weight that decays, before the rule is
@@ -26,6 +34,46 @@ class HookedOptimizer(keras.optimizers.Optimizer):
     """
 
     shrinks_weights: ClassVar[bool] = True
+    _waiting: Sequence[np.ndarray] = ()
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """All that the optimizer remembers, and what waits for `build`, so that it is saved again."""
+        known = super().variables
+        late = enumerate(self._waiting[len(known) :])
+        return known + [keras.Variable(one, trainable=False, dtype=str(one.dtype), name=f"late_{n}") for n, one in late]
+
+    def build(self, variables: list[keras.Variable]) -> None:
+        if self.built or not variables:
+            return
+        super().build(variables)
+        self.add_state(variables)
+        if self._waiting:
+            state, self._waiting = self._waiting, ()
+            with _at_once():
+                self.set_weights(state)
+
+    def add_state(self, variables: list[keras.Variable]) -> None:
+        """Make what a rule remembers of the variables that the optimizer is built for, once, in `build`."""
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set all variables, in their order; before `build`, those that there are, and the others as soon as they are.
+
+        Raises:
+            UsageError: Their number or a shape is not that of the variables; nothing was set.
+        """
+        arrays = [np.asarray(one) for one in weights]
+        known = super().variables
+        given, own = [one.shape for one in arrays], [tuple(one.shape) for one in known]
+        if given[: len(own)] != own or (self.built and len(given) != len(own)):
+            raise UsageError(
+                f"the state is of another optimizer or network: {self.name} remembers {len(own)} arrays, of shapes "
+                f"{listed(own)}; received {len(given)}, of shapes {listed(given)}"
+            )
+        for variable, one in zip(known, arrays, strict=False):
+            variable.assign(one)
+        if not self.built:
+            self._waiting = arrays
 
     def position(self, variable: Any) -> int:
         """The place of a variable among those that the optimizer was built for.
@@ -84,6 +132,15 @@ class HookedOptimizer(keras.optimizers.Optimizer):
         if keras.backend.backend() != "tensorflow":
             grads = self.before_rule(grads, trainable_variables)
         super()._backend_update_step(grads, trainable_variables, learning_rate)
+
+
+def _at_once() -> AbstractContextManager[Any]:
+    """Where variables are set now, and not at each call of the function that is being traced: Keras builds in one."""
+    if keras.backend.backend() != "tensorflow":
+        return nullcontext()
+    import tensorflow as tf
+
+    return tf.init_scope()
 
 
 class HookedAdafactor(HookedOptimizer, keras.optimizers.Adafactor):

@@ -48,7 +48,7 @@ SAVER = frozenset(
 
 
 def check_saved_graph(folder: Path) -> None:
-    """Refuse a SavedModel whose graph could do more than compute.
+    """Refuse a SavedModel whose graph could do more than compute, or whose fingerprint is damaged.
 
     Args:
         folder: With `saved_model.pb` in it.
@@ -64,10 +64,27 @@ def check_saved_graph(folder: Path) -> None:
         saved = SavedModel.FromString(read_bytes(folder / "saved_model.pb"))
     except DecodeError as error:
         raise ModelError(f"{folder} cannot be read as a SavedModel: {error}") from None
+    _check_fingerprint(folder)
     for meta in saved.meta_graphs:
         if not meta.HasField("object_graph_def"):  # TensorFlow would run the restoring part of its graph
             raise ModelError(f"{folder} is a SavedModel of TensorFlow 1, which this package does not write")
         _check_graph(meta, folder)
+
+
+def _check_fingerprint(folder: Path) -> None:
+    """Refuse what TensorFlow would load after a traceback in its log. It does without a fingerprint, too."""
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf.fingerprint_pb2 import FingerprintDef
+
+    try:
+        FingerprintDef.FromString(read_bytes(folder / "fingerprint.pb"))
+    except FileNotFoundError:
+        return
+    except DecodeError as error:
+        raise ModelError(
+            f"{folder} cannot be read as a SavedModel: fingerprint.pb is damaged ({error}), and other parts "
+            "may be: copy the folder anew, or remove that file if the model is known to be whole"
+        ) from None
 
 
 def _check_graph(meta: Any, folder: Path) -> None:

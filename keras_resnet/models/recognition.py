@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from keras_resnet.layer_names import CLASSIFIER, is_classifier
 from keras_resnet.models.counting import count
+from keras_resnet.models.spec import LARGEST_CIFAR_SIDE
 from keras_resnet.models.variants import VARIANTS
 from keras_resnet.weights.files import Tensors
 from keras_resnet.weights.naming import KERAS_APPLICATIONS, TIMM, TORCHVISION, Naming
@@ -33,11 +34,15 @@ def networks_of(tensors: Tensors, naming: Naming) -> list[str]:
         strides_elsewhere = (spec.strided_conv == "1x1") != (naming is KERAS_APPLICATIONS)
         if strides_elsewhere and naming in FAMILIES and spec.block == "bottleneck":
             continue
-        held = count(spec, 1, (spec.input_size, spec.input_size, 3), include_top=False).weights
         if naming in (TORCHVISION, TIMM):
             naming = TIMM if "pool" in spec.shortcut else TORCHVISION
-        if sum(len(shape) == 4 for shape in held.values()) == kernels and _fits(held, tensors, naming):
-            found.append(name)
+        sides = (spec.input_size, LARGEST_CIFAR_SIDE)
+        by_stem = {spec.resolve_stem(side, side): side for side in sides}  # a network may have another for small images
+        for side in by_stem.values():
+            held = count(spec, 1, (side, side, 3), include_top=False).weights
+            if sum(len(shape) == 4 for shape in held.values()) == kernels and _fits(held, tensors, naming):
+                found.append(name)
+                break
     return found
 
 

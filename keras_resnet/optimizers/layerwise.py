@@ -75,7 +75,7 @@ class Layerwise(HookedOptimizer):
         self.rate_factor = self.add_variable((), "ones", name="rate_factor", aggregation="only_first_replica")
 
     def build(self, variables: list[keras.Variable]) -> None:
-        if self.built:
+        if self.built or not variables:
             return
         # By position, since updates receive the backend's variables, which have other names.
         paths = [variable.path for variable in variables]
@@ -84,6 +84,9 @@ class Layerwise(HookedOptimizer):
         self._classifies = [is_classifier(path) for path in paths]
         self.gradient_groups, self._groups = groups(paths)
         super().build(variables)
+
+    def add_state(self, variables: list[keras.Variable]) -> None:
+        super().add_state(variables)
         self.gradient_norms = self.add_variable(
             (len(self.gradient_groups),), dtype="float32", name="gradient_norms", aggregation="none"
         )

@@ -16,8 +16,10 @@ from keras import ops
 from keras_resnet.compat.optimizers import HookedAdafactor, HookedOptimizer
 
 Tensor = Any
+registered = keras.saving.register_keras_serializable("keras_resnet")
 
 
+@registered
 class Momentum(HookedOptimizer):
     """Gradient descent with momentum, as `torch.optim.SGD`: `m ← μ·m + g; w ← w - rate·m`.
 
@@ -32,10 +34,7 @@ class Momentum(HookedOptimizer):
         super().__init__(learning_rate, **options)
         self.momentum, self.nesterov = momentum, nesterov
 
-    def build(self, variables: list[keras.Variable]) -> None:
-        if self.built:
-            return
-        super().build(variables)
+    def add_state(self, variables: list[keras.Variable]) -> None:
         self.momentums = self.add_optimizer_variables(variables, "momentum") if self.momentum else []
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
@@ -56,6 +55,7 @@ class Momentum(HookedOptimizer):
         return {**super().get_config(), "momentum": self.momentum, "nesterov": self.nesterov}
 
 
+@registered
 class DecayingMomentum(Momentum):
     """`Momentum` with the decay coupled, as `torch.optim.SGD` has it: `g ← g + decay·w` comes first.
 
@@ -100,6 +100,7 @@ def _add_in_place(target: keras.Variable, factor: float, addend: Any) -> None:
     )
 
 
+@registered
 class Adam(HookedOptimizer):
     """Adam (Kingma & Ba, 2014) as `torch.optim.AdamW` computes it; epsilon is added after the bias correction.
 
@@ -121,10 +122,7 @@ class Adam(HookedOptimizer):
         super().__init__(learning_rate, **options)
         self.beta_1, self.beta_2, self.epsilon = beta_1, beta_2, epsilon
 
-    def build(self, variables: list[keras.Variable]) -> None:
-        if self.built:
-            return
-        super().build(variables)
+    def add_state(self, variables: list[keras.Variable]) -> None:
         self.momentums, self.velocities = self.add_optimizer_variables(variables, ["momentum", "velocity"])
 
     def update_step(self, gradient: Tensor, variable: Any, learning_rate: Tensor) -> None:
@@ -152,6 +150,7 @@ class Adam(HookedOptimizer):
         return {**super().get_config(), "beta_1": self.beta_1, "beta_2": self.beta_2, "epsilon": self.epsilon}
 
 
+@registered
 class Lamb(Adam):
     """LAMB (You et al., 2019) as `timm.optim.Lamb`: Adam's step and the decay, scaled to the weights' norm.
 
@@ -183,6 +182,7 @@ class Lamb(Adam):
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * step)
 
 
+@registered
 class Adafactor(HookedAdafactor):
     """Adafactor (Shazeer & Stern, 2018) as Keras has it, for networks with dead units too.
 

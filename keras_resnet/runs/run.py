@@ -50,6 +50,7 @@ from keras_resnet.regular_files import open_regular, read_bytes, read_member, re
 from keras_resnet.runs.contents import FORMAT, OVERWRITTEN, Config, DataFile, EventRow, KeptEpoch, LogRow, RunFile
 from keras_resnet.runs.record import Record
 from keras_resnet.stamp import read_preprocessing
+from keras_resnet.visible import visible
 from keras_resnet.weights.first_normalisation import FirstStatistics
 
 KEPT_IMAGES = 64
@@ -460,7 +461,7 @@ def _skipped_table(data: ImageData) -> str:
 
 def _csv(header: list[str], rows: list[tuple[str, ...]]) -> str:
     lines = []
-    for row in (header, *rows):
+    for row in (header, *(tuple(map(visible, row)) for row in rows)):  # these files are for people; split.json is exact
         line = io.StringIO()
         # Both characters end a line here, or cells with either of them would not be quoted. Spreadsheets run cells that
         # begin like formulas, white space before them or not; a quote makes them text.

@@ -7,7 +7,9 @@ import runpy
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from rich.console import Console
 from rich.text import Text
 
@@ -68,6 +70,18 @@ def test_training_evaluating_exporting_and_predicting(
 
     assert main(train) == 2
     assert "holds a finished run" in one_line(capsys)
+
+
+def test_a_prediction_stays_on_the_line_of_its_image_whatever_the_file_is_called(
+    finished_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "new\tline\n.png")
+
+    assert main(["predict", str(finished_run.path), str(tmp_path), "--top", "1"]) == 0
+
+    (row,) = (line for line in capsys.readouterr().out.splitlines() if ".png" in line)
+    assert r"new\tline\n.png" in row
+    assert "%" in row
 
 
 def test_a_table_is_trained_on_with_everything_that_can_be_asked_for(
@@ -159,6 +173,7 @@ def test_the_demo_goes_the_whole_way_and_on_where_it_was_stopped_after_its_train
         (["evaluate", "{run}", "--limit", "3"], 2, "--data-dir and --limit go with --data"),
         (["predict", "{run}", "{tmp}/torn/red/05.png"], 3, "05.png: not an image"),
         (["predict", "{run}", "{tmp}/nowhere.png"], 3, "nowhere.png: No such file"),
+        (["predict", "{run}", "http://host/one.png"], 3, "http://host/one.png is an address, and nothing is fetched"),
     ],
 )
 def test_a_mistake_gets_one_line_an_exit_code_and_changes_nothing(

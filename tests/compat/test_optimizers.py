@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -5,6 +6,10 @@ import numpy as np
 import pytest
 
 from keras_resnet.compat.optimizers import HookedAdafactor, HookedOptimizer, batch_counter, gradient_accumulators
+from keras_resnet.errors import UsageError
+from keras_resnet.optimizers.by_name import OPTIMIZERS, optimizer
+from keras_resnet.optimizers.state import optimizer_state
+from keras_resnet.optimizers.update_rules import Lamb, Momentum
 from tests.compat.contract import assert_takes, changed
 from tests.optimizers.variables import named_variables
 
@@ -153,3 +158,55 @@ def test_adafactor_remembers_mean_squares_by_row_and_by_column() -> None:
     assert shapes == [(3, 3, 4), (3, 3, 5)], changed(
         "Adafactor._r and _c", "optimizers.HookedAdafactor", "write the rule again without dividing nought by nought"
     )
+
+
+def trained(made: keras.optimizers.Optimizer, path: Path) -> keras.Model:
+    """A tiny model after an update, saved."""
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="head_dense")(inputs))
+    model.compile(made, keras.losses.MeanSquaredError(), run_eagerly=True)
+    model.train_on_batch(np.ones((2, 4)), np.ones((2, 3)))
+    model.save(path)
+    return model
+
+
+@pytest.mark.parametrize("rule", [*(word for word in OPTIMIZERS if word != "adafactor"), Momentum, Lamb])
+def test_a_state_in_an_h5_file_is_there_when_keras_has_read_it_and_after_it_was_saved_again(
+    rule: str | type[Momentum], tmp_path: Path
+) -> None:
+    model = trained(optimizer(rule, 0.1) if isinstance(rule, str) else rule(0.1), tmp_path / "one.h5")
+
+    once = keras.models.load_model(tmp_path / "one.h5")
+    once.save(tmp_path / "two.h5")
+    again = keras.models.load_model(tmp_path / "two.h5")
+
+    assert int(once.optimizer.iterations) == 1
+    again.optimizer.build(again.trainable_variables)
+    expected, found = optimizer_state(model.optimizer), optimizer_state(again.optimizer)
+    assert expected.keys() == found.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+def test_a_state_that_waits_is_set_once_where_keras_builds_inside_a_traced_function(tmp_path: Path) -> None:
+    model = trained(optimizer("sgd", 0.1), tmp_path / "one.h5")
+    again = keras.models.load_model(tmp_path / "one.h5")
+    again.jit_compile = False
+
+    for each in (model, again):
+        for _ in range(2):
+            each.train_on_batch(np.ones((2, 4)), np.ones((2, 3)))
+
+    for mine, theirs in zip(model.optimizer.variables, again.optimizer.variables, strict=True):
+        np.testing.assert_allclose(theirs, mine, atol=1e-6, err_msg=mine.path)
+
+
+def test_a_state_of_another_network_is_refused_when_it_is_set(tmp_path: Path) -> None:
+    waiting, built = optimizer("sgd", 0.1), trained(optimizer("sgd", 0.1), tmp_path / "one.h5").optimizer
+    state = [np.asarray(one) for one in built.variables]
+    waiting.set_weights(state)
+
+    with pytest.raises(UsageError, match="the state is of another optimizer or network: sgd remembers 6 arrays"):
+        waiting.build([keras.Variable(np.zeros((2, 2)), name="kernel"), keras.Variable(np.zeros(2), name="bias")])
+    with pytest.raises(UsageError, match="received 5, of shapes"):
+        built.set_weights(state[:-1])

@@ -36,6 +36,14 @@ def test_a_network_is_told_from_its_names_and_shapes(network: str, naming: Namin
     assert networks_of(tensors_of(network, naming), naming) == expected
 
 
+@pytest.mark.parametrize("network", ["resnet18", "seresnet18", "resnet18d"])
+def test_a_network_is_told_from_its_tensors_for_small_images_too(network: str) -> None:
+    held = count(spec(network), 3, (64, 64, 3)).weights
+    tensors = {name: np.broadcast_to(np.float32(0), shape) for name, shape in held.items()}
+
+    assert network in networks_of(tensors, OURS)
+
+
 def test_biases_before_a_normalisation_and_the_classifier_do_not_matter() -> None:
     tensors = tensors_of("resnet50v1", KERAS_APPLICATIONS, classes=3)
     tensors["conv1_conv/bias"] = np.zeros(64, np.float32)

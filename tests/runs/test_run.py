@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from keras_resnet.data.images import Skipped
 from keras_resnet.data.loading import from_arrays
 from keras_resnet.errors import ModelError, StorageError, UsageError
 from keras_resnet.preprocessing import Fit, Preprocessing
@@ -126,12 +128,25 @@ def test_the_split_is_written_down_and_no_cell_is_a_formula(tmp_path: Path) -> N
     with open(run.path / "split.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 80
-    kept, marked = {"b", " b", "a=1"}, {"'=HYPERLINK(1)", "'\t=1", "'\r@a", "'  +1", "'-1"}
+    kept, marked = {"b", " b", "a=1"}, {"'=HYPERLINK(1)", "'\t=1", r"\r@a", "'  +1", "'-1"}
     assert {row["class"] for row in rows} == kept | marked
     assert [row["split"] for row in rows].count("test") == len(data.test)
     recorded = json.loads((run.path / "data.json").read_text())
     assert recorded["fingerprint"] == data.fingerprint
     assert recorded["images_per_class"]["test"] == [2] * 8
+    assert run.preprocessing.class_names == data.class_names
+
+
+def test_no_terminal_obeys_what_is_in_a_table_of_the_run_and_other_files_are_exact(tmp_path: Path) -> None:
+    run, _ = Run.start(tmp_path / "run", CONFIG)
+    data = from_arrays(np.zeros((20, 4, 4), np.uint8), np.arange(20) % 2, ["a\x1b[31mred", "\u202egnp"])
+    data = replace(data, skipped=(Skipped("b\x9b2J.png", "damaged", "why\u200b"),))
+
+    run.record_data(data, Preprocessing(Fit((4, 4), 1), (0.0,), (1.0,), data.class_names))
+
+    with open(run.path / "split.csv", newline="", encoding="utf-8") as file:
+        assert {row["class"] for row in csv.DictReader(file)} == {r"a\x1b[31mred", r"\u202egnp"}
+    assert (run.path / "skipped.csv").read_text().splitlines()[1] == r"b\x9b2J.png,damaged,why\u200b"
     assert run.preprocessing.class_names == data.class_names
 
 

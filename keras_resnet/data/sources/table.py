@@ -16,6 +16,7 @@ from keras_resnet.data.sources.listing import Files, Listing
 from keras_resnet.data.sources.table_rows import COLUMNS, Faults, read_rows
 from keras_resnet.data.splits.plan import PARTS
 from keras_resnet.errors import DataError, listed
+from keras_resnet.images.places import is_address, place_of
 from keras_resnet.tasks.table import task as task_named
 from keras_resnet.tasks.table import task_row, usual_task
 
@@ -66,7 +67,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
     labels, splits, groups, times = ([cell.strip() for cell in cells] for cells in texts)
 
     folder = os.path.abspath(file.parent)  # absolute, so that the images are found from another working folder
-    places = [_place(folder, path) for path in paths]
+    places = [place_of(path, folder) for path in paths]
     _check_paths(faults, lines, paths, places, labels)
     shown = [cell.split("\n") if cell else [] for cell in labels] if table.several else [[cell] for cell in labels]
     _check_labels(faults, lines, shown)
@@ -93,14 +94,6 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
     )
 
 
-def _place(folder: str, path: str) -> str:
-    """Where an image is that a table calls so, by the separators of Windows if the table was written there."""
-    place = os.path.join(folder, path)
-    if "\\" in path and os.sep == "/" and not os.path.lexists(place):
-        return os.path.join(folder, path.replace("\\", "/"))
-    return place
-
-
 def _check_paths(faults: Faults, lines: list[int], paths: list[str], places: list[str], labels: list[str]) -> None:
     seen: dict[str, int] = {}
     for index, (line, path, place) in enumerate(zip(lines, paths, places, strict=True)):
@@ -108,6 +101,8 @@ def _check_paths(faults: Faults, lines: list[int], paths: list[str], places: lis
             faults.add(line, "the path is empty")
         elif not _can_be_a_path(path):
             faults.add(line, f"no file can have the path {path!a}")
+        elif is_address(path):
+            faults.add(line, f"{path!r} is an address, and nothing is fetched: download the image and give its path")
         elif (first := seen.setdefault(os.path.normpath(place), index)) != index:
             label = "the same label" if labels[first] == labels[index] else f"the label {labels[first]!r}"
             faults.add(line, f"{path!r} is on line {lines[first]} already, with {label}; keep one of them")

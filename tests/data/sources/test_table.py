@@ -282,6 +282,11 @@ def test_paths_as_windows_writes_them_are_found_and_a_file_of_such_a_name_is_its
     assert found.contents.paths == (tmp_path / "red" / "0.png", tmp_path / "odd\\name.png")  # type: ignore[attr-defined]
 
 
+def test_an_address_in_place_of_a_path_is_called_so(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="line 3: 'https://host/1.png' is an address, and nothing is fetched"):
+        list_table(written(tmp_path, "path,label\n0.png,red\nhttps://host/1.png,blue\n"))
+
+
 @pytest.mark.parametrize("name", ["images.csv", "images.jsonl"])
 def test_a_pipe_is_not_waited_for_and_a_link_is_followed(name: str, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / name)
