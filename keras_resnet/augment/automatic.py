@@ -262,12 +262,24 @@ class AugMix:
         uniform = [random.uniform(f"augmix weight {chain}") for chain in range(self.width)]
         weights = [-in_whole_packets(tf.math.log, 1.0 - one) for one in uniform]
         share = random.uniform("augmix share") / tf.add_n(weights)
-        mixed = (1.0 - random.uniform("augmix share"))[:, None, None, None] * tf.cast(images, tf.float32)
+        parts = [tf.cast(tf.round(share * one * WHOLE), tf.int32) for one in weights]
+        mixed = _weighted(images, WHOLE - tf.add_n(parts))
         for chain in range(self.width):
             result, depth = images, random.integer(f"augmix depth {chain}", 1, 3)
             for link in range(3):
                 drawn = random.within(f"augmix {chain} {link}")
                 choice = tf.where(link < depth, drawn.integer("operation", 0, len(AUG_MIX) - 1), len(AUG_MIX))
                 result = _apply(result, menu, choice, drawn.integer("magnitude", 0, self.severity - 1), drawn)
-            mixed += (share * weights[chain])[:, None, None, None] * tf.cast(result, tf.float32)
-        return tf.cast(tf.clip_by_value(tf.round(mixed), 0.0, 255.0), tf.uint8)
+            mixed += _weighted(result, parts[chain])
+        rounded = tf.bitwise.right_shift(mixed + WHOLE // 2, 16)
+        return tf.cast(tf.clip_by_value(rounded, 0, 255), tf.uint8)
+
+
+WHOLE = 1 << 16
+"""AugMix's weights are whole numbers with this sum: TensorFlow adds floats in another order in a graph than outside,
+and a value half-way between two levels would be rounded otherwise there."""
+
+
+def _weighted(images: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """uint8 images times int32 (batch,) weights, as int32."""
+    return weights[:, None, None, None] * tf.cast(images, tf.int32)

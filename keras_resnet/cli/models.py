@@ -27,6 +27,8 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.weights.pretrained import list_weights
 
     names = list_models(options.pattern)
+    if not names and not set("*?[") & set(options.pattern):
+        names = [spec(options.pattern).name]  # in another spelling, or by rule; else the nearest are named
     if not names:
         raise UsageError(f"no network matches {options.pattern!r}; `keras-resnet models` lists them all")
     for option, value in (("--input", options.input), ("--classes", options.classes)):

@@ -29,6 +29,7 @@ from keras_resnet.data.splits.split_file import content_fingerprint, read_split,
 from keras_resnet.errors import DataError, UsageError, listed
 from keras_resnet.preprocessing import Fit
 from keras_resnet.settings import check_arguments
+from keras_resnet.tasks.classification import check_numbers
 from keras_resnet.tasks.table import task as task_named
 from keras_resnet.tasks.table import task_row
 from keras_resnet.tasks.task import Task
@@ -42,8 +43,6 @@ Data: TypeAlias = Union[
 """What `fit` and `evaluate` take: a data set, the source of one, a `tf.data.Dataset`, or (images, labels)."""
 FOLDER_IMAGE_SIZE = 64
 DIGITS_IMAGE_SIZE = 16
-MOST_CLASSES = 1_000_000
-"""The most classes that are named by their numbers."""
 
 
 def load_data(
@@ -194,14 +193,14 @@ def from_arrays(
     """
     store = as_uint8_images(images)
     labels = np.asarray(labels)
+    columns = labels.shape[1] if labels.ndim == 2 else 1
     if not task_row(task).several:
-        columns = labels.shape[1] if labels.ndim == 2 and labels.shape[1] > 1 else 0
         labels = class_numbers(labels)
-        class_names = [str(number) for number in range(columns)] if columns and class_names is None else class_names
+        if class_names is None:
+            check_numbers(labels, None, complete=not whole)  # a few images to evaluate on may lack the class 0
+            columns = max(columns, int(labels.max(initial=0)) + 1)
     if class_names is None:
-        if not whole:  # a few images to evaluate on may lack the class 0
-            _check_first_class(labels)
-        class_names = [str(number) for number in range(_number_of_classes(labels))]
+        class_names = [str(number) for number in range(columns)]
     class_names = tuple(map(str, class_names))
     if len(set(class_names)) < len(class_names):
         raise DataError(f"class_names must differ; received {listed(class_names)}")
@@ -214,30 +213,6 @@ def from_arrays(
     array = store.array if len(kept) == len(store) else aligned(store.read(kept))
     names = [f"{number:06d}" for number in kept]
     return _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, asked, splits)
-
-
-def _check_first_class(labels: np.ndarray) -> None:
-    """Refuse labels that are counted from 1: the class 0 would be one without images."""
-    if labels.ndim == 1 and labels.size and np.issubdtype(labels.dtype, np.integer) and labels.min() == 1:
-        raise DataError(
-            f"labels count from 0; received {labels.min()} to {labels.max()}: subtract 1, or give class_names if the "
-            "class 0 has no images"
-        )
-
-
-def _number_of_classes(labels: np.ndarray) -> int:
-    """The number of classes that labels without names have."""
-    if labels.ndim == 2:
-        return labels.shape[1]
-    if not labels.size or not np.issubdtype(labels.dtype, np.integer):
-        return 1  # the task refuses such labels with a message of its own
-    # Names for numbers up to 2⁴⁰ would fill the memory.
-    if labels.max() >= MOST_CLASSES:
-        raise DataError(
-            f"labels must be numbers of classes, counted from 0; received {labels.min()} to {labels.max()}: "
-            "renumber them, as numpy.unique(labels, return_inverse=True) does, or give class_names"
-        )
-    return max(1, int(labels.max()) + 1)
 
 
 @check_arguments(image_size=IMAGE_SIZE.or_none, limit=COUNT.or_none, seed=SEED)

@@ -102,10 +102,10 @@ def evaluate(
     predictor = model if isinstance(model, Predictor) else open_predictor(model, preprocessing)
     nameless = isinstance(predictor, KerasPredictor) and predictor.is_assumed and preprocessing is None
     undivided = not isinstance(data, ImageData)
-    names = None if nameless else predictor.task.class_names
-    data = in_memory(data, class_names=names, task=predictor.task.name, whole=True)
+    own = predictor.task.class_names
+    data = in_memory(data, class_names=own, task=predictor.task.name, whole=True)
     images = data if isinstance(data, ImageData) else _read(data, predictor, progress)
-    if nameless and len(images.class_names) == len(predictor.task.class_names):
+    if nameless and images.class_names != own and len(images.class_names) == len(own):
         assert isinstance(predictor, KerasPredictor)
         predictor = predictor.with_classes(images.class_names)
     images = images.relabelled(predictor.task)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from keras_resnet.errors import UsageError, listed, nearest
+from keras_resnet.errors import UsageError
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import VARIANTS, Variant
+from keras_resnet.models.words import refuse_other_words
 
 if TYPE_CHECKING:
     import keras
@@ -23,22 +24,6 @@ class Builder(Protocol):
     def __call__(self, num_classes: int = 1000, **options: Any) -> keras.Model: ...
 
 
-OTHER_WORDS = {
-    "classes": "num_classes says it",
-    "num_labels": "num_classes says it",
-    "pretrained": "weights='imagenet' says it",
-    "input_tensor": "give input_shape and call the model on the tensor: model(tensor)",
-    "in_chans": "input_shape=(height, width, channels) says it",
-    "input_size": "input_shape=(height, width, channels) says it",
-    "global_pool": "pooling says it, together with include_top=False",
-    "drop_rate": "dropout says it",
-    "drop_path_rate": "stochastic_depth says it",
-    "drop_connect_rate": "stochastic_depth says it",
-    "activation": "classifier_activation says it",
-}
-"""What keras.applications, KerasHub, timm and torchvision call things, and what says them here."""
-
-
 def _builder(variant: Variant) -> Builder:
     signature = inspect.signature(build)
     parameters = list(signature.parameters.values())[1:]
@@ -51,13 +36,7 @@ def _builder(variant: Variant) -> Builder:
                 f"{variant.public_name} takes the number of classes alone without its name, as in "
                 f"{variant.public_name}(10, weights='imagenet'); received {received}: name them"
             )
-        for word in options:
-            if word not in words:
-                near = nearest(word, words)
-                hint = OTHER_WORDS.get(word) or (
-                    f"did you mean {near!r}?" if near else f"there are {listed(words, 30)}"
-                )
-                raise UsageError(f"{variant.public_name} has no argument {word!r}: {hint}")
+        refuse_other_words(variant.public_name, options, words)
         return build(variant.spec, num_classes, **options)
 
     arguments = str(inspect.getdoc(build)).split("Args:\n", 1)[1].split("\n", 1)[1]  # all but `spec`

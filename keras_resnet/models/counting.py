@@ -14,6 +14,8 @@ from keras_resnet.layer_names import read_name
 from keras_resnet.models.assembly import check_classes, check_output_stride, classifier, features
 from keras_resnet.models.layers import Layers, has_bias
 from keras_resnet.models.spec import Bias, Padding, ResNetSpec
+from keras_resnet.models.variants import as_spec
+from keras_resnet.models.words import answering_other_words
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,9 @@ class Cost:
         return 2 * self.macs
 
 
+@answering_other_words
 def cost(
-    spec: ResNetSpec,
+    spec: ResNetSpec | str,
     num_classes: int = 1000,
     *,
     input_shape: tuple[int, int, int] | None = None,
@@ -64,7 +67,7 @@ def cost(
     """Count a network.
 
     Args:
-        spec: Which network.
+        spec: Which network, or its name.
         num_classes: Outputs of the classifier.
         input_shape: Height, width, channels. Default: the published size, RGB.
         include_top: Whether the classifier counts.
@@ -74,8 +77,9 @@ def cost(
         Parameters, multiply-accumulates and depth.
 
     Raises:
-        UsageError: (a ValueError) A side of the input is unknown or not positive.
+        UsageError: (a ValueError) A side of the input is unknown or not positive, or there is no such network.
     """
+    spec = as_spec(spec)
     shape = input_shape or (spec.input_size, spec.input_size, 3)
     counter = count(spec, num_classes, shape, include_top=include_top, output_stride=output_stride)
     sizes = {path: math.prod(size) for path, size in counter.weights.items()}

@@ -15,7 +15,8 @@ from keras_resnet.models.layers import KerasLayers
 from keras_resnet.models.precision import Precision, computing_in
 from keras_resnet.models.recognition import networks_of
 from keras_resnet.models.spec import ResNetSpec, Shortcut, Stem
-from keras_resnet.models.variants import VARIANTS
+from keras_resnet.models.variants import VARIANTS, as_spec
+from keras_resnet.models.words import answering_other_words
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.weights.files import check_there
 from keras_resnet.weights.loading import OtherNetworkError, load_weights
@@ -29,8 +30,9 @@ Pooling = Literal["avg", "max"]
 POOLINGS = ("avg", "max")
 
 
+@answering_other_words
 def build(
-    spec: ResNetSpec,
+    spec: ResNetSpec | str,
     num_classes: int = 1000,
     *,
     input_shape: tuple[int | None, int | None, int] | None = None,
@@ -54,7 +56,7 @@ def build(
     """Assemble a residual network as a functional Keras model.
 
     Args:
-        spec: Which network; `keras_resnet.spec("resnet50")` gives a named one.
+        spec: Which network: its name, `"resnet50"`, or what `keras_resnet.spec` makes of it.
         num_classes: Outputs of the classifier, at least 1.
         input_shape: Height, width, channels (channels last). Height and width may be None and at
             least the network's total stride. Default: the published size, RGB.
@@ -101,6 +103,7 @@ def build(
         UsageError: (a ValueError) An argument is out of range or the input is too small.
         ModelError: (a ValueError) The weights cannot be had or do not fit.
     """
+    spec = as_spec(spec)
     spec = replace(spec, stem=stem or spec.stem, shortcut=shortcut or spec.shortcut)
     pixels = _pixels(spec, weights, preprocessing, weights_preprocessing)
     if isinstance(preprocessing, Preprocessing):

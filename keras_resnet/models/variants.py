@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -352,6 +351,18 @@ def spec(name: str, *, width_multiplier: float = 1.0, **changes: Any) -> ResNetS
     return found if width_multiplier == 1 else found.scaled(width_multiplier)
 
 
+def as_spec(network: ResNetSpec | str) -> ResNetSpec:
+    """A spec as it is, a name as its spec.
+
+    Args:
+        network: Either.
+
+    Raises:
+        UsageError: (a ValueError) As `spec`.
+    """
+    return network if isinstance(network, ResNetSpec) else spec(network)
+
+
 def _named(name: str) -> ResNetSpec:
     rule = re.fullmatch(r"wrn[-_ ]?(\d+)[-_ ](\d+)", name.lower())
     if rule:
@@ -359,20 +370,40 @@ def _named(name: str) -> ResNetSpec:
     name = name.lower().replace("v1.5", "")  # what the bare names mean
     spelled = {_plain(known): known for known in VARIANTS}
     if _plain(name) not in spelled:
-        near = _of_other_depth(_plain(name), spelled) or alike(_plain(name), spelled, most=1)
-        hint = f"did you mean {' or '.join(repr(spelled[one]) for one in near)}? " if near else ""
+        near = (
+            _beginning(name)
+            or _of_other_depth(_plain(name))
+            or [spelled[one] for one in alike(_plain(name), spelled, most=1)]
+        )
+        hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
         raise UsageError(f"there is no network called {name!r}: {hint}`keras-resnet models` lists them all")
     return VARIANTS[spelled[_plain(name)]].spec
 
 
-def _of_other_depth(name: str, known: Iterable[str]) -> list[str]:
-    """Of the names that differ in one number alone, as `resnet51` and `resnet50`, the two with the nearest."""
+def _beginning(name: str) -> list[str]:
+    """The names that go on behind this one and a mark, as `resnext50_32x4d` behind `resnext50`; the first two."""
+    begins = {known: {_plain(known[: mark.start()]) for mark in re.finditer("_", known)} for known in VARIANTS}
+    return [known for known, parts in begins.items() if _plain(name) in parts][:2]
+
+
+def _of_other_depth(name: str) -> list[str]:
+    """Of the names that differ in one number alone, as `resnet51` and `resnet50`, the nearest and one more.
+
+    That is the nearest on the other side, or else on the same, for images of the same size.
+    """
     whole = re.fullmatch(r"(\D+)(\d+)(\D*)", name)
     if not whole:
         return []
+    number = int(whole[2])
     pattern = re.compile(rf"{re.escape(whole[1])}(\d+){re.escape(whole[3])}")
-    numbers = {int(match[1]): one for one in known if (match := pattern.fullmatch(one))}
-    return [numbers[number] for number in sorted(numbers, key=lambda number: abs(number - int(whole[2])))[:2]]
+    numbers = {int(match[1]): known for known in VARIANTS if (match := pattern.fullmatch(_plain(known)))}
+    if not numbers:
+        return []
+    first, *others = sorted(numbers, key=lambda other: abs(other - number))
+    size = VARIANTS[numbers[first]].spec.input_size
+    kin = [other for other in others if VARIANTS[numbers[other]].spec.input_size == size]
+    kin.sort(key=lambda other: (other < number) == (first < number))  # stable: each side by distance
+    return [numbers[one] for one in (first, *kin[:1])]
 
 
 def _plain(name: str) -> str:

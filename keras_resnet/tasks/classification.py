@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FAR_BELOW = 0.1
 """Balanced accuracy this far below top-1 shows that rare classes are recognised less often than common ones."""
+MOST_CLASSES = 1_000_000
+"""The most classes that are named by their numbers: names for numbers up to 2⁴⁰ would fill the memory."""
 LABELLED_CLASSES = 40
 """With more classes than these, their names and the numbers in the cells would only blacken the picture."""
 
@@ -61,6 +63,36 @@ METRICS = {
 """What an evaluation reports: a row each."""
 
 
+def check_numbers(labels: np.ndarray, classes: int | None, *, complete: bool = False) -> None:
+    """Refuse labels that do not number classes from 0, and say how to renumber them.
+
+    Args:
+        labels: Whole numbers, (n,).
+        classes: How many there are; None: as many as the labels say.
+        complete: Whether the class 0 must have images.
+
+    Raises:
+        DataError: One is below 0 or is no class, or none is 0 and should be.
+    """
+    if not labels.size:
+        return
+    low, high, different = int(labels.min()), int(labels.max()), len(np.unique(labels))
+    most = MOST_CLASSES if classes is None else classes
+    if low >= 0 and high < most and not (complete and low):
+        return
+    if low > 0 and (high - low < different if classes is None else high - low < classes):
+        remedy = f"subtract {low}"
+    elif different <= most:
+        remedy = "renumber them, as numpy.unique(labels, return_inverse=True) does"
+    else:
+        remedy = f"there are {different} different ones"
+    if classes is None:
+        raise DataError(f"labels count from 0; received {low} to {high}: {remedy}, or give class_names")
+    raise DataError(
+        f"labels count from 0 and must lie in 0–{classes - 1} for {classes} classes; received {low} to {high}: {remedy}"
+    )
+
+
 @dataclass(frozen=True)
 class Classification(Task):
     """Which one of some classes an image shows."""
@@ -80,11 +112,7 @@ class Classification(Task):
             raise DataError(
                 f"labels must be {images} whole numbers, one an image; received {labels.dtype}{labels.shape}{hint}"
             )
-        if labels.size and not 0 <= labels.min() <= labels.max() < self.outputs:
-            raise DataError(
-                f"labels must lie in 0–{self.outputs - 1} for {self.outputs} classes; "
-                f"received {labels.min()} to {labels.max()}"
-            )
+        check_numbers(labels, self.outputs)
         return labels.astype(np.int64)
 
     def targets(self, labels: np.ndarray, positions: tf.Tensor) -> tf.Tensor:

@@ -213,7 +213,7 @@ def fit_planned(
     plan.policy.check((recipe.batch_size, *data.train.images.shape))
     if has_checkpoints(plan):
         # The checkpoint holds the weights. Their first file may have changed since, or be gone.
-        recipe, preprocessing = recipe.but(weights=""), Run(plan.path).preprocessing
+        recipe, preprocessing = recipe.without_weights(), Run(plan.path).preprocessing
     else:
         preprocessing = preprocessing_for(recipe, data)
     if tf.config.list_physical_devices("GPU"):
@@ -301,7 +301,7 @@ def finish(checkpointer: Checkpointer, preprocessing: Preprocessing, data: Image
     few = np.unique(np.linspace(0, len(data.train) - 1, KEPT_IMAGES).astype(np.int64))
     checkpointer.run.keep_images(data.train.read(few))
     # Its initial weights are not loaded: they would be replaced at once.
-    network = network_for(checkpointer.recipe.but(weights=""), preprocessing)
+    network = network_for(checkpointer.recipe.without_weights(), preprocessing)
     assign(variables_by_path(network), checkpointer.store.read_best(checkpointer.state), checkpointer.state.best)
     write_with(checkpointer.run.model, lambda temporary: save_model(network, temporary, preprocessing))
     kept, best = kept_epoch(checkpointer, data), checkpointer.state.best_value

@@ -54,7 +54,7 @@ def network_for(
         preprocessing=preprocessing,
         input_shape=(None, None, shape[2]) if any_size else None,
         weights=recipe.weights or None,
-        weights_preprocessing=recipe.weights_preprocessing if recipe.weights else "",
+        weights_preprocessing=recipe.weights_preprocessing,
         head="reset" if recipe.weights else "load",
         adapt_input=bool(recipe.weights) and shape[2] != 3,
         classifier_activation=None,

@@ -159,6 +159,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         keep_checked(self, **{name: one.values for name, one in SETTINGS.items()})
+        if self.weights_preprocessing and not self.weights:
+            raise UsageError(
+                "weights_preprocessing says what pixels the initial weights need, and there are none: give weights, "
+                f"too; received {self.weights_preprocessing!r}"
+            )
         if self.repeats > self.batch_size:
             raise UsageError(f"repeats must be at most the batch size; received {self.repeats} of {self.batch_size}")
         if self.batch_size % self.accumulate:
@@ -209,6 +214,10 @@ class Recipe:
         for name in changes:
             refuse_unknown(name, SETTINGS)
         return replace(self, **{name: value for name, value in changes.items() if value is not None})
+
+    def without_weights(self) -> Recipe:
+        """The same recipe from random initial weights."""
+        return replace(self, weights="", weights_preprocessing="")
 
     def lasting(self, epochs: int) -> Recipe:
         """The recipe with another number of epochs; what it counts in epochs (warm-up, milestones …) is stretched.

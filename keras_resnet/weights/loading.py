@@ -268,7 +268,8 @@ def _remedy(model: keras.Model, expected: Expectations, tensors: Tensors) -> str
         return ". Only the input channels differ: adapt_input=True fits RGB weights to another number"
     if ours[:2] == (3, 3) and theirs[:2] == (7, 7):
         return (
-            f". The file's first convolution is 7×7, the model's is 3×3, which inputs of at most 64 pixels get: "
-            f"stem='imagenet' keeps the 7×7 at {model.input_shape[1:3]} too"
+            ". The file's first convolution is 7×7, the model's is 3×3, which inputs of at most 64 pixels get: train "
+            f"on larger ones (--image-size 65 or more), or in Python keep the 7×7 at {model.input_shape[1:3]} by "
+            "build(…, stem='imagenet')"
         )
     return ""

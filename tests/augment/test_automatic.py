@@ -6,7 +6,7 @@ from keras_resnet.augment import automatic
 from keras_resnet.augment.automatic import AugMix, AutoAugment, RandAugment, TrivialAugment, space
 from keras_resnet.augment.dispatch import each_its_own
 from keras_resnet.augment.policy_tables import AUTOAUGMENT
-from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.augment.randomness import SampleRandom, in_whole_packets
 from keras_resnet.errors import UsageError
 from tests.augment.reference import pillow
 
@@ -128,6 +128,32 @@ def test_augmix_is_a_mean_of_the_image_and_its_chains() -> None:
     assert np.abs(found - expected).max() <= 0.51
     assert share.mean() == pytest.approx(0.5, abs=0.05)
     assert weights.std() == pytest.approx(np.sqrt(2 / 36), abs=0.02), "of a flat Dirichlet"
+
+
+def test_augmix_adds_whole_numbers_so_that_a_graph_rounds_as_what_runs_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Floats were added in another order in a graph, and 67.499994 became 67 there and 68 outside."""
+
+    def changed(images: tf.Tensor, menu: object, choice: tf.Tensor, *_: object) -> tf.Tensor:
+        return images + tf.cast(17 * choice[:, None, None, None], tf.uint8)
+
+    monkeypatch.setattr(automatic, "_apply", changed)
+    images = np.random.default_rng(0).integers(0, 256, (300, 16, 20, 3)).astype(np.uint8)
+    numbers = random(300)
+    uniform = tf.stack([numbers.uniform(f"augmix weight {chain}") for chain in range(3)])
+    weights = -in_whole_packets(tf.math.log, 1.0 - uniform).numpy()
+    share = numbers.uniform("augmix share").numpy() / weights.sum(axis=0)
+    parts = np.rint(share * weights * 65536).astype(np.int64)
+    total = np.int64(65536 - parts.sum(axis=0))[:, None, None, None] * images
+    for chain in range(3):
+        depth = numbers.integer(f"augmix depth {chain}", 1, 3).numpy()
+        choices = [numbers.within(f"augmix {chain} {n}").integer("operation", 0, 12).numpy() for n in range(3)]
+        added = 17 * sum(np.where(n < depth, choices[n], 13) for n in range(3))[:, None, None, None]
+        total += parts[chain][:, None, None, None] * ((images + added) % 256)
+
+    expected = (total + 32768) // 65536
+
+    np.testing.assert_array_equal(AugMix()(tf.constant(images), numbers), expected)
+    np.testing.assert_array_equal(tf.function(lambda one: AugMix()(one, numbers))(tf.constant(images)), expected)
 
 
 @pytest.mark.parametrize("step", [RandAugment(), TrivialAugment(), AutoAugment("cifar10"), AugMix()])

@@ -305,7 +305,7 @@ def test_no_name_of_a_network_is_cut_on_a_narrow_terminal(monkeypatch: pytest.Mo
 
 
 def test_networks_are_counted_for_other_inputs_and_their_weights_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["models", "resnet18", "--input", "32", "--classes", "10", "--weights"]) == 0
+    assert main(["models", "ResNet-18", "--input", "32", "--classes", "10", "--weights"]) == 0
     shown = capsys.readouterr().out
 
     assert "11,173,962" in shown
@@ -316,6 +316,7 @@ def test_networks_are_counted_for_other_inputs_and_their_weights_named(capsys: p
     ("arguments", "message"),
     [
         (["vgg*"], "no network matches 'vgg*'"),
+        (["resnet51"], "did you mean 'resnet50' or 'resnet101'"),
         (["resnet18", "--input", "0"], "--input must be at least 1"),
         (["resnet50d", "--input", "8"], "--input 8 is too small for resnet50d"),
         (["resnet18", "--classes", "-1"], "--classes must be at least 1"),

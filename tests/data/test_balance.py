@@ -59,7 +59,7 @@ def test_classes_without_images_are_refused_by_all() -> None:
     ):
         with pytest.raises(DataError, match="'1', '3' have none"):
             call(np.array([0, 2, 2]))
-        with pytest.raises(DataError, match=r"labels must lie in 0–3 for 4 classes; received 0 to 4"):
+        with pytest.raises(DataError, match=r"must lie in 0–3 for 4 classes; received 0 to 4: there are 5"):
             call(np.arange(5))
 
 

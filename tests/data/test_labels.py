@@ -3,6 +3,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from keras_resnet.data.labels import class_numbers
@@ -67,3 +68,25 @@ def test_a_folder_read_by_keras_keeps_its_names_whatever_its_labels(mode: str, t
 
     assert data.class_names == ("cat", "dog")
     np.testing.assert_array_equal(data.test.labels, [0] * 10 + [1] * 10)
+
+
+@pytest.mark.parametrize(
+    ("labels", "class_names", "message"),
+    [
+        (NUMBERS + 1, None, "labels count from 0; received 1 to 3: subtract 1, or give class_names"),
+        (np.eye(4)[NUMBERS + 1], None, "labels count from 0; received 1 to 3: subtract 1"),  # to_categorical(labels)
+        ((NUMBERS + 5)[:, None], None, "labels count from 0; received 5 to 7: subtract 5"),
+        (NUMBERS * 40 + 5, None, "labels count from 0; received 5 to 85: renumber them, as numpy.unique"),
+        (NUMBERS % 2 * 2 - 1, None, "labels count from 0; received -1 to 1: renumber them"),
+        (NUMBERS + 1, ["a", "b", "c"], "count from 0 and must lie in 0–2 for 3 classes; received 1 to 3: subtract 1"),
+        (np.eye(4)[NUMBERS + 1], ["a", "b", "c"], "received 1 to 3: subtract 1"),
+        (NUMBERS % 2 * 2 - 1, ["a", "b"], "must lie in 0–1 for 2 classes; received -1 to 1: renumber them"),
+        (NUMBERS, ["a", "b"], "must lie in 0–1 for 2 classes; received 0 to 2: there are 3 different ones"),
+    ],
+)
+def test_labels_that_do_not_count_from_0_are_told_so_in_every_form(
+    labels: np.ndarray, class_names: list[str] | None, message: str
+) -> None:
+    for read in (from_arrays, lambda *of: from_dataset(tf.data.Dataset.from_tensor_slices(of[:2]).batch(9), of[2])):
+        with pytest.raises(DataError, match=message):
+            read(IMAGES, labels, class_names)

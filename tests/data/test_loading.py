@@ -149,7 +149,7 @@ def test_arrays_become_a_data_set() -> None:
         (np.full((6, 4, 4, 3), 300), [0, 1] * 3, "pixels must lie in 0–255"),
         (np.full((6, 4, 4, 3), np.nan), [0, 1] * 3, "finite"),
         (np.full((6, 4, 4, 3), 0.5), [0, 1] * 3, "multiply them by 255"),
-        (np.full((6, 4, 4, 3), 9), [0, -1] * 3, "labels must lie in"),
+        (np.full((6, 4, 4, 3), 9), [0, -1] * 3, "labels count from 0; received -1 to 0: renumber them"),
         (np.full((6, 4, 4, 3), 9), [0] * 6, "there is only one class"),
         (
             np.full((6, 4, 4, 3), 9),

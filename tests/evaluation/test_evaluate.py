@@ -208,6 +208,21 @@ def test_a_keras_model_is_evaluated_on_whatever_holds_its_images(tmp_path: Path)
     assert found[-1].predictor.task.class_names == ("x", "y", "z")
 
 
+def test_labels_of_arrays_number_the_classes_of_the_model_whatever_it_calls_them() -> None:
+    """A network of 1000 outputs has ImageNet's names, and arrays of a few classes had other ones, 0, 1 …"""
+    images = np.random.default_rng(0).integers(0, 256, (6, 8, 8, 3)).astype(np.uint8)
+    model = build(spec("oneblock"), 1000, input_shape=(8, 8, 3), seed=1)
+    labels = np.array([0, 105, 7, 105, 0, 3])
+
+    found = evaluate(model, (images, labels))
+    batches = evaluate(model, tf.data.Dataset.from_tensor_slices((images, labels)).batch(4))
+
+    assert found.predictor.task.class_names[0] == "tench"
+    assert found.labels.tolist() == batches.labels.tolist() == labels.tolist()
+    with pytest.raises(DataError, match="count from 0 and must lie in 0–999 for 1000 classes; .*: subtract 1"):
+        evaluate(model, (images, np.array([1, 1000, 2, 3, 4, 5])))
+
+
 def test_what_holds_no_images_is_refused_by_its_kind(finished_run: Run) -> None:
     with pytest.raises(UsageError, match=r"a pair of arrays, \(images, labels\); received int"):
         evaluate(finished_run, 3)  # type: ignore[arg-type]

@@ -5,8 +5,8 @@ import pytest
 
 import keras_resnet
 from keras_resnet.errors import UsageError
-from keras_resnet.models.builders import OTHER_WORDS
 from keras_resnet.models.resnet import build
+from keras_resnet.models.words import OTHER_WORDS
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,21 @@ def test_no_word_of_ours_is_called_another_librarys() -> None:
     assert not ours & set(OTHER_WORDS)
     said = {word for hint in OTHER_WORDS.values() for word in ours if word in hint}
     assert said >= {"num_classes", "weights", "input_shape", "pooling", "dropout", "stochastic_depth"}
+
+
+def test_build_and_cost_take_a_network_by_its_name() -> None:
+    small = {"num_classes": 2, "input_shape": (32, 32, 3)}
+
+    assert keras_resnet.cost("ResNet-8", **small) == keras_resnet.cost(keras_resnet.spec("resnet8"), **small)
+    assert keras_resnet.build("resnet8", **small).count_params() == keras_resnet.ResNet8(**small).count_params()
+    for call in (keras_resnet.build, keras_resnet.cost):
+        with pytest.raises(UsageError, match="did you mean 'resnet50' or 'resnet101'"):
+            call("resnet51")
+        with pytest.raises(UsageError, match="has no argument 'classes': num_classes says it"):
+            call("resnet8", classes=3)
+        with pytest.raises(
+            UsageError, match=r"spec and num_classes alone .* received \(8, 8, 3\) after them: name them"
+        ):
+            call("resnet8", 3, (8, 8, 3))
+    with pytest.raises(UsageError, match="cost has no argument 'pretrained': there are 'spec', 'num_classes'"):
+        keras_resnet.cost("resnet8", pretrained=True)

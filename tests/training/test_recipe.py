@@ -35,6 +35,13 @@ def test_a_field_out_of_range_is_named(field: str, value: Any) -> None:
         Recipe(**{field: value})
 
 
+def test_pixels_of_weights_that_are_not_given_are_refused() -> None:
+    with pytest.raises(UsageError, match="weights_preprocessing says .* there are none: give weights, too; .*'caffe'"):
+        Recipe(weights_preprocessing="caffe")
+
+    assert Recipe(weights="x.h5", weights_preprocessing="caffe").without_weights() == Recipe()
+
+
 def test_a_changed_recipe_keeps_the_rest_and_none_changes_nothing() -> None:
     changed = recipe("digits").but(epochs=3, batch_size=None)
 

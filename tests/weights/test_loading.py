@@ -351,9 +351,10 @@ def test_a_small_input_with_weights_of_the_large_stem_gets_the_right_remedy(tmp_
     row = ResNetSpec("auto", "basic", (1,), (8,), stem_width=8)
     save_weights(build(row, 2, input_shape=(96, 96, 3)), tmp_path / "net.safetensors", "torchvision")
 
-    with pytest.raises(ModelError, match=r"stem='imagenet' keeps the 7×7 at \(32, 32\) too"):
+    with pytest.raises(ModelError, match=r"--image-size 65 or more.*keep the 7×7 at \(32, 32\)"):
         build(row, 2, input_shape=(32, 32, 3), weights=tmp_path / "net.safetensors")
     build(row, 2, input_shape=(32, 32, 3), stem="imagenet", weights=tmp_path / "net.safetensors")
+    build(row, 2, input_shape=(65, 65, 3), weights=tmp_path / "net.safetensors")
 
 
 def test_kerass_own_weights_file_of_a_deeper_network_is_refused(tmp_path: Path) -> None:
