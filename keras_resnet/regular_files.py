@@ -45,10 +45,14 @@ def check_regular(path: PathLike) -> None:
     """Refuse what is no regular file, before a library opens it. Symbolic links are followed.
 
     Raises:
-        RefusedFileError: It is a pipe, a socket, a device or a folder.
+        RefusedFileError: It is a pipe, a socket, a device or a folder, or no path at all.
         OSError: It is missing or cannot be looked at.
     """
-    _require_regular(os.stat(path), path)
+    try:
+        status = os.stat(path)
+    except ValueError:  # a NUL in it
+        raise RefusedFileError(path, "no file can have this path") from None
+    _require_regular(status, path)
 
 
 def check_folder(path: PathLike) -> None:
@@ -66,6 +70,16 @@ def check_folder(path: PathLike) -> None:
             check_regular(os.path.join(folder, name))
 
 
+def refuse_link(path: PathLike) -> None:
+    """Refuse a symbolic link, to a file, a folder or nothing, before something is written through it.
+
+    Raises:
+        RefusedFileError: It is one.
+    """
+    if os.path.islink(path):
+        raise RefusedFileError(path, "it is a symbolic link, which is not followed: remove it")
+
+
 def open_regular(path: PathLike, mode: str = "rb", *, follow: bool = True) -> BinaryIO:
     """Open a regular file.
 
@@ -81,8 +95,7 @@ def open_regular(path: PathLike, mode: str = "rb", *, follow: bool = True) -> Bi
     flags = MODES[mode] | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     if not follow:
         flags |= getattr(os, "O_NOFOLLOW", 0)
-        if os.path.islink(path):  # for the message, and for systems without the flag
-            raise RefusedFileError(path, "it is a symbolic link, which is not followed: remove it")
+        refuse_link(path)  # for the message, and for systems without the flag
     with suppress(FileNotFoundError):
         check_regular(path)  # opening a device may already do something
     descriptor = os.open(path, flags, 0o666)

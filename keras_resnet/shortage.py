@@ -13,7 +13,7 @@ import re
 import sys
 from typing import Literal
 
-from keras_resnet.errors import KerasResNetError
+from keras_resnet.errors import KerasResNetError, StorageError
 
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 """The disk, the user's share of it, or the largest file that is allowed."""
@@ -61,6 +61,24 @@ def shortage(error: BaseException) -> Literal["memory", "disk"] | None:
     tensorflow = sys.modules.get("tensorflow")  # without it there is no such error
     exhausted = tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
     return "memory" if exhausted or "RESOURCE_EXHAUSTED" in text or MEMORY.search(text) else None
+
+
+def refuse_shortage(error: BaseException, task: str) -> None:
+    """Raise a StorageError if memory or disk has run out, before a file is called damaged for it.
+
+    Args:
+        error: That a library raised.
+        task: What could not be done: `read x.keras`.
+
+    Raises:
+        StorageError: Memory, or a disk, does not suffice.
+    """
+    short = shortage(error)
+    if short == "memory":
+        raise StorageError(f"the memory does not suffice to {task}") from error
+    if short == "disk":
+        reason = str(error).strip().splitlines()[0]
+        raise StorageError(f"a disk is full: {reason}. It does not suffice to {task}") from error
 
 
 def system_reason(text: str) -> str | None:

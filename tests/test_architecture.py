@@ -42,6 +42,7 @@ FOUNDATION = {
     "visible",
     "streams",
     "shortage",
+    "plain_paths",
     "atomic",
     "allowed",
     "settings",

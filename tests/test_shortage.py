@@ -1,12 +1,20 @@
 """Errors of libraries, in their own words, and what has run out."""
 
 import errno
+from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
+from safetensors import SafetensorError
 
 from keras_resnet.errors import ModelError, StorageError
+from keras_resnet.runs.run import Run
 from keras_resnet.shortage import shortage
+from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.state import State
+from keras_resnet.weights.keras_archive import load_archive
 
 ONEDNN = "Operation received an exception:Status: {}, message: {}, in file tensorflow/core/kernels/mkl/mkl_conv.cc:1"
 PLACE = "{{function_node __wrapped__SaveV2}} /run/.unfinished/variables/part-0"
@@ -60,3 +68,31 @@ def test_a_full_disk_is_not_taken_for_a_lack_of_memory(name: str) -> None:
 @pytest.mark.parametrize("name", NEITHER)
 def test_other_errors_are_neither(name: str) -> None:
     assert shortage(NEITHER[name]) is None
+
+
+def test_a_checkpoint_that_memory_does_not_suffice_for_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = CheckpointStore(tmp_path)
+    store.save({"model/x": np.zeros(2, np.float32)}, State(parts=1))
+
+    def without_memory(*_: object, **__: object) -> None:
+        raise SafetensorError("Cannot allocate memory (os error 12)")
+
+    monkeypatch.setattr("keras_resnet.weights.files.safe_open", without_memory)
+    with pytest.raises(StorageError, match=r"the memory does not suffice to read .*000001/tensors"):
+        store.load(pytest.fail)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["000001"]
+
+
+def test_a_full_disk_where_a_model_is_unpacked_is_not_a_damaged_model(
+    finished_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(keras.models, "load_model", full)
+
+    with pytest.raises(StorageError, match=r"a disk is full: .*No space left.* to read .*model\.keras"):
+        load_archive(finished_run.model)

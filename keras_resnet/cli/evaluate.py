@@ -38,7 +38,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.show import show_evaluation, show_report
     from keras_resnet.data.images import ImageData
-    from keras_resnet.data.sources.source import Source
+    from keras_resnet.data.sources.source import Source, fitting
     from keras_resnet.errors import UsageError
     from keras_resnet.evaluation.evaluate import evaluate, load_run_data
     from keras_resnet.evaluation.report import report_run
@@ -54,12 +54,12 @@ def run(options: argparse.Namespace) -> int:
                 f"{options.model} is a model file: it needs --data SOURCE, as it does not know its images, and no "
                 "--artifact"
             )
-        of, place = options.model, options.model.with_name(f"{options.model.stem}-evaluation")
+        finished, of = None, options.model
     else:
         finished = Run.at(options.model, finished=True)
-        of, place = options.artifact or finished, finished.path / "evaluation"
+        of = options.artifact or finished
     with Progress() as progress:
-        if not (options.artifact or options.data or options.split) and options.tta == "none":
+        if finished and not (options.artifact or options.data or options.split) and options.tta == "none":
             report = report_run(finished, progress=progress.reading)
             show_report(report)
             return 0
@@ -69,13 +69,16 @@ def run(options: argparse.Namespace) -> int:
             data_dir = str(options.data_dir) if options.data_dir else None
             data = Source(options.data, data_dir=data_dir, limit=options.limit)
         else:
+            assert finished is not None
             data = load_run_data(finished, progress.reading)
         evaluation = evaluate(predictor, data, split=options.split, tta=options.tta, progress=progress.reading)
     # A folder for each kind of evaluation, so that none overwrites another.
     asked_of = f"{data.short_name}-{_key(data)}" if isinstance(data, Source) else ""
     tta = options.tta if options.tta != "none" else ""
-    parts = [options.artifact.name if options.artifact else "", asked_of, options.split, tta]
-    folder = place / "-".join(part for part in parts if part)
+    parts = [fitting(options.artifact.name) if options.artifact else "", asked_of, options.split, tta]
+    name = "-".join(part for part in parts if part)
+    beside = options.model.with_name(f"{options.model.stem}-evaluation") / name
+    folder = finished.folder("evaluation", name) if finished else beside
     show_evaluation(evaluation, evaluation.write(folder))
     return 0
 

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from keras_resnet.cli.quiet import quiet
 from keras_resnet.cli.terminal import lossy_terminal, say
-from keras_resnet.errors import KerasResNetError, StorageError, nearest
+from keras_resnet.errors import KerasResNetError, StorageError, UsageError, nearest
 from keras_resnet.shortage import shortage
 from keras_resnet.visible import visible
 
@@ -83,6 +83,9 @@ def _result(options: argparse.Namespace) -> int:
         )
     except Exception as error:
         short = shortage(error)
+        if short is None and isinstance(error, OSError) and error.filename is not None:
+            # A path that the system refuses to look at: too long a name, a folder without permission, a ring of links.
+            return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}", UsageError.exit_code)
         if short is None:
             raise
         problem = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +17,12 @@ from keras_resnet.data.memory import aligned
 from keras_resnet.data.sources.listing import Contents
 from keras_resnet.errors import DataError, listed
 from keras_resnet.images.decode import decode, decode_box, resize_array
-from keras_resnet.images.image_file import Header
+from keras_resnet.images.image_file import Header, ImageError
 from keras_resnet.preprocessing import Fit
 from keras_resnet.tasks.task import Task
+
+RESTORE = "Restore it and give the same command again, or begin anew with the images as they are (train: --overwrite)"
+"""What to do when an image is no longer what it was."""
 
 OnRead = Callable[[int, int], None]
 """Called with how many of how many images have been read."""
@@ -85,6 +89,8 @@ class EncodedImages:
         headers: What each file says of itself.
         fit: How they become pixels.
         pixels: Decoded beforehand, in memory or in files; None: not.
+        digests: uint8 (n, 32): the SHA-256 of the bytes that were first read, which others are not taken for; None:
+            whatever is read is taken.
     """
 
     contents: Contents
@@ -92,6 +98,7 @@ class EncodedImages:
     headers: tuple[Header, ...]
     fit: Fit
     pixels: Pixels | None = None
+    digests: np.ndarray | None = None
     failures: list[DataError] = field(default_factory=list, repr=False)
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count() or 1), repr=False)
 
@@ -128,7 +135,7 @@ class EncodedImages:
         def part(place: int) -> np.ndarray:
             index, box = parts[place]
             name = self.names[index]
-            return decode_box(self.contents.read(index), self.headers[index], tuple(box), self.fit, name=name)
+            return decode_box(self._content(index), self.headers[index], tuple(box), self.fit, name=name)
 
         return self._decoded(part, np.arange(len(parts)))
 
@@ -137,7 +144,22 @@ class EncodedImages:
         return replace(self, fit=fit, pixels=None)
 
     def _whole(self, index: int) -> np.ndarray:
-        return decode(self.contents.read(index), self.fit, name=self.names[index])
+        return decode(self._content(index), self.fit, name=self.names[index])
+
+    def _content(self, index: int) -> bytes:
+        """The bytes of an image, if they still are those that the fingerprint of the data is of."""
+        try:
+            content = self.contents.read(index)
+        except ImageError as error:
+            raise DataError(f"{error}; it could be read at the beginning. {RESTORE}") from None
+        if self.digests is not None:
+            found, was = hashlib.sha256(content).hexdigest(), self.digests[index].tobytes().hex()
+            if found != was:
+                raise DataError(
+                    f"{self.names[index]} has changed since the images were read at the beginning: its SHA-256 is "
+                    f"{found[:12]}, was {was[:12]}. {RESTORE}"
+                )
+        return content
 
     def _decoded(self, image: Callable[[int], np.ndarray], places: np.ndarray) -> np.ndarray:
         try:

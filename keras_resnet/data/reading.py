@@ -75,15 +75,15 @@ def read_images(
     def read(position: int) -> tuple[Header, np.ndarray | None, str]:
         content = listing.contents.read(position)
         name, digest = listing.names[position], hashlib.sha256(content).hexdigest()
-        with opened(content, name) as (image, header):
-            return header, None if pixels.holds(digest) else pixels_of(image, header, fit), digest
+        with opened(content, name) as file:
+            return file.header, None if pixels.holds(digest) else pixels_of(file, fit), digest
 
     try:
         for place, future in enumerate(_in_threads(read, positions.tolist())):
             try:
                 header, image, digest = future.result()
             except ImageError as error:
-                failures.append(error)
+                failures.append(error.for_keeping())
             else:
                 pixels.add(digest, image)
                 kept.append(int(positions[place]))
@@ -99,7 +99,7 @@ def read_images(
     names = tuple(listing.names[position] for position in kept)
     contents = listing.contents.chosen(kept)
     return Read(
-        store=EncodedImages(contents, names, tuple(headers), fit, kept_pixels),
+        store=EncodedImages(contents, names, tuple(headers), fit, kept_pixels, as_bytes(digests)),
         positions=np.array(kept, np.int64),
         digests=digests,
         skipped=tuple(Skipped(error.name, error.code, error.detail) for error in failures),
@@ -119,6 +119,11 @@ def fingerprint(names: Sequence[str], digests: Sequence[str], labels: np.ndarray
     images = enumerate(zip(names, digests, labels.tolist(), strict=True))
     lines = (f"{name}\t{digest}\t{label}\t{of.get(i, '')}\n" for i, (name, digest, label) in images)
     return hashlib.sha256("".join(sorted(lines)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def as_bytes(digests: Sequence[str]) -> np.ndarray:
+    """uint8 (n, 32): digests in less than a third of the memory."""
+    return np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(-1, 32)
 
 
 def array_digests(images: np.ndarray) -> list[str]:

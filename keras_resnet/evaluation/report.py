@@ -51,11 +51,11 @@ def report_run(run: Run, data: ImageData | None = None, progress: OnRead | None 
     """
     data, averaged = data or load_run_data(run, progress), None
     evaluation = evaluate(run, data)
-    files = evaluation.write(run.path / "evaluation")
+    files = evaluation.write(run.folder("evaluation"))
     tta = run.config["recipe"]["tta"]
     if tta != "none":
         averaged = evaluate(run, data, tta=tta)
-        files += averaged.write(run.path / "evaluation" / tta)
+        files += averaged.write(run.folder("evaluation", tta))
     symptoms, more = report_training(run, data)
     return Report(evaluation, averaged, tuple(symptoms), (*files, *more))
 
@@ -75,10 +75,11 @@ def report_training(run: Run, data: ImageData | None = None) -> tuple[list[Sympt
     if not history.epochs:
         return [], []
     symptoms = diagnose(history, lambda: labels_fit(data) if data else None)
-    files = [run.path / "evaluation" / "diagnosis.json"]
+    files = [run.folder("evaluation") / "diagnosis.json"]
     write_json(files[0], {"epochs": len(history.epochs), "symptoms": [asdict(one) for one in symptoms]})
     if pictures.available():
-        files += [run.path / "plots" / "training.png", run.path / "plots" / "learning_curves.png"]
+        plots = run.folder("plots")
+        files += [plots / "training.png", plots / "learning_curves.png"]
         training_picture(history, symptoms, _title(run, history), files[1])
         learning_curves(history, files[2])
     return symptoms, files

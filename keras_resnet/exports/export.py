@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 import numpy as np
 
-from keras_resnet.atomic import put_in_place, storage_errors
+from keras_resnet.atomic import put_in_place, storage_errors, temporary_folder
 from keras_resnet.data.images import ImageData, OnRead, at_size
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.sources.source import PATHS, Source
@@ -123,8 +122,8 @@ def export(
     images = _images(reference, run, data, calibration, calibrated=chosen.calibrated, progress=progress)
     if images.are_real:
         reference.check_pixels(images.verification)
-    with storage_errors(target), tempfile.TemporaryDirectory(dir=_made(target.parent), prefix=".unverified-") as folder:
-        unverified = Path(folder) / target.name
+    with storage_errors(target), temporary_folder(target.parent) as folder:
+        unverified = folder / target.name
         chosen.write(
             reference.model,
             reference.preprocessing,
@@ -297,8 +296,3 @@ def _verification_images(data: ImageData) -> np.ndarray:
     parts = [data.validation.read(slice(0, VERIFICATION_IMAGES))]
     parts.append(data.train.read(slice(0, VERIFICATION_IMAGES - len(parts[0]))))
     return np.concatenate(parts)
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

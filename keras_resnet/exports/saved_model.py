@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 from keras_resnet.atomic import write_folder_with
+from keras_resnet.plain_paths import plain_path
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.stamp import write_stamp
 from keras_resnet.tasks.table import task
@@ -39,7 +40,8 @@ def write_saved_model(model: keras.Model, preprocessing: Preprocessing, path: Pa
         archive.track(model)
         spec = tf.TensorSpec((None, *preprocessing.input_shape), tf.uint8, name="image")
         archive.add_endpoint("serve", serve, input_signature=[spec])
-        archive.write_out(str(folder), verbose=False)
+        with plain_path(folder) as plain:
+            archive.write_out(str(plain), verbose=False)
         write_stamp(folder, preprocessing)
 
     write_folder_with(path, write)

@@ -12,7 +12,7 @@ import numpy as np
 from keras_resnet.atomic import storage_errors, write_with
 from keras_resnet.errors import ModelError
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.shortage import shortage
+from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import write_stamp
 
 
@@ -46,8 +46,7 @@ def write_tflite(
         try:
             content: bytes = converter.convert()
         except Exception as error:  # the converter has no error class of its own
-            if shortage(error):
-                raise
+            refuse_shortage(error, f"convert {model.name}")
             raise ModelError(f"TensorFlow's converter refused {model.name}: {error}") from error
     if calibration is not None:
         check_integer(content)

@@ -10,17 +10,20 @@ ignores EXIF's orientation, shows what transparency hides and drops the low byte
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from PIL import Image
 
 from keras_resnet.errors import DataError
-from keras_resnet.images.image_file import JPEGS, TURNS, Header, UnsupportedPixels, opened
+from keras_resnet.images.image_file import DECODING, PIXEL_BYTES, TURNS, Header, ImageFile, UnsupportedPixels, opened
 from keras_resnet.images.resampling import FILTERS, resized
 from keras_resnet.preprocessing import Fit
 
 MARGIN = 2
 """Pixels on each side of a part of a JPEG that are decoded with it."""
+BAND = 1 << 20
+"""Pixels of a band of whole rows, at least one, that is brought to RGB at a time."""
 
 
 def decode(source: Path | bytes, fit: Fit, *, name: str | None = None) -> np.ndarray:
@@ -42,16 +45,15 @@ def decode(source: Path | bytes, fit: Fit, *, name: str | None = None) -> np.nda
         ImageError: The image cannot be read; its `code` says why.
         DataError: The fit has neither 1 nor 3 channels.
     """
-    with opened(source, name) as (image, header):
-        return pixels_of(image, header, fit)
+    with opened(source, name) as file:
+        return pixels_of(file, fit)
 
 
-def pixels_of(image: Image.Image, header: Header, fit: Fit) -> np.ndarray:
-    """What `decode` returns, for an image that `opened` has opened: header and pixels by one opening.
+def pixels_of(file: ImageFile, fit: Fit) -> np.ndarray:
+    """What `decode` returns, for a file that is open: header and pixels by one opening.
 
     Args:
-        image: From `opened`.
-        header: From `opened`.
+        file: From `opened`.
         fit: How the image becomes pixels.
 
     Returns:
@@ -62,8 +64,9 @@ def pixels_of(image: Image.Image, header: Header, fit: Fit) -> np.ndarray:
         Exception: Any, if the image is damaged; `opened` turns it into an `ImageError`.
     """
     _check_channels(fit)
-    _reduce(image, min(image.size) / (max(fit.size) / (fit.crop_fraction or 1)))
-    return _fitted(_flatten(_turned(image, header.orientation), fit), fit)
+    header = file.header
+    ratio = min(header.width, header.height) / (max(fit.size) / (fit.crop_fraction or 1))
+    return _fitted(flattened(file.decoded(ratio), fit, header.orientation), fit)
 
 
 def decode_box(
@@ -88,19 +91,16 @@ def decode_box(
     top, left, height, width = _as_stored(header, box)
     size = fit.size[::-1] if TURNS[header.orientation].swapped else fit.size
     ratio = min(height / size[0], width / size[1])
-    part = _decode_part(content, header, (top, left, height, width), fit.channels) if ratio < 4 else None
-    if part is not None:
-        pixels = resized(part, size, fit.resize)
-    else:
-        with opened(content, name) as (image, _):
-            _reduce(image, ratio)
+    pixels = _decode_part(content, header, (top, left, height, width), size, fit) if ratio < 4 else None
+    if pixels is None:
+        with opened(content, name) as file:
+            image = flattened(file.decoded(ratio), fit)
             # Each side by itself, since libjpeg rounds reduced sides up.
             x0, x1 = (x * image.width / header.width for x in (left, left + width))
             y0, y1 = (y * image.height / header.height for y in (top, top + height))
-            flat = _flatten(image, fit)
-            pixels = np.asarray(flat.resize(size[::-1], FILTERS[fit.resize], box=(x0, y0, x1, y1)))
-    if header.orientation != 1:
-        pixels = np.asarray(_turned(Image.fromarray(pixels), header.orientation))
+            pixels = np.asarray(image.resize(size[::-1], FILTERS[fit.resize], box=(x0, y0, x1, y1)))
+    if (method := TURNS[header.orientation].method) is not None:
+        pixels = np.asarray(Image.fromarray(pixels).transpose(method))
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
@@ -128,11 +128,6 @@ def _check_channels(fit: Fit) -> None:
         raise DataError(f"image files give 1 or 3 channels; {fit.channels} were asked for. Pass arrays instead")
 
 
-def _turned(image: Image.Image, orientation: int) -> Image.Image:
-    method = TURNS[orientation].method
-    return image if method is None else image.transpose(method)
-
-
 def _as_stored(header: Header, box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
     """Where a box of the upright image is in the stored one: top, left, height, width."""
     turn = TURNS[header.orientation]
@@ -146,15 +141,10 @@ def _as_stored(header: Header, box: tuple[int, int, int, int]) -> tuple[int, int
     return top, left, height, width
 
 
-def _reduce(image: Image.Image, ratio: float) -> None:
-    """Let libjpeg decode a JPEG that is `ratio` times too large at a half, quarter or eighth, still twice too large."""
-    if ratio >= 4 and image.format in JPEGS:
-        power = min(3, int(np.log2(ratio / 2)))
-        image.draft(None, (image.width >> power, image.height >> power))
-
-
-def _decode_part(content: bytes, header: Header, box: tuple[int, int, int, int], channels: int) -> np.ndarray | None:
-    """A part of a JPEG as Pillow would decode it; None if TensorFlow cannot or would refuse to."""
+def _decode_part(
+    content: bytes, header: Header, box: tuple[int, int, int, int], size: tuple[int, int], fit: Fit
+) -> np.ndarray | None:
+    """A part of a JPEG as Pillow would decode it, resized; None if TensorFlow cannot decode it or would refuse to."""
     if not header.decodes_in_part:
         return None
     import tensorflow as tf
@@ -164,25 +154,73 @@ def _decode_part(content: bytes, header: Header, box: tuple[int, int, int, int],
     above, beside = min(MARGIN, top), min(MARGIN, left)
     bottom, right = min(top + height + MARGIN, header.height), min(left + width + MARGIN, header.width)
     window = (top - above, left - beside, bottom - top + above, right - left + beside)
-    grey = header.mode == "L" and channels == 1
-    try:
-        # Pillow's method, so that the bits are the same.
-        decoded = tf.io.decode_and_crop_jpeg(content, window, channels=1 if grey else 3, dct_method="INTEGER_ACCURATE")
-    except tf.errors.InvalidArgumentError:  # some of its errors are only warnings to Pillow
-        return None
-    pixels = np.asarray(decoded)[above : above + height, beside : beside + width]  # .numpy() would copy
-    if grey:
-        return np.ascontiguousarray(pixels[..., 0])
-    # Not TensorFlow's grey: it is the luminance in the file, which differs from that of the colours, which are clipped.
-    return np.asarray(Image.fromarray(pixels).convert("L")) if channels == 1 else pixels
+    grey = header.mode == "L" and fit.channels == 1
+    with DECODING.room(PIXEL_BYTES * window[2] * window[3] + header.decoder_bytes + len(content)):
+        try:
+            # Pillow's method, so that the bits are the same.
+            decoded = tf.io.decode_and_crop_jpeg(
+                content, window, channels=1 if grey else 3, dct_method="INTEGER_ACCURATE"
+            )
+        except tf.errors.InvalidArgumentError:  # some of its errors are only warnings to Pillow
+            return None
+        pixels = np.asarray(decoded)[above : above + height, beside : beside + width]  # .numpy() would copy
+        if grey:
+            pixels = np.ascontiguousarray(pixels[..., 0])
+        elif fit.channels == 1:
+            # Not TensorFlow's grey: it is the luminance in the file, which differs from that of the colours, which
+            # are clipped.
+            pixels = np.asarray(Image.fromarray(pixels).convert("L"))
+        return resized(pixels, size, fit.resize)
 
 
-def _flatten(image: Image.Image, fit: Fit) -> Image.Image:
-    """8 bits a channel, no palette, no transparency."""
+def flattened(image: Image.Image, fit: Fit, orientation: int = 1) -> Image.Image:
+    """An image of 8 bits a channel, without palette and transparency, turned upright.
+
+    Args:
+        image: Decoded.
+        fit: Its channels and background.
+        orientation: EXIF's.
+
+    Raises:
+        UnsupportedPixels: Black and white are unknown.
+    """
+    turn = TURNS[orientation]
+    mode = "L" if fit.channels == 1 else "RGB"
+    if image.mode == mode and turn.method is None and not image.has_transparency_data:
+        return image
+    if image.mode == "I":
+        lowest, highest = cast(tuple[int, int], image.getextrema())
+        if lowest < 0 or highest > 65535:
+            raise UnsupportedPixels(f"32-bit pixels from {lowest} to {highest}; expected 0–65535")
+    colours = _opaque_palette(image, fit) if image.mode == "P" and image.has_transparency_data else None
+    # In bands: the steps between would take several times the memory of the image.
+    rows = max(1, BAND // image.width)
+    whole = Image.new(mode, image.size[::-1] if turn.swapped else image.size)
+    for top in range(0, image.height, rows):
+        bottom = min(top + rows, image.height)
+        band = image.crop((0, top, image.width, bottom))
+        if colours is not None:
+            band.putpalette(colours)
+            band.info.pop("transparency", None)
+        band = _without_extras(band, fit).convert(mode)
+        if turn.method is not None:
+            band = band.transpose(turn.method)
+        place = image.height - bottom if turn.rows_reversed else top
+        whole.paste(band, (place, 0) if turn.swapped else (0, place))
+    return whole
+
+
+def _opaque_palette(image: Image.Image, fit: Fit) -> bytes:
+    """The 256 colours of a palette laid over the background, which takes less time than all pixels would."""
+    colours = image.crop((0, 0, 256, 1))
+    colours.putdata(range(256))
+    return _without_extras(colours, fit).convert("RGB").tobytes()
+
+
+def _without_extras(image: Image.Image, fit: Fit) -> Image.Image:
+    """8 bits a channel, nothing transparent."""
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
         values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise UnsupportedPixels(f"32-bit pixels from {values.min()} to {values.max()}; expected 0–65535")
         clear = image.info.get("transparency")
         image = Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))  # rounded to the nearest
         if clear is not None:
@@ -194,7 +232,7 @@ def _flatten(image: Image.Image, fit: Fit) -> Image.Image:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, fit.background), image)
-    return image.convert("L" if fit.channels == 1 else "RGB")
+    return image
 
 
 def _fitted(image: Image.Image, fit: Fit) -> np.ndarray:

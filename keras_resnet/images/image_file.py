@@ -1,7 +1,7 @@
-"""An image file before it is decoded: its bytes, what it says of itself, or why it cannot be read.
+"""An image file that is opened: its bytes, what it says of itself, its pixels as stored, or why it cannot be read.
 
-Whatever is wrong with a file becomes one `ImageError` with a reason code, and what would take too much memory is
-refused by its header.
+Whatever is wrong with a file becomes one `ImageError` with a reason code. By its header, what would take too much
+memory is refused, and what is decoded waits until there is memory for it.
 """
 
 from __future__ import annotations
@@ -10,19 +10,32 @@ import io
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from keras_resnet.errors import DataError
+from keras_resnet.images.budget import MemoryBudget
 
 MOST_PIXELS = 1 << 27
 """The most pixels of an image; its header is asked before any pixel is decoded."""
 MOST_BYTES = 1 << 29
 """The most bytes of an image file, which are counted before it is read."""
+PIXEL_BYTES = 8
+"""What a pixel takes until its image is resized: 4 bytes as it is stored, at most, and 4 of a copy in RGB."""
+DECODER_BYTES = {"WEBP": 12, "TIFF": 4}
+"""What else a format's decoder holds of each pixel."""
+PROGRESSIVE_BYTES = 6
+"""What libjpeg holds of each pixel of a JPEG that is stored in several passes over the whole image."""
+DECODING = MemoryBudget(PIXEL_BYTES * MOST_PIXELS)
+"""What all threads of the process decode at a time: as much as one of the largest images takes."""
+# Smaller blocks of Pillow's come from memory that malloc keeps for the thread that has freed it, so that each thread
+# would go on holding the largest image that it has ever decoded. The system takes back blocks above 32 MiB at once.
+Image.core.set_block_size(64 * 2**20)  # type: ignore[attr-defined]
 SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff"})
 """Of the files that are taken for images."""
 UNREAD_SUFFIXES = frozenset(
@@ -101,6 +114,11 @@ class ImageError(DataError):
         self.code = code
         self.detail = detail or REASONS[code]
 
+    def for_keeping(self) -> ImageError:
+        """The same error without its traceback, which would keep the file and its pixels in memory."""
+        self.__context__ = None
+        return self.with_traceback(None)
+
 
 @dataclass(frozen=True)
 class Header:
@@ -112,6 +130,7 @@ class Header:
         width, height: In pixels, as the image is stored.
         orientation: EXIF's number, 1–8; 1 is upright.
         transparent: Whether pixels may be transparent.
+        decoder_bytes: What its decoder holds beside the pixels, however small it decodes them.
     """
 
     format: str
@@ -120,6 +139,7 @@ class Header:
     height: int
     orientation: int
     transparent: bool
+    decoder_bytes: int = 0
 
     @property
     def upright(self) -> tuple[int, int]:
@@ -139,8 +159,8 @@ def read_header(source: Path | bytes, *, name: str | None = None) -> Header:
     Raises:
         ImageError: It is no image, or too large.
     """
-    with opened(source, name) as (_, header):
-        return header
+    with opened(source, name) as file:
+        return file.header
 
 
 def read_file(path: Path, name: str) -> bytes:
@@ -166,9 +186,49 @@ class UnsupportedPixels(Exception):
     """Pixel values whose black and white are unknown."""
 
 
+class ImageFile:
+    """An open image file, whose pixels are decoded when they are first asked for.
+
+    Args:
+        image: As Pillow opens it.
+        content: Of the file.
+        until_closed: What ends with the file.
+    """
+
+    def __init__(self, image: Image.Image, content: bytes, until_closed: ExitStack) -> None:
+        self._image, self._until_closed, self._is_decoded = image, until_closed, False
+        own = PROGRESSIVE_BYTES if image.info.get("progressive") else DECODER_BYTES.get(str(image.format), 0)
+        decoder_bytes = own * image.width * image.height
+        self._beside_pixels = decoder_bytes + len(content)
+        if image.format == "PNG":
+            if "transparency" in image.info:
+                _mend_transparency(image, bits=content[24])
+            self.decoded()  # since EXIF may follow the pixels; damaged pixels must not be taken for broken EXIF
+        self.header = _header(image, decoder_bytes)
+
+    def decoded(self, ratio: float = 1) -> Image.Image:
+        """The pixels as they are stored.
+
+        Args:
+            ratio: How many times too large the image is, when this is called for the first time. A JPEG that is four
+                times too large or more is decoded at a half, quarter or eighth, where it still is twice too large.
+        """
+        image = self._image
+        if not self._is_decoded:
+            if ratio >= 4 and image.format in JPEGS:
+                power = min(3, int(np.log2(ratio / 2)))
+                image.draft(None, (image.width >> power, image.height >> power))
+            amount = PIXEL_BYTES * image.width * image.height + self._beside_pixels
+            self._until_closed.enter_context(DECODING.room(amount))
+            self._until_closed.callback(image.close)  # before the room is free for another, whoever still has the image
+            image.load()
+            self._is_decoded = True
+        return image
+
+
 @contextmanager
-def opened(source: Path | bytes, name: str | None) -> Iterator[tuple[Image.Image, Header]]:
-    """An image file as Pillow opens it, not yet decoded, and its header.
+def opened(source: Path | bytes, name: str | None) -> Iterator[ImageFile]:
+    """An image file, not yet decoded. Memory that its pixels take is counted until the context ends.
 
     Args:
         source: The file's path, or its content.
@@ -185,14 +245,12 @@ def opened(source: Path | bytes, name: str | None) -> Iterator[tuple[Image.Image
         raise ImageError(name, "too-large", f"{len(content):,} bytes are more than {MOST_BYTES:,}")
     try:
         # Pillow's warnings about odd metadata are left alone: silencing them here would not be safe in threads.
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image, ExitStack() as until_closed:
             if image.width * image.height > MOST_PIXELS:
                 raise ImageError(
                     name, "too-large", f"{image.width}×{image.height} pixels are more than {MOST_PIXELS:,}"
                 )
-            if image.format == "PNG" and "transparency" in image.info:
-                _mend_transparency(image, bits=content[24])
-            yield image, _header(image)
+            yield ImageFile(image, content, until_closed)
     except DataError:
         raise
     except UnsupportedPixels as error:
@@ -229,9 +287,7 @@ def _mend_transparency(image: Image.Image, bits: int) -> None:
         del image.info["transparency"]
 
 
-def _header(image: Image.Image) -> Header:
-    if image.format == "PNG":
-        image.load()  # since EXIF may follow the pixels; damaged pixels must not be taken for broken EXIF below
+def _header(image: Image.Image, decoder_bytes: int) -> Header:
     try:
         # Pillow turns a TIFF upright by itself.
         orientation = 1 if image.format == "TIFF" else int(image.getexif().get(0x0112, 1))
@@ -244,4 +300,5 @@ def _header(image: Image.Image) -> Header:
         height=image.height,
         orientation=orientation if orientation in TURNS else 1,
         transparent=image.has_transparency_data,
+        decoder_bytes=decoder_bytes,
     )

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.compat.deep_graphs import deep_recursion
-from keras_resnet.errors import KerasResNetError, MissingExtraError, ModelError, StorageError, UsageError
+from keras_resnet.errors import KerasResNetError, MissingExtraError, ModelError, UsageError
+from keras_resnet.inference.saved_graph import check_saved_graph
 from keras_resnet.inference.tflite_file import check_tflite
 from keras_resnet.inference.unstamped import with_raw_pixels
+from keras_resnet.plain_paths import plain_path
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.regular_files import check_folder, check_regular
 from keras_resnet.runs.run import Run, is_run
-from keras_resnet.shortage import shortage
+from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import check_digests, has_stamp, read_stamp
 from keras_resnet.tasks.table import task
 from keras_resnet.weights.first_normalisation import check_pixels
@@ -177,11 +179,14 @@ class SavedModelPredictor(Predictor):
         super().__init__("SavedModel", preprocessing, path)
         try:
             check_folder(path)
-            self._loaded = tf.saved_model.load(str(path))
+            check_saved_graph(path)
+            with plain_path(path) as plain:
+                self._loaded = tf.saved_model.load(str(plain))
             self._call: Any = self._loaded.signatures["serving_default"]
+        except ModelError:
+            raise
         except Exception as error:  # TensorFlow raises nearly anything for a damaged file
-            if shortage(error) == "memory":
-                raise
+            refuse_shortage(error, f"run {path}")
             raise ModelError(f"{path} cannot be read as a SavedModel: {error or type(error).__name__}") from None
         inputs, outputs = self._call.structured_input_signature[1], self._call.structured_outputs
         if len(inputs) != 1 or "logits" not in outputs:
@@ -219,8 +224,7 @@ class TFLitePredictor(Predictor):
             self._interpreter = Interpreter(model_path=str(path), num_threads=1)
             self._interpreter.allocate_tensors()
         except Exception as error:  # an operator's checks of its inputs
-            if shortage(error) == "memory":
-                raise
+            refuse_shortage(error, f"run {path}")
             raise ModelError(f"{path} cannot be read as a TFLite model: {error}") from None
         (self.input,), (self.output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         super().__init__(
@@ -298,8 +302,7 @@ def _tried(opened: Callable[[Path], Predictor], path: Path) -> Predictor:
     except KerasResNetError:
         raise
     except Exception as error:  # every runtime has exceptions of its own
-        if shortage(error) == "memory":
-            raise StorageError(f"the memory does not suffice to run {path}") from error
+        refuse_shortage(error, f"run {path}")
         raise ModelError(f"{path} is damaged, its network cannot be run: {error or type(error).__name__}") from error
     if logits.shape != (1, predictor.task.outputs):
         raise ModelError(f"{path} gives {list(logits.shape)} for one image, expected {[1, predictor.task.outputs]}")

@@ -18,6 +18,7 @@ import numpy as np
 
 from keras_resnet.errors import ModelError
 from keras_resnet.inference.flatbuffer import Buffer, FlatBufferError, Table, indices, product
+from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import ArchiveError, flatbuffer_size, opened_archive
 
 IDENTIFIER = b"TFL3"
@@ -116,6 +117,7 @@ def check_tflite(path: Path) -> None:
                 size = flatbuffer_size(archive)
         _check_model(np.asarray(content).data[:size])
     except (OSError, ValueError, ArchiveError, FlatBufferError) as error:
+        refuse_shortage(error, f"read {path}")
         raise ModelError(f"{path} cannot be read as a TFLite model: {error}") from None
 
 

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_resnet.data.images import OnRead
 from keras_resnet.data.sources.listing import Listing
-from keras_resnet.images.decode import pixels_of
+from keras_resnet.images.decode import flattened, pixels_of
 from keras_resnet.images.image_file import JPEGS, SUFFIXES, Header, ImageError, opened
 from keras_resnet.preprocessing import Fit
 
@@ -98,7 +98,7 @@ def inspect_images(listing: Listing, progress: OnRead | None = None) -> Inspecti
             content = listing.contents.read(position)
             return _look(content, listing.names[position], thumbnails[position])
         except ImageError as error:
-            return error
+            return error.for_keeping()
 
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start in range(0, len(listing), IN_FLIGHT):  # or there would be a future for each of millions of images
@@ -114,10 +114,11 @@ def inspect_images(listing: Listing, progress: OnRead | None = None) -> Inspecti
 
 def _look(content: bytes, name: str, thumbnail: np.ndarray) -> Look:
     """Look at one image, and fill in its thumbnail."""
-    with opened(content, name) as (image, header):
-        thumbnail[:] = pixels_of(image, header, Fit((SIDE, SIDE), 3))
-        inner = tuple(_inner_oddities(image, header))
-        sample = _sample(image, header)
+    with opened(content, name) as file:
+        header = file.header
+        thumbnail[:] = pixels_of(file, Fit((SIDE, SIDE), 3))
+        inner = tuple(_inner_oddities(file.decoded(), header))
+        sample = _sample(file.decoded())
     blank = np.ptp(thumbnail, axis=(0, 1)).max() <= ALIKE and "dark-16-bit" not in inner
     return Look(
         header=header,
@@ -129,10 +130,10 @@ def _look(content: bytes, name: str, thumbnail: np.ndarray) -> Look:
     )
 
 
-def _sample(image: Image.Image, header: Header) -> np.ndarray:
+def _sample(image: Image.Image) -> np.ndarray:
     """Pixels as they are stored, evenly spaced and not averaged, uint8 (at most 64, at most 64, 3)."""
     few = image.resize((min(SAMPLE, image.width), min(SAMPLE, image.height)), Image.Resampling.NEAREST)
-    return pixels_of(few, replace(header, orientation=1), Fit((few.height, few.width), 3))
+    return np.asarray(flattened(few, Fit((few.height, few.width), 3)))
 
 
 def _colour_shares(pixels: np.ndarray) -> np.ndarray:
@@ -170,9 +171,16 @@ def _inner_oddities(image: Image.Image, header: Header) -> Iterator[str]:
     try:
         if header.mode.startswith("I;16") and np.asarray(image).max() < DARK:
             yield "dark-16-bit"
-        if header.transparent and np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
+        if header.transparent and _opacity(image) < 255:
             yield "transparent"
         if header.format not in (*JPEGS, "BMP", "DIB") and getattr(image, "is_animated", False):
             yield "animated"
     except Exception:  # the first frame was decoded: damage behind it harms no training
         return
+
+
+def _opacity(image: Image.Image) -> int:
+    """That of the most transparent pixel: 0–255."""
+    if "A" in image.getbands():
+        return int(np.asarray(image.getchannel("A")).min())
+    return int(np.asarray(image.convert("RGBA").getchannel("A")).min())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -43,6 +44,7 @@ def page(report: Report, listing: Listing, name: str) -> str:
     """
     counts = report.counts
     splits = [name for name in ("train", "validation", "test") if name in report.split_names]
+    picture = cache(partial(_picture, listing))  # several findings may show an image
     return (
         _pages()
         .get_template("check.html.jinja")
@@ -51,7 +53,7 @@ def page(report: Report, listing: Listing, name: str) -> str:
             report=report,
             worst=report.findings[0].severity if report.findings else "fine",
             summary=summary(report),
-            findings=[_finding(finding, report, listing) for finding in report.findings],
+            findings=[_finding(finding, report, picture) for finding in report.findings],
             splits=splits,
             classes=_classes(report, splits),
             smaller_classes=max(0, len(counts) - MOST_CLASSES),
@@ -85,7 +87,7 @@ def _pages() -> Environment:
     return environment
 
 
-def _finding(finding: Finding, report: Report, listing: Listing) -> dict[str, Any]:
+def _finding(finding: Finding, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
     groups = list(_shown(finding))
     count = f"{finding.images:,} image{'s' * (finding.images != 1)}: " if finding.images else ""
     return {
@@ -93,7 +95,7 @@ def _finding(finding: Finding, report: Report, listing: Listing) -> dict[str, An
         "code": finding.code,
         "title": f"{count}{finding.title}",
         "advice": finding.advice,
-        "groups": [[_image(subject, report, listing) for subject in group] for group in groups],
+        "groups": [[_image(subject, report, picture) for subject in group] for group in groups],
         "left": finding.images - sum(map(len, groups)),
     }
 
@@ -109,11 +111,11 @@ def _shown(finding: Finding) -> Iterator[tuple[Subject, ...]]:
         yield part
 
 
-def _image(subject: Subject, report: Report, listing: Listing) -> dict[str, Any]:
+def _image(subject: Subject, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
     described = report.image(subject.position)
     place = " · ".join(filter(None, (described["class"], described["split"])))
     return {
-        "picture": _picture(listing, subject.position),
+        "picture": picture(subject.position),
         "class": described["class"],
         "lines": [line for line in (described["image"], place, subject.remark) if line],
     }
@@ -122,11 +124,11 @@ def _image(subject: Subject, report: Report, listing: Listing) -> dict[str, Any]
 def _picture(listing: Listing, position: int) -> str:
     """A small copy of an image, as the base64 of a JPEG; empty if the image cannot be read."""
     try:
-        with opened(listing.contents.read(position), None) as (image, header):
-            height, width = header.upright
+        with opened(listing.contents.read(position), None) as file:
+            height, width = file.header.upright
             scale = SIDE / max(height, width)
             size = max(1, round(height * scale)), max(1, round(width * scale))
-            pixels = pixels_of(image, header, Fit(size, 3))
+            pixels = pixels_of(file, Fit(size, 3))
     except ImageError:
         return ""
     stream = io.BytesIO()

@@ -46,7 +46,7 @@ from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.json_files import MOST_RECORD_BYTES, read_json
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.regular_files import open_regular, read_bytes, read_member
+from keras_resnet.regular_files import open_regular, read_bytes, read_member, refuse_link
 from keras_resnet.runs.contents import FORMAT, OVERWRITTEN, Config, DataFile, EventRow, KeptEpoch, LogRow, RunFile
 from keras_resnet.runs.record import Record
 from keras_resnet.stamp import read_preprocessing
@@ -55,8 +55,8 @@ from keras_resnet.weights.first_normalisation import FirstStatistics
 KEPT_IMAGES = 64
 """At 224×224 they take at most 10 MB."""
 LOCK = ".lock"
-WRITTEN = ("run", "config", "environment", "data", "split", "skipped", "preprocessing", "sample", "metrics", "model")
-"""Names, without their endings, of the files that a training writes into the folder."""
+FOLDERS = ("checkpoints", "plots", "evaluation", "exports", "tensorboard")
+"""What a run is written into."""
 BEGINNING = {"config.json", "environment.json"}
 """Written before run.json: a folder that holds nothing else is a run that was killed as it began."""
 PACKAGES = ("tensorflow", "keras", "numpy", "scikit-learn", "pillow", "ai-edge-litert")
@@ -107,7 +107,7 @@ class Run:
     @property
     def checkpoints(self) -> Path:
         """The folder of the checkpoints and the best weights."""
-        return self.path / "checkpoints"
+        return self.folder("checkpoints")
 
     @property
     def log(self) -> Record[LogRow]:
@@ -140,7 +140,26 @@ class Run:
     @property
     def exports(self) -> Path:
         """The folder of exported models."""
-        return self.path / "exports"
+        return self.folder("exports")
+
+    def folder(self, *names: str) -> Path:
+        """A folder inside the run, to be written into; it need not exist.
+
+        The run's own folder may be a symbolic link: its user has put it elsewhere. Those inside may not, for nobody
+        expects that a run which came from others writes outside of itself.
+
+        Args:
+            *names: Its name; for one that lies deeper, those on the way as well.
+
+        Raises:
+            UsageError: One of them is a symbolic link.
+        """
+        path = self.path
+        for name in names:
+            path = path / name
+            with storage_errors(path):
+                refuse_link(path)
+        return path
 
     @classmethod
     def at(cls, path: str | os.PathLike[str], *, finished: bool = False) -> Run:
@@ -177,7 +196,8 @@ class Run:
             The run, and whether it continues an earlier one.
 
         Raises:
-            UsageError: The folder holds a finished run, one of another configuration, or other files.
+            UsageError: The folder holds a finished run, one of another configuration, other files, or a run with a
+                symbolic link in the place of one of its folders.
         """
         run = cls(path)
         run.check_free(path, config, overwrite=overwrite)
@@ -212,6 +232,8 @@ class Run:
                 )
             if not overwrite and cls(path).status != OVERWRITTEN:
                 cls(path)._check_continues(config)
+                for name in FOLDERS:  # now, not once a training of days is done
+                    cls(path).folder(name)
         elif not _is_untouched(path):
             raise UsageError(f"{path} holds other files and no run; choose an empty or new folder by --out")
 

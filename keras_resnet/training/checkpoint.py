@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,11 @@ from typing import Any, TypedDict
 
 import numpy as np
 
-from keras_resnet.atomic import storage_errors, write_folder_with
+from keras_resnet.atomic import storage_errors, temporary_folder, write_folder_with
 from keras_resnet.errors import ModelError
 from keras_resnet.json_files import parse_json, read_json
 from keras_resnet.regular_files import read_bytes
+from keras_resnet.shortage import refuse_shortage
 from keras_resnet.training.state import State
 from keras_resnet.weights.files import Tensors, read_tensors
 from keras_resnet.weights.saving import tensor_bytes, write_tensors
@@ -98,9 +98,8 @@ class CheckpointStore:
         with storage_errors(self.folder):
             led_nowhere = [] if instead_of is None else [one for one in there if int(one.name) >= instead_of]
             for old in [*led_nowhere, *[one for one in self._folders() if one not in led_nowhere][: -self.keep]]:
-                aside = self.folder / f".{old.name}-removing"  # a kill must not leave half a checkpoint
-                os.replace(old, aside)
-                shutil.rmtree(aside, ignore_errors=True)
+                with temporary_folder(self.folder) as aside:  # a kill must not leave half a checkpoint
+                    os.replace(old, aside / old.name)
             self._forget_bests()
 
     def save_best(self, tensors: Mapping[str, np.ndarray], epoch: int) -> tuple[str, str]:
@@ -172,6 +171,7 @@ class CheckpointStore:
             if read_bytes(folder / SUMS, MOST_SUMS) != _sums(files).encode():
                 raise ModelError("its files do not match SHA256SUMS")
         except OSError as error:
+            refuse_shortage(error, f"read {folder}")
             raise ModelError(f"{error.strerror}: {error.filename}") from None
         called = str(folder / STATE)
         state = State.from_json(parse_json(files[STATE], dict[str, Any], called), called)

@@ -205,7 +205,7 @@ class Checkpointer:
         self.run.log.cut(self.state.log_bytes)
         self.run.record_metrics(self.state.rows)
         if self.tensorboard:
-            self._board = TensorBoardWriter(self.run.path / "tensorboard", self.run.log.rows())
+            self._board = TensorBoardWriter(self.run.folder("tensorboard"), self.run.log.rows())
 
     @property
     def _optimizer(self) -> str:

@@ -28,7 +28,7 @@ from keras_resnet.models.resnet import check_input
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.contents import KeptEpoch
-from keras_resnet.runs.run import KEPT_IMAGES, WRITTEN, Run, free_run_folder, is_run, locked
+from keras_resnet.runs.run import KEPT_IMAGES, Run, free_run_folder, is_run, locked
 from keras_resnet.settings import check_arguments
 from keras_resnet.stamp import write_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
@@ -277,8 +277,8 @@ def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
     """
     if is_run(plan.path):
         with storage_errors(plan.path):
-            remove_leftovers(plan.path, WRITTEN)
-            remove_leftovers(Run(plan.path).checkpoints, (r"\d+", r"best-\d+"))
+            for folder in (plan.path, Run(plan.path).checkpoints):
+                remove_leftovers(folder)
     run, continues = Run.start(plan.path, plan.config, overwrite=plan.overwrite)
     if continues and run.has_data and run.fingerprint != data.fingerprint:
         raise DataError(

@@ -73,20 +73,23 @@ class TrainingLoop:
         self.checkpointer.open()
         self.progress.begin(self.recipe, self.data, self.run, self.checkpointer.state, self.steps, self.batch)
         while self.checkpointer.state.epoch < total_epochs(self.recipe):
+            lack: Exception | None = None
             try:
                 self._train(next_phase(self.recipe, self.checkpointer.state, self.steps))
             except Setback as setback:
                 self._go_back(setback)
             except Exception as error:
                 if shortage(error) == "memory":
-                    self._use_less_memory(error)
-                    continue
-                if not is_lost_worker(error):
+                    lack = error.with_traceback(None)  # which would keep what fills the memory
+                elif is_lost_worker(error):
+                    raise StoppedError(
+                        "another worker was lost: start all of them again by the same command, which goes on from the "
+                        f"last checkpoint in {self.run.path}"
+                    ) from error
+                else:
                     raise
-                raise StoppedError(
-                    "another worker was lost: start all of them again by the same command, which goes on from the last "
-                    f"checkpoint in {self.run.path}"
-                ) from error
+            if lack:
+                self._use_less_memory(lack)
 
     def _train(self, phase: Phase) -> None:
         self.checkpointer.ready(head=phase.head, size=phase.size, steps=self.steps, batch=self.batch)

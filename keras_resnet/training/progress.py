@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import IO, Any, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -27,7 +27,7 @@ class Progress:
 
     def __init__(self, verbose: bool = True) -> None:
         # Lossy: Rich ends the process where nobody reads what it writes.
-        self.console = Console(file=LossyStream(sys.stderr), quiet=not verbose, highlight=False)
+        self.console = Console(file=cast(IO[str], LossyStream(sys.stderr)), quiet=not verbose, highlight=False)
         self._bars = Bars(
             TextColumn("{task.description}"),
             BarColumn(),

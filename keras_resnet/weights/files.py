@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from keras_resnet.errors import MissingExtraError, ModelError, listed
 from keras_resnet.regular_files import RefusedFileError, check_regular
+from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import ArchiveError, opened_archive
 from keras_resnet.weights.hdf5 import names_in, numbers_at, open_hdf5
 from keras_resnet.weights.keras_archive import load_archive
@@ -90,6 +91,7 @@ def read_tensors(path: str | os.PathLike[str]) -> tuple[Tensors, dict[str, str]]
     except (SafetensorError, OSError, ValueError, TypeError, OverflowError, MemoryError) as error:
         if isinstance(error, ModelError):
             raise
+        refuse_shortage(error, f"read {path}")
         raise ModelError(f"{path} cannot be read as safetensors: {error}") from None
     if metadata.get(DIGEST, digest := tensor_digest(tensors)) != digest:
         raise ModelError(
@@ -118,6 +120,7 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         with safe_open(path, framework="numpy") as file:
             return file.metadata() or {}
     except (SafetensorError, OSError) as error:
+        refuse_shortage(error, f"read {path}")
         raise ModelError(f"{path} cannot be read as safetensors: {error}") from None
 
 
@@ -131,6 +134,7 @@ def _read_torch(path: Path) -> Tensors:
         _refuse_inflated(path)
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickle, zip and torch each have their own
+        refuse_shortage(error, f"read {path}")
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(
             f"{path} cannot be read as a PyTorch state dict: {reason}. It must hold tensors only "
@@ -196,6 +200,7 @@ def _read_h5(path: Path) -> Tensors:
                     variable = name.rsplit("/", 1)[-1].removesuffix(":0")
                     tensors[f"{layer}/{variable}"] = numbers_at(group, name)
         except Exception as error:  # h5py raises nearly anything for a damaged file
+            refuse_shortage(error, f"read {path}")
             raise ModelError(f"{path} cannot be read as weights that Keras 2 wrote: {error}") from None
     return tensors
 

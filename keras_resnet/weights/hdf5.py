@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import numpy as np
 
 from keras_resnet.errors import ModelError
+from keras_resnet.shortage import refuse_shortage
 
 if TYPE_CHECKING:
     import h5py
@@ -67,6 +68,7 @@ def open_hdf5(file: str | os.PathLike[str] | BinaryIO, called: object) -> Iterat
     except Hdf5Error as error:
         raise ModelError(f"{called} is refused: {error}") from None
     except Exception as error:  # h5py raises nearly anything for a damaged file
+        refuse_shortage(error, f"read {called}")
         raise ModelError(f"{called} cannot be read as an HDF5 file: {error or type(error).__name__}") from None
 
 

@@ -10,17 +10,16 @@ import io
 import math
 import os
 import stat
-import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from keras_resnet.compat.deep_graphs import deep_recursion
-from keras_resnet.errors import ModelError, StorageError
+from keras_resnet.errors import ModelError
 from keras_resnet.json_files import parsed
 from keras_resnet.regular_files import MOST_TEXT, read_member
 from keras_resnet.regular_files import check_archive as check_sizes
-from keras_resnet.shortage import shortage
+from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import ArchiveError, check_digests, opened_archive
 from keras_resnet.weights.hdf5 import open_hdf5
 
@@ -55,9 +54,7 @@ def load_archive(path: str | os.PathLike[str]) -> keras.Model:
     except ModelError:
         raise
     except Exception as error:  # damaged files make Keras raise any kind of error
-        if short := shortage(error):
-            place = f"the disk of {tempfile.gettempdir()}, where Keras unpacks it," if short == "disk" else "the memory"
-            raise StorageError(f"{place} does not suffice to read {path}") from error
+        refuse_shortage(error, f"read {path}, which Keras unpacks into a temporary folder")
         raise ModelError(f"{path} cannot be read as a Keras model: {error or type(error).__name__}") from error
     return model
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_resnet.errors import ModelError, UsageError, listed
 from keras_resnet.layer_names import CLASSIFIER, HEAD, STEM, is_classifier, read_name
+from keras_resnet.shortage import refuse_shortage
 from keras_resnet.weights.files import (
     Expectations,
     Tensors,
@@ -152,6 +153,7 @@ def _load_keras_weights(model: keras.Model, path: Path, head: str, adapt_input: 
         raise
     except Exception as error:  # Keras and h5py raise exceptions of every kind
         model.set_weights(before)
+        refuse_shortage(error, f"read {path}")
         raise ModelError(f"{path} does not fit {model.name}, nothing was loaded: {error}") from error
 
 

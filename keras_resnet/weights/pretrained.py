@@ -15,6 +15,7 @@ from pathlib import Path
 
 from keras_resnet.errors import ModelError, UsageError, listed
 from keras_resnet.preprocessing import Fit, Preprocessing
+from keras_resnet.shortage import refuse_shortage
 from keras_resnet.weights import keras_applications
 
 logger = logging.getLogger(__name__)
@@ -128,6 +129,7 @@ def fetch(model: str, weights: str, *, include_top: bool = True) -> Path:
     try:
         path = _from_keras(url) if found.name == "keras" else _from_hub(url)
     except Exception as error:  # every layer of the network has exceptions of its own
+        refuse_shortage(error, f"fetch the weights {found.name!r} for {model}")
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModelError(
             f"cannot fetch the weights {found.name!r} for {model} ({reason}). Fetch {url} by other means and pass its "

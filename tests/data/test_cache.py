@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from keras_resnet.data import cache, reading
 from keras_resnet.data.cache import DiskCache, pixel_cache
@@ -18,7 +17,7 @@ from keras_resnet.data.loading import load_data, merge
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, StorageError, UsageError
 from keras_resnet.images import decode
-from keras_resnet.images.image_file import Header
+from keras_resnet.images.image_file import ImageFile
 from keras_resnet.preprocessing import Fit
 
 FIT = Fit((3, 4), 3)
@@ -59,9 +58,9 @@ def decodings(monkeypatch: pytest.MonkeyPatch) -> list[Fit]:
     """How each image that is decoded from now on becomes pixels."""
     found: list[Fit] = []
 
-    def counting(image: Image.Image, header: Header, fit: Fit) -> np.ndarray:
+    def counting(file: ImageFile, fit: Fit) -> np.ndarray:
         found.append(fit)
-        return really(image, header, fit)
+        return really(file, fit)
 
     really = decode.pixels_of
     for module in (reading, decode):

@@ -59,6 +59,19 @@ def test_a_header_gives_the_size_a_person_sees(specimen: Specimen) -> None:
         assert found == specimen.expected.shape[:2]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_that_are_flattened_in_bands_are_those_flattened_whole(
+    channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit, specimens = Fit((7, 5), channels), [one for one in ZOO if not isinstance(one.expected, str)]
+    whole = [decode(specimen.content, fit) for specimen in specimens]
+    monkeypatch.setattr(decoder, "BAND", 1)
+
+    for specimen, expected in zip(specimens, whole, strict=True):
+        np.testing.assert_array_equal(decode(specimen.content, fit), expected, specimen.name)
+
+
 def test_the_zoo_is_large_and_shows_every_reason() -> None:
     codes = {specimen.expected for specimen in ZOO if isinstance(specimen.expected, str)}
 
@@ -113,7 +126,14 @@ def test_cielab_becomes_grey_too() -> None:
 
 def run_alone(code: str) -> float:
     """Run in a process of its own; how many MiB its peak memory grew after the `before = peak()` in the code."""
-    head = "import resource\npeak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024\n"
+    if not Path("/proc/self/status").exists():
+        pytest.skip("the system does not tell a process its peak memory")
+    # Not by `getrusage`, which begins with the memory of the process that started this one.
+    head = (
+        "import re\n"
+        r"peak = lambda: int(re.search(r'VmHWM:\s+(\d+)', open('/proc/self/status').read())[1]) / 1024"
+        "\n"
+    )
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", f"{head}{code}\nprint(peak() - before)"],
         check=True, capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2],
@@ -135,6 +155,26 @@ def test_the_whole_zoo_takes_little_memory_and_time() -> None:
 
     assert grown < 200  # one image of the header that says least, 12000×12000 of RGB, would take 576
     assert time.perf_counter() - start < 60
+
+
+def test_threads_together_take_no_more_memory_than_the_budget() -> None:
+    grown = run_alone(
+        "import zlib\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from keras_resnet.images import image_file\n"
+        "from keras_resnet.images.decode import decode\nfrom keras_resnet.preprocessing import Fit\n"
+        "from tests.zoo.images import chunk, png\n"
+        "side = 3000\n"
+        "clear = chunk(b'PLTE', bytes(6)) + chunk(b'tRNS', b'\\0')\n"
+        "content = png((side, side), 8, 3, [bytes(side)] * side, before=clear)\n"
+        "decode(png((2, 2), 8, 0, [bytes(2)] * 2), Fit((8, 8), 3))\n"
+        "image_file.DECODING.total = 8 * side**2 + len(content)\n"
+        "before = peak()\n"
+        "with ThreadPoolExecutor(8) as pool:\n"
+        "    for found in pool.map(lambda _: decode(content, Fit((8, 8), 3)), range(8)): assert (found == 255).all()"
+    )
+
+    assert grown < 120  # 8 bytes for each of the 9 million pixels; eight at once take 450
 
 
 @pytest.mark.parametrize("size", [(1, 65_535), (65_535, 1)])

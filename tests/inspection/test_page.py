@@ -53,6 +53,22 @@ def test_the_page_needs_no_network_and_runs_no_script(tmp_path: Path) -> None:
     assert all(str(tag["src"]).startswith("data:image/jpeg;base64,") for tag in shown.named("img"))
 
 
+def test_an_image_that_several_findings_show_is_decoded_once_for_the_page(tmp_path: Path, openings: list[str]) -> None:
+    pile(tmp_path, images=2)
+    odd = Image.new("RGBA", (300, 20), (9, 9, 9, 0))  # transparent, blank, long, and a copy
+    odd.save(tmp_path / "cat" / "odd.png")
+    odd.save(tmp_path / "dog" / "odd.png")
+    listing = list_folder(tmp_path)
+    report = check(listing)
+    openings.clear()
+
+    text = page(report, listing, "pile")
+
+    shown = {subject.position for finding in report.findings for group in finding.groups for subject in group}
+    assert len(openings) == len(shown)
+    assert text.count("data:image/jpeg;base64,") > len(shown)
+
+
 def test_names_are_shown_as_they_are_and_never_run(tmp_path: Path) -> None:
     pile(tmp_path)
     folder = tmp_path / "\"><img src=x onerror='alert(1)'>"

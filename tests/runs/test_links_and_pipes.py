@@ -1,14 +1,16 @@
 """Links, pipes and devices in the place of a run's files: never written through, never waited for."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from keras_resnet.errors import KerasResNetError, ModelError, UsageError
+from keras_resnet.evaluation.report import report_training
 from keras_resnet.runs.contents import FORMAT
-from keras_resnet.runs.run import Run, locked
+from keras_resnet.runs.run import FOLDERS, Run, locked
 
 CONFIG = {"recipe": {"model": "resnet8", "epochs": 3, "tta": "none"}, "data": {"name": "digits"}}
 
@@ -78,6 +80,48 @@ def test_files_that_are_written_anew_replace_a_link_and_leave_what_it_leads_to(r
     assert {name: (tmp_path / name).read_text() for name in before} == before
     assert not (run.path / "run.json").is_symlink()
     assert run.config["num_classes"] == 3
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+@pytest.mark.parametrize("leads_to_nothing", [True, False])
+def test_a_linked_folder_inside_a_run_is_refused_before_anything_is_written(
+    name: str, leads_to_nothing: bool, run: Run, tmp_path: Path
+) -> None:
+    if not leads_to_nothing:
+        (tmp_path / "elsewhere").mkdir()
+    (run.path / name).symlink_to(tmp_path / "elsewhere")
+    message = rf"cannot write .*run/{name}: it is a symbolic link, which is not followed: remove it"
+
+    with pytest.raises(UsageError, match=message):
+        run.folder(name, "inside")
+    with pytest.raises(UsageError, match=message):
+        Run.start(run.path, CONFIG)
+
+    Run.start(run.path, CONFIG, overwrite=True)
+    assert not (run.path / name).is_symlink()
+    assert (tmp_path / "elsewhere").exists() != leads_to_nothing
+
+
+def test_a_run_may_itself_be_a_link(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(run.path)
+
+    linked, continues = Run.start(tmp_path / "link", CONFIG)
+
+    assert continues
+    assert linked.checkpoints == tmp_path / "link" / "checkpoints"
+
+
+def test_no_report_is_written_through_a_linked_folder(finished_run: Run, tmp_path: Path) -> None:
+    shutil.copytree(finished_run.path, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation", "plots"))
+    (tmp_path / "elsewhere").mkdir()
+    run = Run(tmp_path / "run")
+
+    for name in ("evaluation", "plots"):
+        (run.path / name).symlink_to(tmp_path / "elsewhere")
+        with pytest.raises(UsageError, match=f"cannot write .*{name}: it is a symbolic link"):
+            report_training(run)
+        (run.path / name).unlink()
+    assert not list((tmp_path / "elsewhere").iterdir())
 
 
 READERS: dict[str, Callable[[Run], object]] = {

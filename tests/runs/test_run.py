@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.data.loading import from_arrays
-from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.errors import ModelError, StorageError, UsageError
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs import run as run_module
 from keras_resnet.runs.run import Run, free_run_folder, locked
@@ -211,3 +211,14 @@ def test_a_file_system_without_locks_stops_no_training(tmp_path: Path, monkeypat
 
     with locked(tmp_path / "run"):
         assert (tmp_path / "run" / ".lock").exists()
+
+
+def test_a_full_disk_under_the_lock_is_a_storage_error(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="this system limits no file's size")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(StorageError, match=r"cannot write .*run: File too large"), locked(tmp_path / "run"):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

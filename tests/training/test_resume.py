@@ -13,9 +13,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import ModelError, StoppedError, StorageError, UsageError
+from keras_resnet.data.loading import load_data
+from keras_resnet.data.sources.source import Source
+from keras_resnet.errors import DataError, ModelError, StoppedError, StorageError, UsageError
 from keras_resnet.runs.run import Run, locked
 from keras_resnet.stamp import read_stamp
 from keras_resnet.training import loop
@@ -270,11 +273,11 @@ def test_what_a_kill_left_half_written_is_removed(
     whole: Run, stopped: Path, tiny_data: ImageData, tmp_path: Path
 ) -> None:
     path = shutil.copytree(stopped, tmp_path / "run")
-    left = path / "checkpoints" / ".000002-ab12_xyz"
+    left = path / "checkpoints" / ".unfinished-ab12_xyz"
     left.mkdir()
     (left / "tensors.safetensors").write_bytes(b"half")
-    shutil.copytree(left, path / ".model-q1w2e3r4")
-    (path / ".vscode-insiders").mkdir()  # which looks a little like one
+    shutil.copytree(left, path / ".unfinished-q1w2e3r4")
+    (path / ".vscode-insiders").mkdir()  # of no training
 
     run = fit(EVERYTHING, tiny_data, path, verbose=False)
 
@@ -335,3 +338,33 @@ def test_sigterm_outside_the_training_itself_is_exit_code_seventy_five(
 
     assert caught.value.exit_code == 75
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_images_that_are_edited_during_a_training_stop_it_until_they_are_restored(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, source = TINY.but(batch_size=8, epochs=5), Source(f"folder:{image_folder}", image_size=8)
+
+    def trained(name: str) -> Run:
+        return fit(recipe, load_data(source, cache="none"), tmp_path / name, verbose=False)
+
+    whole = trained("whole")
+    kept = {path: path.read_bytes() for path in image_folder.rglob("*.png")}
+    really = Progress.epoch_ended
+
+    def edit(*arguments: Any) -> None:
+        really(*arguments)
+        for path in kept:
+            Image.new("RGB", (12, 10)).save(path)
+
+    monkeypatch.setattr(Progress, "epoch_ended", edit)
+    with pytest.raises(DataError, match=r"\.png has changed since the images were read"):
+        trained("run")
+    monkeypatch.undo()
+    with pytest.raises(DataError, match="have changed since it began"):
+        trained("run")
+    for path, content in kept.items():
+        path.write_bytes(content)
+
+    assert Run(tmp_path / "run").status == "unfinished"
+    assert_same_end(trained("run"), whole)

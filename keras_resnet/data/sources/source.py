@@ -5,6 +5,7 @@ Nothing here imports NumPy, Pillow or TensorFlow, so that the command line can c
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -141,10 +142,25 @@ class Source:
         """A name for files: that of the folder, table or data set."""
         name = Path(self.location).name if self.kind in PATHS else self.location or self.kind
         name = Path(name).stem if self.kind in ("csv", "jsonl") else name
-        return "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".-") or "data"
+        name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name).strip(".-") or "data"
+        return fitting(name)
 
 
 SETTINGS = settings_of(Source)
+MOST_BYTES = 100
+"""Of a name that goes into names of files, which have at most 255."""
+
+
+def fitting(name: str) -> str:
+    """A name that is short enough to be a part of a file's name; a long one is cut, and ends in a key of the whole.
+
+    Args:
+        name: Of any length.
+    """
+    whole = name.encode("utf-8", "surrogateescape")
+    if len(whole) <= MOST_BYTES:
+        return name
+    return f"{whole[: MOST_BYTES - 9].decode('utf-8', 'ignore')}-{hashlib.sha256(whole).hexdigest()[:8]}"
 
 
 def full_name(name: str) -> str:

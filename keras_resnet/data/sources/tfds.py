@@ -15,6 +15,7 @@ from keras_resnet.data.sources.listing import Blob, Listing
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, alike, listed
 from keras_resnet.preprocessing import Fit
+from keras_resnet.shortage import refuse_shortage
 from keras_resnet.tasks.table import task
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def open_builder(
             f"TensorFlow Datasets has no data set {name!r}" + (f"; did you mean {listed(near)}?" if near else "")
         ) from None
     except Exception as error:  # downloads fail in many ways
+        refuse_shortage(error, f"download {name}")
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
             f"cannot download {name}: {reason}. If it is prepared on this machine, "
@@ -217,5 +219,6 @@ def _damage_named(folder: object) -> Iterator[None]:
     except DataError:
         raise
     except Exception as error:
+        refuse_shortage(error, f"read the prepared data set {folder}")
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(f"the prepared data set {folder} cannot be read: {reason}") from error

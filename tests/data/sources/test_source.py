@@ -61,3 +61,11 @@ def test_a_run_folder_records_every_field_as_json_gives_it_back() -> None:
 )
 def test_a_short_name_is_fit_for_a_file_name(name: str, short: str) -> None:
     assert Source(name).short_name == short
+
+
+def test_a_long_name_is_cut_to_a_part_of_a_files_name_and_stays_its_own() -> None:
+    one, other = (Source(f"folder:{'ü' * 120}{end}").short_name for end in "ab")
+
+    assert one[:45] == other[:45] == "ü" * 45
+    assert len(one.encode()) <= 100
+    assert one != other
