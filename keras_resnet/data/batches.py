@@ -19,9 +19,10 @@ from keras_resnet.augment.crop import ResizedCrop, crop_resize
 from keras_resnet.augment.policies import Policy
 from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.data.balance import balanced_order, shown_classes
-from keras_resnet.data.images import EncodedImages, ImageStore, Split
+from keras_resnet.data.images import Split
 from keras_resnet.data.memory import as_tensor
 from keras_resnet.data.python_calls import call_python
+from keras_resnet.data.stores import EncodedImages, ImageStore
 from keras_resnet.errors import UsageError
 from keras_resnet.settings import check_arguments
 
