@@ -19,7 +19,7 @@ ALLOWED = {
     "images": set(),
     "augment": {"compat"},
     "tasks": set(),
-    "data": {"augment", "images", "tasks"},
+    "data": {"augment", "images", "tasks", "compat"},
     "inspection": {"data", "images", "tasks"},
     "optimizers": {"weights", "compat"},
     "runs": {"data", "weights", "models"},

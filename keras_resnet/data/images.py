@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from keras_resnet.allowed import CLASS_WEIGHTS, COUNT, LABELS, SAMPLING, SEED
 from keras_resnet.data.stores import EncodedImages, ImageStore
-from keras_resnet.errors import DataError, listed
+from keras_resnet.errors import DataError, UsageError, listed
 from keras_resnet.preprocessing import Fit
+from keras_resnet.settings import check_arguments
 from keras_resnet.tasks.task import Task
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_resnet.augment.policies import Policy
 
 OnRead = Callable[[int, int], None]
 """Called with how many of how many images have been read."""
@@ -54,6 +61,78 @@ class Split:
         """Parts of the images at these positions: see `EncodedImages.read_boxes`."""
         assert isinstance(self.images, EncodedImages)
         return self.images.read_boxes(self.indices[positions], boxes)
+
+    @check_arguments(batch_size=COUNT, seed=SEED.or_none, labels=LABELS, sampling=SAMPLING, class_weights=CLASS_WEIGHTS)
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        augment: str | Policy | None = None,
+        seed: int | None = None,
+        labels: str = "one-hot",
+        sampling: str = "uniform",
+        class_weights: str = "none",
+        **settings: Any,
+    ) -> tf.data.Dataset:
+        """The images and labels as a `tf.data.Dataset` for `model.fit`, `model.evaluate` and `model.predict`.
+
+        With a seed it is for training: every iterator gives the next epoch, in another order and with other
+        augmentation, both functions of (seed, epoch, image), and all batches are full. Without, it is for validation:
+        all images in order, the last batch perhaps smaller.
+
+        Args:
+            batch_size: Images in a batch, at least 1.
+            augment: A crop as `keras_resnet.policy` names it (`crop-flip`, `resized-crop-flip` …), or a `Policy`; None:
+                images are as they are, but for what `settings` say.
+            seed: 0 … 2^31 - 1; None: in order, without augmentation.
+            labels: `one-hot`: float32 (batch, classes), for `categorical_crossentropy`; `int`: int64 (batch,), for
+                `sparse_categorical_crossentropy`, where an image has one class and images are not mixed.
+            sampling: `uniform`: every image once an epoch; `balanced`: every class as often. With a seed.
+            class_weights: `none`; `balanced` or `effective`: with a seed, a third entry has the images' weights.
+            **settings: As `keras_resnet.policy`: `automatic`, `mixup`, `cutmix`, `erasing`, `jitter` and so on.
+
+        Returns:
+            (images, labels): uint8 (batch, height, width, channels), and labels. Its `len` is the steps of an epoch.
+
+        Raises:
+            UsageError: A setting is out of range, something is asked for that needs a seed, or labels cannot be numbers.
+
+        Example:
+            >>> import keras_resnet
+            >>> digits = keras_resnet.load_data("digits")
+            >>> train = digits.train.batches(64, augment="shift", mixup=0.2, seed=0)
+            >>> images, labels = next(iter(train))
+            >>> len(train), images.shape, labels.shape
+            (20, TensorShape([64, 16, 16, 1]), TensorShape([64, 10]))
+        """
+        from keras_resnet.augment.policies import Policy, policy
+        from keras_resnet.data.balance import loss_weights
+        from keras_resnet.data.batches import batches_in_order, repeated_batches, with_class_numbers
+
+        if isinstance(augment, Policy):
+            if settings:
+                raise UsageError(
+                    f"augment is a Policy, which has its settings already; received {listed(settings)} too"
+                )
+            chosen = augment
+        else:
+            given = {name: value for name, value in settings.items() if value is not None}
+            chosen = policy(augment or "none", **given)
+        numbers = labels == "int"
+        if numbers and (self.labels.ndim != 1 or chosen.mixing):
+            raise UsageError("labels='int' is for images that have one class each and are not mixed; use 'one-hot'")
+        if seed is None:
+            if chosen != Policy() or sampling != "uniform" or class_weights != "none":
+                raise UsageError(
+                    "augmentation, sampling and class weights are for training, whose randomness needs a seed: give "
+                    "seed="
+                )
+            dataset = batches_in_order(self, batch_size)
+        else:
+            dataset = repeated_batches(
+                self, batch_size, chosen, seed=seed, sampling=sampling, class_weights=loss_weights(class_weights, self)
+            )
+        return with_class_numbers(dataset) if numbers else dataset
 
 
 @dataclass(frozen=True)

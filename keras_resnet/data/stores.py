@@ -19,6 +19,7 @@ from keras_resnet.errors import DataError
 from keras_resnet.images.decode import decode, decode_box, resize_array
 from keras_resnet.images.image_file import Header, ImageError
 from keras_resnet.preprocessing import Fit
+from keras_resnet.tasks.task import Task
 
 RESTORE = "Restore it and give the same command again, or begin anew with the images as they are (train: --overwrite)"
 """What to do when an image is no longer what it was."""
@@ -42,6 +43,28 @@ class ImageStore(Protocol):
     def read(self, indices: np.ndarray) -> np.ndarray:
         """uint8 (len(indices), *shape)."""
         ...
+
+
+class LabelledImages(Protocol):
+    """Some of the images of a store with their labels, as `Split` is."""
+
+    @property
+    def images(self) -> ImageStore: ...
+
+    @property
+    def indices(self) -> np.ndarray: ...
+
+    @property
+    def labels(self) -> np.ndarray: ...
+
+    @property
+    def task(self) -> Task: ...
+
+    def __len__(self) -> int: ...
+
+    def read(self, positions: np.ndarray | slice) -> np.ndarray: ...
+
+    def read_boxes(self, positions: np.ndarray, boxes: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
