@@ -95,7 +95,7 @@ class Split:
             (images, labels): uint8 (batch, height, width, channels), and labels. Its `len` is the steps of an epoch.
 
         Raises:
-            UsageError: A setting is out of range, something is asked for that needs a seed, or labels cannot be numbers.
+            UsageError: A setting is out of range, something needs a seed, or labels cannot be numbers.
 
         Example:
             >>> import keras_resnet
@@ -103,7 +103,7 @@ class Split:
             >>> train = digits.train.batches(64, augment="shift", mixup=0.2, seed=0)
             >>> images, labels = next(iter(train))
             >>> len(train), images.shape, labels.shape
-            (20, TensorShape([64, 16, 16, 1]), TensorShape([64, 10]))
+            (19, TensorShape([64, 16, 16, 1]), TensorShape([64, 10]))
         """
         from keras_resnet.augment.policies import Policy, policy
         from keras_resnet.data.balance import loss_weights
