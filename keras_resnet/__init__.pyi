@@ -1,3 +1,4 @@
+from . import callbacks as callbacks
 from . import losses as losses
 from . import optimizers as optimizers
 from . import schedules as schedules
