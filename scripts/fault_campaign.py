@@ -2,6 +2,7 @@
 
 python scripts/fault_campaign.py                         # 200 kills
 python scripts/fault_campaign.py --kills 1000 --seed 7
+python scripts/fault_campaign.py --kills 10 --small      # of two blocks: half the time
 
 First one at every write of a checkpoint in the middle of an epoch, before it, after it, and with half of the
 bytes written; then half at a random time, half at a random write. All are SIGKILL. Every training is killed
@@ -38,15 +39,24 @@ MIDDLE = 4
 WAYS = ("before it", "half of it", "after it")
 
 
-def train(out: Path) -> None:
-    """Two epochs of a ResNet-8 on 100 digits, with everything that has a state, and a checkpoint every update."""
+def train(out: Path, small: bool) -> None:
+    """Two epochs on 100 digits, with everything that has a state, and a checkpoint every update.
+
+    Args:
+        out: The run's folder.
+        small: Train two blocks, of which the second may be left out, and not a ResNet-8.
+    """
     from keras_resnet.data.sources.source import Source
+    from keras_resnet.models.spec import ResNetSpec
+    from keras_resnet.models.variants import VARIANTS, Variant
     from keras_resnet.training.checkpointer import Saving
     from keras_resnet.training.fit import fit
     from keras_resnet.training.recipe import Recipe
 
+    spec = ResNetSpec("twoblocks", "basic", (2,), (16,), "cifar", stem_width=8)
+    VARIANTS[spec.name] = Variant("TwoBlocks", "Of the campaign.", spec)
     recipe = Recipe(
-        model="resnet8",
+        model=spec.name if small else "resnet8",
         epochs=2,
         batch_size=16,
         learning_rate=0.05,
@@ -138,14 +148,14 @@ def dying_at_write(number: int, how: str) -> Callable[[], tuple[int, list[int]]]
     return lambda: (count, saves)
 
 
-def in_child(out: Path, number: int = 0, how: str = "", kill_after: float | None = None) -> int:
+def in_child(out: Path, small: bool, number: int = 0, how: str = "", kill_after: float | None = None) -> int:
     """Train in a forked process, which is killed at a write or after some seconds. Returns its wait status: 0 or 9."""
     child = os.fork()
     if child == 0:
         code = 1
         with contextlib.suppress(BaseException):
             changes = dying_at_write(number, how)
-            train(out)
+            train(out, small)
             (out / WRITES).write_text(json.dumps(changes()))
             code = 0
         os._exit(code)
@@ -167,14 +177,17 @@ def main() -> int:
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     command.add_argument("--kills", type=int, default=200)
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--small", action="store_true", help="train two blocks, and not a ResNet-8")
     options = command.parse_args()
     with quiet():
-        return campaign(options.kills, options.seed)
+        return campaign(options.kills, options.seed, options.small)
 
 
-def campaign(wanted: int, seed: int) -> int:
+def campaign(wanted: int, seed: int, small: bool) -> int:
     """Kill so many times. Returns the exit code."""
     # All that a training imports, so that children need not; nothing of it may be used here.
+    import sklearn.datasets  # noqa: F401
+
     import keras_resnet.training.fit  # noqa: F401
 
     numbers = random.Random(seed)
@@ -182,7 +195,7 @@ def campaign(wanted: int, seed: int) -> int:
     runs = finished = identical = 0
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()
-        if in_child(Path(folder) / "whole"):
+        if in_child(Path(folder) / "whole", small):
             print("fault campaign: the training fails without any kill", file=sys.stderr)
             return 1
         seconds = time.monotonic() - began
@@ -198,13 +211,13 @@ def campaign(wanted: int, seed: int) -> int:
             for attempt in range(min(KILLS_A_RUN, wanted - sum(kills.values()))):
                 if each and attempt == 0:  # the numbers are those of a training from its beginning
                     number, how = each.pop(0)
-                    kind, status = how.replace("it", "a write"), in_child(out, number=number, how=how)
+                    kind, status = how.replace("it", "a write"), in_child(out, small, number=number, how=how)
                 elif numbers.random() < 0.5:
-                    kind, status = "at a random time", in_child(out, kill_after=numbers.uniform(0, seconds))
+                    kind, status = "at a random time", in_child(out, small, kill_after=numbers.uniform(0, seconds))
                 else:
                     how = numbers.choice(WAYS)
                     kind = how.replace("it", "a write")
-                    status = in_child(out, number=numbers.randint(1, writes), how=how)
+                    status = in_child(out, small, number=numbers.randint(1, writes), how=how)
                 if status != signal.SIGKILL or is_finished(out):
                     kills[kind] += status == signal.SIGKILL
                     break
@@ -212,7 +225,7 @@ def campaign(wanted: int, seed: int) -> int:
                 if each:
                     break  # one kill a training, or these would take long
             if status == signal.SIGKILL:
-                status = 0 if is_finished(out) else in_child(out)
+                status = 0 if is_finished(out) else in_child(out, small)
             finished += status == 0
             same = status == 0 and end_of(out) == expected
             identical += same

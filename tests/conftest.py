@@ -59,7 +59,7 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(os.cpu_count() or 1, memory // BYTES_A_PROCESS))
 
 
-LONGEST = ("test_fault_campaign", "test_resume", "test_export", "test_commands", "test_setbacks")
+LONGEST = ("test_fault_campaign", "test_commands", "test_resume", "test_export", "test_resnet")
 """The files that take longest come first, so that no process works on one of them at the end while the others wait."""
 
 
@@ -74,6 +74,13 @@ def _forget_models() -> Iterator[None]:
     yield
     keras.backend.clear_session()  # collects garbage, too
     gc.freeze()  # what the module imported stays
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """Give a large network's memory back at once: together they would take gigabytes."""
+    yield
+    keras.backend.clear_session()
 
 
 @pytest.fixture(scope="session")

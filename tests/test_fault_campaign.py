@@ -9,7 +9,9 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "fault_campaign.py"
 
 def test_ten_kills_at_random_times_and_inside_writes_change_nothing() -> None:
     # A process of its own: it forks, which is safe only before TensorFlow is used.
-    done = subprocess.run([sys.executable, SCRIPT, "--kills", "10"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--kills", "10", "--small"], capture_output=True, text=True, check=False
+    )
 
     assert done.returncode == 0, done.stderr
     *_, kinds, total = done.stdout.splitlines()

@@ -1,7 +1,6 @@
 import inspect
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -52,23 +51,6 @@ def test_what_a_source_is_can_be_known_without_importing_anything_heavy() -> Non
     )
 
     assert found.stdout == "set()\n", found.stderr
-
-
-def test_a_saved_model_loads_in_a_process_that_has_only_imported_the_package(tmp_path: Path) -> None:
-    # A fresh process, because loading must not depend on anything this one has registered.
-    model = keras_resnet.ResNet20(num_classes=3, input_shape=(16, 16, 3), seed=1)
-    model.save(tmp_path / "model.keras")
-
-    found = run_python(
-        "import keras_resnet, keras, numpy\n"
-        f"model = keras.models.load_model({str(tmp_path / 'model.keras')!r})\n"
-        "print(float(model(numpy.ones((1, 16, 16, 3), 'float32'))[0, 0]))"
-    )
-
-    import numpy as np
-
-    assert found.returncode == 0, found.stderr
-    assert float(found.stdout) == pytest.approx(float(model(np.ones((1, 16, 16, 3), "float32"))[0, 0]), abs=1e-6)
 
 
 def test_every_public_name_is_there_and_says_what_it_is() -> None:

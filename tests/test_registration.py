@@ -18,7 +18,10 @@ from keras_resnet.schedules import Cosine
 LOAD = """
 import sys
 {imports}
-for path in sys.argv[1:]:
+import numpy
+network = keras.models.load_model(sys.argv[1])
+print(float(network(numpy.ones((1, 16, 16, 3), "float32"))[0, 0]))
+for path in sys.argv[2:]:
     model = keras.models.load_model(path)
     print(type(model.optimizer).__name__, int(model.optimizer.iterations), type(model.loss).__name__,
           type(model.optimizer._learning_rate).__name__)
@@ -29,7 +32,7 @@ def saved(word: str, path: Path) -> Path:
     """A tiny model that was trained for one update."""
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.Dense(3, name="head_dense")(inputs))
-    model.compile(optimizer(word, Cosine(0.1, 10), weight_decay=1e-4), BinaryCrossEntropy())
+    model.compile(optimizer(word, Cosine(0.1, 10), weight_decay=1e-4), BinaryCrossEntropy(), run_eagerly=True)
     model.fit(np.ones((2, 4)), np.ones((2, 3)), verbose=0)
     model.save(path)
     return path
@@ -44,18 +47,25 @@ def test_every_class_that_is_registered_has_a_stand_in_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("imports", ["import keras_resnet, keras", "import keras, keras_resnet"])
-def test_models_compiled_with_any_of_our_optimizers_are_read_back(imports: str, tmp_path: Path) -> None:
+def test_our_networks_and_models_compiled_with_any_of_our_optimizers_are_read_back(
+    imports: str, tmp_path: Path
+) -> None:
+    network = keras_resnet.ResNet8(num_classes=3, input_shape=(16, 16, 3), seed=1)
+    network.save(tmp_path / "network.keras")
     words = OPTIMIZER.choices if imports.startswith("import keras_resnet") else ("sgd", "lamb")
     files = [saved(word, tmp_path / f"{word}.keras") for word in words]
 
     # A fresh process, in which nothing of ours is registered by another test.
     done = subprocess.run(
-        [sys.executable, "-c", LOAD.format(imports=imports), *map(str, files)], capture_output=True, text=True
+        [sys.executable, "-c", LOAD.format(imports=imports), tmp_path / "network.keras", *files],
+        capture_output=True,
+        text=True,
     )
 
-    assert done.stdout.splitlines() == [f"{OPTIMIZERS[word].__name__} 1 BinaryCrossEntropy Cosine" for word in words], (
-        done.stderr
-    )
+    shown, *read = done.stdout.splitlines() or [""]
+    assert read == [f"{OPTIMIZERS[word].__name__} 1 BinaryCrossEntropy Cosine" for word in words], done.stderr
+    expected = network(np.ones((1, 16, 16, 3), "float32"))
+    assert float(shown) == pytest.approx(float(expected[0, 0]), abs=1e-6)
 
 
 def test_importing_the_package_imports_neither_keras_nor_tensorflow() -> None:

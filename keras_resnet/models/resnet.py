@@ -17,6 +17,7 @@ from keras_resnet.models.recognition import networks_of
 from keras_resnet.models.spec import ResNetSpec, Shortcut, Stem
 from keras_resnet.models.variants import VARIANTS
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.weights.files import check_there
 from keras_resnet.weights.loading import OtherNetworkError, load_weights
 from keras_resnet.weights.pixels import CONVENTIONS, Pixels, pixels_of
 from keras_resnet.weights.pretrained import fetch, is_name
@@ -115,6 +116,7 @@ def build(
                 "classifier_activation='sigmoid', or None for the logit; for two classes num_classes=2"
             )
     check_output_stride(output_stride)
+    path = None if weights is None else _weights_file(spec, weights, include_top)
     import keras  # seconds: not before the arguments are known to be good
 
     make = KerasLayers(seed, spec.bias, spec.padding)
@@ -140,16 +142,21 @@ def build(
     record(model, info)
     if isinstance(preprocessing, Preprocessing) and include_top:
         model.preprocessing = preprocessing  # for prediction, evaluation and export of the model in memory
-    if weights is not None:
-        path = weights
-        if is_name(weights):
-            _refuse_changed(spec, str(weights))
-            path = fetch(spec.name, str(weights), include_top=include_top)
+    if path is not None:
         try:
             load_weights(model, path, head=head, adapt_input=adapt_input, bgr=pixels is not None and pixels.bgr)
         except OtherNetworkError as error:
             raise ModelError(f"{error}{_other_network(spec, error)}") from None
     return model
+
+
+def _weights_file(spec: ResNetSpec, weights: str | os.PathLike[str], include_top: bool) -> str | os.PathLike[str]:
+    """The file that is meant, fetched if it has a name. Raises: UsageError, ModelError, if it cannot be had."""
+    if not is_name(weights):
+        check_there(weights)
+        return weights
+    _refuse_changed(spec, str(weights))
+    return fetch(spec.name, str(weights), include_top=include_top)
 
 
 def _other_network(spec: ResNetSpec, error: OtherNetworkError) -> str:

@@ -48,6 +48,22 @@ def variables_by_path(model: keras.Model) -> dict[str, keras.Variable]:
     return named
 
 
+def check_there(path: str | os.PathLike[str]) -> None:
+    """Refuse a weights file that is missing or no file.
+
+    Raises:
+        ModelError: It is.
+    """
+    path = Path(path)
+    try:
+        check_regular(path)
+    except RefusedFileError as error:
+        raise ModelError(f"cannot read {path}: {error}") from None
+    except OSError:
+        named = "" if path.suffix else "; weights that have a name are 'imagenet', 'timm/<tag>' and 'keras'"
+        raise ModelError(f"there is no weights file {path}{named}") from None
+
+
 def read_weights(path: str | os.PathLike[str]) -> Tensors:
     """The tensors of a weights file, by the names the file gives them.
 
@@ -61,13 +77,7 @@ def read_weights(path: str | os.PathLike[str]) -> Tensors:
         MissingExtraError: A PyTorch file, and PyTorch is not installed.
     """
     path = Path(path)
-    try:
-        check_regular(path)
-    except RefusedFileError as error:
-        raise ModelError(f"cannot read {path}: {error}") from None
-    except OSError:
-        named = "" if path.suffix else "; weights that have a name are 'imagenet', 'timm/<tag>' and 'keras'"
-        raise ModelError(f"there is no weights file {path}{named}") from None
+    check_there(path)
     if path.suffix not in READERS:
         raise ModelError(f"{path}: weights are read from {listed(READERS, most=20)} files")
     return READERS[path.suffix](path)

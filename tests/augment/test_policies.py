@@ -25,8 +25,11 @@ def random(count: int, epoch: int = 1, step: int = 0) -> SampleRandom:
     return SampleRandom(4, tf.constant(epoch), tf.range(count), tf.constant(step))
 
 
-@pytest.mark.parametrize("options", [{}, EVERYTHING, *({"automatic": name} for name in AUTOMATIC.choices)], ids=str)
-@pytest.mark.parametrize("crop", ["none", "crop-flip"])
+@pytest.mark.parametrize(
+    ("crop", "options"),
+    [("none", {}), ("crop-flip", EVERYTHING), *(("crop-flip", {"automatic": name}) for name in AUTOMATIC.choices)],
+    ids=str,
+)
 def test_a_policy_does_the_same_eagerly_and_inside_tf_data(crop: str, options: dict[str, object]) -> None:
     chosen = policy(crop, **options)
     eager = chosen(images(16), labels(16), random(16))

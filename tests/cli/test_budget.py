@@ -11,11 +11,11 @@ from keras_resnet.training.recipe import Recipe
 from keras_resnet.tuning.choice import Candidate, Choice, Timing
 
 CHOICE = Choice(
-    "resnet8",
+    "oneblock",
     2,
     30,
     (
-        Candidate("resnet8", 800_000, Timing(9.0, 0.01, 0.001), 1.25, 88),
+        Candidate("oneblock", 800_000, Timing(9.0, 0.01, 0.001), 1.25, 88),
         Candidate("resnet20", 2_500_000, Timing(9.0, 0.1, 0.001), 4.0, 12),
         Candidate("resnet18", 35_000_000, None, 55.0),
     ),
@@ -45,17 +45,17 @@ def test_a_run_within_a_budget_goes_on_by_the_same_command_without_timing_anew(
         patch.setattr(fit, "fit_planned", killed)
         assert main(command) == 130
     shown = capsys.readouterr().out
-    assert "chosen: resnet8, 2 epochs" in shown
+    assert "chosen: oneblock, 2 epochs" in shown
     assert 590 < chosen_for[0] <= 600
 
     assert main(command) == 0
 
-    run = Run(tmp_path / ("run" if with_out else "saved_models/resnet8-digits"))
+    run = Run(tmp_path / ("run" if with_out else "saved_models/oneblock-digits"))
     assert len(chosen_for) == 1
-    assert "was begun with resnet8 for this budget" in capsys.readouterr().err
+    assert "was begun with oneblock for this budget" in capsys.readouterr().err
     assert run.status == "finished"
     recipe = Recipe(**run.config["recipe"])
-    assert (recipe.model, recipe.epochs) == ("resnet8", 2)
+    assert (recipe.model, recipe.epochs) == ("oneblock", 2)
     assert recipe.warmup_epochs == pytest.approx(6 / 30), "it went along with the epochs"
     assert run.config["budget"]["seconds"] == 600
     if with_out:
@@ -86,9 +86,9 @@ def test_what_was_timed_and_why_is_shown(capsys: pytest.CaptureFixture[str]) -> 
     show_choice(CHOICE, "10min")
 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "resnet8 0.8 M 10 ms 1.2 s 88 chosen" in lines
+    assert "oneblock 0.8 M 10 ms 1.2 s 88 chosen" in lines
     assert "resnet20 2.5 M 100 ms 4.0 s 12 fewer than 30 epochs" in lines
     assert (
         "resnet18 35.0 M – over 55.0 s – not timed: fewer than 30 epochs even at twice the best speed so far" in lines
     )
-    assert lines[-1] == "chosen: resnet8, 2 epochs"
+    assert lines[-1] == "chosen: oneblock, 2 epochs"

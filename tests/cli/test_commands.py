@@ -14,8 +14,13 @@ from rich.text import Text
 from keras_resnet.cli import main
 from keras_resnet.models.variants import list_models
 from keras_resnet.runs.run import Run
+from keras_resnet.training.recipes import RECIPES
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -66,7 +71,7 @@ def test_training_evaluating_exporting_and_predicting(
 
 
 def test_a_table_is_trained_on_with_everything_that_can_be_asked_for(
-    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table, run = image_folder / "labels.csv", tmp_path / "run"
     lines = [f"{colour}/{number:02}.png,{colour}" for colour in ("red", "green", "blue") for number in range(12)]
@@ -91,8 +96,9 @@ def test_a_table_is_trained_on_with_everything_that_can_be_asked_for(
         assert f"{views} views" in capsys.readouterr().out
         assert (run / "evaluation" / views / "evaluation.json").exists()
     assert main(["predict", str(run), str(image_folder / "red" / "00.png"), "--tta", "ten-crop"]) == 0
+    monkeypatch.setattr("keras_resnet.training.loop.TrainingLoop.run_to_end", interrupted)  # the split is recorded
     again = ["train", str(table), "--out", str(tmp_path / "again"), "--split-file", str(run / "split.json")]
-    assert main([*again, "--image-size", "8", "--epochs", "1", "--model", "oneblock", "--batch-size", "8"]) == 0
+    assert main([*again, "--image-size", "8", "--epochs", "1", "--model", "oneblock", "--batch-size", "8"]) == 130
     assert (tmp_path / "again" / "split.csv").read_text() == (run / "split.csv").read_text()
 
 
@@ -101,9 +107,7 @@ def test_the_demo_goes_the_whole_way_and_on_where_it_was_stopped_after_its_train
 ) -> None:
     out = tmp_path / "demo"
     command = ["demo", "--epochs", "1", "--out", str(out)]
-
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
+    monkeypatch.setitem(RECIPES, "digits", RECIPES["digits"].but(model="oneblock"))
 
     with monkeypatch.context() as patch:
         patch.setattr("keras_resnet.exports.export.export_run", interrupted)
@@ -222,50 +226,42 @@ def test_memory_that_runs_out_is_exit_code_six(
     assert "out of memory: lower --batch-size" in one_line(capsys)
 
 
-@pytest.mark.parametrize(
-    ("script", "arguments"),
-    [
-        ("fit_digits.py", ["--limit", "100", "--image-size", "8", "--model", "oneblock"]),
-        ("fit_folder.py", ["{folder}", "--model", "oneblock", "--image-size", "8", "--batch-size", "8"]),
-    ],
-)
-def test_a_fit_script_trains(
-    script: str, arguments: list[str], image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arguments = [argument.replace("{folder}", str(image_folder)) for argument in arguments]
-    monkeypatch.setattr(sys, "argv", [script, *arguments, "--epochs", "1", "--out", str(tmp_path / "run")])
+def run_script(name: str, *arguments: str) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+    return int(stopped.value.code or 0)
 
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
 
-    assert stopped.value.code == 0
+def test_the_digits_script_trains(tmp_path: Path) -> None:
+    small = ["--limit", "100", "--image-size", "8", "--model", "oneblock", "--epochs", "1"]
+
+    assert run_script("fit_digits.py", *small, "--out", str(tmp_path / "run")) == 0
     assert Run.at(tmp_path / "run").status == "finished"
 
 
-def test_the_cifar_script_reads_a_prepared_folder_and_names_a_missing_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["fit_cifar10.py", "--data-dir", str(tmp_path / "nowhere")])
-
-    with pytest.raises(SystemExit) as stopped:
-        runpy.run_path(str(SCRIPTS / "fit_cifar10.py"), run_name="__main__")
-
-    assert stopped.value.code == 3
-    assert "there is no folder" in one_line(capsys)
-
-
-def test_without_out_the_run_goes_to_saved_models_and_the_next_beside_it(
+def test_the_folder_script_trains_without_out_into_saved_models_and_the_next_run_goes_beside_it(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    command = ["train", f"folder:{image_folder}", "--model", "oneblock", "--epochs", "1", "--image-size", "8"]
+    small = ["--model", "oneblock", "--epochs", "1", "--image-size", "8", "--batch-size", "8"]
 
-    assert main(command) == main(command) == 0
+    assert run_script("fit_folder.py", str(image_folder), *small) == 0
+    monkeypatch.setattr("keras_resnet.training.loop.TrainingLoop.run_to_end", interrupted)
+    assert main(["train", f"folder:{image_folder}", *small]) == 130
 
-    assert [path.name for path in sorted((tmp_path / "saved_models").iterdir())] == [
-        "oneblock-shapes",
-        "oneblock-shapes-002",
+    assert [(path.name, Run.at(path).status) for path in sorted((tmp_path / "saved_models").iterdir())] == [
+        ("oneblock-shapes", "finished"),
+        ("oneblock-shapes-002", "unfinished"),
     ]
+
+
+def test_the_cifar_script_reads_a_prepared_folder_and_names_a_missing_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_script("fit_cifar10.py", "--data-dir", str(tmp_path / "nowhere")) == 3
+    assert "there is no folder" in one_line(capsys)
 
 
 def test_the_networks_are_listed_with_what_they_cost(capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,7 +115,9 @@ def test_one_recipe_is_shown_with_all_its_settings_and_their_meaning(capsys: pyt
     assert shown.endswith("keras-resnet train --recipe imagenet-a1")
 
 
-def test_a_training_by_a_file_is_the_one_by_options(image_folder: Path, tmp_path: Path) -> None:
+def test_a_training_by_a_file_is_the_one_by_options(
+    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from keras_resnet.runs.run import Run
 
     lines = [f"data: folder:{image_folder}", "model: oneblock", "epochs: 1", "image_size: 8", "batch_size: 8"]
@@ -123,10 +125,14 @@ def test_a_training_by_a_file_is_the_one_by_options(image_folder: Path, tmp_path
     options = f"--model oneblock --epochs 1 --image-size 8 --batch-size 8 --out {tmp_path / 'b'}"
 
     assert main(["train", "--config", str(tmp_path / "x.yaml"), "--out", str(tmp_path / "a")]) == 0
-    assert main(["train", str(image_folder), *options.split()]) == 0
+    monkeypatch.setattr(
+        "keras_resnet.training.loop.TrainingLoop.run_to_end", lambda _: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
+    assert main(["train", str(image_folder), *options.split()]) == 130
 
     one, other = Run(tmp_path / "a"), Run(tmp_path / "b")
     assert one.config == other.config
     assert one.config["recipe"]["epochs"] == 1
     assert Recipe(**one.config["recipe"]).image_size == 8
-    assert one.metrics()[0]["val_loss"] == other.metrics()[0]["val_loss"]
+    assert [one.status, other.status] == ["finished", "unfinished"]
+    assert one.fingerprint == other.fingerprint

@@ -75,7 +75,7 @@ def test_the_batches_from_an_epoch_on_do_not_depend_on_the_epochs_before(split: 
         np.testing.assert_array_equal(labels, labels_again)
 
 
-@pytest.mark.parametrize(("epoch", "steps"), [(0, (1, 2)), (1, (0, 2)), (2, (2,)), (3, ())])
+@pytest.mark.parametrize(("epoch", "steps"), [(1, (0, 2)), (2, (2,))])
 def test_a_batch_does_not_depend_on_those_before_it(
     split: Split, everything: list[tuple[np.ndarray, np.ndarray]], epoch: int, steps: tuple[int, ...]
 ) -> None:
@@ -114,6 +114,7 @@ def test_batches_that_are_skipped_are_not_read(split: Split) -> None:
 
     assert sorted(asked) == sorted(seen)
     assert len(seen) == 16
+    assert flat(training_batches(counted, 16, none, seed=5, steps=[])) == []
 
 
 @pytest.mark.parametrize("workers", [2])

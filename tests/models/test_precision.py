@@ -71,19 +71,23 @@ def test_raw_pixels_are_normalised_in_float32() -> None:
     np.testing.assert_allclose(normalise(np.full((1, 16, 16, 3), 203)), (203 - 120.4) / 70, rtol=1e-6)
 
 
-@pytest.mark.parametrize("recomputing", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("precision", HALVES)
-def test_a_training_in_16_bits_learns_as_one_in_32(precision: str, recomputing: bool) -> None:
-    losses = {}
-    for name in ("float32", precision):
+@pytest.fixture(scope="module", params=[False, pytest.param(True, marks=pytest.mark.slow)], ids=["kept", "recomputed"])
+def losses(request: pytest.FixtureRequest) -> dict[str, list[float]]:
+    """Of four epochs in each precision, whose activations are kept or recomputed."""
+    found = {}
+    for name in ("float32", *HALVES):
         model = network(name)
-        model = recompute_activations(model) if recomputing else model
+        model = recompute_activations(model) if request.param else model
         model.compile(
             keras.optimizers.SGD(0.05, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         )
         assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (name == "float16")
-        losses[name] = model.fit(IMAGES, LABELS, batch_size=12, epochs=4, shuffle=False, verbose=0).history["loss"]
+        found[name] = model.fit(IMAGES, LABELS, batch_size=12, epochs=4, shuffle=False, verbose=0).history["loss"]
+    return found
 
+
+@pytest.mark.parametrize("precision", HALVES)
+def test_a_training_in_16_bits_learns_as_one_in_32(precision: str, losses: dict[str, list[float]]) -> None:
     assert losses[precision][-1] < 0.8 * losses[precision][0]
     np.testing.assert_allclose(losses[precision], losses["float32"], rtol=0.1)
 

@@ -21,10 +21,10 @@ TINY = {"depths": (2, 1), "widths": (8, 16), "stem_width": 8}
 SPECS = {
     "basic": keras_resnet.spec("resnet18", **TINY),
     "basic, option A": keras_resnet.spec("resnet20", **TINY),
-    "bottleneck, SE": keras_resnet.spec("resnet50", attention="se", **TINY),
+    "bottleneck, SE": keras_resnet.spec("resnet50", attention="se", **TINY | {"depths": (1, 1)}),
     "bottleneck, ECA, ResNet-D, blurred": keras_resnet.spec("resnet50d", attention="eca", antialias=True, **TINY),
     "preact bottleneck": keras_resnet.spec("resnet50v2", **TINY),
-    "preact basic, dropout in the blocks": keras_resnet.spec("wrn-16-4", **TINY),
+    "preact basic, dropout in the blocks": keras_resnet.spec("wrn-16-4", **TINY | {"depths": (1, 1)}),
 }
 QUICK = ("bottleneck, SE", "preact basic, dropout in the blocks")
 FAMILIES = [family if family in QUICK else pytest.param(family, marks=pytest.mark.slow) for family in SPECS]
@@ -67,26 +67,38 @@ def assert_same_variables(model: keras.Model, expected: keras.Model) -> None:
         np.testing.assert_array_equal(ours[name].numpy(), variable.numpy(), err_msg=name)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_training_is_the_same_to_the_last_bit(family: str) -> None:
-    plain, lean = network(family), recompute_activations(network(family))
+@pytest.fixture(scope="module", params=FAMILIES)
+def lean(request: pytest.FixtureRequest) -> keras.Model:
+    """A network that recomputes, and was trained as one that does not."""
+    plain, lean = network(request.param), recompute_activations(network(request.param))
     before = {name: variable.numpy() for name, variable in variables_by_path(plain).items()}
 
     assert trained(plain) == trained(lean)
     assert_same_variables(lean, plain)
     unmoved = [name for name, variable in variables_by_path(lean).items() if np.array_equal(before[name], variable)]
     assert not unmoved  # weights, moving statistics and random states alike
+    return lean
 
 
-def test_longer_segments_train_the_same() -> None:
+def test_training_is_the_same_to_the_last_bit_and_it_is_saved_and_cloned_as_the_ordinary_model_with_its_optimizer(
+    lean: keras.Model, tmp_path: Path
+) -> None:
+    inputs = keras.Input((16, 16, 3))
+    around = keras.Model(inputs, keras.layers.Softmax()(lean(inputs)))
+
+    for model in (lean, around):
+        model.save(tmp_path / "it.keras")
+        again = keras.models.load_model(tmp_path / "it.keras")
+        np.testing.assert_array_equal(again(IMAGES), model(IMAGES))
+    lean.save(tmp_path / "it.keras")
+    again = keras.models.load_model(tmp_path / "it.keras")
+    assert int(again.optimizer.iterations) == 3
+    assert keras.models.clone_model(lean).count_params() == lean.count_params()
+    assert '"keras_resnet' not in zipfile.ZipFile(tmp_path / "it.keras").read("config.json").decode()
+
+
+def test_longer_segments_train_the_same_and_frozen_layers_stay_as_they_are() -> None:
     plain, lean = network("basic"), recompute_activations(network("basic"), blocks=2)
-
-    assert trained(plain) == trained(lean)
-    assert_same_variables(lean, plain)
-
-
-def test_frozen_layers_stay_as_they_are() -> None:
-    plain, lean = network("basic"), recompute_activations(network("basic"))
     for model in (plain, lean):
         freeze(model, "stage1")
     before = lean.get_layer("stage1_block2_bn1").moving_mean.numpy()
@@ -106,23 +118,6 @@ def test_it_shares_the_variables_and_leaves_the_model_whole() -> None:
     assert list(feature_extractor(model, (1, 2)).output) == ["C0", "C1"]
     np.testing.assert_array_equal(lean(IMAGES), model(IMAGES))
     assert type(keras.Model(lean.input, lean.output)) is type(model)
-
-
-def test_it_is_saved_and_cloned_as_the_ordinary_model_with_its_optimizer(tmp_path: Path) -> None:
-    lean = recompute_activations(network("basic"))
-    trained(lean)
-    inputs = keras.Input((16, 16, 3))
-    around = keras.Model(inputs, keras.layers.Softmax()(lean(inputs)))
-
-    for model in (lean, around):
-        model.save(tmp_path / "it.keras")
-        again = keras.models.load_model(tmp_path / "it.keras")
-        np.testing.assert_array_equal(again(IMAGES), model(IMAGES))
-    lean.save(tmp_path / "it.keras")
-    again = keras.models.load_model(tmp_path / "it.keras")
-    assert int(again.optimizer.iterations) == 3
-    assert keras.models.clone_model(lean).count_params() == lean.count_params()
-    assert '"keras_resnet' not in zipfile.ZipFile(tmp_path / "it.keras").read("config.json").decode()
 
 
 def gradient(model: keras.Model, **options: Any) -> Any:

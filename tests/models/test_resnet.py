@@ -14,7 +14,6 @@ from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.weights.files import variables_by_path
-from tests.golden.cases import CASES
 
 BASIC = ResNetSpec("tiny", "basic", (1, 2), (8, 16), stem_width=8)
 THREE_STAGES = ResNetSpec("three", "basic", (1, 1, 1), (8, 8, 8))
@@ -221,6 +220,9 @@ def test_a_model_with_preprocessing_takes_raw_pixels() -> None:
         ({"head": "keep"}, "head must be 'load' or 'reset'; received 'keep'"),
         ({"preprocessing": "weights"}, "'weights' together with weights"),
         ({"preprocessing": "imagenet", "weights": "imagenet"}, "preprocessing must be a Preprocessing"),
+        ({"weights": "nowhere.safetensors"}, "there is no weights file nowhere.safetensors"),
+        ({"weights": "nowhere.weights.h5"}, "there is no weights file nowhere.weights.h5"),
+        ({"weights": "imagenet"}, "there are no weights 'imagenet' for three"),
     ],
 )
 def test_a_bad_argument_is_named_with_what_was_received_before_anything_is_built(
@@ -280,24 +282,24 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         ("preact_bottleneck", {"strided_block": "last", "bias": "unnormalised"}),
     ],
 )
-@pytest.mark.parametrize("side", [64, 69])
 def test_a_dilated_network_sees_at_every_second_position_what_the_strided_one_sees(
-    block: Any, row: dict[str, Any], side: int
+    block: Any, row: dict[str, Any]
 ) -> None:
     spec = ResNetSpec("net", block, (2, 2, 2, 2), (16, 32, 48, 64), stem="imagenet", stem_width=8, **row)
-    options: dict[str, Any] = {"include_top": False, "input_shape": (side, side, 3)}
+    options: dict[str, Any] = {"include_top": False, "input_shape": (None, None, 3)}
     strided, eight, sixteen = (build(spec, output_stride=stride, **options, seed=1) for stride in (None, 8, 16))
     random = np.random.default_rng(0)
     weights = [random.uniform(0.5, 1.5, w.shape) if w.ndim == 1 else w for w in strided.get_weights()]
     for model in (strided, eight, sixteen):
         model.set_weights(weights)
-    x = random.normal(size=(1, side, side, 3)).astype("float32")
+    for side in (64, 69):
+        x = random.normal(size=(1, side, side, 3)).astype("float32")
 
-    expected = strided(x).numpy()
+        expected = strided(x).numpy()
 
-    assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(eight(x)[:, ::4, ::4], expected, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(sixteen(x)[:, ::2, ::2], expected, rtol=1e-3, atol=1e-4)
+        assert np.abs(expected).max() > 0.1
+        np.testing.assert_allclose(eight(x)[:, ::4, ::4], expected, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(sixteen(x)[:, ::2, ::2], expected, rtol=1e-3, atol=1e-4)
 
 
 def test_stochastic_depth_grows_linearly_and_leaves_out_whole_samples() -> None:
@@ -346,15 +348,15 @@ def test_the_dropout_of_a_wide_network_acts_between_the_convolutions_of_its_bloc
 def limit() -> Iterator[int]:
     """A limit of Python's recursion that a network reaches which is built in seconds."""
     before = sys.getrecursionlimit()
-    sys.setrecursionlimit(500)
-    yield 500
+    sys.setrecursionlimit(350)
+    yield 350
     sys.setrecursionlimit(before)
 
 
 def test_a_network_deeper_than_pythons_recursion_limit_is_built_and_read_and_gives_features(
     limit: int, tmp_path: Path
 ) -> None:
-    deep = ResNetSpec("deep", "basic", (75,), (2,), stem_width=2)  # 525 layers in blocks
+    deep = ResNetSpec("deep", "basic", (52,), (2,), stem_width=2)  # 364 layers in blocks
 
     model = build(deep, 3, input_shape=(4, 4, 1), seed=1)
     x = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype("float32")
@@ -384,15 +386,6 @@ def test_a_softmax_of_one_output_is_refused_and_a_sigmoid_is_not() -> None:
     )
     assert 0 < shares.numpy().item() < 1
     assert build(BASIC, 1, input_shape=(8, 8, 3), classifier_activation=None).output_shape == (None, 1)
-
-
-@pytest.mark.parametrize("family", CASES)
-def test_every_family_is_made_of_kerass_layers_alone(family: str) -> None:
-    """Keras reads other operations back from a `.keras` file only."""
-    model = build(ResNetSpec(family, **CASES[family].row), 3, input_shape=(40, 40, 3), **CASES[family].options)
-
-    assert {type(one).__module__.split(".")[0] for one in model.operations} == {"keras"}
-    assert [one.name for one in model.operations if not isinstance(one, keras.layers.Layer)] == []
 
 
 @pytest.mark.parametrize("options", [{"shortcut": "identity_pad"}, {"antialias": True}], ids=["padded", "blurred"])

@@ -1,6 +1,5 @@
 import inspect
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +12,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.models import builders
 from keras_resnet.models.builders import BUILDERS
 from keras_resnet.models.counting import count
+from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import VARIANTS
 from keras_resnet.weights.files import variables_by_path
 from tests.conftest import ONE_BLOCK
@@ -111,8 +111,10 @@ def smallest_of_each_kind() -> set[str]:
     return set(found.values())
 
 
-# Building all takes minutes: the others differ by the number of like blocks and their widths, which are counted.
-BUILT = [name if name in smallest_of_each_kind() else pytest.param(name, marks=pytest.mark.slow) for name in PUBLIC]
+def shortened(name: str) -> ResNetSpec:
+    """A public network with two blocks in its first stage and one in each other."""
+    row = PUBLIC[name].spec
+    return replace(row, depths=(min(2, row.depths[0]), *[1] * (len(row.depths) - 1)))
 
 
 def test_networks_of_every_kind_are_built_in_the_default_suite() -> None:
@@ -125,26 +127,35 @@ def test_networks_of_every_kind_are_built_in_the_default_suite() -> None:
         }, field
 
 
-@pytest.fixture
-def alone() -> Iterator[None]:
-    """Give a network's memory back at once: together they would take gigabytes."""
-    yield
-    keras.backend.clear_session()
+def assert_counted(model: keras.Model, row: ResNetSpec, side: int) -> None:
+    outputs = model(np.ones((2, side, side, 3), "float32"))
+
+    np.testing.assert_allclose(keras.ops.sum(outputs, axis=1), np.ones(2), rtol=1e-5)
+    counted = count(row, 4, (side, side, 3)).weights
+    assert {path: tuple(variable.shape) for path, variable in variables_by_path(model).items()} == counted
 
 
+# Networks of a kind differ by the number of like blocks and their widths, which are counted.
 @pytest.mark.usefixtures("alone")
-@pytest.mark.parametrize("name", BUILT)
+@pytest.mark.parametrize("name", sorted(smallest_of_each_kind()))
+def test_every_kind_builds_at_its_smallest_input_and_is_what_the_counter_counted(name: str) -> None:
+    row = shortened(name)
+    side = row.smallest_side(row.resolve_stem(8, 8))
+
+    assert_counted(keras_resnet.build(row, 4, input_shape=(side, side, 3)), row, side)
+
+
+@pytest.mark.slow  # minutes; of each kind of block, one is built above
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("name", PUBLIC)
 def test_every_variant_builds_at_its_smallest_input_and_is_what_the_counter_counted(name: str) -> None:
     row = VARIANTS[name].spec
     side = row.smallest_side(row.resolve_stem(8, 8))
 
     model = BUILDERS[VARIANTS[name].public_name](num_classes=4, input_shape=(side, side, 3))
-    outputs = model(np.ones((2, side, side, 3), "float32"))
 
     assert model.name == name
-    np.testing.assert_allclose(keras.ops.sum(outputs, axis=1), np.ones(2), rtol=1e-5)
-    counted = count(row, 4, (side, side, 3)).weights
-    assert {path: tuple(variable.shape) for path, variable in variables_by_path(model).items()} == counted
+    assert_counted(model, row, side)
 
 
 def test_every_row_is_public_and_documented() -> None:

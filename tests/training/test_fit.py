@@ -14,6 +14,7 @@ from keras_resnet.runs.run import Run
 from keras_resnet.stamp import read_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.fit import fit
+from keras_resnet.training.loop import TrainingLoop
 from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.files import read_tensors
@@ -156,10 +157,13 @@ def test_progress_says_what_is_trained_and_what_is_left(
     assert " left" in shown
 
 
-def test_the_same_seed_trains_the_same_network(finished_run: Run, tmp_path: Path) -> None:
-    again = fit(TRAINED, load_data(TINY_SOURCE), tmp_path / "again", verbose=False)
+def test_the_same_seed_trains_the_same_network(tiny_data: ImageData, tmp_path: Path) -> None:
+    recipe = TINY.but(epochs=1)
 
-    expected, found = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (finished_run, again))
+    one = fit(recipe, tiny_data, tmp_path / "one", verbose=False)
+    again = fit(recipe, load_data(TINY_SOURCE), tmp_path / "again", verbose=False)
+
+    expected, found = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (one, again))
     assert expected is not None
     assert found is not None
     for key in expected.tensors:
@@ -172,7 +176,12 @@ def test_overwriting_without_a_folder_replaces_the_default_one(
     monkeypatch.chdir(tmp_path)
     source = Source(f"folder:{image_folder}", image_size=8)
     first = fit(TINY.but(epochs=1, batch_size=8), source, verbose=False)
+    monkeypatch.setattr(TrainingLoop, "run_to_end", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
 
-    again = fit(TINY.but(epochs=1, batch_size=8), source, overwrite=True, verbose=False)
+    with pytest.raises(KeyboardInterrupt):
+        fit(TINY.but(epochs=1, batch_size=8), source, overwrite=True, verbose=False)
 
-    assert again.path == first.path == Path("saved_models/oneblock-shapes")
+    assert first.path == Path("saved_models/oneblock-shapes")
+    assert [path.name for path in Path("saved_models").iterdir()] == [first.path.name]
+    assert first.status == "unfinished", "a new run"
+    assert not first.model.exists()

@@ -1,24 +1,38 @@
 """`fit` over two devices of one machine, which for the tests are two logical ones of the CPU."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import StoppedError, UsageError
+from keras_resnet.errors import UsageError
+from keras_resnet.runs.run import Run
 from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit
+from keras_resnet.training.recipe import Recipe
 from tests.conftest import TINY
-from tests.training.test_resume import assert_same_end, stopping_after
+from tests.training.test_resume import assert_same_end, copying
 
 SYNCHRONISED = TINY.but(epochs=2, sync_batchnorm=True, ema=0.9)
 
 
-def test_two_devices_have_the_loss_curve_of_one_at_the_same_batch(tiny_data: ImageData, tmp_path: Path) -> None:
+@pytest.fixture(scope="module", params=[True, False], ids=["synchronised", "each by itself"])
+def two(request: pytest.FixtureRequest, tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A run over two devices; beside it, `killed`, as it was in the middle of its second epoch."""
+    path, recipe = tmp_path_factory.mktemp("two") / "run", SYNCHRONISED.but(sync_batchnorm=request.param)
+    with copying(path, {9: path.with_name("killed")}):
+        return fit(recipe, tiny_data, path, verbose=False, distribute="mirrored", saving=Saving(steps=2))
+
+
+def test_two_devices_have_the_loss_curve_of_one_at_the_same_batch(
+    two: Run, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    if not two.config["recipe"]["sync_batchnorm"]:
+        pytest.skip("normalised by other statistics")
     one = fit(SYNCHRONISED, tiny_data, tmp_path / "one", verbose=False)
-    two = fit(SYNCHRONISED, tiny_data, tmp_path / "two", verbose=False, distribute="mirrored")
 
     states = [CheckpointStore(run.checkpoints).load(pytest.fail) for run in (one, two)]
     losses = [state.state.losses for state in states if state]
@@ -30,18 +44,12 @@ def test_two_devices_have_the_loss_curve_of_one_at_the_same_batch(tiny_data: Ima
         )
 
 
-@pytest.mark.parametrize("synchronised", [True, False])
-def test_a_run_over_two_devices_is_resumed_bit_by_bit(
-    synchronised: bool, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    recipe = SYNCHRONISED.but(sync_batchnorm=synchronised)
-    whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False, distribute="mirrored")
-    with monkeypatch.context() as patch:
-        stopping_after(patch, 9)
-        with pytest.raises(StoppedError):
-            fit(recipe, tiny_data, tmp_path / "run", verbose=False, distribute="mirrored", saving=Saving(steps=2))
+def test_a_run_over_two_devices_is_resumed_bit_by_bit(two: Run, tiny_data: ImageData, tmp_path: Path) -> None:
+    killed = shutil.copytree(two.path.with_name("killed"), tmp_path / "run")
 
-    assert_same_end(fit(recipe, tiny_data, tmp_path / "run", verbose=False, distribute="mirrored"), whole)
+    again = fit(Recipe(**two.config["recipe"]), tiny_data, killed, verbose=False, distribute="mirrored")
+
+    assert_same_end(again, two)
 
 
 def test_a_batch_that_devices_cannot_share_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_the_second_ctrl_c_ends_the_process_in_the_middle_of_a_long_step() -> No
 
 @pytest.mark.parametrize("wish", [signal.SIGTERM, signal.SIGINT])
 def test_one_wish_that_arrives_twice_still_waits_for_the_step(wish: signal.Signals) -> None:
-    with process(20_000_000) as started:
+    with process(6_000_000) as started:
         for _ in range(2):
             started.send_signal(wish)  # as `timeout` does: to the process, and to its group
             assert line(started).startswith("stopping after this step")

@@ -21,7 +21,7 @@ from keras_resnet.training.network import CompiledNetwork, network_for, preproce
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.files import variables_by_path
 from keras_resnet.weights.saving import save_weights
-from tests.conftest import ONE_BLOCK, TINY, TRAINED
+from tests.conftest import ONE_BLOCK, TINY
 from tests.tasks.classes import classes
 from tests.training.test_resume import without_times
 
@@ -170,41 +170,45 @@ def test_a_batch_of_which_one_part_overflows_makes_no_update_and_the_next_one_do
     assert int(made.optimizer.iterations) == 1
 
 
-def test_recomputation_trains_the_same_network_bit_by_bit(tiny_data: ImageData, tmp_path: Path) -> None:
-    recipe = TINY.but(epochs=1, dropout=0.3, stochastic_depth=0.2)
+ONE_EPOCH = TINY.but(epochs=1, dropout=0.3)
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fit(ONE_EPOCH, tiny_data, tmp_path_factory.mktemp("plain") / "run", verbose=False)
+
+
+def test_recomputation_trains_the_same_network_bit_by_bit(plain: Run, tiny_data: ImageData, tmp_path: Path) -> None:
     made = compiled(recompute=True)
     assert made.model is not made.network
 
-    kept = fit(recipe, tiny_data, tmp_path / "kept", verbose=False)
-    recomputed = fit(recipe.but(recompute=True), tiny_data, tmp_path / "recomputed", verbose=False)
+    recomputed = fit(ONE_EPOCH.but(recompute=True), tiny_data, tmp_path / "recomputed", verbose=False)
 
-    a, b = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (kept, recomputed))
+    a, b = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (plain, recomputed))
     assert a is not None
     assert b is not None
     for name, tensor in a.tensors.items():
         np.testing.assert_allclose(b.tensors[name], tensor, rtol=1e-5, atol=1e-6, err_msg=name)
-    assert [row["step"] for row in recomputed.metrics()] == [row["step"] for row in kept.metrics()]
+    assert [row["step"] for row in recomputed.metrics()] == [row["step"] for row in plain.metrics()]
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_a_mixed_precision_run_is_saved_in_float32(precision: str, tiny_data: ImageData, tmp_path: Path) -> None:
-    run = fit(TINY.but(epochs=1, precision=precision, accumulate=2), tiny_data, tmp_path / "run", verbose=False)
+def test_the_model_of_a_run_in_mixed_precision_with_synchronised_normalisation_is_a_plain_one(
+    precision: str, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    recipe = TINY.but(epochs=1, precision=precision, accumulate=2, sync_batchnorm=True)
+    assert compiled(sync_batchnorm=True).network.get_layer("stem_bn").synchronized
+
+    run = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
 
     model = keras.models.load_model(run.model)
     assert {layer.compute_dtype for layer in model.layers} == {"float32"}
+    assert not model.get_layer("stem_bn").synchronized
     assert np.isfinite(run.metrics()[0]["loss"])
 
 
-def test_synchronised_normalisation_is_for_training_only(tiny_data: ImageData, tmp_path: Path) -> None:
-    assert compiled(sync_batchnorm=True).network.get_layer("stem_bn").synchronized
-    run = fit(TINY.but(epochs=1, sync_batchnorm=True), tiny_data, tmp_path / "run", verbose=False)
-
-    assert not keras.models.load_model(run.model).get_layer("stem_bn").synchronized
-
-
-def test_the_average_is_what_is_judged_and_saved(tiny_data: ImageData, tmp_path: Path) -> None:
-    plain = fit(TINY.but(epochs=1), tiny_data, tmp_path / "plain", verbose=False)
-    averaged = fit(TINY.but(epochs=1, ema=0.5), tiny_data, tmp_path / "averaged", verbose=False)
+def test_the_average_is_what_is_judged_and_saved(plain: Run, tiny_data: ImageData, tmp_path: Path) -> None:
+    averaged = fit(ONE_EPOCH.but(ema=0.5), tiny_data, tmp_path / "averaged", verbose=False)
 
     a, b = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (plain, averaged))
     assert a is not None
@@ -237,14 +241,14 @@ def test_the_average_follows_the_formula() -> None:
 
 
 def test_fine_tuning_begins_with_the_weights_and_a_new_classifier(
-    finished_run: Run, tiny_data: ImageData, tmp_path: Path
+    plain: Run, tiny_data: ImageData, tmp_path: Path
 ) -> None:
-    trained = keras.models.load_model(finished_run.model)
+    trained = keras.models.load_model(plain.model)
     save_weights(trained, tmp_path / "mine.safetensors")
     weights = str(tmp_path / "mine.safetensors")
-    recipe = TINY.but(model=TRAINED.model, epochs=1, head_epochs=1, weights=weights, freeze_batchnorm=True)
+    recipe = TINY.but(epochs=1, head_epochs=1, weights=weights, freeze_batchnorm=True)
 
-    network = network_for(recipe, finished_run.preprocessing)
+    network = network_for(recipe, plain.preprocessing)
     np.testing.assert_array_equal(network.get_layer("stem_conv").kernel, trained.get_layer("stem_conv").kernel)
     assert (network.get_layer("head_dense").kernel.numpy() != trained.get_layer("head_dense").kernel.numpy()).any()
     run = fit(recipe, tiny_data, tmp_path / "run", verbose=False)

@@ -1,4 +1,7 @@
 import math
+import shutil
+from contextlib import redirect_stderr
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import DivergedError, StoppedError, StorageError
+from keras_resnet.errors import DivergedError, StorageError
 from keras_resnet.runs.run import Run
 from keras_resnet.training import loop
 from keras_resnet.training.checkpoint import CheckpointStore
@@ -19,7 +22,7 @@ from keras_resnet.training.state import State
 from keras_resnet.weights.files import read_tensors
 from keras_resnet.weights.first_normalisation import FirstStatistics
 from tests.conftest import TINY
-from tests.training.test_resume import assert_same_end, stopping_after
+from tests.training.test_resume import assert_same_end, copying
 
 FROZEN = TINY.but(epochs=1, freeze_batchnorm=True)
 
@@ -44,16 +47,6 @@ def test_a_loss_is_a_spike_far_above_the_usual_and_above_a_guess(loss: float, re
     assert (what_is_wrong(loss, recent, math.log(10)) is not None) == wrong
 
 
-def losing_at(monkeypatch: pytest.MonkeyPatch, losses: dict[int, float]) -> None:
-    """Let the loss of these updates be what is given, each once."""
-    count = loop.PhaseCallback._count
-
-    def counted(self: loop.PhaseCallback, state: State) -> float:
-        return losses.pop(state.updates + 1, count(self, state))
-
-    monkeypatch.setattr(loop.PhaseCallback, "_count", counted)
-
-
 def spoiling_after(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
     """Let an update ruin the weights, once. Its loss is that of the weights before it, and fine."""
     count = loop.PhaseCallback._count
@@ -61,7 +54,7 @@ def spoiling_after(monkeypatch: pytest.MonkeyPatch, updates: int) -> None:
 
     def counted(self: loop.PhaseCallback, state: State) -> float:
         loss = count(self, state)
-        if state.updates == updates and not spoilt:
+        if state.updates + 1 == updates and not spoilt:
             spoilt.append(1)
             kernel = self.model.get_layer("stem_conv").kernel
             kernel.assign(kernel.value * np.nan)
@@ -76,12 +69,19 @@ def assert_finite_checkpoints(run: Run) -> None:
         assert all(np.isfinite(tensor).all() for name, tensor in tensors.items() if name.startswith("model/")), folder
 
 
-def test_after_a_bad_loss_it_goes_back_leaves_the_batch_out_and_halves_the_rate(
-    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    spoiling_after(monkeypatch, 8)
+@pytest.fixture(scope="module")
+def went_back(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, str]:
+    """A run that went back after its ninth loss, and what it said; beside it, `killed`, as it was soon after."""
+    path = tmp_path_factory.mktemp("went_back") / "run"
+    # The tenth update is made once, after going back to the sixth.
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(StringIO()) as shown:
+        spoiling_after(patch, 8)
+        with copying(path, {10: path.with_name("killed")}):
+            return fit(TINY, tiny_data, path), " ".join(shown.getvalue().split())
 
-    run = fit(TINY, tiny_data, tmp_path / "run")
+
+def test_after_a_bad_loss_it_goes_back_leaves_the_batch_out_and_halves_the_rate(went_back: tuple[Run, str]) -> None:
+    run, shown = went_back
 
     assert run.status == "finished"
     assert_finite_checkpoints(run)
@@ -92,25 +92,16 @@ def test_after_a_bad_loss_it_goes_back_leaves_the_batch_out_and_halves_the_rate(
     assert checkpoint.tensors["optimizer/rate_factor"] == np.float32(0.5)
     assert checkpoint.state.updates == 17, "one batch of eighteen is left out"
     assert [row["step"] for row in run.metrics()] == [6, 11, 17]
-    shown = " ".join(capsys.readouterr().err.split())
     assert "the loss became nan in epoch 2, batch 3: back to epoch 2, batch 1, leaving that batch out, at 0.5 " in shown
     assert [event["event"] for event in run.events.rows()] == ["setback"]
 
 
 def test_a_run_that_went_back_is_resumed_bit_by_bit_as_well(
-    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    went_back: tuple[Run, str], tiny_data: ImageData, tmp_path: Path
 ) -> None:
-    recipe = TINY.but(epochs=2)
-    with monkeypatch.context() as patch:
-        losing_at(patch, {5: math.inf})
-        whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False, saving=Saving(steps=2))
-    with monkeypatch.context() as patch:
-        losing_at(patch, {5: math.inf})
-        stopping_after(patch, 8)
-        with pytest.raises(StoppedError, match="stopped in epoch 2"):
-            fit(recipe, tiny_data, tmp_path / "run", verbose=False, saving=Saving(steps=2))
+    killed = shutil.copytree(went_back[0].path.with_name("killed"), tmp_path / "run")
 
-    assert_same_end(fit(recipe, tiny_data, tmp_path / "run", verbose=False), whole)
+    assert_same_end(fit(TINY, tiny_data, killed, verbose=False), went_back[0])
 
 
 def test_the_fourth_setback_in_an_epoch_ends_it_with_a_diagnosis(tiny_data: ImageData, tmp_path: Path) -> None:
@@ -154,7 +145,7 @@ def test_a_network_spoilt_by_an_update_is_not_saved_and_the_training_recovers(
     assert_finite_checkpoints(run)
     [event] = run.events.rows()
     assert event["event"] == "setback"
-    assert event["text"].startswith("weights are not finite any more in epoch 2, batch 3"), "before the next loss"
+    assert event["text"].startswith("weights are not finite any more in epoch 2, batch 2"), "before the next loss"
 
 
 def test_each_time_it_goes_back_further_and_good_checkpoints_stay(

@@ -15,6 +15,7 @@ from keras_resnet.weights import pretrained as module
 from keras_resnet.weights.pretrained import fetch, imagenet_classes, list_weights, pretrained, verify
 from keras_resnet.weights.saving import save_weights
 
+pytestmark = pytest.mark.usefixtures("alone")
 DEPTHS = (18, 34, 50, 101, 152, "26d", "50d")
 NETWORKS = [*(f"resnet{depth}" for depth in DEPTHS), "resnext50_32x4d", "resnext101_32x8d"]
 
@@ -82,6 +83,7 @@ def test_without_a_network_the_file_to_fetch_is_named(monkeypatch: pytest.Monkey
         raise ConnectionError("Network is unreachable\nand a long story")
 
     monkeypatch.setattr(module, "_from_hub", unreachable)
+    monkeypatch.setattr(keras, "Input", lambda *_, **__: pytest.fail("a network is built, which takes seconds"))
 
     with pytest.raises(ModelError) as caught:
         keras_resnet.ResNet18(weights="imagenet", input_shape=(64, 64, 3))
@@ -121,20 +123,26 @@ def test_a_network_is_found_however_it_is_spelled(name: str, monkeypatch: pytest
         pretrained("ResNet50", "keras")
 
 
+@pytest.fixture(scope="module")
+def file_of_timm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random ResNet-18 in timm's naming."""
+    path = tmp_path_factory.mktemp("timm") / "model.safetensors"
+    save_weights(build(spec("resnet18"), seed=1, input_shape=(64, 64, 3), stem="imagenet"), path, "torchvision")
+    return path
+
+
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A hub whose one file holds a random ResNet-18 in timm's naming."""
-    model = build(spec("resnet18"), seed=1, input_shape=(64, 64, 3), stem="imagenet")
-    save_weights(model, tmp_path / "model.safetensors", "torchvision")
+def hub(file_of_timm: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub that holds this file alone."""
     asked: list[tuple[str, str]] = []
 
     def download(repository: str, file: str) -> str:
         asked.append((repository, file))
         assert asked == [("timm/resnet18.a1_in1k", "model.safetensors")]
-        return str(tmp_path / "model.safetensors")
+        return str(file_of_timm)
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
-    return tmp_path / "model.safetensors"
+    return file_of_timm
 
 
 def test_named_weights_come_from_the_hub_with_their_preprocessing(hub: Path) -> None:
