@@ -26,7 +26,7 @@ ALLOWED = {
     "inference": {"runs", "data", "images", "tasks", "models", "weights", "compat"},
     "explanation": {"runs", "weights"},
     "training": {"runs", "data", "images", "tasks", "models", "weights", "augment", "optimizers", "compat"},
-    "callbacks": {"training", "runs", "data", "optimizers", "weights", "compat"},
+    "callbacks": {"training", "exports", "inference", "runs", "data", "optimizers", "weights", "compat"},
     "tuning": {"training", "runs", "data", "images", "tasks", "models", "weights", "augment", "optimizers"},
     "evaluation": {"inference", "explanation", "inspection", "runs", "data", "images", "tasks"},
     "exports": {"evaluation", "inference", "runs", "data", "images", "tasks", "models"},

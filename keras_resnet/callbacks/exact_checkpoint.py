@@ -11,13 +11,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
 
 from keras_resnet.allowed import COUNT
 from keras_resnet.callbacks.moving_average import MovingAverage
+from keras_resnet.callbacks.run_folder import RunFolder, is_finite
 from keras_resnet.callbacks.signals import StopRequests
 from keras_resnet.compat.fit import begin_at, build_for, callbacks_of_this_fit
 from keras_resnet.data.batches import Position, position_of
@@ -33,6 +34,19 @@ STOPPED = 75
 NUMBER = Values(int, low=0)
 
 
+@runtime_checkable
+class Kept(Protocol):
+    """A callback that `ExactCheckpoint` keeps without being told: those of this package that have a state."""
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """All that a checkpoint must keep."""
+        ...
+
+    def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
+        """Take what `tensors` gave; `on_train_begin` comes after it, and must leave it."""
+        ...
+
+
 @dataclass
 class Place:
     """How far a `fit` has come: all of it that is not in a variable.
@@ -40,7 +54,6 @@ class Place:
     Args:
         epoch: Epochs that are complete.
         step: Batches of the next one that are done.
-        updates: Of the average, in all; 0: there is none.
         finished: Whether the training is at its end.
         best_value: The best monitored value so far; None before the first.
         best_epoch: Of that value, counted from 1; 0: none.
@@ -52,7 +65,6 @@ class Place:
 
     epoch: int = 0
     step: int = 0
-    updates: int = 0
     finished: bool = False
     best_value: float | None = None
     best_epoch: int = 0
@@ -83,7 +95,7 @@ class Place:
             kind = float if name == "best_value" else type(getattr(own, name))
             if not isinstance(given, kind) and not (name == "best_value" and given is None):
                 raise ModelError(f"{called}: {name} must be {kind.__name__}; received {given!r}")
-        if min(value["epoch"], value["step"], value["updates"], value["best_epoch"]) < 0:
+        if min(value["epoch"], value["step"], value["best_epoch"]) < 0:
             raise ModelError(f"{called}: numbers of epochs and steps must be at least 0")
         return cls(**value)
 
@@ -152,10 +164,11 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self.store = CheckpointStore(self.folder / "checkpoints", keep, kind=Place)
         self.place = Place()
         self._average: MovingAverage | None = None
+        self._kept: list[Any] = []
         self._waiting: Tensors = {}
         self._until_end = ExitStack()
         self._cut_short = False
-        self._begun = self._done = 0  # batches of this epoch, of other processes and in all
+        self.begun = self._done = 0  # batches of this epoch, of other processes and in all
         self._saved: tuple[int, int] | None = None  # epoch and step of the last checkpoint
         self._saved_time = 0.0
 
@@ -166,6 +179,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self._check_length()
         self._until_end.close()  # of a fit that ended by an error
         self._until_end.enter_context(locked(self.folder))
+        images = getattr(self._position.split, "whole", None) if self._position is not None else None
+        self.run = RunFolder(self.folder, self.model, images, self.params["epochs"])
         self.model.optimizer.build(self.model.trainable_variables)
         if self._position is not None:
             build_for(self.model, self.data)
@@ -189,7 +204,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self._waiting = {}
         elif self._saved != (epoch, 0):
             self._save()  # the end of the epoch before: callbacks that come after this one have done theirs
-        self._begun = self._done = self.place.step
+        self.begun = self._done = self.place.step
         self._stop_if_asked()
         if self._position is not None:
             self._position.set(epoch, self.place.step)
@@ -203,8 +218,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self._stop_if_asked()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._done = self._begun + batch + 1
-        if self._begun and self._done >= self.params["steps"]:
+        self._done = self.begun + batch + 1
+        if self.begun and self._done >= self.params["steps"]:
             # An epoch that was begun by another process is shorter, which Keras would take for a lack of data.
             self.model.stop_training = self._cut_short = True
 
@@ -216,6 +231,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         found = {name: float(value) for name, value in (logs or {}).items()}
         self.place.epoch, self.place.step = epoch + 1, 0
         self.place.logs.append({name: value.hex() for name, value in found.items()})
+        self.run.record(self.logs)
         if self.monitor is not None:
             self._keep_best(found)
 
@@ -225,8 +241,14 @@ class ExactCheckpoint(keras.callbacks.Callback):
             for one in self.states:
                 one.on_train_end(logs)  # it may change the weights: what is saved is what it leaves
             self._save()
-            if self.restore_best and self.place.best:
-                self._take_final_weights()
+            self._take_final_weights()
+            chosen = self.restore_best and self.place.best
+            self.run.finish(
+                self.model,
+                self.place.best_epoch if chosen else self.place.epoch,
+                self.monitor if chosen else None,
+                self.place.best_value if chosen else None,
+            )
         self._until_end.close()
 
     # What it is made of.
@@ -236,8 +258,19 @@ class ExactCheckpoint(keras.callbacks.Callback):
         """What `fit` has reported of each epoch, those of earlier processes included."""
         return [{name: float.fromhex(value) for name, value in row.items()} for row in self.place.logs]
 
+    def newest(self) -> Tensors:
+        """What the newest checkpoint holds.
+
+        Raises:
+            ModelError: All are damaged.
+        """
+        found = self.store.load(self._say)
+        return found.tensors if found else {}
+
     def _save(self) -> None:
-        self.place.updates = self._average.updates if self._average else 0
+        if not is_finite(self.model):
+            self._say("the weights are no numbers any more: they are not saved, and the checkpoint before stays")
+            return
         self.place.states = [_attributes(one) for one in self.states]
         self.store.save(self._tensors(), self.place)
         self._saved, self._saved_time = (self.place.epoch, self.place.step), time.monotonic()
@@ -245,8 +278,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
     def _tensors(self) -> dict[str, np.ndarray]:
         tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.model).items()}
         tensors |= {f"optimizer/{name}": one for name, one in optimizer_state(self.model.optimizer).items()}
-        if self._average:
-            tensors |= {f"average/{name}": one for name, one in self._average.tensors().items()}
+        for one in self._kept:
+            tensors |= {f"{type(one).__name__}/{name}": array for name, array in one.tensors().items()}
         if self.place.step:
             tensors |= {f"metrics/{name}": one.numpy() for name, one in self._metrics().items()}
         for number, one in enumerate(self.states):
@@ -261,11 +294,15 @@ class ExactCheckpoint(keras.callbacks.Callback):
         called = f"the checkpoint in {self.folder}"
         assign(variables_by_path(self.model), _under(tensors, "model/"), called)
         load_optimizer_state(self.model.optimizer, _under(tensors, "optimizer/"), called)
-        if self._average:
-            self._average.open().restore(_under(tensors, "average/"), called)
-            self._average.updates = self.place.updates
-        elif _under(tensors, "average/"):
-            raise UsageError(f"{called} has a moving average: fit it with MovingAverage among the callbacks, as before")
+        there = {type(one).__name__: one for one in self._kept}
+        before = {name.split("/")[0] for name in tensors} - {"model", "optimizer", "metrics", "states"}
+        if there.keys() != before:
+            raise UsageError(
+                f"{called} is of a fit with {listed(sorted(before)) or 'no others'} among its callbacks, and this one has "
+                f"{listed(sorted(there)) or 'none'}: give fit the same callbacks as before"
+            )
+        for name, one in there.items():
+            one.restore(_under(tensors, f"{name}/"), called)
 
     def _restore_rest(self, tensors: Tensors) -> None:
         for number, one in enumerate(self.states):
@@ -276,7 +313,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
     def _take_final_weights(self) -> None:
         tensors = self.store.read_best(self.place) if self.restore_best and self.place.best else None
         if tensors is None and self._average:
-            tensors = self._average.tensors()
+            tensors = self._average.weights()
         if tensors is not None:
             named = variables_by_path(self.model)
             assign({name: named[name] for name in tensors if name in named}, tensors, f"the weights in {self.folder}")
@@ -293,7 +330,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if math.isfinite(value) and (best is None or (value <= best if lower else value >= best)):
             self.place.best_value, self.place.best_epoch = value, self.place.epoch
             weights = {name: one.numpy() for name, one in variables_by_path(self.model).items()}
-            weights |= self._average.tensors() if self._average else {}
+            weights |= self._average.weights() if self._average else {}
             self.place.best, self.place.best_digest = self.store.save_best(weights, self.place.epoch)
 
     def _is_due(self) -> bool:
@@ -328,6 +365,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if forgotten:
             raise UsageError(f"{listed(forgotten)} would begin anew when the training goes on: name it in states=, too")
         self._average = next((one for one in there if isinstance(one, MovingAverage)), None)
+        self._kept = [one for one in there if isinstance(one, Kept)]
 
     def _check_length(self) -> None:
         if self._position is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -9,6 +10,8 @@ import numpy as np
 
 from keras_resnet.optimizers.averaging import MovingAverage as Average
 from keras_resnet.settings import Values, check_arguments
+
+UPDATES = "updates"
 
 
 class MovingAverage(keras.callbacks.Callback):
@@ -48,9 +51,27 @@ class MovingAverage(keras.callbacks.Callback):
             self.updates = 0
         return self._average
 
-    def tensors(self) -> dict[str, np.ndarray]:
+    def weights(self) -> dict[str, np.ndarray]:
         """The average, by the paths of the model's variables."""
         return self.open().tensors()
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """All that a checkpoint must keep."""
+        return {UPDATES: np.array(self.updates, np.int64), **self.weights()}
+
+    def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
+        """Take what `tensors` gave.
+
+        Args:
+            tensors: It.
+            source: What to call it in an error.
+
+        Raises:
+            ModelError: It is of another model.
+        """
+        own = {name: one for name, one in tensors.items() if name != UPDATES}
+        self.open().restore(own, source)
+        self.updates = int(tensors[UPDATES])
 
     def forget(self) -> None:
         """Keep the weights that the model has now: at the end it does not get the average."""

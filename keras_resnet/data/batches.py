@@ -155,9 +155,11 @@ class Position:
     Args:
         variable: int64 (2,): the epoch that the next iterator gives, and its first step. It moves on by itself when an
             iterator gives its first element.
+        split: Whose images they are.
     """
 
     variable: tf.Variable
+    split: LabelledImages
 
     def set(self, epoch: int, step: int = 0) -> None:
         """Let the next iterator begin here."""
@@ -214,7 +216,7 @@ def repeated_batches(
     dataset = tf.data.Dataset.range(1).map(begin).flat_map(pipeline.positions)
     dataset = dataset.map(pipeline.batch, num_parallel_calls=2, deterministic=True).prefetch(4)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(pipeline.steps))
-    _POSITIONS[dataset] = Position(variable)
+    _POSITIONS[dataset] = Position(variable, split)
     return dataset
 
 

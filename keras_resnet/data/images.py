@@ -179,6 +179,10 @@ class ImageData:
     unused: tuple[str, ...] = ()
     content: str = ""
 
+    def __post_init__(self) -> None:
+        for split in self.splits.values():
+            object.__setattr__(split, "whole", self)  # so that who is given a split can say of which data it is
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the labels."""
