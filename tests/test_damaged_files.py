@@ -17,6 +17,8 @@ from keras_resnet.evaluation.report import report_training
 from keras_resnet.exports import export as exports
 from keras_resnet.inference import predictors
 from keras_resnet.inference.predict import predict
+from keras_resnet.models.resnet import build
+from keras_resnet.models.variants import spec
 from keras_resnet.runs.run import Run
 from keras_resnet.stamp import read_stamp
 from keras_resnet.training.checkpoint import CheckpointStore
@@ -248,7 +250,9 @@ def test_a_damaged_stamp_of_a_model_is_named_with_its_file(kind: str, run: Run, 
 
 
 def test_an_export_of_a_run_with_a_damaged_configuration_names_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "open_predictor", lambda _: object.__new__(predictors.KerasPredictor))
+    network = build(spec("oneblock"), preprocessing=run.preprocessing, classifier_activation=None)
+    opened = predictors.KerasPredictor(network, run.preprocessing)
+    monkeypatch.setattr(exports, "open_predictor", lambda *_: opened)
     (run.path / "config.json").write_text(damaged((run.path / "config.json").read_text(), ("data", "limit"), '"all"'))
 
     with pytest.raises(ModelError, match=r"run/config\.json: data: limit must be a whole number of at least 1"):

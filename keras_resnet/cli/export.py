@@ -30,6 +30,8 @@ def run(options: argparse.Namespace) -> int:
     with Progress() as progress:
         exported = export(options.model, options.out, options.format, data=options.data, progress=progress.reading)
     checked = exported.verification
+    for remark in exported.remarks:
+        say(f"note: {remark}")
     size = exported.predictor.size_in_bytes or 0
     say(f"wrote {exported.path} ({size:,} bytes)")
     say(

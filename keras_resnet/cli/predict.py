@@ -36,5 +36,7 @@ def run(options: argparse.Namespace) -> int:
         for row, name in enumerate(names)
     ]
     count = min(options.top, len(found.class_names))
+    for remark in found.remarks:
+        print(f"note: {remark}", file=sys.stderr)
     table(None, ("image", "first", *(str(n) + "." for n in range(2, count + 1))), rows)
     return 0

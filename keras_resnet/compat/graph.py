@@ -38,3 +38,17 @@ def compute(function: keras.Function, x: Any, training: bool | None) -> Any:
         training: What the layers are told; None leaves them what they remember.
     """
     return function._run_through_graph([x], lambda part: operation_fn(part, training=training))
+
+
+def made_by(tensor: Any) -> tuple[Any, list[Any]]:
+    """The layer, model or operation that gives a symbolic tensor, and the tensors that it is given for that.
+
+    Args:
+        tensor: A `KerasTensor` of a graph.
+
+    Returns:
+        None and no tensors for an input.
+    """
+    history = tensor._keras_history
+    node = history.operation._inbound_nodes[history.node_index]
+    return (None, []) if node.is_input else (history.operation, list(node.input_tensors))

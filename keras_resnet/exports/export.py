@@ -45,11 +45,13 @@ class Exported:
         path: The file or folder.
         predictor: Opened.
         verification: How it compares with its model.
+        remarks: What speaks against the model.
     """
 
     path: Path
     predictor: Predictor
     verification: Verification
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,9 @@ def export(
             reference = reference.with_classes(data.class_names)
     reference = _in_float32(reference)
     images = _images(reference, run, data, calibration, calibrated=chosen.calibrated, progress=progress)
-    if images.are_real:
-        reference.check_pixels(images.verification)
+    doubt = reference.check_pixels(images.verification) if images.are_real else ""
+    if not reference.is_assumed:  # after a short training statistics have not settled
+        doubt = ""
     with storage_errors(target), temporary_folder(target.parent) as folder:
         unverified = folder / target.name
         chosen.write(
@@ -135,7 +138,7 @@ def export(
         put_in_place(unverified, target)
     predictor = open_predictor(target)
     predictor.name = chosen.title  # a file does not always tell which format it is of
-    return Exported(target, predictor, found)
+    return Exported(target, predictor, found, (doubt,) if doubt else ())
 
 
 def export_saved_model(model: Model, path: str | os.PathLike[str] | None = None, **options: Any) -> Exported:

@@ -28,10 +28,12 @@ class Predictions:
     Args:
         task: What it was asked.
         logits: float32 (n, number of classes).
+        remarks: What speaks against them.
     """
 
     task: Task
     logits: np.ndarray
+    remarks: tuple[str, ...] = ()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -86,6 +88,5 @@ def predict(
     fit = predictor.preprocessing.fit
     fit = fit.at(view_size(fit.size, tta))
     batch = image_batch(images, fit)
-    if isinstance(predictor, KerasPredictor) and predictor.is_assumed:
-        predictor.check_pixels(batch)
-    return Predictions(predictor.task, view_logits(predictor, batch, tta))
+    doubt = predictor.check_pixels(batch) if isinstance(predictor, KerasPredictor) and predictor.is_assumed else ""
+    return Predictions(predictor.task, view_logits(predictor, batch, tta), (doubt,) if doubt else ())

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import KerasResNetError, MissingExtraError, ModelError, UsageError
+from keras_resnet.inference.activation import gives_shares, logits_model, logs_of
 from keras_resnet.inference.saved_graph import check_saved_graph
 from keras_resnet.inference.tflite_file import check_tflite
 from keras_resnet.inference.unstamped import with_raw_pixels
@@ -314,37 +314,10 @@ def _unstamped(model: Any, preprocessing: Preprocessing | None, path: Path | Non
 
     if not isinstance(model, keras.Model):
         raise UsageError(f"a model is a path, a run or a keras.Model; received {type(model).__name__}")
-    return KerasPredictor(*with_raw_pixels(model, preprocessing, logits_model(model)), path, is_assumed=True)
-
-
-def logits_model(model: keras.Model) -> keras.Model:
-    """A model that ends before the softmax or sigmoid of another, with the same layers but for a copy of the last.
-
-    Args:
-        model: Any; one without an activation at its end is returned as it is.
-    """
-    import keras
-
-    last = model.layers[-1]
-    activation = (
-        keras.activations.softmax if isinstance(last, keras.layers.Softmax) else getattr(last, "activation", None)
-    )
-    known = (keras.activations.softmax, keras.activations.sigmoid)
-    if activation not in known or last.output is not model.outputs[0]:
-        return model
-    if isinstance(last, keras.layers.Activation | keras.layers.Softmax):
-        logits = last.input
-    elif type(last) in (keras.layers.Dense, keras.layers.Conv2D):
-        linear = type(last).from_config({**last.get_config(), "activation": "linear"})
-        logits = linear(last.input)
-        linear.set_weights(last.get_weights())
-    else:  # a part of the layer: its inverse, within what float32 tells apart
-        shares = keras.ops.clip(keras.ops.cast(last.output, "float32"), 1e-30, 1.0)
-        logits = keras.ops.log(shares)
-        if activation is keras.activations.sigmoid:
-            logits -= keras.ops.log(keras.ops.maximum(1.0 - shares, 1e-30))
-    with deep_recursion():
-        return keras.Model(model.inputs, logits, name=model.name)
+    logits = logits_model(model)
+    if logits is model and len(getattr(model, "inputs", None) or ()) == 1 and gives_shares(model):
+        logits = logs_of(model)
+    return KerasPredictor(*with_raw_pixels(model, preprocessing, logits), path, is_assumed=True)
 
 
 def _open_keras(path: Path) -> KerasPredictor:

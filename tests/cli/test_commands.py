@@ -50,7 +50,7 @@ def test_training_evaluating_exporting_and_predicting(
 
     for file_format, name in {"tflite-int8": "model_int8.tflite", "saved_model": "saved_model"}.items():
         assert main(["export", str(run), "--format", file_format]) == 0
-        assert "verified on 29 training and validation images" in capsys.readouterr().out
+        assert "verified on 29 images" in capsys.readouterr().out
         assert main(["evaluate", str(run), "--artifact", str(run / "exports" / name)]) == 0
         assert (run / "evaluation" / name / "evaluation.json").exists()
         capsys.readouterr()

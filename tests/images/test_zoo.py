@@ -113,7 +113,7 @@ def test_a_lack_of_memory_is_no_damage_to_the_image(monkeypatch: pytest.MonkeyPa
     def refuse(*_: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(decoder, "_flatten", refuse)
+    monkeypatch.setattr(decoder, "flattened", refuse)
     with pytest.raises(ImageError, match="more pixels or bytes than are allowed"):
         decode(png_of(RGB, 2), Fit((4, 4), 3))
 

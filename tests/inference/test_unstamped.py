@@ -13,6 +13,7 @@ from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
+from keras_resnet.weights import pixels
 
 OWN = Preprocessing(Fit((16, 16), 3), (10.0, 20.0, 30.0), (40.0, 50.0, 60.0), ("ant", "bee"))
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
@@ -126,3 +127,24 @@ def test_a_thousand_outputs_are_imagenets_classes() -> None:
 def test_what_does_not_fit_is_refused(model: Any, preprocessing: Preprocessing | None, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         predict(model(), IMAGES, preprocessing=preprocessing)
+
+
+@pytest.mark.parametrize("order", ["bgr", "rgb"])
+@pytest.mark.parametrize("said", [False, True])
+def test_the_first_kernel_of_caffes_weights_tells_what_pixels_it_reads(
+    order: str, said: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs = keras.Input((16, 16, 3))
+    first = keras.layers.Conv2D(64, 7, strides=2, use_bias=False)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(first(inputs)))
+    model = keras.Model(inputs, keras.layers.Dense(2)(x))
+    sums = pixels._caffe_sums() / 49
+    first.kernel.assign(np.broadcast_to(sums if order == "bgr" else sums[::-1], (7, 7, 3, 64)))
+    means = np.array(pixels.CONVENTIONS["caffe"].mean, np.float32)
+    preprocessing = Preprocessing(Fit((16, 16), 3), tuple(map(float, means)), (1.0,) * 3, ("0", "1"))
+
+    found = predict(model, IMAGES, preprocessing=preprocessing if said else None)
+
+    given = IMAGES - means
+    np.testing.assert_allclose(found.logits, model(given[..., ::-1] if order == "bgr" else given), atol=1e-3)
+    assert said or "has the first kernel that was trained in Caffe" in caplog.text
