@@ -281,12 +281,12 @@ class ExactCheckpoint(keras.callbacks.Callback):
         for one in self._kept:
             tensors |= {f"{type(one).__name__}/{name}": array for name, array in one.tensors().items()}
         if self.place.step:
-            tensors |= {f"metrics/{name}": one.numpy() for name, one in self._metrics().items()}
+            tensors |= {f"metrics/{name}": one.numpy() for name, one in self._metric_variables().items()}
         for number, one in enumerate(self.states):
             tensors |= {f"states/{number}/{name}": array for name, array in _arrays(one).items()}
         return tensors
 
-    def _metrics(self) -> dict[str, keras.Variable]:
+    def _metric_variables(self) -> dict[str, keras.Variable]:
         variables = [one for metric in self.model.metrics for one in metric.variables]
         return {str(number): one for number, one in enumerate(variables)}
 
@@ -298,8 +298,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
         before = {name.split("/")[0] for name in tensors} - {"model", "optimizer", "metrics", "states"}
         if there.keys() != before:
             raise UsageError(
-                f"{called} is of a fit with {listed(sorted(before)) or 'no others'} among its callbacks, and this one has "
-                f"{listed(sorted(there)) or 'none'}: give fit the same callbacks as before"
+                f"{called} is of a fit with {listed(sorted(before)) or 'no others'} among its callbacks, and this one "
+                f"has {listed(sorted(there)) or 'none'}: give fit the same callbacks as before"
             )
         for name, one in there.items():
             one.restore(_under(tensors, f"{name}/"), called)
@@ -308,7 +308,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         for number, one in enumerate(self.states):
             _set_attributes(one, self.place.states[number], _under(tensors, f"states/{number}/"))
         if self.place.step:
-            assign(self._metrics(), _under(tensors, "metrics/"), f"the checkpoint in {self.folder}")
+            assign(self._metric_variables(), _under(tensors, "metrics/"), f"the checkpoint in {self.folder}")
 
     def _take_final_weights(self) -> None:
         tensors = self.store.read_best(self.place) if self.restore_best and self.place.best else None

@@ -14,6 +14,7 @@ from keras_resnet.allowed import COUNT
 from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.compat.fit import callbacks_of_this_fit
+from keras_resnet.compat.optimizers import follows_schedule
 from keras_resnet.errors import DivergedError, UsageError
 from keras_resnet.optimizers.state import load_optimizer_state, optimizer_state
 from keras_resnet.settings import check_arguments
@@ -147,7 +148,7 @@ class Guard(keras.callbacks.Callback):
         factor = getattr(optimizer, "rate_factor", None)
         if factor is not None:
             factor.assign(float(factor.numpy()) * RATE_FACTOR)
-        elif isinstance(getattr(optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule):
+        elif follows_schedule(optimizer):
             return "at the same rate, since a schedule of Keras cannot be changed"
         else:
             optimizer.learning_rate = float(optimizer.learning_rate) * RATE_FACTOR

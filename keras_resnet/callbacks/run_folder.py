@@ -14,7 +14,7 @@ import numpy as np
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import UsageError
-from keras_resnet.inference.predictors import logits_model
+from keras_resnet.inference.activation import logits_model
 from keras_resnet.inference.unstamped import with_raw_pixels
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.contents import KeptEpoch
