@@ -1,3 +1,7 @@
+from . import callbacks as callbacks
+from . import losses as losses
+from . import optimizers as optimizers
+from . import schedules as schedules
 from ._version import __version__ as __version__
 from .augment.policies import Policy as Policy
 from .augment.policies import policy as policy

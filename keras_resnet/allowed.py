@@ -82,6 +82,9 @@ SAMPLING = one_of("uniform", "balanced")
 CLASS_WEIGHTS = one_of("none", "balanced", "effective")
 """How much more the images of rare classes count in the loss."""
 
+LABELS = one_of("one-hot", "int")
+"""How batches give labels."""
+
 TTA = one_of("none", "flip", "ten-crop")
 """Test-time augmentation: the views of a test image whose predictions are averaged."""
 

@@ -127,8 +127,9 @@ def small_contenders(task: str, pool: object, cores: int) -> dict[str, Turn]:
 
     from keras_resnet import policy
     from keras_resnet.data.batches import training_batches
-    from keras_resnet.data.images import ArrayImages, Split
+    from keras_resnet.data.images import Split
     from keras_resnet.data.memory import aligned
+    from keras_resnet.data.stores import ArrayImages
     from keras_resnet.tasks.classification import Classification
 
     images = pictures(5120)
@@ -183,8 +184,9 @@ def jpeg_contenders(contents: list[bytes], pool: object, cores: int) -> dict[str
 
     from keras_resnet import policy
     from keras_resnet.data.batches import training_batches
-    from keras_resnet.data.images import EncodedImages, Split
+    from keras_resnet.data.images import Split
     from keras_resnet.data.sources.listing import Blob
+    from keras_resnet.data.stores import EncodedImages
     from keras_resnet.images.decode import decode
     from keras_resnet.images.image_file import read_header
     from keras_resnet.preprocessing import Fit

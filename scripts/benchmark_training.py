@@ -46,8 +46,9 @@ def examples(side: int, count: int) -> tuple[np.ndarray, np.ndarray]:
 def our_batches(images: np.ndarray, labels: np.ndarray, batch: int) -> Any:
     from keras_resnet.augment.policies import policy
     from keras_resnet.data.batches import training_batches
-    from keras_resnet.data.images import ArrayImages, Split
+    from keras_resnet.data.images import Split
     from keras_resnet.data.memory import aligned
+    from keras_resnet.data.stores import ArrayImages
     from keras_resnet.tasks.classification import Classification
 
     split = Split(

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ from safetensors.numpy import load_file
 
 from keras_resnet.allowed import SCHEDULE
 from keras_resnet.errors import UsageError
-from keras_resnet.schedules import _SHAPES, schedule
+from keras_resnet.schedules import _SHAPES, Cosine, schedule
 from tests.golden import optimizer_cases as cases
 
 
@@ -102,3 +104,54 @@ def test_what_makes_no_schedule_is_refused(wrong: dict, message: str) -> None:
 
 def test_every_word_for_a_schedule_has_one() -> None:
     assert _SHAPES.keys() == set(SCHEDULE.choices)
+
+
+EPOCHS = {
+    "constant": ({}, {}),
+    "step": ({"every": 3}, {"every": 12}),
+    "multistep": ({"milestones": [2.5, 7]}, {"milestones": [10, 28]}),
+    "cosine": ({"floor": 0.01}, {"floor": 0.01}),
+    "one-cycle": ({"climb": 0.5}, {"climb": 0.5}),
+}
+
+
+@pytest.mark.parametrize("kind", SCHEDULE.choices)
+def test_lengths_in_epochs_are_those_in_updates(kind: str) -> None:
+    shape, _ = _SHAPES[kind]
+    in_epochs, in_updates = EPOCHS[kind]
+
+    made = shape(0.3, epochs=10, warmup=1.5, steps_per_epoch=4, **in_epochs)
+
+    assert rates(made, 41) == rates(shape(0.3, 40, warmup_steps=6, **in_updates), 41)
+    assert rates(shape.from_config(made.get_config()), 41) == rates(made, 41)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "is told how long the training is: by epochs= and steps_per_epoch="),
+        ({"epochs": 5}, "is told how long the training is"),
+        ({"epochs": 5, "steps_per_epoch": 10, "steps": 50}, "is told how long the training is"),
+        ({"steps": 50, "warmup": 2}, "warmup= in epochs, warmup_steps= in updates"),
+        ({"epochs": 5, "steps_per_epoch": 10, "warmup_steps": 2}, "warmup= in epochs, warmup_steps= in updates"),
+        ({"epochs": 0, "steps_per_epoch": 10}, "epochs must be positive; received 0"),
+        ({"epochs": 5, "steps_per_epoch": 0}, "steps_per_epoch must be at least 1; received 0"),
+    ],
+)
+def test_a_length_that_is_not_clear_is_refused(given: dict[str, float], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Cosine(0.1, **given)  # type: ignore[arg-type]
+
+
+def test_a_schedule_draws_itself(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="the extra 'plots' is not installed")
+    made = Cosine(0.1, epochs=10, warmup=2, steps_per_epoch=300)
+
+    figure = made.plot(tmp_path / "rate.png")
+
+    (line,) = figure.axes[0].lines
+    steps, drawn = line.get_data()
+    assert (steps[0], steps[-1], len(steps)) == (0, 2999, 500)
+    assert drawn.max() == pytest.approx(0.1, rel=1e-3)
+    assert drawn.tolist() == [float(made(int(step))) for step in steps]
+    assert (tmp_path / "rate.png").read_bytes().startswith(b"\x89PNG")

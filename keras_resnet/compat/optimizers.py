@@ -164,3 +164,8 @@ def batch_counter(optimizer: keras.optimizers.Optimizer) -> keras.Variable:
 def gradient_accumulators(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """Sums of the gradients that no update has used yet, one a variable; none where nothing is accumulated."""
     return getattr(optimizer, "_accumulated_gradients", [])
+
+
+def follows_schedule(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether a schedule gives the learning rate, which then cannot be assigned; its public name gives a number."""
+    return isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule)

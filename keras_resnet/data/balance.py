@@ -6,11 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_resnet.augment.randomness import SampleRandom
-from keras_resnet.data.images import Split
+from keras_resnet.data.stores import LabelledImages
 from keras_resnet.errors import DataError, UsageError, listed
 
 
-def class_weights(split: Split) -> np.ndarray:
+def class_weights(split: LabelledImages) -> np.ndarray:
     """Weights with which every class counts the same: n / (classes · images of the class).
 
     They are scikit-learn's `compute_class_weight("balanced")`; the mean over the images is 1.
@@ -25,7 +25,7 @@ def class_weights(split: Split) -> np.ndarray:
     return (len(split) / (len(counts) * counts)).astype(np.float32)
 
 
-def effective_number_weights(split: Split, beta: float) -> np.ndarray:
+def effective_number_weights(split: LabelledImages, beta: float) -> np.ndarray:
     """Weights by the effective number of images of a class, (1 - beta^n) / (1 - beta) (Cui et al., 2019).
 
     Args:
@@ -47,7 +47,7 @@ def effective_number_weights(split: Split, beta: float) -> np.ndarray:
     return (weights * (len(split) / (weights * counts).sum())).astype(np.float32)
 
 
-def loss_weights(kind: str, split: Split) -> np.ndarray | None:
+def loss_weights(kind: str, split: LabelledImages) -> np.ndarray | None:
     """What the images of each class count in the loss, by a word of `CLASS_WEIGHTS`; None: the same.
 
     Raises: as `class_weights`; `effective` takes beta 0.999.
@@ -59,7 +59,7 @@ def loss_weights(kind: str, split: Split) -> np.ndarray | None:
     return effective_number_weights(split, beta=0.999)
 
 
-def balanced_order(split: Split, seed: int, epoch: tf.Tensor) -> tf.Tensor:
+def balanced_order(split: LabelledImages, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     """As many images as there are, shuffled, with each class equally often; for a graph or eagerly.
 
     Within a class, each image comes as often as any other, to one; which images of a large class
@@ -97,7 +97,7 @@ def balanced_order(split: Split, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     return tf.ensure_shape(order, (count,))
 
 
-def shown_classes(split: Split) -> np.ndarray:
+def shown_classes(split: LabelledImages) -> np.ndarray:
     """How many images each class has, none of them without any: int64 (classes,).
 
     Raises:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import tensorflow as tf
@@ -18,10 +20,11 @@ from keras_resnet.allowed import SAMPLING
 from keras_resnet.augment.crop import ResizedCrop, crop_resize
 from keras_resnet.augment.policies import Policy
 from keras_resnet.augment.randomness import SampleRandom
+from keras_resnet.compat.datasets import inputs_of
 from keras_resnet.data.balance import balanced_order, shown_classes
-from keras_resnet.data.images import EncodedImages, ImageStore, Split
 from keras_resnet.data.memory import as_tensor
 from keras_resnet.data.python_calls import call_python
+from keras_resnet.data.stores import EncodedImages, ImageStore, LabelledImages
 from keras_resnet.errors import UsageError
 from keras_resnet.settings import check_arguments
 
@@ -29,14 +32,14 @@ as_it_is = tf.autograph.experimental.do_not_convert
 """Its loops and conditions are Python's. TensorFlow would take seconds to rewrite them for tensors before it traces."""
 
 
-def steps_per_epoch(split: Split, batch_size: int) -> int:
+def steps_per_epoch(split: LabelledImages, batch_size: int) -> int:
     """Full batches in an epoch; at least one."""
     return max(1, len(split) // batch_size)
 
 
 @check_arguments(sampling=SAMPLING)
 def training_batches(
-    split: Split,
+    split: LabelledImages,
     batch_size: int,
     policy: Policy,
     *,
@@ -77,50 +80,177 @@ def training_batches(
     Raises:
         UsageError: An argument is out of range, or the batch cannot be shared out.
     """
-    count, all_steps = len(split), steps_per_epoch(split, batch_size)
-    distinct = _distinct(min(batch_size, count * policy.repeats), policy.repeats, worker)
-    size = distinct * policy.repeats // worker[1]
-    if policy.mixing and worker[1] > 1 and size % 2:
-        raise UsageError(
-            f"a batch of {distinct * policy.repeats} gives each of {worker[1]} workers {size} images: MixUp and CutMix "
-            f"mix pairs, so that batches must be a multiple of {2 * worker[1]}"
-        )
-    shown_again = policy.repeats > 1 or sampling == "balanced"
-    if sampling == "balanced":
-        shown_classes(split)  # here, since tf.data would wrap the error in its own
-    policy.check((size, *split.images.shape))
+    pipeline = _Pipeline(split, batch_size, policy, seed, worker, sampling, class_weights)
+    chosen = list(range(pipeline.steps) if steps is None else steps)
+    dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(
+        as_it_is(lambda epoch: pipeline.positions(epoch, tf.constant(chosen, tf.int64)))
+    )
+    dataset = dataset.map(pipeline.batch, num_parallel_calls=2, deterministic=True)
+    if parts > 1:
+        if pipeline.size % parts:
+            raise UsageError(f"a batch of {pipeline.size} images cannot be computed in {parts} equal parts")
+        dataset = dataset.rebatch(pipeline.size // parts)
+    return dataset.prefetch(4)
+
+
+class _Pipeline:
+    """The batches of any epoch, by their numbers. The arguments are those of `training_batches`."""
+
+    def __init__(
+        self,
+        split: LabelledImages,
+        batch_size: int,
+        policy: Policy,
+        seed: int,
+        worker: tuple[int, int] = (0, 1),
+        sampling: str = "uniform",
+        class_weights: np.ndarray | None = None,
+    ) -> None:
+        self.split, self.policy, self.seed, self.worker = split, policy, seed, worker
+        self.sampling, self.class_weights = sampling, class_weights
+        self.steps = steps_per_epoch(split, batch_size)
+        self.distinct = _distinct(min(batch_size, len(split) * policy.repeats), policy.repeats, worker)
+        self.size = self.distinct * policy.repeats // worker[1]
+        if policy.mixing and worker[1] > 1 and self.size % 2:
+            raise UsageError(
+                f"a batch of {self.distinct * policy.repeats} gives each of {worker[1]} workers {self.size} images: "
+                f"MixUp and CutMix mix pairs, so that batches must be a multiple of {2 * worker[1]}"
+            )
+        if sampling == "balanced":
+            shown_classes(split)  # here, since tf.data would wrap the error in its own
+        policy.check((self.size, *split.images.shape))
 
     @as_it_is
-    def positions(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = balanced_order(split, seed, epoch) if sampling == "balanced" else permutation(count, seed, epoch)
-        batches = tf.reshape(order[: all_steps * distinct], (all_steps, distinct))
-        chosen = tf.constant(list(range(all_steps) if steps is None else steps), tf.int64)
+    def positions(self, epoch: tf.Tensor, chosen: tf.Tensor) -> tf.data.Dataset:
+        """Of an epoch, these batches, int64 (n,): their epoch, number, and positions in the split."""
+        if self.sampling == "balanced":
+            order = balanced_order(self.split, self.seed, epoch)
+        else:
+            order = permutation(len(self.split), self.seed, epoch)
+        batches = tf.reshape(order[: self.steps * self.distinct], (self.steps, self.distinct))
         numbered = tf.data.Dataset.from_tensor_slices((chosen, tf.gather(batches, chosen)))
         return numbered.map(lambda step, batch: (epoch, step, batch))
 
     @as_it_is
-    def batch(epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def batch(self, epoch: tf.Tensor, step: tf.Tensor, order: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        """The images, targets and perhaps weights of what `positions` gives."""
+        split, policy, size = self.split, self.policy, self.size
+        shown_again = policy.repeats > 1 or self.sampling == "balanced"
         # One showing of every image, then the next of every one, so that neighbours, which mix, differ.
-        share = slice(worker[0] * size, (worker[0] + 1) * size)
+        share = slice(self.worker[0] * size, (self.worker[0] + 1) * size)
         order = tf.tile(order, (policy.repeats,))[share]
-        copies = step * distinct * policy.repeats + tf.range(share.start, share.stop, dtype=tf.int64)
-        random = SampleRandom(seed, epoch, order, step, copies if shown_again else None)
+        copies = step * self.distinct * policy.repeats + tf.range(share.start, share.stop, dtype=tf.int64)
+        random = SampleRandom(self.seed, epoch, order, step, copies if shown_again else None)
         images = _read(split, order, size) if policy.crop is None else _cut(split, order, size, policy.crop, random)
         augmented, mixed = policy(images, split.task.targets(split.labels, order), random)
-        if class_weights is None:
+        if self.class_weights is None:
             return augmented, mixed
-        return augmented, mixed, split.task.image_weights(mixed, tf.constant(class_weights, tf.float32))
-
-    dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(positions)
-    dataset = dataset.map(batch, num_parallel_calls=2, deterministic=True)
-    if parts > 1:
-        if size % parts:
-            raise UsageError(f"a batch of {size} images cannot be computed in {parts} equal parts")
-        dataset = dataset.rebatch(size // parts)
-    return dataset.prefetch(4)
+        return augmented, mixed, split.task.image_weights(mixed, tf.constant(self.class_weights, tf.float32))
 
 
-def batch_images(split: Split, batch_size: int, repeats: int) -> int:
+@dataclass(frozen=True)
+class Position:
+    """Where a data set of `repeated_batches` goes on.
+
+    Args:
+        variable: int64 (2,): the epoch that the next iterator gives, and its first step. It moves on by itself when an
+            iterator gives its first element.
+        split: Whose images they are.
+    """
+
+    variable: tf.Variable
+    split: LabelledImages
+
+    def set(self, epoch: int, step: int = 0) -> None:
+        """Let the next iterator begin here."""
+        self.variable.assign([epoch, step])
+
+
+_POSITIONS: WeakKeyDictionary[tf.data.Dataset, Position] = WeakKeyDictionary()
+
+
+def position_of(dataset: object) -> Position | None:
+    """Where a data set goes on that `repeated_batches` gave, or that was made of one by `map`, `prefetch` and so on.
+
+    Args:
+        dataset: Any object.
+
+    Returns:
+        None: it has none, or another begins anew in every epoch.
+    """
+    if not isinstance(dataset, tf.data.Dataset):
+        return None
+    own = _POSITIONS.get(dataset)
+    return own or next((found for one in inputs_of(dataset) if (found := position_of(one))), None)
+
+
+@check_arguments(sampling=SAMPLING)
+def repeated_batches(
+    split: LabelledImages,
+    batch_size: int,
+    policy: Policy,
+    *,
+    seed: int,
+    sampling: str = "uniform",
+    class_weights: np.ndarray | None = None,
+) -> tf.data.Dataset:
+    """Training batches of one epoch for each iterator, as `model.fit` asks for them: of epoch 0, 1, 2 and so on.
+
+    Args:
+        split, batch_size, policy, seed, sampling, class_weights: As `training_batches`.
+
+    Returns:
+        A dataset as `training_batches` gives, whose `len` is the number of steps of an epoch; see `position_of`.
+
+    Raises: as `training_batches`.
+    """
+    pipeline = _Pipeline(split, batch_size, policy, seed, sampling=sampling, class_weights=class_weights)
+    variable = tf.Variable([0, 0], dtype=tf.int64, trainable=False, name="position")
+
+    @as_it_is
+    def begin(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        epoch, step = tf.unstack(variable.read_value())
+        variable.assign(tf.stack([epoch + 1, tf.zeros_like(step)]))  # after it was read: a function keeps the order
+        return epoch, tf.range(step, pipeline.steps)
+
+    dataset = tf.data.Dataset.range(1).map(begin).flat_map(pipeline.positions)
+    dataset = dataset.map(pipeline.batch, num_parallel_calls=2, deterministic=True).prefetch(4)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(pipeline.steps))
+    _POSITIONS[dataset] = Position(variable, split)
+    return dataset
+
+
+def batches_in_order(split: LabelledImages, batch_size: int) -> tf.data.Dataset:
+    """All images of a split in order, as they are, in batches of which the last may be smaller.
+
+    Args:
+        split: What is read.
+        batch_size: At least 1.
+
+    Returns:
+        A dataset as `training_batches` gives, whose `len` is the number of batches.
+    """
+    count = len(split)
+
+    @as_it_is
+    def batch(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        order = tf.range(step * batch_size, tf.minimum((step + 1) * batch_size, count))
+        return _read(split, order, None), split.task.targets(split.labels, order)
+
+    return tf.data.Dataset.range(math.ceil(count / batch_size)).map(batch, num_parallel_calls=2).prefetch(2)
+
+
+def with_class_numbers(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Batches whose one-hot labels, (batch, classes), have become the numbers of the classes, int64 (batch,)."""
+
+    @as_it_is
+    def numbered(images: tf.Tensor, targets: tf.Tensor, *weights: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return images, tf.argmax(targets, axis=-1), *weights
+
+    return dataset.map(numbered)
+
+
+def batch_images(split: LabelledImages, batch_size: int, repeats: int) -> int:
     """How many images a batch of `training_batches` has.
 
     Args:
@@ -145,7 +275,7 @@ def _distinct(size: int, repeats: int, worker: tuple[int, int]) -> int:
     return distinct
 
 
-def _cut(split: Split, positions: tf.Tensor, size: int, crop: ResizedCrop, random: SampleRandom) -> tf.Tensor:
+def _cut(split: LabelledImages, positions: tf.Tensor, size: int, crop: ResizedCrop, random: SampleRandom) -> tf.Tensor:
     """A random part of each image; image files are decoded for it alone."""
     store = split.images
     if isinstance(store, EncodedImages):
@@ -172,7 +302,7 @@ def permutation(count: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.argsort(tf.cast(numbers, tf.int64), stable=True), tf.int64)
 
 
-def evaluation_batches(split: Split, batch_size: int, *, worker: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+def evaluation_batches(split: LabelledImages, batch_size: int, *, worker: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
     """All images of a split in order, as they are, in batches of almost the same size.
 
     Args:
@@ -198,7 +328,7 @@ def evaluation_batches(split: Split, batch_size: int, *, worker: tuple[int, int]
     return tf.data.Dataset.range(steps).map(batch).prefetch(2)
 
 
-def _read(split: Split, positions: tf.Tensor, size: int | None) -> tf.Tensor:
+def _read(split: LabelledImages, positions: tf.Tensor, size: int | None) -> tf.Tensor:
     held = None if split.images.held is None else as_tensor(split.images.held)
     if held is None:
         images = call_python(split.read, [positions])
@@ -208,7 +338,7 @@ def _read(split: Split, positions: tf.Tensor, size: int | None) -> tf.Tensor:
     return images
 
 
-def pixel_statistics(split: Split, most: int = 10_000) -> tuple[float, float]:
+def pixel_statistics(split: LabelledImages, most: int = 10_000) -> tuple[float, float]:
     """Mean and standard deviation of all pixels and channels, on the 0–255 scale, rounded to whole ones.
 
     One number for all channels, and a whole one: the exported INT8 network then normalises its

@@ -13,7 +13,7 @@ import numpy as np
 from keras_resnet.allowed import COUNT, IMAGE_SIZE, SEED
 from keras_resnet.data import reading
 from keras_resnet.data.class_names import remarks_on_names
-from keras_resnet.data.images import ArrayImages, ImageData, ImageStore, OnRead, Skipped, Split, as_uint8_images
+from keras_resnet.data.images import ImageData, OnRead, Skipped, Split
 from keras_resnet.data.labels import class_numbers
 from keras_resnet.data.memory import aligned
 from keras_resnet.data.remarks import of_splits
@@ -26,6 +26,7 @@ from keras_resnet.data.sources.tfds import list_tfds
 from keras_resnet.data.splits.divide import divide
 from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.data.splits.split_file import content_fingerprint, read_split, write_split
+from keras_resnet.data.stores import ArrayImages, ImageStore, as_uint8_images
 from keras_resnet.errors import DataError, UsageError, listed
 from keras_resnet.preprocessing import Fit
 from keras_resnet.settings import check_arguments

@@ -14,8 +14,9 @@ import numpy as np
 
 from keras_resnet.allowed import ON_ERROR
 from keras_resnet.data.cache import pixel_cache
-from keras_resnet.data.images import EncodedImages, OnRead, Skipped
+from keras_resnet.data.images import OnRead, Skipped
 from keras_resnet.data.sources.listing import Listing
+from keras_resnet.data.stores import EncodedImages
 from keras_resnet.errors import DataError
 from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import Header, ImageError, opened

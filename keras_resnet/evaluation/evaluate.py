@@ -12,9 +12,10 @@ import numpy as np
 
 from keras_resnet import pictures
 from keras_resnet.atomic import write_json
-from keras_resnet.data.images import ImageData, OnRead, Split, at_size
+from keras_resnet.data.images import ImageData, OnRead, Split
 from keras_resnet.data.loading import Data, in_memory, load_data, merge
 from keras_resnet.data.sources.source import SETTINGS, Source
+from keras_resnet.data.stores import at_size
 from keras_resnet.errors import DataError, ModelError, UsageError
 from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
 from keras_resnet.inference.tta import check_tta, view_logits, view_size

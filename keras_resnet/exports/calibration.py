@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from keras_resnet.data.images import ImageData, Split, at_size
+from keras_resnet.data.images import ImageData, Split
+from keras_resnet.data.stores import at_size
 from keras_resnet.errors import DataError
 from keras_resnet.inference.inputs import image_batch
 from keras_resnet.preprocessing import Fit

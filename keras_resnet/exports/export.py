@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 
 from keras_resnet.atomic import put_in_place, storage_errors, temporary_folder
-from keras_resnet.data.images import ImageData, OnRead, at_size
+from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.sources.source import PATHS, Source
+from keras_resnet.data.stores import at_size
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.exports.calibration import calibration_batch

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageOps
 
-from keras_resnet.data.images import as_uint8_images
+from keras_resnet.data.stores import as_uint8_images
 from keras_resnet.errors import DataError
 from keras_resnet.images.decode import decode, flattened, resize_array
 from keras_resnet.images.image_file import MOST_BYTES, SUFFIXES

@@ -56,13 +56,17 @@ class MovingAverage:
     def swapped(self) -> Iterator[None]:
         """Within the block the model has the average; afterwards its own values again, to the bit."""
         own = {name: one.numpy() for name, one in self._own.items()}
-        for name, variable in self._own.items():
-            variable.assign(self._average[name].value)
+        self.put_into_model()
         try:
             yield
         finally:
             for name, variable in self._own.items():
                 variable.assign(own[name])
+
+    def put_into_model(self) -> None:
+        """Give the model the average, for good."""
+        for name, variable in self._own.items():
+            variable.assign(self._average[name].value)
 
     def _moved(self, decay: tf.Tensor) -> None:
         for name, own in self._own.items():

@@ -10,17 +10,17 @@ import keras
 
 from keras_resnet import allowed
 from keras_resnet.errors import UsageError, listed, nearest
+from keras_resnet.optimizers import update_rules
 from keras_resnet.optimizers.layerwise import Layerwise
-from keras_resnet.optimizers.update_rules import Adafactor, Adam, DecayingMomentum, Lamb, Momentum
 
 # Not Keras's Ftrl, whose weights do not remember a decay, nor ScheduleFreeAdamW, which takes no schedule.
 _RULES: dict[str, tuple[type, str]] = {
-    "sgd": (DecayingMomentum, "rule"),
-    "sgdw": (Momentum, "decoupled"),
-    "adamw": (Adam, "decoupled"),
-    "lamb": (Lamb, "rule"),
+    "sgd": (update_rules.DecayingMomentum, "rule"),
+    "sgdw": (update_rules.Momentum, "decoupled"),
+    "adamw": (update_rules.Adam, "decoupled"),
+    "lamb": (update_rules.Lamb, "rule"),
     "adadelta": (keras.optimizers.Adadelta, "decoupled"),
-    "adafactor": (Adafactor, "decoupled"),
+    "adafactor": (update_rules.Adafactor, "decoupled"),
     "adagrad": (keras.optimizers.Adagrad, "decoupled"),
     "adam": (keras.optimizers.Adam, "decoupled"),
     "adamax": (keras.optimizers.Adamax, "decoupled"),
@@ -31,12 +31,50 @@ _RULES: dict[str, tuple[type, str]] = {
 }
 
 
+_SPELLINGS = {"sgd": "SGD", "sgdw": "SGDW", "adamw": "AdamW", "lamb": "LAMB", "rmsprop": "RMSprop"}
+_DECAYS = {
+    "rule": "a part of the rule: of SGD's gradient, as in PyTorch; of LAMB's step, as in timm",
+    "decoupled": "decoupled: `rate × weight_decay` of each kernel is taken away at each update",
+}
+_DOCSTRING = """{name}, as this package trains with it, for any model and any `fit`.
+
+    Args:
+        learning_rate: A number, or a schedule by the number of updates.
+        {own}: Of the rule.
+        weight_decay: At least 0; {decay}. Kernels decay; biases and normalisations do not.
+        layer_decay: Each block's rate is this times the next one's towards the head, in (0, 1]; less than 1 needs
+            layers named as this package's networks name them.
+        clip: `none`; `norm`, of all gradients together; `value`; `adaptive`, see `clip_adaptively`.
+        clip_at: The bound, positive; 0 where gradients are not clipped.
+        gradient_accumulation_steps: Batches whose mean gradient makes one update; None: each.
+        **options: As every Keras optimizer.
+
+    Example:
+        >>> import keras, keras_resnet
+        >>> model = keras_resnet.ResNet8(num_classes=3, input_shape=(16, 16, 3))
+        >>> model.compile(keras_resnet.optimizers.{name}(0.01, weight_decay=1e-4), "categorical_crossentropy")
+    """
+
+
 def _layerwise(word: str, rule: type, decay: str) -> type[Layerwise]:
-    made = type(f"Layerwise{rule.__name__}", (Layerwise, rule), {"word": word, "decay": decay})
+    name = _SPELLINGS.get(word, word.capitalize())
+    own = ", ".join(_own_settings(rule)) or "**options"
+    docstring = _DOCSTRING.format(name=name, own=own, decay=_DECAYS[decay])
+    made = type(name, (Layerwise, rule), {"word": word, "decay": decay, "__doc__": docstring, "__module__": __name__})
     return keras.saving.register_keras_serializable(package="keras_resnet", name=word)(made)
 
 
+def _own_settings(rule: type) -> list[str]:
+    common = {"options", "kwargs", "learning_rate", *inspect.signature(keras.optimizers.Optimizer).parameters}
+    names = inspect.signature(rule).parameters
+    return [name for name in names if name not in common and "weight_decay" not in name]
+
+
 OPTIMIZERS: dict[str, type[Layerwise]] = {word: _layerwise(word, *_RULES[word]) for word in allowed.OPTIMIZER.choices}
+SGD, SGDW, AdamW, LAMB = (OPTIMIZERS[word] for word in ("sgd", "sgdw", "adamw", "lamb"))
+Adadelta, Adafactor, Adagrad = (OPTIMIZERS[word] for word in ("adadelta", "adafactor", "adagrad"))
+Adam, Adamax, Lion, Muon = (OPTIMIZERS[word] for word in ("adam", "adamax", "lion", "muon"))
+Nadam, RMSprop = (OPTIMIZERS[word] for word in ("nadam", "rmsprop"))
 
 
 def options_of(kind: str) -> list[str]:
@@ -45,9 +83,7 @@ def options_of(kind: str) -> list[str]:
     Args:
         kind: One of `OPTIMIZERS`.
     """
-    common = {"options", "kwargs", *keras.optimizers.Optimizer(0.1).get_config()}
-    names = inspect.signature(_RULES[kind][0]).parameters
-    return [name for name in names if name not in common and "weight_decay" not in name]
+    return _own_settings(_RULES[kind][0])
 
 
 def optimizer(

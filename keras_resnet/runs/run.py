@@ -238,8 +238,20 @@ class Run:
         elif not _is_untouched(path):
             raise UsageError(f"{path} holds other files and no run; choose an empty or new folder by --out")
 
-    def record_data(self, data: ImageData, preprocessing: Preprocessing) -> None:
-        """Write down the data: fingerprint, task, classes, splits, skipped images and preprocessing."""
+    def record_data(self, data: ImageData | None, preprocessing: Preprocessing | None) -> None:
+        """Write down the data: fingerprint, task, classes, splits, skipped images and preprocessing.
+
+        Args:
+            data: None: only the script that trains knows them.
+            preprocessing: None: the model is no classifier of images.
+        """
+        if preprocessing is not None:
+            write_text(self.path / "preprocessing.json", preprocessing.to_json())
+        if data is None:
+            names = list(preprocessing.class_names) if preprocessing else []
+            unknown = {"name": "", "fingerprint": "", "class_names": names}
+            write_json(self.path / "data.json", unknown | {"images_per_class": {"train": [], "validation": []}})
+            return
         counts = {name: data.task.images_of_classes(split.labels).tolist() for name, split in data.splits.items()}
         write_json(
             self.path / "data.json",
@@ -255,7 +267,6 @@ class Run:
         save_split(data, self.path / "split.json")
         if data.skipped:
             write_text(self.path / "skipped.csv", _skipped_table(data))
-        write_text(self.path / "preprocessing.json", preprocessing.to_json())
 
     def record_metrics(self, rows: list[Row]) -> None:
         """Write `metrics.csv`, or remove it if there are no rows."""

@@ -42,12 +42,12 @@ class Checkpoint:
 
     Args:
         number: Its number.
-        state: Where the training stood.
+        state: Where the training stood, of the kind that the store keeps.
         tensors: By their names.
     """
 
     number: int
-    state: State
+    state: Any
     tensors: Tensors
 
 
@@ -58,17 +58,20 @@ class CheckpointStore:
     Args:
         folder: Their folder.
         keep: How many are kept, at least 1.
+        kind: What says where the training stands: a class with `to_json`, `from_json`, `best` and `best_digest`, as
+            `State`.
     """
 
     folder: Path
     keep: int = 3
+    kind: Any = State
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no checkpoint, not even a damaged one."""
         return not self._folders()
 
-    def save(self, tensors: Mapping[str, np.ndarray], state: State, *, instead_of: int | None = None) -> None:
+    def save(self, tensors: Mapping[str, np.ndarray], state: Any, *, instead_of: int | None = None) -> None:
         """Write the next checkpoint and remove the oldest ones beyond `keep`.
 
         A kill at any moment, or a full disk, leaves the earlier checkpoints as they were.
@@ -156,7 +159,7 @@ class CheckpointStore:
             )
         return None
 
-    def read_best(self, state: State) -> Tensors:
+    def read_best(self, state: Any) -> Tensors:
         """Read the best weights that a state names.
 
         Raises:
@@ -174,12 +177,12 @@ class CheckpointStore:
             refuse_shortage(error, f"read {folder}")
             raise ModelError(f"{error.strerror}: {error.filename}") from None
         called = str(folder / STATE)
-        state = State.from_json(parse_json(files[STATE], dict[str, Any], called), called)
+        state = self.kind.from_json(parse_json(files[STATE], dict[str, Any], called), called)
         if state.best:
             self._check_best(state)
         return Checkpoint(int(folder.name), state, read_tensors(folder / TENSORS)[0])
 
-    def _check_best(self, state: State) -> None:
+    def _check_best(self, state: Any) -> None:
         path = self.folder / state.best
         if not path.is_file() or _digest(read_bytes(path)) != state.best_digest:
             raise ModelError(f"the best weights, {path}, are missing or damaged")

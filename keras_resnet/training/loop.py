@@ -24,7 +24,8 @@ from keras_resnet.data.batches import (
     steps_per_epoch,
     training_batches,
 )
-from keras_resnet.data.images import ImageData, at_size
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.stores import at_size
 from keras_resnet.errors import StoppedError, StorageError
 from keras_resnet.runs.run import Run
 from keras_resnet.shortage import shortage

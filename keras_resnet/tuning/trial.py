@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.batches import data_errors, evaluation_batches, training_batches
-from keras_resnet.data.images import ImageData, at_size
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.stores import at_size
 from keras_resnet.training.distribution import distribution
 from keras_resnet.training.network import CompiledNetwork, preprocessing_for
 from keras_resnet.training.recipe import Recipe

@@ -10,7 +10,8 @@ from keras_resnet.augment.keras_layers import described
 from keras_resnet.augment.policies import Policy, policy
 from keras_resnet.augment.randomness import SampleRandom
 from keras_resnet.data.batches import training_batches
-from keras_resnet.data.images import ArrayImages, Split
+from keras_resnet.data.images import Split
+from keras_resnet.data.stores import ArrayImages
 from keras_resnet.errors import UsageError
 from tests.tasks.classes import classes
 

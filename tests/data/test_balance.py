@@ -4,7 +4,8 @@ import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
 from keras_resnet.data.balance import balanced_order, class_weights, effective_number_weights
-from keras_resnet.data.images import ArrayImages, Split
+from keras_resnet.data.images import Split
+from keras_resnet.data.stores import ArrayImages
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.tasks.multi_label import MultiLabel
 from tests.tasks.classes import classes

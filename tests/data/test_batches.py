@@ -12,7 +12,8 @@ from keras_resnet.data.batches import (
     steps_per_epoch,
     training_batches,
 )
-from keras_resnet.data.images import ArrayImages, Split
+from keras_resnet.data.images import Split
+from keras_resnet.data.stores import ArrayImages
 from keras_resnet.errors import UsageError
 from tests.tasks.classes import classes
 

@@ -12,9 +12,10 @@ import pytest
 
 from keras_resnet.data import cache, reading
 from keras_resnet.data.cache import DiskCache, pixel_cache
-from keras_resnet.data.images import EncodedImages, ImageData
+from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import load_data, merge
 from keras_resnet.data.sources.source import Source
+from keras_resnet.data.stores import EncodedImages
 from keras_resnet.errors import DataError, StorageError, UsageError
 from keras_resnet.images import decode
 from keras_resnet.images.image_file import ImageFile

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data.images import EncodedImages, at_size
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
+from keras_resnet.data.stores import EncodedImages, at_size
 from keras_resnet.errors import DataError
 
 

@@ -6,9 +6,9 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from keras_resnet.data import cache
-from keras_resnet.data.images import EncodedImages
 from keras_resnet.data.loading import from_arrays, load_data, merge
 from keras_resnet.data.sources.source import Source
+from keras_resnet.data.stores import EncodedImages
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.tasks.classification import Classification
 from tests.conftest import shared_data

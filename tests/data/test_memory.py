@@ -8,9 +8,10 @@ from keras_resnet.augment.policies import policy
 from keras_resnet.data import memory
 from keras_resnet.data.batches import evaluation_batches, training_batches
 from keras_resnet.data.cache import MemoryCache
-from keras_resnet.data.images import ArrayImages, Split
+from keras_resnet.data.images import Split
 from keras_resnet.data.loading import from_arrays
 from keras_resnet.data.memory import ALIGNMENT, aligned, aligned_empty, as_tensor
+from keras_resnet.data.stores import ArrayImages
 from keras_resnet.preprocessing import Fit
 from tests.tasks.classes import classes
 

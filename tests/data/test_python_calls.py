@@ -17,7 +17,8 @@ SCRIPT = textwrap.dedent(
     from keras_resnet import policy
     from keras_resnet.preprocessing import Fit
     from keras_resnet.images.image_file import read_header
-    from keras_resnet.data.images import EncodedImages, Split
+    from keras_resnet.data.images import Split
+    from keras_resnet.data.stores import EncodedImages
     from keras_resnet.data.sources.listing import Blob
     from keras_resnet.data.batches import training_batches
     from keras_resnet.tasks.classification import Classification

@@ -12,9 +12,10 @@ from PIL import Image
 
 from keras_resnet.cli import main
 from keras_resnet.data.class_names import in_order
-from keras_resnet.data.images import EncodedImages, ImageData
+from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import from_arrays, list_source, load_data, save_split
 from keras_resnet.data.sources.source import Source
+from keras_resnet.data.stores import EncodedImages
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.evaluation.report import report_run
@@ -207,7 +208,7 @@ def test_views_are_averaged_alike_in_evaluation_and_prediction(
 
 
 def test_files_are_decoded_larger_for_ten_crops(image_folder: Path) -> None:
-    from keras_resnet.data.images import at_size
+    from keras_resnet.data.stores import at_size
 
     store = load_data(Source(f"folder:{image_folder}", image_size=8)).test.images
     assert isinstance(store, EncodedImages)

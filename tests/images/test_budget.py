@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data.images import EncodedImages
 from keras_resnet.data.loading import load_data, merge
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.data.sources.source import Source
+from keras_resnet.data.stores import EncodedImages
 from keras_resnet.images import decode, image_file
 from keras_resnet.images.budget import MemoryBudget
 from keras_resnet.inspection.looks import inspect_images

@@ -14,7 +14,8 @@ import tensorflow as tf
 
 from keras_resnet.augment.policies import policy
 from keras_resnet.data.batches import evaluation_batches, training_batches
-from keras_resnet.data.images import ArrayImages, Split
+from keras_resnet.data.images import Split
+from keras_resnet.data.stores import ArrayImages
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.optimizers.by_name import optimizer as optimizer_named

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.data.images import as_uint8_images
 from keras_resnet.data.labels import class_numbers
 from keras_resnet.data.memory import memory_for_images
+from keras_resnet.data.stores import as_uint8_images
 from keras_resnet.errors import DataError
 
 

@@ -1,0 +1,4 @@
+from .exact_checkpoint import ExactCheckpoint as ExactCheckpoint
+from .export import Export as Export
+from .guard import Guard as Guard
+from .moving_average import MovingAverage as MovingAverage

@@ -1,0 +1,78 @@
+"""A model exported at the end of anyone's `model.fit`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint
+from keras_resnet.callbacks.moving_average import MovingAverage
+from keras_resnet.compat.fit import callbacks_of_this_fit
+from keras_resnet.errors import UsageError
+from keras_resnet.exports.export import Exported, export
+from keras_resnet.exports.formats import format_named
+
+
+class Export(keras.callbacks.Callback):
+    """Writes the model in another format at the end of a `fit`, and verifies the file.
+
+    It exports the weights that the model has then: the best ones with `ExactCheckpoint`, the average with
+    `MovingAverage`. It must come after both.
+
+    Args:
+        folder: A run folder, as of `ExactCheckpoint`; the file goes into its `exports/`.
+        format: `saved_model`, `tflite-float` or `tflite-int8`.
+        calibration: For INT8: training images, see `keras_resnet.export`.
+        **options: As `keras_resnet.export`: `data`, `preprocessing`.
+
+    Attributes:
+        exported: The file and how it compares with the model; None before the end.
+
+    Raises:
+        UsageError: There is no such format, INT8 has no images to calibrate with, or, in `fit`, the order is wrong.
+
+    Example:
+        >>> import keras_resnet
+        >>> digits = keras_resnet.load_data("digits")
+        >>> model = keras_resnet.ResNet8(num_classes=10, input_shape=(16, 16, 1))
+        >>> model.compile("sgd", "categorical_crossentropy")
+        >>> exports = keras_resnet.callbacks.Export("mine", "tflite-int8", calibration=digits.train)
+        >>> _ = model.fit(digits.train.batches(64, seed=0).take(2), callbacks=[exports], verbose=0)
+        >>> exports.exported.path.name
+        'model_int8.tflite'
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        format: str = "tflite-int8",
+        *,
+        calibration: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        chosen = format_named(format)
+        if chosen.calibrated and calibration is None and options.get("data") is None:
+            raise UsageError("an INT8 file is calibrated on training images: give calibration=images.train, say")
+        self.path, self.format = Path(folder) / "exports" / chosen.path, format
+        self.options = {"calibration": calibration, **options}
+        self.exported: Exported | None = None
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        there = callbacks_of_this_fit()
+        before = there[: there.index(self)] if self in there else there
+        late = [one for one in there if isinstance(one, ExactCheckpoint | MovingAverage) and one not in before]
+        if late:
+            raise UsageError(f"Export must come after {type(late[0]).__name__}, which gives the model its last weights")
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        self.exported = export(self.model, self.path, self.format, **self.options)
+        checked = self.exported.verification
+        print(
+            f"wrote {self.path}; on {checked.images} images it decides as the model on {checked.agreement:.2%}",
+            file=sys.stderr,
+        )

@@ -1,0 +1,117 @@
+"""The run folder of a user's own `model.fit`: what `evaluate`, `export` and `predict` need of a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
+from keras_resnet.data.images import ImageData
+from keras_resnet.errors import UsageError
+from keras_resnet.inference.activation import logits_model
+from keras_resnet.inference.unstamped import with_raw_pixels
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.contents import KeptEpoch
+from keras_resnet.runs.run import KEPT_IMAGES, Run, is_run
+from keras_resnet.training.fit import save_model
+
+UNKNOWN = "data of a script"
+
+
+class RunFolder:
+    """A run folder that a `fit` fills.
+
+    Args:
+        folder: The folder; made if it is missing.
+        model: That is trained; a classifier of images is saved so that it can be evaluated, exported and asked.
+        images: Its data, where they are known.
+        epochs: As `fit` was told.
+
+    Raises:
+        UsageError: The folder holds another training, or something else.
+    """
+
+    def __init__(self, folder: Path, model: keras.Model, images: ImageData | None, epochs: int) -> None:
+        self._images = images
+        config = {
+            "recipe": {"model": model.name, "epochs": epochs, "tta": "none"},
+            "data": _source_of(images),
+            "num_classes": None,
+            "by": "keras_resnet.callbacks",
+        }
+        self.run = Run(folder)
+        if is_run(folder) and self.run.status == "finished" and {**self.run.config} == config:
+            self.is_finished = True
+            return
+        self.is_finished = False
+        if is_run(folder):
+            with storage_errors(folder):
+                remove_leftovers(folder)
+                remove_leftovers(self.run.checkpoints)
+        self.run, continues = Run.start(folder, config)
+        if continues and self.run.has_data and images is not None and self.run.fingerprint != images.fingerprint:
+            raise UsageError(
+                f"the data of {folder} have changed since the training began: restore them, or train into another "
+                "folder"
+            )
+        if not self.run.has_data:
+            preprocessing = self._classifier(model)
+            self.run.record_data(images, preprocessing[1] if preprocessing else None)
+
+    def record(self, logs: Sequence[Mapping[str, float]]) -> None:
+        """Write what `fit` reported of each epoch so far."""
+        self.run.record_metrics([{"epoch": number, **row} for number, row in enumerate(logs, 1)])
+
+    def finish(self, model: keras.Model, epoch: int, monitored: str | None, value: float | None) -> None:
+        """Save the model, with the weights that it has, and mark the run as finished.
+
+        Args:
+            model: The one that was trained.
+            epoch: Whose weights they are, counted from 1.
+            monitored: By what they were chosen; None: they are the last.
+            value: What it was.
+        """
+        found = self._classifier(model)
+        if found is None:
+            write_with(self.run.model, lambda temporary: keras.Model(model.inputs, model.outputs).save(temporary))
+        else:
+            write_with(self.run.model, lambda temporary: save_model(found[0], temporary, found[1]))
+            if self._images is not None:
+                train = self._images.train
+                kept = np.unique(np.linspace(0, len(train) - 1, KEPT_IMAGES).astype(np.int64))
+                self.run.keep_images(train.read(kept))
+        chosen: KeptEpoch | None = None
+        if monitored is not None and value is not None:
+            images = len(self._images.validation) if self._images is not None else 0
+            chosen = {"epoch": epoch, "metric": monitored, "value": value, "split": "validation", "images": images}
+        self.run.finish(chosen)
+
+    def _classifier(self, model: keras.Model) -> tuple[keras.Model, Preprocessing] | None:
+        """The model for pixels of 0–255 and its preprocessing; None: it is no classifier of images."""
+        try:
+            raw, preprocessing = with_raw_pixels(model, None, logits_model(model))
+        except UsageError:
+            return None
+        images = self._images
+        if images is not None and len(images.class_names) == len(preprocessing.class_names):
+            preprocessing = replace(preprocessing, class_names=images.class_names, task=images.task.name)
+        return raw, preprocessing
+
+
+def _source_of(images: ImageData | None) -> dict[str, Any]:
+    if images is None:
+        return {"arrays": "", "name": UNKNOWN}
+    if images.source is None:
+        return {"arrays": images.fingerprint, "name": images.name}
+    return dict(images.source.settings)
+
+
+def is_finite(model: keras.Model) -> bool:
+    """Whether a model's weights are numbers."""
+    return all(math.isfinite(float(np.sum(one.numpy(), dtype=np.float64))) for one in model.weights)

@@ -1,0 +1,14 @@
+"""What a `tf.data.Dataset` was made of, which TensorFlow keeps under a private name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+
+def inputs_of(dataset: tf.data.Dataset) -> Sequence[tf.data.Dataset]:
+    """The data sets that a data set reads: one for `map`, `batch` or `prefetch`, none for a source."""
+    return dataset._inputs()

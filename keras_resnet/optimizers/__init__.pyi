@@ -1,0 +1,14 @@
+from .by_name import LAMB as LAMB
+from .by_name import SGD as SGD
+from .by_name import SGDW as SGDW
+from .by_name import Adadelta as Adadelta
+from .by_name import Adafactor as Adafactor
+from .by_name import Adagrad as Adagrad
+from .by_name import Adam as Adam
+from .by_name import Adamax as Adamax
+from .by_name import AdamW as AdamW
+from .by_name import Lion as Lion
+from .by_name import Muon as Muon
+from .by_name import Nadam as Nadam
+from .by_name import RMSprop as RMSprop
+from .by_name import optimizer as optimizer

@@ -1,0 +1,308 @@
+"""A user's own `fit`, stopped and killed anywhere, ends as if it never had been."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnet
+from keras_resnet.callbacks import ExactCheckpoint, MovingAverage
+from keras_resnet.data.images import ImageData
+from keras_resnet.errors import UsageError
+from keras_resnet.optimizers.state import optimizer_state
+from keras_resnet.weights.files import variables_by_path
+
+EPOCHS = 4
+Make = Callable[..., list[keras.callbacks.Callback]]
+
+
+class Killed(Exception):
+    """Stands for the end of a process, after which nothing of it is left but its files."""
+
+
+class KillAt(keras.callbacks.Callback):
+    """Ends `fit` after so many batches of this process."""
+
+    def __init__(self, batches: int, how: Callable[[], None]) -> None:
+        super().__init__()
+        self.left, self.how = batches, how
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.how()
+
+
+def kill() -> None:
+    raise Killed
+
+
+def terminate() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def network(data: ImageData, optimizer: Any = None) -> keras.Model:
+    keras.backend.clear_session()
+    layers = keras.layers
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input(data.train.images.shape, name="image")
+    x = layers.Rescaling(1 / 255, name="scale")(inputs)
+    x = layers.Conv2D(6, 3, strides=2, use_bias=False, name="conv")(x)
+    x = layers.ReLU(name="relu")(layers.BatchNormalization(name="bn", momentum=0.9)(x))
+    x = layers.Dropout(0.3, seed=1, name="drop")(layers.Flatten(name="flat")(x))
+    model = keras.Model(inputs, layers.Dense(10, activation="softmax", name="dense")(x))
+    optimizer = optimizer or keras.optimizers.Adam(0.01)
+    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+def batches(data: ImageData) -> Any:
+    return data.train.batches(32, augment="shift", mixup=0.2, seed=7)
+
+
+def train(
+    data: ImageData,
+    folder: Path,
+    *others: keras.callbacks.Callback,
+    optimizer: Any = None,
+    epochs: int = EPOCHS,
+    **options: Any,
+) -> tuple[keras.Model, ExactCheckpoint]:
+    model, ours = network(data, optimizer), batches(data)
+    saving = ExactCheckpoint(folder, data=ours, minutes=0, **options)
+    validation = data.validation.batches(16)
+    model.fit(ours, validation_data=validation, epochs=epochs, callbacks=[saving, *others], verbose=0)
+    return model, saving
+
+
+def end(model: keras.Model, saving: ExactCheckpoint) -> dict[str, np.ndarray]:
+    tensors = {name: one.numpy() for name, one in variables_by_path(model).items()}
+    tensors |= {f"optimizer/{name}": one for name, one in optimizer_state(model.optimizer).items()}
+    return tensors | {f"log/{n}/{name}": np.array(v) for n, row in enumerate(saving.logs) for name, v in row.items()}
+
+
+def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name, one in expected.items():
+        np.testing.assert_array_equal(found[name], one, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    return end(*train(tiny_data, tmp_path_factory.mktemp("whole") / "run", MovingAverage(0.9), monitor="val_accuracy"))
+
+
+@pytest.mark.parametrize(("batch", "steps"), [(1, 0), (4, 2), (6, 2), (7, 0), (14, 2), (24, 2)])
+def test_a_fit_that_is_killed_anywhere_ends_the_same(
+    batch: int, steps: int, tiny_data: ImageData, whole: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"monitor": "val_accuracy", "steps": steps}
+    with pytest.raises(Killed):
+        train(tiny_data, tmp_path / "run", MovingAverage(0.9), KillAt(batch, kill), **options)
+
+    assert_same(end(*train(tiny_data, tmp_path / "run", MovingAverage(0.9), **options)), whole)
+
+
+def test_a_fit_that_is_killed_again_and_again_ends_the_same(
+    tiny_data: ImageData, whole: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"monitor": "val_accuracy", "steps": 1}
+    for _ in range(4):
+        with pytest.raises(Killed):
+            train(tiny_data, tmp_path / "run", MovingAverage(0.9), KillAt(5, kill), **options)
+
+    assert_same(end(*train(tiny_data, tmp_path / "run", MovingAverage(0.9), **options)), whole)
+
+
+def test_a_fit_that_is_asked_to_stop_saves_and_exits_with_75(
+    tiny_data: ImageData, whole: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as left:
+        train(tiny_data, tmp_path / "run", MovingAverage(0.9), KillAt(9, terminate), monitor="val_accuracy")
+
+    assert left.value.code == 75
+    assert "stopped in epoch 2 after batch 3, with a checkpoint in" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is before
+    again = train(tiny_data, tmp_path / "run", MovingAverage(0.9), monitor="val_accuracy")
+    assert_same(end(*again), whole)
+
+
+def test_after_a_fit_that_failed_signals_do_what_they_did_before(tiny_data: ImageData, tmp_path: Path) -> None:
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(number))
+    try:
+        with pytest.raises(Killed):
+            train(tiny_data, tmp_path / "run", KillAt(1, kill))
+
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_a_finished_training_trains_nothing_and_gives_its_best_weights(
+    tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, saving = train(tiny_data, tmp_path / "run", monitor="val_loss")
+    best = int(np.argmin([row["val_loss"] for row in saving.logs])) + 1
+    assert saving.place.best_epoch == best
+
+    counted = KillAt(1, kill)
+    second, again = train(tiny_data, tmp_path / "run", counted, monitor="val_loss")
+
+    assert "is finished: nothing is trained" in capsys.readouterr().err
+    assert counted.left == 1
+    assert_same(
+        {name: one.numpy() for name, one in variables_by_path(second).items()},
+        {name: one.numpy() for name, one in variables_by_path(first).items()},
+    )
+    assert again.logs == saving.logs
+    loss = second.evaluate(tiny_data.validation.batches(16), verbose=0)[0]
+    assert loss == pytest.approx(saving.logs[best - 1]["val_loss"], rel=1e-5)
+
+
+def test_the_average_is_what_is_judged_and_kept(tiny_data: ImageData, tmp_path: Path) -> None:
+    average = MovingAverage(0.9)
+    model, saving = train(tiny_data, tmp_path / "run", average)
+    plain, _ = train(tiny_data, tmp_path / "plain")
+
+    judged = model.evaluate(tiny_data.validation.batches(16), verbose=0)[0]
+    assert judged == pytest.approx(saving.logs[-1]["val_loss"], rel=1e-5)
+    kernel = model.get_layer("dense").kernel.numpy()
+    assert not np.array_equal(kernel, plain.get_layer("dense").kernel.numpy())
+
+
+def stopping() -> list[keras.callbacks.Callback]:
+    early = keras.callbacks.EarlyStopping("val_loss", patience=3, min_delta=0.3, restore_best_weights=True)
+    return [early, keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, min_delta=0.3, factor=0.5)]
+
+
+@pytest.mark.parametrize("batch", [7, 13, 15])
+def test_callbacks_with_a_state_go_on_where_they_were(batch: int, tiny_data: ImageData, tmp_path: Path) -> None:
+    states = stopping()
+    expected = end(*train(tiny_data, tmp_path / "whole", *states, states=states, steps=2, epochs=8))
+    stopped = [row for row in expected if row.startswith("log/")]
+    assert 2 * 4 < len(stopped) < 8 * 4, "it stops early"
+
+    states = stopping()
+    with pytest.raises(Killed):
+        train(tiny_data, tmp_path / "run", *states, KillAt(batch, kill), states=states, steps=2, epochs=8)
+    states = stopping()
+    found = end(*train(tiny_data, tmp_path / "run", *states, states=states, steps=2, epochs=8))
+    assert_same(found, expected)
+    states = stopping()
+    once_more = train(tiny_data, tmp_path / "run", *states, states=states, steps=2, epochs=8)
+    assert_same(end(*once_more), expected)
+
+
+def test_with_other_data_it_goes_on_from_the_end_of_an_epoch(tiny_data: ImageData, tmp_path: Path) -> None:
+    images, targets = (np.concatenate(one) for one in zip(*((a, b) for a, b in batches(tiny_data)), strict=True))
+
+    def fitted(folder: Path, *others: keras.callbacks.Callback) -> tuple[keras.Model, ExactCheckpoint]:
+        model, saving = network(tiny_data), ExactCheckpoint(folder)
+        model.fit(images, targets, batch_size=32, shuffle=False, epochs=3, callbacks=[saving, *others], verbose=0)
+        return model, saving
+
+    expected = end(*fitted(tmp_path / "whole"))
+    with pytest.raises(Killed):
+        fitted(tmp_path / "run", KillAt(10, kill))
+
+    assert_same(end(*fitted(tmp_path / "run")), expected)
+
+
+def test_our_own_optimizer_and_schedule_go_on_too(tiny_data: ImageData, tmp_path: Path) -> None:
+    def optimizer() -> Any:
+        rate = keras_resnet.schedules.Cosine(0.1, epochs=EPOCHS, warmup=1, steps_per_epoch=6)
+        return keras_resnet.optimizers.SGD(rate, weight_decay=1e-4)
+
+    expected = end(*train(tiny_data, tmp_path / "whole", optimizer=optimizer()))
+    with pytest.raises(Killed):
+        train(tiny_data, tmp_path / "run", KillAt(11, kill), optimizer=optimizer(), steps=2)
+
+    assert_same(end(*train(tiny_data, tmp_path / "run", optimizer=optimizer(), steps=2)), expected)
+
+
+def test_a_damaged_checkpoint_is_passed_over(
+    tiny_data: ImageData, whole: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Killed):
+        train(tiny_data, tmp_path / "run", MovingAverage(0.9), KillAt(15, kill), monitor="val_accuracy", steps=2)
+    newest = sorted((tmp_path / "run" / "checkpoints").glob("0*"))[-1]
+    (newest / "tensors.safetensors").write_bytes(b"torn")
+
+    again = train(tiny_data, tmp_path / "run", MovingAverage(0.9), monitor="val_accuracy", steps=2)
+
+    assert "is damaged" in capsys.readouterr().err
+    assert_same(end(*again), whole)
+
+
+class Late(keras.callbacks.Callback):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda one: [Late(), one], "ExactCheckpoint must be the first of the callbacks, before Late"),
+        (lambda one: [one, keras.callbacks.EarlyStopping("loss")], "would begin anew .* name it in states=, too"),
+    ],
+)
+def test_an_order_that_would_be_wrong_is_refused(
+    make: Callable[[Any], list[Any]], said: str, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    model, ours = network(tiny_data), batches(tiny_data)
+
+    with pytest.raises(UsageError, match=said):
+        model.fit(ours, epochs=1, callbacks=make(ExactCheckpoint(tmp_path / "run", data=ours)), verbose=0)
+
+
+def test_what_could_not_go_on_exactly_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:
+    ours = batches(tiny_data)
+    with pytest.raises(UsageError, match="steps= saves in mid-epoch, which needs data="):
+        ExactCheckpoint(tmp_path / "run", steps=10)
+    model = network(tiny_data)
+    saving = ExactCheckpoint(tmp_path / "run", data=ours, monitor="val_f1")
+    with pytest.raises(UsageError, match="leave out steps_per_epoch"):
+        model.fit(ours, epochs=2, steps_per_epoch=3, callbacks=[saving], verbose=0)
+    with pytest.raises(UsageError, match="monitor='val_f1' is not among what fit reports: 'accuracy', 'loss'"):
+        model.fit(ours, epochs=2, callbacks=[saving], verbose=0)
+
+
+SCRIPT = """
+import sys, keras, numpy as np, keras_resnet
+digits = keras_resnet.load_data(keras_resnet.Source("digits", image_size=8, limit=300))
+train = digits.train.batches(32, augment="shift", seed=0)
+inputs = keras.Input(digits.train.images.shape)
+model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(inputs)))
+model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+saving = keras_resnet.callbacks.ExactCheckpoint(sys.argv[1], data=train, steps=1)
+
+class Die(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if len(sys.argv) > 2 and saving.place.epoch == 1 and batch == 2:
+            import os, signal
+            os.kill(os.getpid(), signal.SIGKILL)
+
+model.fit(train, epochs=3, callbacks=[saving, Die()], verbose=0)
+print(float(np.abs(model.layers[-1].kernel.numpy().astype("float64")).sum()).hex())
+"""
+
+
+@pytest.mark.slow  # four processes, each of which imports TensorFlow
+def test_a_script_whose_process_is_killed_ends_the_same(tmp_path: Path) -> None:
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([sys.executable, "-c", SCRIPT, *arguments], capture_output=True, text=True)
+
+    # The weights of the day are drawn before the first checkpoint, so that both begin with the same one.
+    first = run(str(tmp_path / "run"), "die")
+    assert first.returncode == -signal.SIGKILL
+    assert run(str(tmp_path / "run")).returncode == 0

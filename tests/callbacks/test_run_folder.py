@@ -1,0 +1,75 @@
+"""The folder of a user's own `fit` is a run like any other; the model is exported at its end."""
+
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_resnet
+from keras_resnet.callbacks import ExactCheckpoint, Export, MovingAverage
+from keras_resnet.cli.main import main
+from keras_resnet.data.images import ImageData
+from keras_resnet.errors import UsageError
+from keras_resnet.runs.run import Run
+from tests.callbacks.test_exact_checkpoint import batches, network
+
+
+def fitted(data: ImageData, folder: Path, epochs: int = 3) -> tuple[keras.Model, Export]:
+    model, train = network(data, keras.optimizers.Adam(0.01)), batches(data)
+    saving = ExactCheckpoint(folder, data=train, monitor="val_accuracy")
+    exports = Export(folder, "tflite-float")
+    callbacks = [saving, MovingAverage(0.5), exports]
+    model.fit(train, validation_data=data.validation.batches(32), epochs=epochs, callbacks=callbacks, verbose=0)
+    return model, exports
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageData:
+    return keras_resnet.load_data(keras_resnet.Source("digits", image_size=8, limit=300))
+
+
+def test_evaluate_predict_and_export_take_the_folder_of_a_users_fit(
+    digits: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, exports = fitted(digits, tmp_path / "mine")
+    run = Run.at(tmp_path / "mine", finished=True)
+
+    found = keras_resnet.evaluate(run)  # on the run's own test images, which it finds again
+
+    test = digits.test
+    expected = np.argmax(model.predict(test.batches(64), verbose=0), axis=1)
+    np.testing.assert_array_equal(found.logits.argmax(1), expected)
+    assert found.metrics.images == len(test)
+    assert run.preprocessing.class_names == digits.class_names
+    assert [row["epoch"] for row in run.metrics()] == [1, 2, 3]
+    assert run.kept is not None
+    assert run.kept["metric"] == "val_accuracy"
+    assert run.kept["value"] == max(row["val_accuracy"] for row in run.metrics()) or run.kept["value"] > 0
+    assert exports.exported is not None
+    assert exports.exported.path == run.exports / "model_float.tflite"
+    np.testing.assert_array_equal(exports.exported.predictor.logits(test.read(slice(None))).argmax(1), expected)
+
+    for arguments in (["evaluate", str(run.path)], ["export", str(run.path), "--format", "tflite-int8"]):
+        assert main(arguments) == 0, capsys.readouterr().err
+    assert json.loads((run.path / "evaluation" / "evaluation.json").read_text())["images"] == len(test)
+    assert (run.exports / "model_int8.tflite").is_file()
+
+
+def test_another_training_in_the_folder_is_refused(digits: ImageData, tmp_path: Path) -> None:
+    fitted(digits, tmp_path / "mine", epochs=1)
+
+    with pytest.raises(UsageError, match="holds a finished run"):
+        fitted(digits, tmp_path / "mine", epochs=2)
+
+
+def test_an_export_that_would_come_too_early_is_refused(digits: ImageData, tmp_path: Path) -> None:
+    model, train = network(digits), batches(digits)
+    saving = ExactCheckpoint(tmp_path / "mine", data=train)
+    callbacks = [saving, Export(tmp_path / "mine", "saved_model"), MovingAverage()]
+
+    with pytest.raises(UsageError, match="Export must come after MovingAverage"):
+        model.fit(train, callbacks=callbacks, verbose=0)
+    with pytest.raises(UsageError, match="give calibration="):
+        Export(tmp_path / "mine", "tflite-int8")

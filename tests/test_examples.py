@@ -1,0 +1,29 @@
+"""The examples in docstrings, run as a reader would run them."""
+
+import doctest
+import importlib
+from pathlib import Path
+
+import pytest
+
+import keras_resnet
+
+PACKAGE = Path(keras_resnet.__file__).parent
+WITH_EXAMPLES = sorted(
+    ".".join(("keras_resnet", *path.relative_to(PACKAGE).with_suffix("").parts))
+    for path in PACKAGE.rglob("*.py")
+    if ">>>" in path.read_text(encoding="utf-8")
+)
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
+def test_examples_give_what_they_say(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    module = importlib.import_module(name)
+    if name.endswith("optimizers.by_name"):  # made by a loop, so that doctest does not find them by itself
+        module.__dict__["__test__"] = {one.__name__: one.__doc__ for one in module.OPTIMIZERS.values()}
+
+    failed, tried = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+
+    assert tried > 0
+    assert failed == 0
