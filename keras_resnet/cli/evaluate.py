@@ -49,11 +49,12 @@ def run(options: argparse.Namespace) -> int:
     if not options.data and (options.data_dir or options.limit):
         raise UsageError("--data-dir and --limit go with --data; without it the run's own data are used")
     if _is_file(options.model):
-        if options.artifact or not options.data:
+        if options.artifact:
             raise UsageError(
-                f"{options.model} is a model file: it needs --data SOURCE, as it does not know its images, and no "
-                "--artifact"
+                f"{options.model} is a model file, and --artifact names another: leave it out, or give a run"
             )
+        if not options.data:
+            raise UsageError(f"{options.model} is a model file: it needs --data SOURCE, as it does not know its images")
         finished, of = None, options.model
     else:
         finished = Run.at(options.model, finished=True)

@@ -112,7 +112,8 @@ def evaluate(
     images = images.relabelled(predictor.task)
     split = split or ("all" if undivided and not len(images.splits[images.reported]) else images.reported)
     chosen = merge(images) if split == "all" else _chosen(images, split)
-    name = images.name if split == "all" else f"{images.name}, {split} split"
+    divided = len(chosen) < sum(map(len, images.splits.values()))
+    name = f"{images.name}, {split} split" if divided else images.name
     name += "" if check_tta(tta) == "none" else f", {tta} views"
     _check_fits(predictor, chosen)
     doubt = predictor.check_pixels(chosen.read(slice(0, FIRST)))
@@ -145,13 +146,25 @@ def load_run_data(run: Run, progress: OnRead | None = None, *, where: str | None
     if source.kind == "tfds" and source.data_dir is None:
         data = _load_prepared(run, source, progress)
     else:
-        data = load_data(source, progress)
+        data = _load_there(run, source, progress, named=where is not None)
     if data.fingerprint != run.fingerprint:
         raise DataError(
             f"the data of {run.path} ({settings['name']}) have changed since it was trained, so that its test images "
             "may now be others; restore them, or name the data to evaluate on by --data"
         )
     return data
+
+
+def _load_there(run: Run, source: Source, progress: OnRead | None, *, named: bool) -> ImageData:
+    try:
+        return load_data(source, progress)
+    except DataError as error:
+        if named or not source.is_missing:
+            raise
+        raise DataError(
+            f"{error}, which {run.path} was trained on. Bring it back, or say where the images are by --data (of a "
+            "source that is not divided, an evaluation uses all images, those of the training too)"
+        ) from None
 
 
 def _load_prepared(run: Run, source: Source, progress: OnRead | None) -> ImageData:

@@ -13,7 +13,7 @@ import numpy as np
 from keras_resnet.atomic import put_in_place, storage_errors, temporary_folder
 from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.data.loading import Data, in_memory, load_data
-from keras_resnet.data.sources.source import PATHS, Source
+from keras_resnet.data.sources.source import Source
 from keras_resnet.data.stores import at_size
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import load_run_data
@@ -292,8 +292,7 @@ def _is_gone(run: Run) -> bool:
     settings: dict[str, Any] = {**run.config["data"]}
     if "arrays" in settings:
         return True
-    source = Source(**settings)
-    return source.kind in PATHS and not Path(source.location).exists()
+    return Source(**settings).is_missing
 
 
 def _verification_images(data: ImageData) -> np.ndarray:

@@ -97,6 +97,15 @@ def test_data_that_changed_since_the_training_are_refused(image_folder: Path, tm
     with pytest.raises(DataError, match="have changed since it was trained"):
         evaluate(run)
 
+    image_folder.rename(tmp_path / "moved")
+    with pytest.raises(
+        DataError, match=r"there is no folder .*/run was trained on\. .* where the images are by --data"
+    ):
+        evaluate(run)
+    all_of_them = evaluate(run, f"folder:{tmp_path / 'moved'}")
+    assert all_of_them.data_name == "moved", "all its images, and no test split"
+    assert all_of_them.metrics.images == 35
+
 
 ARRAYS = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1)).astype(np.uint8), np.arange(60) % 2
 

@@ -157,7 +157,7 @@ def test_a_recipe_can_be_read_from_a_file(tmp_path: Path) -> None:
         ("recipe: foo", "x.yaml:1: there is no recipe 'foo'; known are 'digits', 'folder'"),
         ("recipe: imagenet-b1", "x.yaml:1: there is no recipe 'imagenet-b1'; did you mean 'imagenet-a1'?"),
         ("lr: 0.1", "x.yaml:1: there is no setting 'lr'; did you mean 'learning_rate'?"),
-        ("model: resnet9", "x.yaml:1: there is no network called 'resnet9': did you mean 'resnet8' or 'resnet18'?"),
+        ("model: resnet9", "x.yaml:1: there is no network called 'resnet9': did you mean 'resnet8' or 'resnet20'?"),
         ("budget: 10", "x.yaml:1: budget must be a time such as 90s, 10min, 2h or 1h30min; received 10"),
         ("fold: 5/2", "x.yaml:1: fold must be one of two or more folds, counted from 1, as 2/5 for the second of five"),
         ("resize: nearest", "x.yaml:1: resize must be one of 'bilinear', 'bicubic'; received 'nearest'"),

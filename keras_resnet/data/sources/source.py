@@ -132,6 +132,11 @@ class Source:
         return self.name.partition(":")[2]
 
     @property
+    def is_missing(self) -> bool:
+        """Whether it is read from a path at which nothing is."""
+        return self.kind in PATHS and not os.path.exists(os.path.expanduser(self.location))
+
+    @property
     def settings(self) -> dict[str, Any]:
         """All fields as JSON has them, for a run's configuration; `Source(**settings)` is this source again."""
         settings = asdict(self)
