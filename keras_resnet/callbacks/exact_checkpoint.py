@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import math
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ import numpy as np
 
 from keras_resnet.allowed import COUNT
 from keras_resnet.callbacks.moving_average import MovingAverage
+from keras_resnet.callbacks.notes import note
 from keras_resnet.callbacks.run_folder import RunFolder, is_finite
 from keras_resnet.callbacks.signals import StopRequests
 from keras_resnet.compat.fit import begin_at, build_for, callbacks_of_this_fit
@@ -184,12 +184,12 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self.model.optimizer.build(self.model.trainable_variables)
         if self._position is not None:
             build_for(self.model, self.data)
-        found = self.store.load(self._say)
+        found = self.store.load(note)
         self.place, self._waiting = (found.state, found.tensors) if found else (Place(), {})
         if found:
             self._restore(found.tensors)
         if self.place.finished:
-            self._say(f"the training in {self.folder} is finished: nothing is trained")
+            note(f"the training in {self.folder} is finished: nothing is trained")
             self._take_final_weights()
         begin_at(self.model, self.params["epochs"] if self.place.finished else self.place.epoch)
         self._requests = StopRequests(self.model)
@@ -264,12 +264,12 @@ class ExactCheckpoint(keras.callbacks.Callback):
         Raises:
             ModelError: All are damaged.
         """
-        found = self.store.load(self._say)
+        found = self.store.load(note)
         return found.tensors if found else {}
 
     def _save(self) -> None:
         if not is_finite(self.model):
-            self._say("the weights are no numbers any more: they are not saved, and the checkpoint before stays")
+            note("the weights are no numbers any more: they are not saved, and the checkpoint before stays")
             return
         self.place.states = [_attributes(one) for one in self.states]
         self.store.save(self._tensors(), self.place)
@@ -342,7 +342,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
     def _stop_if_asked(self) -> None:
         if self._requests.requested:
             self._until_end.close()
-            self._say(f"stopped in epoch {self.place.epoch + 1} after batch {self.place.step}, with a checkpoint in "
+            note(f"stopped in epoch {self.place.epoch + 1} after batch {self.place.step}, with a checkpoint in "
                       f"{self.folder}: the same script continues")  # fmt: skip
             raise SystemExit(STOPPED)
 
@@ -376,9 +376,6 @@ class ExactCheckpoint(keras.callbacks.Callback):
                 f"fit makes {steps} steps an epoch of data that have {len(self.data)}: leave out steps_per_epoch, or a "
                 "training could not go on in mid-epoch"
             )
-
-    def _say(self, text: str) -> None:
-        print(text, file=sys.stderr)
 
 
 def _under(tensors: Tensors, prefix: str) -> Tensors:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import keras
 
 from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint
 from keras_resnet.callbacks.moving_average import MovingAverage
+from keras_resnet.callbacks.notes import note
 from keras_resnet.compat.fit import callbacks_of_this_fit
 from keras_resnet.errors import UsageError
 from keras_resnet.exports.export import Exported, export
@@ -72,7 +72,4 @@ class Export(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.exported = export(self.model, self.path, self.format, **self.options)
         checked = self.exported.verification
-        print(
-            f"wrote {self.path}; on {checked.images} images it decides as the model on {checked.agreement:.2%}",
-            file=sys.stderr,
-        )
+        note(f"wrote {self.path}; on {checked.images} images it decides as the model on {checked.agreement:.2%}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from keras_resnet.allowed import COUNT
 from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint
 from keras_resnet.callbacks.moving_average import MovingAverage
+from keras_resnet.callbacks.notes import note
 from keras_resnet.compat.fit import callbacks_of_this_fit
 from keras_resnet.compat.optimizers import follows_schedule
 from keras_resnet.errors import DivergedError, UsageError
@@ -120,10 +120,7 @@ class Guard(keras.callbacks.Callback):
         for metric in self.model.metrics:
             metric.reset_state()
         self._seen, self._reset = (done, 0.0), done
-        print(
-            f"{wrong} in batch {done}: back to the weights saved before, {slower} (try {self.tries} of {TRIES})",
-            file=sys.stderr,
-        )
+        note(f"{wrong} in batch {done}: back to the weights saved before, {slower} (try {self.tries} of {TRIES})")
 
     def _all(self) -> dict[str, np.ndarray]:
         tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.model).items()}

@@ -20,6 +20,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.tables import table
+    from keras_resnet.cli.terminal import say
     from keras_resnet.errors import UsageError
     from keras_resnet.inference.inputs import files_in
     from keras_resnet.inference.predict import predict
@@ -37,6 +38,6 @@ def run(options: argparse.Namespace) -> int:
     ]
     count = min(options.top, len(found.class_names))
     for remark in found.remarks:
-        print(f"note: {remark}", file=sys.stderr)
+        say(f"note: {remark}", error=True)
     table(None, ("image", "first", *(str(n) + "." for n in range(2, count + 1))), rows)
     return 0

@@ -24,6 +24,8 @@ def test_every_setting_of_a_recipe_is_an_option_of_training() -> None:
         arguments = ["train", "digits", option, *([word] if kind is not bool else [])]
         if name == "schedule":
             word, arguments = "step", ["train", "digits", option, "step", "--decay-every", "9"]
+        if name == "weights_preprocessing":
+            arguments += ["--weights", "net.safetensors"]
 
         found = getattr(configuration_of(parser().parse_args(arguments)).recipe, name)
 
