@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
@@ -23,15 +23,24 @@ from keras_resnet.callbacks.signals import StopRequests
 from keras_resnet.compat.fit import begin_at, build_for, callbacks_of_this_fit
 from keras_resnet.data.batches import Position, position_of
 from keras_resnet.errors import ModelError, UsageError, listed
+from keras_resnet.json_files import check_json
 from keras_resnet.optimizers.state import load_optimizer_state, optimizer_state
 from keras_resnet.runs.run import locked
 from keras_resnet.settings import Values, check_arguments
 from keras_resnet.training.checkpoint import CheckpointStore
+from keras_resnet.training.state import BEST, NUMBER
 from keras_resnet.weights.files import Tensors, assign, variables_by_path
 
 STOPPED = 75
 """The exit code of a process that was asked to stop and has saved: `EX_TEMPFAIL` of sysexits.h."""
-NUMBER = Values(int, low=0)
+
+
+def _hexadecimal(text: str) -> str:
+    float.fromhex(text)
+    return text
+
+
+HEXADECIMAL = Annotated[str, Values(str, canonical=_hexadecimal, noun="a number in hexadecimal, as 0x1.8p+1")]
 
 
 @runtime_checkable
@@ -63,14 +72,14 @@ class Place:
         states: Of the callbacks that are kept, in the user's order: their attributes.
     """
 
-    epoch: int = 0
-    step: int = 0
+    epoch: NUMBER = 0
+    step: NUMBER = 0
     finished: bool = False
     best_value: float | None = None
-    best_epoch: int = 0
-    best: str = ""
+    best_epoch: NUMBER = 0
+    best: Annotated[str, BEST] = ""
     best_digest: str = ""
-    logs: list[dict[str, str]] = field(default_factory=list)
+    logs: list[dict[str, HEXADECIMAL]] = field(default_factory=list)
     states: list[dict[str, Any]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -88,15 +97,9 @@ class Place:
         Raises:
             ModelError: It is another's, or of another version.
         """
-        own = cls()
-        if not isinstance(value, dict) or value.keys() != vars(own).keys():
+        if isinstance(value, dict) and value.keys() != vars(cls()).keys():
             raise ModelError(f"{called} was not written by ExactCheckpoint of this version")
-        for name, given in value.items():
-            kind = float if name == "best_value" else type(getattr(own, name))
-            if not isinstance(given, kind) and not (name == "best_value" and given is None):
-                raise ModelError(f"{called}: {name} must be {kind.__name__}; received {given!r}")
-        if min(value["epoch"], value["step"], value["best_epoch"]) < 0:
-            raise ModelError(f"{called}: numbers of epochs and steps must be at least 0")
+        check_json(value, cls, called)
         return cls(**value)
 
 
@@ -139,7 +142,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         >>> _ = model.fit(train, epochs=1, callbacks=[saving], verbose=0)
     """
 
-    @check_arguments(steps=NUMBER, minutes=Values(float, low=0), keep=COUNT)
+    @check_arguments(steps=Values(int, low=0), minutes=Values(float, low=0), keep=COUNT)
     def __init__(
         self,
         folder: str | os.PathLike[str],
@@ -241,6 +244,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
             for one in self.states:
                 one.on_train_end(logs)  # it may change the weights: what is saved is what it leaves
             self._save()
+        if self.run.run.status != "finished":  # also where a kill fell between the last checkpoint and this
             self._take_final_weights()
             chosen = self.restore_best and self.place.best
             self.run.finish(
@@ -334,8 +338,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self.place.best, self.place.best_digest = self.store.save_best(weights, self.place.epoch)
 
     def _is_due(self) -> bool:
-        assert self._saved is not None
-        steps = self._done - self._saved[1]
+        steps = self._done - (self._saved[1] if self._saved else 0)
         late = self.minutes and time.monotonic() - self._saved_time >= 60 * self.minutes
         return bool((self.steps and steps >= self.steps) or late)
 
@@ -376,6 +379,24 @@ class ExactCheckpoint(keras.callbacks.Callback):
                 f"fit makes {steps} steps an epoch of data that have {len(self.data)}: leave out steps_per_epoch, or a "
                 "training could not go on in mid-epoch"
             )
+
+
+def those_before(callback: keras.callbacks.Callback, why: str) -> Sequence[keras.callbacks.Callback]:
+    """The callbacks of this `fit` before one, among which must be those that save.
+
+    Args:
+        callback: That `fit` is calling.
+        why: It must come after them, in words.
+
+    Raises:
+        UsageError: `ExactCheckpoint` or `MovingAverage` comes after it.
+    """
+    there = callbacks_of_this_fit()
+    place = there.index(callback) if callback in there else len(there)
+    late = [one for one in there[place:] if isinstance(one, ExactCheckpoint | MovingAverage)]
+    if late:
+        raise UsageError(f"{type(callback).__name__} must come after {type(late[0]).__name__}, {why}")
+    return there[:place]
 
 
 def _under(tensors: Tensors, prefix: str) -> Tensors:

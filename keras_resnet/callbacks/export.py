@@ -8,13 +8,12 @@ from typing import Any
 
 import keras
 
-from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint
-from keras_resnet.callbacks.moving_average import MovingAverage
+from keras_resnet.callbacks.exact_checkpoint import those_before
 from keras_resnet.callbacks.notes import note
-from keras_resnet.compat.fit import callbacks_of_this_fit
 from keras_resnet.errors import UsageError
 from keras_resnet.exports.export import Exported, export
 from keras_resnet.exports.formats import format_named
+from keras_resnet.runs.run import Run
 
 
 class Export(keras.callbacks.Callback):
@@ -58,16 +57,12 @@ class Export(keras.callbacks.Callback):
         chosen = format_named(format)
         if chosen.calibrated and calibration is None and options.get("data") is None:
             raise UsageError("an INT8 file is calibrated on training images: give calibration=images.train, say")
-        self.path, self.format = Path(folder) / "exports" / chosen.path, format
+        self.path, self.format = Run(Path(folder)).exports / chosen.path, format
         self.options = {"calibration": calibration, **options}
         self.exported: Exported | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        there = callbacks_of_this_fit()
-        before = there[: there.index(self)] if self in there else there
-        late = [one for one in there if isinstance(one, ExactCheckpoint | MovingAverage) and one not in before]
-        if late:
-            raise UsageError(f"Export must come after {type(late[0]).__name__}, which gives the model its last weights")
+        those_before(self, "which gives the model its last weights")
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.exported = export(self.model, self.path, self.format, **self.options)

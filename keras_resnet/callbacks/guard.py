@@ -10,12 +10,11 @@ import keras
 import numpy as np
 
 from keras_resnet.allowed import COUNT
-from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint
+from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, those_before
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
-from keras_resnet.compat.fit import callbacks_of_this_fit
 from keras_resnet.compat.optimizers import follows_schedule
-from keras_resnet.errors import DivergedError, UsageError
+from keras_resnet.errors import DivergedError
 from keras_resnet.optimizers.state import load_optimizer_state, optimizer_state
 from keras_resnet.settings import check_arguments
 from keras_resnet.training.setbacks import RATE_FACTOR, TRIES, WINDOW, what_is_wrong
@@ -64,11 +63,7 @@ class Guard(keras.callbacks.Callback):
         self._reset = 0  # the batch of this epoch after which the metrics were last set to 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        there = callbacks_of_this_fit()
-        before = there[: there.index(self)] if self in there else there
-        late = [one for one in there if isinstance(one, ExactCheckpoint | MovingAverage) and one not in before]
-        if late:
-            raise UsageError(f"Guard must come after {type(late[0]).__name__}: it gives back what that one has saved")
+        before = those_before(self, "since it gives back what that one has saved")
         self._saving = next((one for one in before if isinstance(one, ExactCheckpoint)), None)
         self._average = next((one for one in before if isinstance(one, MovingAverage)), None)
 

@@ -47,9 +47,7 @@ class RunFolder:
         }
         self.run = Run(folder)
         if is_run(folder) and self.run.status == "finished" and {**self.run.config} == config:
-            self.is_finished = True
             return
-        self.is_finished = False
         if is_run(folder):
             with storage_errors(folder):
                 remove_leftovers(folder)

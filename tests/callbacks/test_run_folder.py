@@ -9,9 +9,11 @@ import pytest
 
 import keras_resnet
 from keras_resnet.callbacks import ExactCheckpoint, Export, MovingAverage
+from keras_resnet.callbacks.exact_checkpoint import Place
+from keras_resnet.callbacks.run_folder import RunFolder
 from keras_resnet.cli.main import main
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.runs.run import Run
 from tests.callbacks.test_exact_checkpoint import batches, network
 
@@ -73,3 +75,40 @@ def test_an_export_that_would_come_too_early_is_refused(digits: ImageData, tmp_p
         model.fit(train, callbacks=callbacks, verbose=0)
     with pytest.raises(UsageError, match="give calibration="):
         Export(tmp_path / "mine", "tflite-int8")
+
+
+def test_a_kill_between_the_last_checkpoint_and_the_model_leaves_nothing_out(
+    digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFolder, "finish", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fitted(digits, tmp_path / "mine", epochs=1)
+    assert Run.at(tmp_path / "mine").status == "unfinished"
+
+    model, _ = fitted(digits, tmp_path / "mine", epochs=1)
+
+    run = Run.at(tmp_path / "mine", finished=True)
+    found = keras_resnet.predict(run, digits.test.read(slice(0, 8)))
+    np.testing.assert_allclose(found.probabilities, model.predict(digits.test.read(slice(0, 8)), verbose=0), atol=1e-5)
+
+
+def killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("best", "../../other.safetensors", "best must be the name of a file"),
+        ("epoch", -1, "epoch must be a whole number of at least 0"),
+        ("logs", [{"loss": "many"}], "a number in hexadecimal"),
+        ("states", {}, "states"),
+    ],
+)
+def test_a_checkpoints_state_of_others_is_checked(name: str, value: object, said: str) -> None:
+    with pytest.raises(ModelError, match=said):
+        Place.from_json(Place().to_json() | {name: value}, "state.json")
+    with pytest.raises(ModelError, match="was not written by ExactCheckpoint of this version"):
+        Place.from_json({"epoch": 1}, "state.json")
+    assert Place.from_json(Place(epoch=3).to_json(), "state.json") == Place(epoch=3)
