@@ -96,6 +96,7 @@ LOWER_RATE = Remedy("lower --learning-rate", RATE, more=False)
 LONGER_WARMUP = Remedy("lengthen --warmup-epochs", RATE, more=False)
 CLIP = Remedy("clip gradients by --clip norm", RATE, more=False)
 FIND_RATE = Remedy("find a learning rate by keras-resnet find-lr", RATE, more=False)
+TRAIN_LONGER = Remedy("train longer", "epochs", more=True)
 LARGER_BATCH = Remedy("raise --batch-size", "batch size", more=True)
 CHECK_LABELS = Remedy("look through labels and images by keras-resnet check")
 
@@ -337,7 +338,7 @@ def unsettled_statistics(history: History, _: LabelAgreement | None) -> Iterator
                 f"Batch normalisation has not settled: the moving statistics of {worst} {seen}. The finished network "
                 "normalises by them.",
                 (
-                    Remedy("train longer", "epochs", more=True),
+                    TRAIN_LONGER,
                     Remedy("let the learning rate fall towards the end", RATE, more=False),
                     LARGER_BATCH,
                 ),
@@ -384,6 +385,9 @@ FALL_OF_LEARNING = 0.1
 tenth of the learning rate."""
 LEARNT = 0.9
 """Accuracy at which a loss need not fall any more: a pretrained network may begin there."""
+FEW_UPDATES = 100
+"""With fewer updates a loss may be flat at any learning rate: ResNet-20 on hand signs stays at chance for the first
+five epochs, of 45 updates each (docs/log.md, "Hand signs")."""
 RISE_OF_LOSS = 1.1
 """Ratio of the last to the first training loss above which the learning rate is too high."""
 MOTIONLESS = 0.02
@@ -423,6 +427,8 @@ def not_learning(history: History, agreement: LabelAgreement | None) -> Iterator
     elif drift >= UNSETTLED:
         high = f"the weights move much ({shift}), so the learning rate is too high: try a tenth of it"
         yield Finding(seen, (Remedy(high, RATE, more=False),))
+    elif (updates := series(history.epochs, "step")[-1]) < FEW_UPDATES:
+        yield Finding(f"{seen} That were only {updates:.0f} updates.", (TRAIN_LONGER,))
     elif agreement is None:
         yield Finding(f"{seen} Check first that the labels fit the images (keras-resnet check).", (FIND_RATE,))
     else:

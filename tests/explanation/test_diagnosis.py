@@ -415,3 +415,12 @@ def test_no_two_symptoms_advise_the_opposite() -> None:
     assert "train fewer --epochs" in overfits["overfitting"]
     assert "rain longer" not in overfits["batchnorm-unsettled"]
     assert "raise --batch-size" in overfits["batchnorm-unsettled"]
+
+
+def test_a_loss_that_is_flat_after_a_few_updates_only_asks_for_more_of_them() -> None:
+    training = rows(**ILL)
+    for row in training:
+        row["step"] //= 5  # 80 in all
+
+    assert "That were only 80 updates. Train longer." in found(training)["not-learning"]
+    assert "updates" not in found(rows(**ILL))["not-learning"]
