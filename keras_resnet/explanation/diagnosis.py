@@ -428,7 +428,7 @@ def not_learning(history: History, agreement: LabelAgreement | None) -> Iterator
         high = f"the weights move much ({shift}), so the learning rate is too high: try a tenth of it"
         yield Finding(seen, (Remedy(high, RATE, more=False),))
     elif (updates := series(history.epochs, "step")[-1]) < FEW_UPDATES:
-        yield Finding(f"{seen} That were only {updates:.0f} updates.", (TRAIN_LONGER,))
+        yield Finding(f"{seen} It made only {updates:.0f} updates.", (TRAIN_LONGER,))
     elif agreement is None:
         yield Finding(f"{seen} Check first that the labels fit the images (keras-resnet check).", (FIND_RATE,))
     else:

@@ -422,5 +422,5 @@ def test_a_loss_that_is_flat_after_a_few_updates_only_asks_for_more_of_them() ->
     for row in training:
         row["step"] //= 5  # 80 in all
 
-    assert "That were only 80 updates. Train longer." in found(training)["not-learning"]
+    assert "It made only 80 updates. Train longer." in found(training)["not-learning"]
     assert "updates" not in found(rows(**ILL))["not-learning"]
