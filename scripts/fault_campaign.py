@@ -73,8 +73,8 @@ def train(out: Path, small: bool) -> None:
 
 def end_of(out: Path) -> str:
     """A digest of everything a finished run ended with, times aside."""
+    from keras_resnet.callbacks.checkpoint import CheckpointStore
     from keras_resnet.runs.run import Run
-    from keras_resnet.training.checkpoint import CheckpointStore
 
     run = Run.at(out, finished=True)
     checkpoint = CheckpointStore(run.checkpoints).load(print)
@@ -129,8 +129,8 @@ def dying_at_write(number: int, how: str) -> Callable[[], tuple[int, list[int]]]
         setattr(os, name, counted(getattr(os, name)))
     shutil.rmtree = counted(shutil.rmtree)  # type: ignore[assignment]
     tempfile.mkdtemp = counted(tempfile.mkdtemp)  # type: ignore[assignment]
+    from keras_resnet.callbacks.checkpoint import CheckpointStore
     from keras_resnet.runs.record import Record
-    from keras_resnet.training.checkpoint import CheckpointStore
 
     def half_a_line(record: Record, row: dict[str, Any]) -> None:
         with open(record.path, "ab") as file:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from keras_resnet.callbacks.checkpoint import CheckpointStore
+from keras_resnet.callbacks.tensorboard import scalars
 from keras_resnet.data.splits.split_file import read_split
 from keras_resnet.errors import DataError, KerasResNetError, ModelError
 from keras_resnet.evaluation import evaluate as evaluation
@@ -21,8 +23,6 @@ from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
 from keras_resnet.runs.run import Run
 from keras_resnet.stamp import read_stamp
-from keras_resnet.training.checkpoint import CheckpointStore
-from keras_resnet.training.tensorboard import scalars
 
 TOKENS = [
     "null",

@@ -9,11 +9,11 @@ import pytest
 import tensorflow as tf
 from safetensors import SafetensorError
 
+from keras_resnet.callbacks.checkpoint import CheckpointStore
+from keras_resnet.callbacks.state import State
 from keras_resnet.errors import ModelError, StorageError
 from keras_resnet.runs.run import Run
 from keras_resnet.shortage import shortage
-from keras_resnet.training.checkpoint import CheckpointStore
-from keras_resnet.training.state import State
 from keras_resnet.weights.keras_archive import load_archive
 
 ONEDNN = "Operation received an exception:Status: {}, message: {}, in file tensorflow/core/kernels/mkl/mkl_conv.cc:1"

@@ -16,10 +16,12 @@ import keras
 import numpy as np
 
 from keras_resnet.allowed import COUNT
+from keras_resnet.callbacks.checkpoint import CheckpointStore
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
 from keras_resnet.callbacks.run_folder import RunFolder, is_finite
 from keras_resnet.callbacks.signals import StopRequests
+from keras_resnet.callbacks.state import BEST, NUMBER
 from keras_resnet.compat.fit import begin_at, build_for, callbacks_of_this_fit
 from keras_resnet.data.batches import Position, position_of
 from keras_resnet.errors import ModelError, UsageError, listed
@@ -27,8 +29,6 @@ from keras_resnet.json_files import check_json
 from keras_resnet.optimizers.state import load_optimizer_state, optimizer_state
 from keras_resnet.runs.run import locked
 from keras_resnet.settings import Values, check_arguments
-from keras_resnet.training.checkpoint import CheckpointStore
-from keras_resnet.training.state import BEST, NUMBER
 from keras_resnet.weights.files import Tensors, assign, variables_by_path
 
 STOPPED = 75

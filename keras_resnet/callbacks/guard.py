@@ -13,11 +13,11 @@ from keras_resnet.allowed import COUNT
 from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, those_before
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
+from keras_resnet.callbacks.setbacks import RATE_FACTOR, TRIES, WINDOW, what_is_wrong
 from keras_resnet.compat.optimizers import follows_schedule
 from keras_resnet.errors import DivergedError
 from keras_resnet.optimizers.state import load_optimizer_state, optimizer_state
 from keras_resnet.settings import check_arguments
-from keras_resnet.training.setbacks import RATE_FACTOR, TRIES, WINDOW, what_is_wrong
 from keras_resnet.weights.files import assign, variables_by_path
 
 ITERATIONS = "iterations"

@@ -12,10 +12,10 @@ from keras_resnet.errors import UsageError
 from keras_resnet.training.configuration import Configuration
 
 if TYPE_CHECKING:
+    from keras_resnet.callbacks.progress import Progress
     from keras_resnet.data.images import ImageData
     from keras_resnet.data.sources.source import Source
     from keras_resnet.training.fit import Plan
-    from keras_resnet.training.progress import Progress
     from keras_resnet.tuning.choice import Candidate, Choice
 
 

@@ -28,6 +28,7 @@ def run(options: argparse.Namespace) -> int:
     if find_spec("ai_edge_litert") is None or find_spec("matplotlib") is None:
         raise MissingExtraError("the demo", "demo")
 
+    from keras_resnet.callbacks.progress import Progress
     from keras_resnet.cli.show import show_report
     from keras_resnet.cli.tables import table
     from keras_resnet.data.loading import load_data
@@ -39,7 +40,6 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.runs.run import Run
     from keras_resnet.training.configuration import source_for
     from keras_resnet.training.fit import configuration, fit_planned, plan
-    from keras_resnet.training.progress import Progress
     from keras_resnet.training.recipes import recipe_for
 
     options.kept = True

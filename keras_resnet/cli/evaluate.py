@@ -36,6 +36,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from keras_resnet.callbacks.progress import Progress
     from keras_resnet.cli.show import show_evaluation, show_report
     from keras_resnet.data.images import ImageData
     from keras_resnet.data.sources.source import Source, fitting
@@ -44,7 +45,6 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.inference.predictors import open_predictor
     from keras_resnet.runs.run import Run
-    from keras_resnet.training.progress import Progress
 
     if not options.data and (options.data_dir or options.limit):
         raise UsageError("--data-dir and --limit go with --data; without it the run's own data are used")

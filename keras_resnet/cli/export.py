@@ -23,9 +23,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from keras_resnet.callbacks.progress import Progress
     from keras_resnet.exports.export import export
     from keras_resnet.runs.run import is_run
-    from keras_resnet.training.progress import Progress
 
     with Progress() as progress:
         exported = export(options.model, options.out, options.format, data=options.data, progress=progress.reading)

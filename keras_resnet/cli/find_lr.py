@@ -38,10 +38,10 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("budget is for training: rates are tried for one network, by --model; leave it out here")
 
     from keras_resnet.atomic import write_json
+    from keras_resnet.callbacks.progress import Progress
     from keras_resnet.data.loading import load_data
     from keras_resnet.pictures import available
     from keras_resnet.runs.run import is_run
-    from keras_resnet.training.progress import Progress
     from keras_resnet.tuning.rate_finder import find_learning_rate, rate_picture
 
     out = options.out or Path("saved_models") / f"find-lr-{recipe.model}-{source.short_name}"

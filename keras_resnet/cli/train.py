@@ -14,13 +14,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from keras_resnet.callbacks.interruption import Interruption
 from keras_resnet.cli.budget import plan_within_budget
 from keras_resnet.cli.options import SOURCE_HELP, add_cache_option, add_training_options, configuration_of
 from keras_resnet.cli.running import Parser, script_main
 from keras_resnet.cli.terminal import say
 from keras_resnet.errors import StoppedError, StorageError, UsageError
 from keras_resnet.shortage import shortage
-from keras_resnet.training.interruption import Interruption
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -67,14 +67,14 @@ def train(options: argparse.Namespace) -> int:
         return 0
     options.kept = True
 
+    from keras_resnet.callbacks.progress import Progress
+    from keras_resnet.callbacks.tensorboard import require_tensorboard
     from keras_resnet.cli.show import show_report
     from keras_resnet.data.loading import load_data
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.training.checkpointer import Saving
     from keras_resnet.training.distribution import distribution
     from keras_resnet.training.fit import fit_planned, plan
-    from keras_resnet.training.progress import Progress
-    from keras_resnet.training.tensorboard import require_tensorboard
 
     saving = Saving(options.checkpoint_steps, options.checkpoint_minutes, options.keep_checkpoints)
     if options.tensorboard:

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.callbacks.checkpoint import Checkpoint, CheckpointStore
+from keras_resnet.callbacks.health import Health
+from keras_resnet.callbacks.progress import Progress
+from keras_resnet.callbacks.setbacks import Setback
+from keras_resnet.callbacks.state import State
+from keras_resnet.callbacks.tensorboard import TensorBoardWriter
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.optimizers.averaging import MovingAverage
 from keras_resnet.runs.run import Run
-from keras_resnet.training.checkpoint import Checkpoint, CheckpointStore
-from keras_resnet.training.health import Health
 from keras_resnet.training.network import CompiledNetwork
-from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.training.setbacks import Setback
-from keras_resnet.training.state import State
-from keras_resnet.training.tensorboard import TensorBoardWriter
 from keras_resnet.weights.files import Tensors, assign, variables_by_path
 
 

@@ -18,6 +18,11 @@ from keras_resnet.allowed import COUNT
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
 from keras_resnet.augment.keras_layers import described
 from keras_resnet.augment.policies import Policy
+from keras_resnet.callbacks.checkpoint import CheckpointStore
+from keras_resnet.callbacks.health import Health, images_to_look_with
+from keras_resnet.callbacks.interruption import Interruption
+from keras_resnet.callbacks.progress import Progress
+from keras_resnet.callbacks.tensorboard import require_tensorboard
 from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.loading import Data, in_memory, load_data
@@ -31,18 +36,13 @@ from keras_resnet.runs.contents import KeptEpoch
 from keras_resnet.runs.run import KEPT_IMAGES, Run, free_run_folder, is_run, locked
 from keras_resnet.settings import check_arguments
 from keras_resnet.stamp import write_stamp
-from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Checkpointer, Saving
 from keras_resnet.training.configuration import source_for
 from keras_resnet.training.distribution import Distribution, distribution
-from keras_resnet.training.health import Health, images_to_look_with
-from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.loop import TrainingLoop
 from keras_resnet.training.network import CompiledNetwork, look_at_weights, network_for, preprocessing_for
-from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
-from keras_resnet.training.tensorboard import require_tensorboard
 from keras_resnet.weights.files import assign, variables_by_path
 
 RUNS = Path("saved_models")

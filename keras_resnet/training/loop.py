@@ -15,6 +15,9 @@ import keras
 import tensorflow as tf
 
 from keras_resnet.augment.policies import Policy
+from keras_resnet.callbacks.interruption import Interruption
+from keras_resnet.callbacks.setbacks import RATE_FACTOR, TRIES, WINDOW, Setback, diagnosis, what_is_wrong
+from keras_resnet.callbacks.state import State
 from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.batches import (
     batch_images,
@@ -31,10 +34,7 @@ from keras_resnet.runs.run import Run
 from keras_resnet.shortage import shortage
 from keras_resnet.training.checkpointer import Checkpointer
 from keras_resnet.training.distribution import is_lost_worker
-from keras_resnet.training.interruption import Interruption
 from keras_resnet.training.phases import Phase, next_phase, total_epochs
-from keras_resnet.training.setbacks import RATE_FACTOR, TRIES, WINDOW, Setback, diagnosis, what_is_wrong
-from keras_resnet.training.state import State
 
 EVALUATION_BATCH = 256
 """Images; halved while memory runs out."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from keras_resnet.callbacks.state import State
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.training.state import State
 
 
 @dataclass(frozen=True)

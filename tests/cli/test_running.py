@@ -9,10 +9,10 @@ from typing import TextIO
 
 import pytest
 
+from keras_resnet.callbacks.progress import Progress
 from keras_resnet.cli import main
 from keras_resnet.cli.terminal import say
 from keras_resnet.runs.run import Run
-from keras_resnet.training.progress import Progress
 
 needs_a_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_resnet.callbacks.health import Health, images_to_look_with
 from keras_resnet.data.batches import steps_per_epoch, training_batches
 from keras_resnet.data.images import ImageData
 from keras_resnet.layer_names import part_of
 from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
-from keras_resnet.training.health import Health, images_to_look_with
 from keras_resnet.training.network import preprocessing_for
 from keras_resnet.training.recipe import Recipe
 

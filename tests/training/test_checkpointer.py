@@ -3,8 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from keras_resnet.callbacks.state import State
 from keras_resnet.training.checkpointer import Checkpointer
-from keras_resnet.training.state import State
 
 
 @pytest.mark.parametrize(

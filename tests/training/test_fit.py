@@ -6,16 +6,16 @@ import keras
 import numpy as np
 import pytest
 
+from keras_resnet.callbacks.checkpoint import CheckpointStore
+from keras_resnet.callbacks.progress import Progress
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import from_arrays, load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.runs.run import Run
 from keras_resnet.stamp import read_stamp
-from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.fit import fit
 from keras_resnet.training.loop import TrainingLoop
-from keras_resnet.training.progress import Progress
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.files import read_tensors
 from keras_resnet.weights.pixels import affine

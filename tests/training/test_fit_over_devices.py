@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_resnet.callbacks.checkpoint import CheckpointStore
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import UsageError
 from keras_resnet.runs.run import Run
-from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit
 from keras_resnet.training.recipe import Recipe

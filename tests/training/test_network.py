@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_resnet.callbacks.checkpoint import CheckpointStore
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import from_arrays
 from keras_resnet.errors import ModelError, UsageError
@@ -14,7 +15,6 @@ from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
-from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.distribution import distribution
 from keras_resnet.training.fit import fit
 from keras_resnet.training.network import CompiledNetwork, network_for, preprocessing_for

@@ -1,8 +1,8 @@
 import pytest
 
+from keras_resnet.callbacks.state import State
 from keras_resnet.training.phases import Phase, next_phase, total_epochs
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.training.state import State
 
 
 def phases(recipe: Recipe, state: State, steps: int) -> list[Phase]:

@@ -17,6 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_resnet.callbacks.checkpoint import CheckpointStore
+from keras_resnet.callbacks.progress import Progress
+from keras_resnet.callbacks.state import State
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
@@ -24,12 +27,9 @@ from keras_resnet.errors import DataError, ModelError, StoppedError, StorageErro
 from keras_resnet.runs.run import Run, locked
 from keras_resnet.stamp import read_stamp
 from keras_resnet.training import loop
-from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit, save_model
 from keras_resnet.training.network import network_for
-from keras_resnet.training.progress import Progress
-from keras_resnet.training.state import State
 from tests.conftest import TINY
 
 # Everything that has a state: dropout and stochastic depth draw numbers, the average follows.

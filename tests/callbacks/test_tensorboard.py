@@ -7,10 +7,10 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.util.event_pb2 import Event
 
+from keras_resnet.callbacks import tensorboard
+from keras_resnet.callbacks.tensorboard import SUFFIX, TensorBoardWriter, require_tensorboard, scalars
 from keras_resnet.errors import MissingExtraError, StorageError
-from keras_resnet.training import tensorboard
 from keras_resnet.training.fit import fit
-from keras_resnet.training.tensorboard import SUFFIX, TensorBoardWriter, require_tensorboard, scalars
 
 STEP = {
     "event": "step",

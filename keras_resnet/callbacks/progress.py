@@ -9,12 +9,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 
+from keras_resnet.callbacks.state import State
 from keras_resnet.data.images import ImageData
 from keras_resnet.runs.run import Row, Run
 from keras_resnet.streams import LossyStream
 from keras_resnet.training.phases import total_epochs
 from keras_resnet.training.recipe import Recipe
-from keras_resnet.training.state import State
 from keras_resnet.visible import visible
 
 

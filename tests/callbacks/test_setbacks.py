@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_resnet.callbacks.checkpoint import CheckpointStore
+from keras_resnet.callbacks.setbacks import LEAST, Setback, diagnosis, what_is_wrong
+from keras_resnet.callbacks.state import State
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import DivergedError, StorageError
 from keras_resnet.runs.run import Run
 from keras_resnet.training import loop
-from keras_resnet.training.checkpoint import CheckpointStore
 from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit
-from keras_resnet.training.setbacks import LEAST, Setback, diagnosis, what_is_wrong
-from keras_resnet.training.state import State
 from keras_resnet.weights.files import read_tensors
 from keras_resnet.weights.first_normalisation import FirstStatistics
 from tests.conftest import TINY

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 
 import pytest
 
+from keras_resnet.callbacks.interruption import PAUSE, Interruption
 from keras_resnet.errors import StoppedError
-from keras_resnet.training.interruption import PAUSE, Interruption
 
 # Inside C code that holds no lock, a minute long, as a step of TensorFlow may be: no handler of Python runs there.
 PROGRAM = """
 import hashlib, sys
-from keras_resnet.training.interruption import Interruption
+from keras_resnet.callbacks.interruption import Interruption
 
 def say(text):
     print(text, flush=True)
@@ -78,7 +78,7 @@ def test_a_message_that_cannot_be_written_keeps_nobody_from_stopping() -> None:
 def test_a_forked_child_keeps_its_signals_to_itself() -> None:
     program = """
 import os, signal, time
-from keras_resnet.training.interruption import listening
+from keras_resnet.callbacks.interruption import listening
 
 signal.signal(signal.SIGTERM, lambda *_: None)
 heard = []

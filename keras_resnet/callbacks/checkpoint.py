@@ -20,11 +20,11 @@ from typing import Any, TypedDict
 import numpy as np
 
 from keras_resnet.atomic import storage_errors, temporary_folder, write_folder_with
+from keras_resnet.callbacks.state import State
 from keras_resnet.errors import ModelError
 from keras_resnet.json_files import parse_json, read_json
 from keras_resnet.regular_files import read_bytes
 from keras_resnet.shortage import refuse_shortage
-from keras_resnet.training.state import State
 from keras_resnet.weights.files import Tensors, read_tensors
 from keras_resnet.weights.saving import tensor_bytes, write_tensors
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_resnet.callbacks.checkpoint import CheckpointStore
+from keras_resnet.callbacks.state import State
 from keras_resnet.errors import ModelError
-from keras_resnet.training.checkpoint import CheckpointStore
-from keras_resnet.training.state import State
 
 
 def filled(folder: Path, keep: int = 3) -> CheckpointStore:

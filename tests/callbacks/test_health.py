@@ -2,13 +2,13 @@ import keras
 import numpy as np
 import pytest
 
+from keras_resnet.callbacks import health
+from keras_resnet.callbacks.health import Health, Statistics, distance, images_to_look_with
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import spec
-from keras_resnet.training import health
-from keras_resnet.training.health import Health, Statistics, distance, images_to_look_with
 
 FAMILIES = {
     "basic": ResNetSpec("net", "basic", (1, 1), (8, 16), stem_width=8),
