@@ -49,8 +49,8 @@ def train(out: Path, small: bool) -> None:
     from keras_resnet.data.sources.source import Source
     from keras_resnet.models.spec import ResNetSpec
     from keras_resnet.models.variants import VARIANTS, Variant
-    from keras_resnet.training.checkpointer import Saving
     from keras_resnet.training.fit import fit
+    from keras_resnet.training.loop import Saving
     from keras_resnet.training.recipe import Recipe
 
     spec = ResNetSpec("twoblocks", "basic", (2,), (16,), "cifar", stem_width=8)

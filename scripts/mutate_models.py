@@ -79,9 +79,8 @@ def corpus(folder: Path) -> list[Original]:
     from keras_resnet.exports.saved_model import write_saved_model
     from keras_resnet.exports.tflite import write_tflite
     from keras_resnet.runs.run import Run
-    from keras_resnet.training.fit import save_model
     from keras_resnet.weights.files import variables_by_path
-    from keras_resnet.weights.saving import save_weights
+    from keras_resnet.weights.saving import save_model, save_weights
 
     model, preprocessing = network()
     images = np.random.default_rng(0).integers(0, 256, (4, *preprocessing.input_shape)).astype(np.uint8)

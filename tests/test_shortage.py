@@ -10,7 +10,7 @@ import tensorflow as tf
 from safetensors import SafetensorError
 
 from keras_resnet.callbacks.checkpoint import CheckpointStore
-from keras_resnet.callbacks.state import State
+from keras_resnet.callbacks.place import Place
 from keras_resnet.errors import ModelError, StorageError
 from keras_resnet.runs.run import Run
 from keras_resnet.shortage import shortage
@@ -74,7 +74,7 @@ def test_a_checkpoint_that_memory_does_not_suffice_for_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = CheckpointStore(tmp_path)
-    store.save({"model/x": np.zeros(2, np.float32)}, State(parts=1))
+    store.save({"model/x": np.zeros(2, np.float32)}, Place(parts=1))
 
     def without_memory(*_: object, **__: object) -> None:
         raise SafetensorError("Cannot allocate memory (os error 12)")

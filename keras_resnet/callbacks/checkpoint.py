@@ -20,7 +20,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from keras_resnet.atomic import storage_errors, temporary_folder, write_folder_with
-from keras_resnet.callbacks.state import State
+from keras_resnet.callbacks.place import Place
 from keras_resnet.errors import ModelError
 from keras_resnet.json_files import parse_json, read_json
 from keras_resnet.regular_files import read_bytes
@@ -42,12 +42,12 @@ class Checkpoint:
 
     Args:
         number: Its number.
-        state: Where the training stood, of the kind that the store keeps.
+        state: Where the training stood.
         tensors: By their names.
     """
 
     number: int
-    state: Any
+    state: Place
     tensors: Tensors
 
 
@@ -58,20 +58,17 @@ class CheckpointStore:
     Args:
         folder: Their folder.
         keep: How many are kept, at least 1.
-        kind: What says where the training stands: a class with `to_json`, `from_json`, `best` and `best_digest`, as
-            `State`.
     """
 
     folder: Path
     keep: int = 3
-    kind: Any = State
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no checkpoint, not even a damaged one."""
         return not self._folders()
 
-    def save(self, tensors: Mapping[str, np.ndarray], state: Any, *, instead_of: int | None = None) -> None:
+    def save(self, tensors: Mapping[str, np.ndarray], state: Place) -> None:
         """Write the next checkpoint and remove the oldest ones beyond `keep`.
 
         A kill at any moment, or a full disk, leaves the earlier checkpoints as they were.
@@ -79,8 +76,6 @@ class CheckpointStore:
         Args:
             tensors: The tensors by their names.
             state: Where the training stands.
-            instead_of: The number of the checkpoint that the training went back to. It and all later ones, from which
-                the training failed, are removed, so that earlier ones are kept in case it must go back again.
 
         Raises:
             StorageError: The checkpoint cannot be written.
@@ -99,8 +94,7 @@ class CheckpointStore:
         number = int(there[-1].name) + 1 if there else 1
         write_folder_with(self.folder / f"{number:06d}", write)
         with storage_errors(self.folder):
-            led_nowhere = [] if instead_of is None else [one for one in there if int(one.name) >= instead_of]
-            for old in [*led_nowhere, *[one for one in self._folders() if one not in led_nowhere][: -self.keep]]:
+            for old in self._folders()[: -self.keep]:
                 with temporary_folder(self.folder) as aside:  # a kill must not leave half a checkpoint
                     os.replace(old, aside / old.name)
             self._forget_bests()
@@ -159,7 +153,7 @@ class CheckpointStore:
             )
         return None
 
-    def read_best(self, state: Any) -> Tensors:
+    def read_best(self, state: Place) -> Tensors:
         """Read the best weights that a state names.
 
         Raises:
@@ -177,12 +171,12 @@ class CheckpointStore:
             refuse_shortage(error, f"read {folder}")
             raise ModelError(f"{error.strerror}: {error.filename}") from None
         called = str(folder / STATE)
-        state = self.kind.from_json(parse_json(files[STATE], dict[str, Any], called), called)
+        state = Place.from_json(parse_json(files[STATE], dict[str, Any], called), called)
         if state.best:
             self._check_best(state)
         return Checkpoint(int(folder.name), state, read_tensors(folder / TENSORS)[0])
 
-    def _check_best(self, state: Any) -> None:
+    def _check_best(self, state: Place) -> None:
         path = self.folder / state.best
         if not path.is_file() or _digest(read_bytes(path)) != state.best_digest:
             raise ModelError(f"the best weights, {path}, are missing or damaged")

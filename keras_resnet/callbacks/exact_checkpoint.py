@@ -6,41 +6,32 @@ import inspect
 import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import keras
 import numpy as np
 
 from keras_resnet.allowed import COUNT
+from keras_resnet.callbacks.between_batches import BetweenBatches
 from keras_resnet.callbacks.checkpoint import CheckpointStore
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
+from keras_resnet.callbacks.place import Place
 from keras_resnet.callbacks.run_folder import RunFolder, is_finite
 from keras_resnet.callbacks.signals import StopRequests
-from keras_resnet.callbacks.state import BEST, NUMBER
 from keras_resnet.compat.fit import begin_at, build_for, callbacks_of_this_fit
 from keras_resnet.data.batches import Position, position_of
-from keras_resnet.errors import ModelError, UsageError, listed
-from keras_resnet.json_files import check_json
-from keras_resnet.optimizers.state import load_optimizer_state, optimizer_state
-from keras_resnet.runs.run import locked
+from keras_resnet.errors import UsageError, listed
+from keras_resnet.optimizers.state import last_rate, load_optimizer_state, optimizer_state
+from keras_resnet.runs.run import Run, locked
 from keras_resnet.settings import Values, check_arguments
 from keras_resnet.weights.files import Tensors, assign, variables_by_path
 
 STOPPED = 75
 """The exit code of a process that was asked to stop and has saved: `EX_TEMPFAIL` of sysexits.h."""
-
-
-def _hexadecimal(text: str) -> str:
-    float.fromhex(text)
-    return text
-
-
-HEXADECIMAL = Annotated[str, Values(str, canonical=_hexadecimal, noun="a number in hexadecimal, as 0x1.8p+1")]
 
 
 @runtime_checkable
@@ -56,68 +47,73 @@ class Kept(Protocol):
         ...
 
 
-@dataclass
-class Place:
-    """How far a `fit` has come: all of it that is not in a variable.
+class Folder(Protocol):
+    """The run folder of a training, as `RunFolder`."""
 
-    Args:
-        epoch: Epochs that are complete.
-        step: Batches of the next one that are done.
-        finished: Whether the training is at its end.
-        best_value: The best monitored value so far; None before the first.
-        best_epoch: Of that value, counted from 1; 0: none.
-        best: Name of the file with the weights that reached it.
-        best_digest: Its SHA-256.
-        logs: What `fit` reported of each epoch, as hexadecimal floats, which JSON keeps exactly.
-        states: Of the callbacks that are kept, in the user's order: their attributes.
-    """
+    run: Run
 
-    epoch: NUMBER = 0
-    step: NUMBER = 0
-    finished: bool = False
-    best_value: float | None = None
-    best_epoch: NUMBER = 0
-    best: Annotated[str, BEST] = ""
-    best_digest: str = ""
-    logs: list[dict[str, HEXADECIMAL]] = field(default_factory=list)
-    states: list[dict[str, Any]] = field(default_factory=list)
+    def record(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Write what is known of each epoch so far."""
+        ...
 
-    def to_json(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return dict(vars(self))
-
-    @classmethod
-    def from_json(cls, value: Any, called: str) -> Place:
-        """Read what `to_json` gave.
+    def finish(self, model: keras.Model, place: Place, monitored: str | None) -> None:
+        """Save the model, with the weights that it has, and mark the run as finished.
 
         Args:
-            value: As JSON has it.
-            called: What messages call it.
-
-        Raises:
-            ModelError: It is another's, or of another version.
+            model: The one that was trained.
+            place: The end of its training.
+            monitored: What chose the weights; None: they are the last.
         """
-        if isinstance(value, dict) and value.keys() != vars(cls()).keys():
-            raise ModelError(f"{called} was not written by ExactCheckpoint of this version")
-        check_json(value, cls, called)
-        return cls(**value)
+        ...
+
+
+class Workers(Protocol):
+    """The processes of a training, as `Distribution`."""
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this is the one that writes."""
+        ...
+
+    def anywhere(self, flag: bool) -> bool:
+        """Whether the flag is set in any of them. All ask at the same step."""
+        ...
+
+
+class Requests(Protocol):
+    """Whether a training was asked to stop."""
+
+    requested: bool
+
+
+class _Alone:
+    """The only process of a training."""
+
+    is_chief = True
+
+    def anywhere(self, flag: bool) -> bool:
+        return flag
 
 
 class ExactCheckpoint(keras.callbacks.Callback):
     """Saves a `model.fit`, so that the same script, started again, goes on and ends with the same bits.
 
-    Kept are weights, statistics, the seeds of layers, the optimizer, metrics in mid-epoch, a `MovingAverage` of the
-    same `fit`, and the callbacks named in `states`. SIGTERM, SIGHUP and the first Ctrl-C save and end the process with
-    exit code 75. A killed script goes on from its last checkpoint. If the training is finished, `fit` trains nothing
-    and the model gets the weights of the end.
+    Kept are weights, statistics, the seeds of layers, the optimizer, metrics in mid-epoch, the other callbacks of this
+    package in the same `fit`, and those named in `states`. SIGTERM, SIGHUP and the first Ctrl-C save and end the
+    process with exit code 75. A killed script goes on from its last checkpoint. If the training is finished, `fit`
+    trains nothing and the model gets the weights of the end.
 
     It must be the first in the list of callbacks. With data of `Split.batches`, training goes on in mid-epoch; with
     others from the end of an epoch, to the same bits if the order of their batches does not depend on epochs before.
 
+    A training of several calls of `fit`, as of the classifier first and then of all layers, names the same folder in
+    each of them, and its last epoch in `epochs`; the calls count epochs on (`initial_epoch`). Each begins with a new
+    optimizer. Those that are done train nothing when the script is started again.
+
     Args:
         folder: For the checkpoints; made if it is missing.
         data: The training data, as `fit` gets them, if they are of `Split.batches`; None: others.
-        steps: Save after so many updates; 0: not by their number. Only with `data`.
+        steps: Save after so many batches; 0: not by their number. Only with `data`.
         minutes: Save after so many minutes; 0: not by time. Only with `data`. Every epoch's end is saved in any case.
         keep: So many checkpoints are kept, at least 1.
         monitor: What `fit` reports of an epoch, as `val_accuracy`, whose best value tells the best weights; the higher
@@ -126,6 +122,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         restore_best: Give the model the best weights at the end.
         states: Callbacks that have a state of their own, as `EarlyStopping` and `ReduceLROnPlateau`; they come after
             this one in the list of callbacks, too.
+        epochs: At the end of which epoch the training is finished; None: of that which `fit` ends with.
 
     Raises:
         UsageError: A setting is out of range; or, in `fit`, the order of callbacks is wrong, the folder holds another
@@ -142,7 +139,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         >>> _ = model.fit(train, epochs=1, callbacks=[saving], verbose=0)
     """
 
-    @check_arguments(steps=Values(int, low=0), minutes=Values(float, low=0), keep=COUNT)
+    @check_arguments(steps=Values(int, low=0), minutes=Values(float, low=0), keep=COUNT, epochs=COUNT.or_none)
     def __init__(
         self,
         folder: str | os.PathLike[str],
@@ -154,26 +151,41 @@ class ExactCheckpoint(keras.callbacks.Callback):
         monitor: str | None = None,
         restore_best: bool = True,
         states: Sequence[keras.callbacks.Callback] = (),
+        epochs: int | None = None,
     ) -> None:
         super().__init__()
         self.folder, self.data, self.monitor, self.restore_best = Path(folder), data, monitor, restore_best
-        self.steps, self.minutes, self.states = steps, minutes, tuple(states)
-        self._position: Position | None = position_of(data) if data is not None else None
-        if steps and self._position is None:
+        self.steps, self.minutes, self.states, self.epochs = steps, minutes, tuple(states), epochs
+        self.position: Position | None = position_of(data) if data is not None else None
+        if steps and self.position is None:
             raise UsageError(
                 "steps= saves in mid-epoch, which needs data=, a data set of Split.batches(…, seed=…): with other data "
                 "a training goes on from the end of an epoch"
             )
-        self.store = CheckpointStore(self.folder / "checkpoints", keep, kind=Place)
+        self.store = CheckpointStore(self.folder / "checkpoints", keep)
         self.place = Place()
+        self.workers: Workers = _Alone()
+        self.until: int | None = None  # the epoch until which the optimizer serves; None: that which `fit` ends with
+        self._given: tuple[Folder, Requests, Callable[[Place], None]] | None = None
         self._average: MovingAverage | None = None
+        self._others: list[BetweenBatches] = []
         self._kept: list[Any] = []
         self._waiting: Tensors = {}
         self._until_end = ExitStack()
         self._cut_short = False
-        self.begun = self._done = 0  # batches of this epoch, of other processes and in all
         self._saved: tuple[int, int] | None = None  # epoch and step of the last checkpoint
-        self._saved_time = 0.0
+        self._saved_time = self._clock = 0.0
+
+    def within(self, folder: Folder, requests: Requests, stop: Callable[[Place], None], workers: Workers) -> None:
+        """Serve a training that sees to its run folder, its lock, signals and processes itself.
+
+        Args:
+            folder: Its run folder.
+            requests: Whether it was asked to stop.
+            stop: Called once the checkpoint for that is written; it raises an error.
+            workers: Its processes, each of which calls `fit`.
+        """
+        self._given, self.workers = (folder, requests, stop), workers
 
     # What Keras calls.
 
@@ -181,78 +193,103 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self._check_order()
         self._check_length()
         self._until_end.close()  # of a fit that ended by an error
-        self._until_end.enter_context(locked(self.folder))
-        images = getattr(self._position.split, "whole", None) if self._position is not None else None
-        self.run = RunFolder(self.folder, self.model, images, self.params["epochs"])
+        if self._given is None:
+            self._until_end.enter_context(locked(self.folder))
+            images = getattr(self.position.split, "whole", None) if self.position is not None else None
+            self.run: Folder = RunFolder(self.folder, self.model, images, self._last_epoch)
+            self._requests: Requests = self._hear()
+        else:
+            self.run, self._requests, _ = self._given
         self.model.optimizer.build(self.model.trainable_variables)
-        if self._position is not None:
+        if self.position is not None and not isinstance(self.data, Position):
             build_for(self.model, self.data)
-        found = self.store.load(note)
+        self.workers.anywhere(True)  # wait until the last checkpoint is written
+        found = self.store.load(self._warn)
         self.place, self._waiting = (found.state, found.tensors) if found else (Place(), {})
         if found:
             self._restore(found.tensors)
         if self.place.finished:
             note(f"the training in {self.folder} is finished: nothing is trained")
             self._take_final_weights()
-        begin_at(self.model, self.params["epochs"] if self.place.finished else self.place.epoch)
-        self._requests = StopRequests(self.model)
-        self._requests.open()
-        self._until_end.callback(self._requests.close)
+        is_done = self.place.finished or self.place.ended >= self.params["epochs"]
+        begin_at(self.model, self.params["epochs"] if is_done else max(self.place.epoch, self.place.ended))
+        if is_done:
+            self._waiting = {}
         self._saved, self._saved_time = (self.place.epoch, self.place.step) if found else None, time.monotonic()
+        if found and self.workers.is_chief:
+            self.run.run.events.mend()
+            if not is_done:
+                self.event("continued")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         begin_at(self.model, None)
+        self.place.until = self._until
+        for one in self._others:
+            one.begun = self.place.step * self._parts
         if self._waiting:  # other callbacks and the metrics are at their beginning only now
             self._restore_rest(self._waiting)
             self._waiting = {}
         elif self._saved != (epoch, 0):
             self._save()  # the end of the epoch before: callbacks that come after this one have done theirs
-        self.begun = self._done = self.place.step
+        self._clock = time.perf_counter()
         self._stop_if_asked()
-        if self._position is not None:
-            self._position.set(epoch, self.place.step)
+        self._begun = self.place.step * self._parts
+        if self.position is not None:
+            self.position.set(epoch, self.place.step)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self._position is None or not self._done or self._saved == (self.place.epoch, self._done):
-            return
-        self.place.step = self._done
-        if self._is_due() or self._requests.requested:
-            self._save()
-        self._stop_if_asked()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._done = self.begun + batch + 1
-        if self.begun and self._done >= self.params["steps"]:
+        done, steps = self._begun + batch, self.params["steps"]
+        if self._begun and done + self.model.steps_per_execution >= steps:
             # An epoch that was begun by another process is shorter, which Keras would take for a lack of data.
             self.model.stop_training = self._cut_short = True
+        if not batch or done % self._parts:
+            return
+        asked = self.workers.anywhere(self._requests.requested)
+        if self.position is None:
+            if asked:  # nothing of this epoch can be kept, however long it goes on
+                self._stop()
+            return
+        if asked or self.workers.anywhere(self._is_due(done // self._parts)):
+            for one in self._others:
+                one.catch_up(done)
+            self._count_time()
+            self.place.step = done // self._parts
+            self._save()
+        if asked:
+            self._stop()
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._go_on()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._go_on()
-        found = {name: float(value) for name, value in (logs or {}).items()}
+        for one in self._others:
+            one.catch_up_with_epoch()
+        losses_first = sorted(logs or {}, key=lambda name: (name.startswith("val_"), not name.endswith("loss")))
+        found = {name: float((logs or {})[name]) for name in losses_first}
+        self._count_time()
         self.place.epoch, self.place.step = epoch + 1, 0
-        self.place.logs.append({name: value.hex() for name, value in found.items()})
-        self.run.record(self.logs)
+        figures = {"step": self.updates, **found, "learning_rate": last_rate(self.model.optimizer)}
+        figures["seconds"], self.place.seconds = self.place.seconds, 0.0
+        self.place.rows.append({name: float(value).hex() for name, value in figures.items()})
+        if self.workers.is_chief:
+            self.run.record(self.place.figures)
         if self.monitor is not None:
             self._keep_best(found)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if not self.place.finished:
-            self.place.finished = True
-            for one in self.states:
-                one.on_train_end(logs)  # it may change the weights: what is saved is what it leaves
-            self._save()
-        if self.run.run.status != "finished":  # also where a kill fell between the last checkpoint and this
+            is_new = self.params["epochs"] > self.place.ended
+            self.place.ended = max(self.place.ended, self.params["epochs"])
+            self.place.finished = self.place.ended >= self._last_epoch
+            if is_new:
+                for one in self.states:
+                    one.on_train_end(logs)  # it may change the weights: what is saved is what it leaves
+                self._save()
+        if self.place.finished and self.workers.is_chief and self.run.run.status != "finished":
+            # Also where a kill fell between the last checkpoint and this.
             self._take_final_weights()
-            chosen = self.restore_best and self.place.best
-            self.run.finish(
-                self.model,
-                self.place.best_epoch if chosen else self.place.epoch,
-                self.monitor if chosen else None,
-                self.place.best_value if chosen else None,
-            )
+            self.run.finish(self.model, self.place, self.monitor if self.restore_best and self.place.best else None)
         self._until_end.close()
 
     # What it is made of.
@@ -260,23 +297,76 @@ class ExactCheckpoint(keras.callbacks.Callback):
     @property
     def logs(self) -> list[dict[str, float]]:
         """What `fit` has reported of each epoch, those of earlier processes included."""
-        return [{name: float.fromhex(value) for name, value in row.items()} for row in self.place.logs]
+        own = {"epoch", "step", "learning_rate", "seconds"}
+        return [{name: value for name, value in row.items() if name not in own} for row in self.place.figures]
 
-    def newest(self) -> Tensors:
-        """What the newest checkpoint holds.
+    @property
+    def updates(self) -> int:
+        """Updates of the weights so far."""
+        batches = self.position.steps if self.position is not None else self.params["steps"] or 0
+        return self.place.epoch * batches + self.place.step
+
+    def is_saved_after(self, done: int) -> bool:
+        """Whether a checkpoint is written after so many batches of the epoch, in every run of this training."""
+        return bool(self.steps) and done % (self.steps * self._parts) == 0
+
+    def before(self, back: int = 0) -> Tensors:
+        """What one of the last checkpoints holds.
+
+        Args:
+            back: How many newer ones to pass over; if there are fewer, the oldest.
 
         Raises:
             ModelError: All are damaged.
         """
-        found = self.store.load(note)
+        found = self.store.load(self._warn, back=back)
         return found.tensors if found else {}
+
+    def event(self, kind: str, **details: object) -> None:
+        """Add a line to the run's `events.jsonl`.
+
+        Args:
+            kind: What has happened.
+            **details: More of it, as JSON has it.
+        """
+        if self.workers.is_chief:
+            where = {"epoch": self.place.epoch + 1, "step": self.place.step, "updates": self.updates}
+            self.run.run.record_event(kind, where, **details)
+
+    def _warn(self, text: str) -> None:
+        note(text)
+        self.event("note", text=text)
+
+    @property
+    def _parts(self) -> int:
+        return self.position.parts if self.position is not None else 1
+
+    @property
+    def _last_epoch(self) -> int:
+        return int(self.epochs or self.params["epochs"])
+
+    @property
+    def _until(self) -> int:
+        return int(self.until or self.params["epochs"])
+
+    def _hear(self) -> StopRequests:
+        requests = StopRequests(self.model)
+        requests.open()
+        self._until_end.callback(requests.close)
+        return requests
+
+    def _count_time(self) -> None:
+        now = time.perf_counter()
+        self.place.seconds, self._clock = self.place.seconds + now - self._clock, now
 
     def _save(self) -> None:
         if not is_finite(self.model):
-            note("the weights are no numbers any more: they are not saved, and the checkpoint before stays")
+            self._warn("the weights are no numbers any more: they are not saved, and the checkpoint before stays")
             return
-        self.place.states = [_attributes(one) for one in self.states]
-        self.store.save(self._tensors(), self.place)
+        self.place.states, self.place.parts = [_attributes(one) for one in self.states], self._parts
+        tensors = self._tensors()
+        if self.workers.is_chief:
+            self.store.save(tensors, self.place)
         self._saved, self._saved_time = (self.place.epoch, self.place.step), time.monotonic()
 
     def _tensors(self) -> dict[str, np.ndarray]:
@@ -297,7 +387,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
     def _restore(self, tensors: Tensors) -> None:
         called = f"the checkpoint in {self.folder}"
         assign(variables_by_path(self.model), _under(tensors, "model/"), called)
-        load_optimizer_state(self.model.optimizer, _under(tensors, "optimizer/"), called)
+        if self.place.until == self._until:
+            load_optimizer_state(self.model.optimizer, _under(tensors, "optimizer/"), called)
         there = {type(one).__name__: one for one in self._kept}
         before = {name.split("/")[0] for name in tensors} - {"model", "optimizer", "metrics", "states"}
         if there.keys() != before:
@@ -331,23 +422,32 @@ class ExactCheckpoint(keras.callbacks.Callback):
         value = found[self.monitor]
         best = self.place.best_value
         lower = any(part in self.monitor for part in ("loss", "error"))
+        if not math.isfinite(found.get("val_loss", 0.0)) or not is_finite(self.model):
+            return  # whatever else it has of weights that are no numbers
         if math.isfinite(value) and (best is None or (value <= best if lower else value >= best)):
             self.place.best_value, self.place.best_epoch = value, self.place.epoch
             weights = {name: one.numpy() for name, one in variables_by_path(self.model).items()}
             weights |= self._average.weights() if self._average else {}
             self.place.best, self.place.best_digest = self.store.save_best(weights, self.place.epoch)
 
-    def _is_due(self) -> bool:
-        steps = self._done - (self._saved[1] if self._saved else 0)
+    def _is_due(self, step: int) -> bool:
         late = self.minutes and time.monotonic() - self._saved_time >= 60 * self.minutes
-        return bool((self.steps and steps >= self.steps) or late)
+        return self._saved != (self.place.epoch, step) and bool((self.steps and step % self.steps == 0) or late)
 
     def _stop_if_asked(self) -> None:
-        if self._requests.requested:
-            self._until_end.close()
-            note(f"stopped in epoch {self.place.epoch + 1} after batch {self.place.step}, with a checkpoint in "
-                      f"{self.folder}: the same script continues")  # fmt: skip
-            raise SystemExit(STOPPED)
+        if self.workers.anywhere(self._requests.requested):
+            self._stop()
+
+    def _stop(self) -> None:
+        self.event("stopped")
+        self._until_end.close()
+        for one in self._others:
+            one.close()
+        if self._given is not None:
+            self._given[2](self.place)
+        note(f"stopped in epoch {self.place.epoch + 1} after batch {self.place.step}, with a checkpoint in "
+             f"{self.folder}: the same script continues")  # fmt: skip
+        raise SystemExit(STOPPED)
 
     def _go_on(self) -> None:
         if self._cut_short:
@@ -369,14 +469,15 @@ class ExactCheckpoint(keras.callbacks.Callback):
             raise UsageError(f"{listed(forgotten)} would begin anew when the training goes on: name it in states=, too")
         self._average = next((one for one in there if isinstance(one, MovingAverage)), None)
         self._kept = [one for one in there if isinstance(one, Kept)]
+        self._others = [one for one in there if isinstance(one, BetweenBatches)]
 
     def _check_length(self) -> None:
-        if self._position is None:
+        if self.position is None:
             return
-        steps = self.params["steps"]
-        if steps != len(self.data):
+        steps, own = self.params["steps"], self.position.steps * self.position.parts
+        if steps != own:
             raise UsageError(
-                f"fit makes {steps} steps an epoch of data that have {len(self.data)}: leave out steps_per_epoch, or a "
+                f"fit makes {steps} steps an epoch of data that have {own}: leave out steps_per_epoch, or a "
                 "training could not go on in mid-epoch"
             )
 

@@ -3,41 +3,73 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_resnet.allowed import COUNT
+from keras_resnet.callbacks.between_batches import LOOK_EVERY, BetweenBatches, mean_since, running_sums
 from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, those_before
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
-from keras_resnet.callbacks.setbacks import RATE_FACTOR, TRIES, WINDOW, what_is_wrong
 from keras_resnet.compat.optimizers import follows_schedule
 from keras_resnet.errors import DivergedError
-from keras_resnet.optimizers.state import load_optimizer_state, optimizer_state
-from keras_resnet.settings import check_arguments
+from keras_resnet.optimizers.state import last_rate, load_optimizer_state, optimizer_state, unwrapped
+from keras_resnet.settings import Values, check_arguments
 from keras_resnet.weights.files import assign, variables_by_path
 
 ITERATIONS = "iterations"
+WINDOW = 100
+"""Losses that are remembered."""
+LEAST = 20
+"""Losses before one can be called a spike: there is no usual loss yet."""
+TIMES_USUAL = 4.0
+TIMES_CHANCE = 2.0
+TRIES = 3
+RATE_FACTOR = 0.5
 
 
-class Guard(keras.callbacks.Callback):
+def what_is_wrong(loss: float, recent: Sequence[float], guess: float) -> str | None:
+    """Why a training should not continue after this loss; None if it should.
+
+    A spike is four times the usual loss and twice that of a guess: late in a training, when the usual
+    loss is near zero, one hard batch may have many times of it, and only what is far worse than
+    guessing shows that the weights are ruined.
+
+    Args:
+        loss: Of some updates.
+        recent: Those before, up to `WINDOW`.
+        guess: The loss of one who knows nothing.
+    """
+    if not math.isfinite(loss):
+        return f"the loss became {loss}"
+    if len(recent) >= LEAST:
+        usual = statistics.median(recent)
+        if loss > max(TIMES_USUAL * usual, TIMES_CHANCE * guess):
+            return f"the loss jumped to {loss:.3g} from a usual {usual:.3g}"
+    return None
+
+
+class Guard(BetweenBatches):
     """Goes back when a loss is infinite, not a number, or jumps, and on at half the learning rate.
 
-    Weights, optimizer and average become those of the last checkpoint of `ExactCheckpoint`, or of the beginning of the
-    epoch without it; the data go on where they are. The rate is halved where it is a number or a schedule of this
-    package. After three times in an epoch the training ends with an error.
+    Weights, optimizer and average become those of the last checkpoint of `ExactCheckpoint`, at the second and third
+    time those of one before, or without it those of the beginning of the epoch; the data go on where they are. The rate
+    is halved where it is a number or a schedule of this package. When it has gone back three times, and no epoch went
+    well since, the training ends with an error.
 
     It must come after `ExactCheckpoint` and `MovingAverage`.
 
     Args:
-        every: Updates between two looks at the loss. To look means to wait for the device.
+        every: Batches between two looks at the loss, which is their mean then. To look means to wait for the device.
+        guess: The loss of one who knows nothing, as log(classes); None: that of the first look.
 
     Raises:
         UsageError: `every` is less than 1, or, in `fit`, the order is wrong.
-        DivergedError: In `fit`: it went back three times in an epoch, and again.
+        DivergedError: In `fit`: it went back three times, and again.
 
     Example:
         >>> import keras_resnet
@@ -48,19 +80,23 @@ class Guard(keras.callbacks.Callback):
         >>> _ = model.fit(train, callbacks=[keras_resnet.callbacks.Guard()], verbose=0)
     """
 
-    @check_arguments(every=COUNT)
-    def __init__(self, every: int = 10) -> None:
+    @check_arguments(every=COUNT, guess=Values(float, low=0).or_none)
+    def __init__(self, every: int = LOOK_EVERY, guess: float | None = None) -> None:
         super().__init__()
         self.every = every
         self.tries = 0
         self.losses = np.zeros(0)
-        self.first = math.nan
-        self._seen = (0, 0.0)  # batches of this epoch, and the sum of their losses
+        self.guess = math.nan if guess is None else guess
+        self.remedy = (
+            "Lower the learning rate, lengthen the warm-up or clip gradients, and look for odd images or labels by "
+            "`keras-resnet check`"
+        )
+        self._seen: dict[str, tuple[float, float]] = {}
         self._saving: ExactCheckpoint | None = None
         self._average: MovingAverage | None = None
         self._own: dict[str, np.ndarray] = {}
-        self._goes_on = False
-        self._reset = 0  # the batch of this epoch after which the metrics were last set to 0
+        self._went_back = False  # in this epoch
+        self._epoch = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         before = those_before(self, "since it gives back what that one has saved")
@@ -69,53 +105,89 @@ class Guard(keras.callbacks.Callback):
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All that a checkpoint must keep."""
-        batches, total = self._seen
-        return {"losses": self.losses, "others": np.array([self.tries, self.first, batches, total, self._reset])}
+        seen = self._seen.get("loss", (0.0, 0.0))
+        return {"losses": self.losses, "others": np.array([self.tries, self.guess, *seen, self._went_back])}
 
     def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
         """Take what `tensors` gave."""
         self.losses = tensors["losses"]
-        tries, self.first, batches, total, reset = tensors["others"].tolist()
-        self.tries, self._seen, self._reset, self._goes_on = int(tries), (int(batches), total), int(reset), True
+        tries, self.guess, total, count, went_back = tensors["others"].tolist()
+        self.tries, self._seen, self._went_back = int(tries), {"loss": (total, count)}, bool(went_back)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        if not self._goes_on:
-            self._seen, self.tries, self._reset = (0, 0.0), 0, 0
-        self._goes_on = False
+        super().on_epoch_begin(epoch, logs)
+        self._epoch = epoch
+        if not self.begun:
+            self._seen, self._went_back = {}, False
         if self._saving is None:
             self.model.optimizer.build(self.model.trainable_variables)
             self._own = self._all()
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        done = batch + 1 + (self._saving.begun if self._saving else 0)
-        if done % self.every or not logs or "loss" not in logs:
+    def between_batches(self, before: int, done: int) -> None:
+        each = range(before + 1, done + 1)
+        at_grid = any(number % self.every == 0 or number == self.steps for number in each)
+        # Also before a checkpoint, so that none is of weights whose loss nobody has looked at. What is remembered does
+        # not depend on when checkpoints are written.
+        if not at_grid and not any(self._saving is not None and self._saving.is_saved_after(one) for one in each):
             return
-        batches, total = self._seen
-        self._seen = (done, float(logs["loss"]) * (done - self._reset))  # the mean since the metrics were reset
-        loss = (self._seen[1] - total) / (done - batches)
-        if math.isnan(self.first) and math.isfinite(loss):
-            self.first = loss
-        wrong = what_is_wrong(loss, self.losses.tolist(), self.first)
-        if wrong is None:
+        now = running_sums(self.model)
+        means, _ = mean_since(now, self._seen)
+        if "loss" not in means:
+            return
+        loss, guess = means["loss"], self.guess
+        if math.isnan(guess) and math.isfinite(loss):
+            guess = loss
+        wrong = what_is_wrong(loss, self.losses.tolist(), guess)
+        if wrong is not None:
+            self._go_back(f"{wrong} in epoch {self._epoch + 1}, batch {done}")
+            for metric in self.model.metrics:
+                metric.reset_state()
+            self._seen = {}
+        elif at_grid:
+            self._seen, self.guess = now, guess
             self.losses = np.append(self.losses[1 - WINDOW :], loss)
-        else:
-            self._go_back(wrong, done)
 
-    def _go_back(self, wrong: str, done: int) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        judged = (logs or {}).get("val_loss", 0.0)
+        if not math.isfinite(judged):  # the last update may have spoilt the weights: its loss was computed before it
+            wrong = f"the validation loss became {judged} in epoch {epoch + 1}"
+            at_end = epoch + 1 >= self.params["epochs"]
+            if at_end and not (self._saving and self._saving.place.best):
+                raise self._diverged(wrong)
+            self._go_back(wrong)
+        if not self._went_back:
+            self.tries = 0
+
+    def _go_back(self, wrong: str) -> None:
         if self.tries >= TRIES:
-            raise DivergedError(
-                f"training diverged: {wrong} in batch {done}, {TRIES} times after going back and halving the "
-                "rate. Lower the learning rate, lengthen the warm-up or clip gradients, and look for odd images or "
-                "labels by `keras-resnet check`"
-            )
-        self.tries += 1
-        tensors = self._saving.newest() if self._saving is not None else self._own
+            raise self._diverged(wrong)
+        rate = last_rate(self.model.optimizer)
+        # One further back each time: the newest may hold weights that were spoilt already.
+        tensors = self._saving.before(self.tries) if self._saving is not None else self._own
+        self.tries, self._went_back = self.tries + 1, True
         self._restore(tensors)
-        slower = self._halve()
-        for metric in self.model.metrics:
-            metric.reset_state()
-        self._seen, self._reset = (done, 0.0), done
-        note(f"{wrong} in batch {done}: back to the weights saved before, {slower} (try {self.tries} of {TRIES})")
+        text = f"{wrong}: back to the weights saved before, {self._halve()} (try {self.tries} of {TRIES})"
+        note(text)
+        if self._saving is not None:
+            self._saving.event("setback", text=text, learning_rate=rate)
+
+    def _diverged(self, wrong: str) -> DivergedError:
+        optimizer = unwrapped(self.model.optimizer)
+        norms = {}
+        if hasattr(optimizer, "gradient_groups"):
+            values = keras.ops.convert_to_numpy(optimizer.gradient_norms).tolist()
+            norms = dict(zip(optimizer.gradient_groups, values, strict=True))
+        broken = [name for name, norm in norms.items() if not math.isfinite(norm)]
+        largest = max(norms, key=lambda name: norms[name], default="")
+        gradients = f"; the largest gradients are in {largest} (norm {norms[largest]:.3g})" if largest else ""
+        if broken:
+            gradients = f"; gradients are not finite in {', '.join(broken)}"
+        kept = f"; what was good before is kept in {self._saving.folder}" if self._saving else ""
+        return DivergedError(
+            f"training diverged: {wrong}, after going back {self.tries} times and lowering the rate, at last to "
+            f"{last_rate(self.model.optimizer):.3g}{gradients}. {self.remedy}{kept}"
+        )
 
     def _all(self) -> dict[str, np.ndarray]:
         tensors = {f"model/{name}": one.numpy() for name, one in variables_by_path(self.model).items()}
@@ -131,12 +203,13 @@ class Guard(keras.callbacks.Callback):
         now = optimizer_state(self.model.optimizer)
         # The data and so the schedule go on; a rate that was halved before stays so.
         going_on = {name: now[name] for name in (ITERATIONS, "rate_factor", "learning_rate") if name in now}
-        load_optimizer_state(self.model.optimizer, under("optimizer/") | going_on, "the optimizer saved before")
+        whole = {name: one for name, one in under("optimizer/").items() if not name.startswith("accumulated/")}
+        load_optimizer_state(self.model.optimizer, whole | going_on, "the optimizer saved before")
         if self._average is not None:
             self._average.restore(under("MovingAverage/"), "the average saved before")
 
     def _halve(self) -> str:
-        optimizer = self.model.optimizer
+        optimizer = unwrapped(self.model.optimizer)
         factor = getattr(optimizer, "rate_factor", None)
         if factor is not None:
             factor.assign(float(factor.numpy()) * RATE_FACTOR)

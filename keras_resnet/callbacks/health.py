@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.data.images import Split
@@ -34,21 +35,23 @@ class Health:
     The same weights give the same figures.
 
     Args:
-        model: The network in training, its layers named as `keras_resnet.build` names them.
+        model: The network in training, its layers named as `keras_resnet.build` names them; of others only layers of
+            feature maps that stand once in a functional model's own graph are looked at.
         images: The network is shown these each time: (n, height, width, channels) as it takes them; see
             `images_to_look_with`.
-        batch_per_normalisation: Images that one batch normalisation takes its statistics over: the
-            batch, divided by the parts it is computed in and by devices that do not share statistics.
-            0: statistics are frozen.
+
+    Attributes:
+        norms: The batch normalisations that are looked at.
     """
 
-    def __init__(self, model: keras.Model, images: np.ndarray, *, batch_per_normalisation: int) -> None:
-        self._images = images
-        self.batch_per_normalisation = batch_per_normalisation
-        self._norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
-        self._relus = [layer for layer in model.layers if isinstance(layer, keras.layers.ReLU)]
-        self._first = next((layer for layer in model.layers if hasattr(layer, "kernel")), None)
-        self._probe = _probe(model, self._relus, self._norms, self._first)
+    def __init__(self, model: keras.Model, images: np.ndarray) -> None:
+        self.model, self._images = model, images
+        layers = [layer for layer in model.layers if _is_in_graph(layer)]
+        maps = [layer for layer in layers if layer.output.ndim == 4]
+        self.norms = [layer for layer in maps if isinstance(layer, keras.layers.BatchNormalization)]
+        self._relus = [layer for layer in maps if _is_relu(layer)]
+        self._first = next((layer for layer in layers if hasattr(layer, "kernel")), None)
+        self._probe = _probe(model, self._relus, self.norms, self._first)
         self._before: dict[str, Statistics] = {}
 
     def observe(self) -> dict[str, Any]:
@@ -59,11 +62,13 @@ class Health:
             how far the moving statistics have moved since the last time (`distance`); empty the first time.
             `batchnorm_gap`: how far they are from what the
             normalisations receive for the fixed images. `dead_units`: share of the channels of the
-            stage's ReLUs that are zero at every position of every image. `images_looked_at` and
-            `batch_per_normalisation`: numbers of images.
+            stage's ReLUs that are zero at every position of every image. `images_looked_at`: a number. Nothing, if
+            the network has no layers that can be looked at.
         """
+        if self._probe is None:
+            return {}
         maxima, received, given = self._look()
-        now = {layer.name: moving_statistics(layer) for layer in self._norms}
+        now = {layer.name: moving_statistics(layer) for layer in self.norms}
         before, self._before = self._before, now
         return {
             **({"input_mean": float(given.mean), "input_deviation": float(given.deviation)} if given else {}),
@@ -71,7 +76,6 @@ class Health:
             "batchnorm_gap": _by_stage({name: distance(one, received[name]) for name, one in now.items()}),
             "dead_units": _by_stage({name: np.where(np.isnan(one), one, one <= 0) for name, one in maxima.items()}),
             "images_looked_at": len(self._images),
-            "batch_per_normalisation": self.batch_per_normalisation,
         }
 
     def state(self) -> Tensors:
@@ -84,17 +88,18 @@ class Health:
         Raises:
             ModelError: It is of another network; `source` is named.
         """
-        names = {f"{layer.name}/{part}" for layer in self._norms for part in Statistics._fields}
+        names = {f"{layer.name}/{part}" for layer in self.norms for part in Statistics._fields}
         if tensors and tensors.keys() != names:
             raise ModelError(f"{source} does not fit: its normalisation statistics are those of another network")
         self._before = {
             layer.name: Statistics(*(tensors[f"{layer.name}/{part}"] for part in Statistics._fields))
-            for layer in self._norms
+            for layer in self.norms
             if tensors
         }
 
     def _look(self) -> tuple[dict[str, np.ndarray], dict[str, Statistics], Statistics | None]:
         """Each ReLU's largest output (channels,); statistics of what normalisations receive, and the first layer."""
+        assert self._probe is not None
         found = [keras.tree.flatten(self._probe.predict_on_batch(part)) for part in _parts(self._images)]
         columns = [np.concatenate(column).astype(np.float64) for column in zip(*found, strict=True)]
         maxima = {layer.name: column.max(axis=0) for layer, column in zip(self._relus, columns, strict=False)}
@@ -105,14 +110,22 @@ class Health:
             given = _pooled(mean, variance, 0.0)
         received = {
             layer.name: _pooled(mean, variance, layer.epsilon)
-            for layer, mean, variance in zip(self._norms, moments[::2], moments[1::2], strict=True)
+            for layer, mean, variance in zip(self.norms, moments[::2], moments[1::2], strict=True)
         }
         return maxima, received, given
 
 
-def images_to_look_with(split: Split) -> np.ndarray:
-    """At most `MOST_IMAGES` of a split, from all over it, since it may lie sorted by class."""
-    return split.read(np.linspace(0, len(split) - 1, min(MOST_IMAGES, len(split))).round().astype(np.int64))
+def images_to_look_with(images: Split | tf.data.Dataset) -> np.ndarray:
+    """At most `MOST_IMAGES` of a split, from all over it, since it may lie sorted by class; or a data set's first."""
+    if isinstance(images, Split):
+        count = min(MOST_IMAGES, len(images))
+        return images.read(np.linspace(0, len(images) - 1, count).round().astype(np.int64))
+    found: list[np.ndarray] = []
+    for batch in images:
+        found.append(keras.ops.convert_to_numpy(keras.tree.flatten(batch)[0]))
+        if sum(map(len, found)) >= MOST_IMAGES:
+            break
+    return np.concatenate(found)[:MOST_IMAGES]
 
 
 def moving_statistics(layer: keras.layers.BatchNormalization) -> Statistics:
@@ -141,9 +154,23 @@ def _by_stage(channels: Mapping[str, np.ndarray]) -> dict[str, float]:
     return {stage: float(np.concatenate(values).mean()) for stage, values in stages.items()}
 
 
+def _is_in_graph(layer: keras.Layer) -> bool:
+    """Whether a layer has one input and one output in its model's graph."""
+    try:
+        return keras.tree.is_nested(layer.input) is False and keras.tree.is_nested(layer.output) is False
+    except (AttributeError, ValueError, RuntimeError):  # called several times, or never on symbolic tensors
+        return False
+
+
+def _is_relu(layer: keras.Layer) -> bool:
+    return isinstance(layer, keras.layers.ReLU) or (
+        isinstance(layer, keras.layers.Activation) and layer.activation is keras.activations.relu
+    )
+
+
 def _probe(
     model: keras.Model, relus: list[keras.Layer], norms: list[keras.Layer], first: keras.Layer | None
-) -> keras.Model:
+) -> keras.Model | None:
     """A model from images to figures of its layers.
 
     They are each ReLU's maximum, then each normalisation input's mean and variance, (n, channels); at last the mean and
@@ -159,6 +186,8 @@ def _probe(
         x = ops.cast(first.input, "float32")
         all_axes = tuple(range(1, x.ndim))
         outputs += [ops.mean(x, all_axes), ops.var(x, all_axes)]
+    if not outputs:
+        return None
     with deep_recursion():
         return keras.Model(model.inputs, outputs, name="probe")
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
+from keras_resnet.callbacks.between_batches import BetweenBatches
 from keras_resnet.optimizers.averaging import MovingAverage as Average
+from keras_resnet.optimizers.state import unwrapped
 from keras_resnet.settings import Values, check_arguments
 
-UPDATES = "updates"
+COUNTS = "counts"
 
 
-class MovingAverage(keras.callbacks.Callback):
+class MovingAverage(BetweenBatches):
     """An exponential moving average (Polyak & Juditsky, 1992) of a model's weights and statistics.
 
     Validation judges the average, and at the end of the training the model has it. At first the decay is
@@ -40,7 +41,7 @@ class MovingAverage(keras.callbacks.Callback):
     def __init__(self, decay: float = 0.9999) -> None:
         super().__init__()
         self.decay = decay
-        self.updates = 0
+        self.updates = self.batches = 0
         self._average: Average | None = None
         self._judging: Any = None
 
@@ -48,7 +49,7 @@ class MovingAverage(keras.callbacks.Callback):
         """The average of the model that is being trained; made when it is first asked for."""
         if self._average is None:
             self._average = Average(self.model, self.decay)
-            self.updates = 0
+            self.updates = self.batches = 0
         return self._average
 
     def weights(self) -> dict[str, np.ndarray]:
@@ -57,7 +58,7 @@ class MovingAverage(keras.callbacks.Callback):
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All that a checkpoint must keep."""
-        return {UPDATES: np.array(self.updates, np.int64), **self.weights()}
+        return {COUNTS: np.array([self.updates, self.batches]), **self.weights()}
 
     def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
         """Take what `tensors` gave.
@@ -69,9 +70,9 @@ class MovingAverage(keras.callbacks.Callback):
         Raises:
             ModelError: It is of another model.
         """
-        own = {name: one for name, one in tensors.items() if name != UPDATES}
+        own = {name: one for name, one in tensors.items() if name != COUNTS}
         self.open().restore(own, source)
-        self.updates = int(tensors[UPDATES])
+        self.updates, self.batches = tensors[COUNTS].tolist()
 
     def forget(self) -> None:
         """Keep the weights that the model has now: at the end it does not get the average."""
@@ -80,11 +81,16 @@ class MovingAverage(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.open()
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.updates += 1
-        self.open().update(self.updates)
+    def between_batches(self, before: int, done: int) -> None:
+        together = unwrapped(self.model.optimizer).gradient_accumulation_steps or 1  # batches of one update
+        updates = self.batches // together
+        self.batches += done - before
+        if self.batches // together > updates:
+            self.updates += self.batches // together - updates
+            self.open().update(self.updates)
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        super().on_test_begin(logs)
         self._judging = self.open().swapped()
         self._judging.__enter__()
 

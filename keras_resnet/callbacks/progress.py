@@ -2,117 +2,98 @@
 
 from __future__ import annotations
 
-import sys
-from typing import IO, Any, cast
+import atexit
+import time
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
+from keras_resnet.callbacks.between_batches import LOOK_EVERY, BetweenBatches, mean_since, running_sums
+from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, those_before
+from keras_resnet.display import Display
+from keras_resnet.errors import UsageError
+from keras_resnet.optimizers.state import last_rate
 
-from keras_resnet.callbacks.state import State
-from keras_resnet.data.images import ImageData
-from keras_resnet.runs.run import Row, Run
-from keras_resnet.streams import LossyStream
-from keras_resnet.training.phases import total_epochs
-from keras_resnet.training.recipe import Recipe
-from keras_resnet.visible import visible
+MOST_SECONDS = 0.5
+"""Between two looks, if batches are slow."""
 
 
-class Progress:
-    """Shows reading and training on standard error. Where that is closed or full, what was to be shown is lost.
+class Progress(BetweenBatches):
+    """Shows a `fit` on standard error: a bar with figures, speed and time left, and a line an epoch.
 
-    Args:
-        verbose: False shows nothing.
+    It reads the figures every ten batches, or twice a second where batches are slow. Keras's own bar starts anew in
+    every epoch; `verbose=0` turns it off. It must come after `ExactCheckpoint`, if there is one.
+
+    Raises:
+        UsageError: In `fit`: Keras's own bar is on, too; or the order is wrong.
+
+    Example:
+        >>> import keras_resnet
+        >>> digits = keras_resnet.load_data("digits")
+        >>> model = keras_resnet.ResNet8(num_classes=10, input_shape=(16, 16, 1))
+        >>> model.compile("sgd", "categorical_crossentropy", metrics=["accuracy"])
+        >>> train = digits.train.batches(64, seed=0).take(2)
+        >>> _ = model.fit(train, callbacks=[keras_resnet.callbacks.Progress()], verbose=0)
     """
 
-    def __init__(self, verbose: bool = True) -> None:
-        # Lossy: Rich ends the process where nobody reads what it writes.
-        self.console = Console(file=cast(IO[str], LossyStream(sys.stderr)), quiet=not verbose, highlight=False)
-        self._bars = Bars(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            disable=not verbose or not self.console.is_terminal,
+    def __init__(self) -> None:
+        super().__init__()
+        self.display = Display()
+        self._saving: ExactCheckpoint | None = None
+        self._epoch = self._epochs = 0
+        self._seen: dict[str, tuple[float, float]] = {}
+        self._note = ""
+        self._looked = self._since = self._clock = 0.0
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        if self.params["verbose"] != 0:
+            raise UsageError("Progress shows what fit itself shows with verbose=1: give fit verbose=0")
+        before = those_before(self, "which knows how far the training has come")
+        self._saving = next((one for one in before if isinstance(one, ExactCheckpoint)), None)
+        self._epochs = (self._saving and self._saving.epochs) or self.params["epochs"]
+        atexit.register(self.close)  # nobody tells a callback that fit has failed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_begin(epoch, logs)
+        self._epoch, self._seen, self._clock = epoch, {}, time.perf_counter()
+        self._looked = self._since = time.monotonic()
+
+    def between_batches(self, before: int, done: int) -> None:
+        now = time.monotonic()
+        if done // LOOK_EVERY > before // LOOK_EVERY or now - self._looked >= MOST_SECONDS or done == self.steps:
+            sums = running_sums(self.model)
+            means, _ = mean_since(sums, {})
+            images = mean_since(sums, self._seen)[1]
+            shown = [f"{name} {value:.3f}" for name, value in means.items()]
+            shown.append(f"rate {last_rate(self.model.optimizer):.4g}")
+            if self._seen and now > self._looked:
+                shown.append(f"{images / (now - self._looked):.0f} images/s")
+            self._note, self._seen, self._looked = "  ".join(shown), sums, now
+        if self.steps is not None:
+            whole = self._epochs * self.steps
+            self.display.show("training", self._epoch * self.steps + done, whole, self._note)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_end(epoch, logs)
+        logs = logs or {}
+        seconds = time.perf_counter() - self._clock
+        if self._saving is not None:
+            seconds = self._saving.place.figures[-1]["seconds"]
+        left = seconds * (self._epochs - epoch - 1)  # by the last epoch: the first one includes compiling
+        names = sorted(logs, key=lambda name: not name.endswith("loss"))
+        own, judged = ([name for name in names if name.startswith("val_") == which] for which in (False, True))
+        shown = [f"{name} {logs[name]:.4f}" for name in own if name != "learning_rate"]
+        shown += [f"{'validation ' if not n else ''}{name[4:]} {logs[name]:.4f}" for n, name in enumerate(judged)]
+        rate = last_rate(self.model.optimizer)
+        self.display.note(
+            f"epoch {epoch + 1:>{len(str(self._epochs))}}/{self._epochs}  {'  '.join(shown)}  "
+            f"rate {rate:.3g}  {seconds:.1f} s  {_clock(left)} left"
         )
-        self._task: Any = None
-        self._epochs = self._steps = self._batch = 0
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.close()
 
-    def reading(self, done: int, total: int) -> None:
-        """Called by the data reader."""
-        if self._task is None:
-            self._bars.start()
-            self._task = self._bars.add_task("reading images", total=total, note="")
-        self._bars.update(self._task, completed=done)
-        if done == total:
-            self.close()
-
-    def note(self, text: str) -> None:
-        """Show a text on a line of its own."""
-        self.console.print(visible(text), markup=False, soft_wrap=True)
-
-    def begin(self, recipe: Recipe, data: ImageData, run: Run, state: State, steps: int, batch: int) -> None:
-        """Say what is about to be trained, and show the bar.
-
-        Args:
-            recipe: How.
-            data: On what.
-            run: Where it is saved.
-            state: How far it has come.
-            steps: Updates in an epoch.
-            batch: Images in a batch.
-        """
-        for note in data.notes:
-            self.note(f"note: {note}")
-        height, width, channels = data.train.images.shape
-        counts = ", ".join(f"{len(split)} {name}" for name, split in data.splits.items())
-        self.note(
-            f"{recipe.model} on {data.name}: {len(data.class_names)} classes, {counts} images "
-            f"of {height}×{width}×{channels}"
-        )
-        self._epochs, self._steps, self._batch = total_epochs(recipe), steps, batch
-        place = f" batch {state.step} of epoch {state.epoch + 1}" if state.step else f" epoch {state.epoch}"
-        going_on = f", continuing after{place}" if state.updates else ""
-        self.note(f"{self._epochs} epochs of {steps} steps into {run.path}{going_on}")
-        done = state.epoch * steps + state.step
-        self._bars.start()
-        self._task = self._bars.add_task("training", total=self._epochs * steps, completed=done, note="")
-
-    def updated(self, state: State, learning_rate: float) -> None:
-        """After every update."""
-        means = state.means
-        note = (
-            f"loss {means['loss']:.3f}  accuracy {means['accuracy']:.3f}  rate {learning_rate:.4g}  "
-            f"{state.step * self._batch / max(state.seconds, 1e-9):.0f} images/s"
-        )
-        self._bars.update(self._task, completed=state.epoch * self._steps + state.step, note=note)
-
-    def epoch_ended(self, row: Row) -> None:
-        """Show the line of an epoch."""
-        epoch = int(row["epoch"])
-        left = row["seconds"] * (self._epochs - epoch)  # by the last epoch: the first one includes compiling
-        self.note(
-            f"epoch {epoch:>{len(str(self._epochs))}}/{self._epochs}  loss {row['loss']:.4f}  "
-            f"accuracy {row['accuracy']:.4f}  validation loss {row['val_loss']:.4f}  "
-            f"accuracy {row['val_accuracy']:.4f}  rate {row['learning_rate']:.3g}  "
-            f"{row['seconds']:.1f} s  {_clock(left)} left"
-        )
-
     def close(self) -> None:
-        """Remove the bar; a bar that keeps running hides the terminal's cursor."""
-        self._bars.stop()
-        if self._task is not None:
-            self._bars.remove_task(self._task)
-            self._task = None
+        """Remove the bar."""
+        self.display.close()
 
 
 def _clock(seconds: float) -> str:

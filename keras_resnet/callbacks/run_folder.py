@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
+from keras_resnet.callbacks.place import Place
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import UsageError
 from keras_resnet.inference.activation import logits_model
@@ -19,7 +20,7 @@ from keras_resnet.inference.unstamped import with_raw_pixels
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.contents import KeptEpoch
 from keras_resnet.runs.run import KEPT_IMAGES, Run, is_run
-from keras_resnet.training.fit import save_model
+from keras_resnet.weights.saving import save_model
 
 UNKNOWN = "data of a script"
 
@@ -62,18 +63,17 @@ class RunFolder:
             preprocessing = self._classifier(model)
             self.run.record_data(images, preprocessing[1] if preprocessing else None)
 
-    def record(self, logs: Sequence[Mapping[str, float]]) -> None:
-        """Write what `fit` reported of each epoch so far."""
-        self.run.record_metrics([{"epoch": number, **row} for number, row in enumerate(logs, 1)])
+    def record(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Write what is known of each epoch so far."""
+        self.run.record_metrics([dict(row) for row in rows])
 
-    def finish(self, model: keras.Model, epoch: int, monitored: str | None, value: float | None) -> None:
+    def finish(self, model: keras.Model, place: Place, monitored: str | None) -> None:
         """Save the model, with the weights that it has, and mark the run as finished.
 
         Args:
             model: The one that was trained.
-            epoch: Whose weights they are, counted from 1.
-            monitored: By what they were chosen; None: they are the last.
-            value: What it was.
+            place: The end of its training.
+            monitored: What chose the weights; None: they are the last.
         """
         found = self._classifier(model)
         if found is None:
@@ -85,9 +85,15 @@ class RunFolder:
                 kept = np.unique(np.linspace(0, len(train) - 1, KEPT_IMAGES).astype(np.int64))
                 self.run.keep_images(train.read(kept))
         chosen: KeptEpoch | None = None
-        if monitored is not None and value is not None:
+        if monitored is not None and place.best_value is not None:
             images = len(self._images.validation) if self._images is not None else 0
-            chosen = {"epoch": epoch, "metric": monitored, "value": value, "split": "validation", "images": images}
+            chosen = {
+                "epoch": place.best_epoch,
+                "metric": monitored,
+                "value": place.best_value,
+                "split": "validation",
+                "images": images,
+            }
         self.run.finish(chosen)
 
     def _classifier(self, model: keras.Model) -> tuple[keras.Model, Preprocessing] | None:

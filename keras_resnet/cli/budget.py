@@ -12,15 +12,15 @@ from keras_resnet.errors import UsageError
 from keras_resnet.training.configuration import Configuration
 
 if TYPE_CHECKING:
-    from keras_resnet.callbacks.progress import Progress
     from keras_resnet.data.images import ImageData
     from keras_resnet.data.sources.source import Source
+    from keras_resnet.display import Display
     from keras_resnet.training.fit import Plan
     from keras_resnet.tuning.choice import Candidate, Choice
 
 
 def plan_within_budget(
-    configuration: Configuration, source: Source, options: argparse.Namespace, progress: Progress
+    configuration: Configuration, source: Source, options: argparse.Namespace, progress: Display
 ) -> tuple[Plan, ImageData]:
     """Plan a training whose network or epochs a budget chooses, and load its data.
 

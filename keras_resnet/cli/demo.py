@@ -28,10 +28,10 @@ def run(options: argparse.Namespace) -> int:
     if find_spec("ai_edge_litert") is None or find_spec("matplotlib") is None:
         raise MissingExtraError("the demo", "demo")
 
-    from keras_resnet.callbacks.progress import Progress
     from keras_resnet.cli.show import show_report
     from keras_resnet.cli.tables import table
     from keras_resnet.data.loading import load_data
+    from keras_resnet.display import Display
     from keras_resnet.evaluation.comparison import columns, compare, write_comparison
     from keras_resnet.evaluation.evaluate import load_run_data
     from keras_resnet.evaluation.report import report_run
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     recipe = recipe if options.epochs is None else recipe.lasting(options.epochs)
     source = source_for(recipe, "digits")
     comparison_file = options.out / "comparison.json"
-    progress = Progress()
+    progress = Display()
     if (
         not options.overwrite
         and not comparison_file.exists()

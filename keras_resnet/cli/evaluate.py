@@ -36,10 +36,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from keras_resnet.callbacks.progress import Progress
     from keras_resnet.cli.show import show_evaluation, show_report
     from keras_resnet.data.images import ImageData
     from keras_resnet.data.sources.source import Source, fitting
+    from keras_resnet.display import Display
     from keras_resnet.errors import UsageError
     from keras_resnet.evaluation.evaluate import evaluate, load_run_data
     from keras_resnet.evaluation.report import report_run
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     else:
         finished = Run.at(options.model, finished=True)
         of = options.artifact or finished
-    with Progress() as progress:
+    with Display() as progress:
         if finished and not (options.artifact or options.data or options.split) and options.tta == "none":
             report = report_run(finished, progress=progress.reading)
             show_report(report)

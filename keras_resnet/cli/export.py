@@ -23,11 +23,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from keras_resnet.callbacks.progress import Progress
+    from keras_resnet.display import Display
     from keras_resnet.exports.export import export
     from keras_resnet.runs.run import is_run
 
-    with Progress() as progress:
+    with Display() as progress:
         exported = export(options.model, options.out, options.format, data=options.data, progress=progress.reading)
     checked = exported.verification
     for remark in exported.remarks:

@@ -38,8 +38,8 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("budget is for training: rates are tried for one network, by --model; leave it out here")
 
     from keras_resnet.atomic import write_json
-    from keras_resnet.callbacks.progress import Progress
     from keras_resnet.data.loading import load_data
+    from keras_resnet.display import Display
     from keras_resnet.pictures import available
     from keras_resnet.runs.run import is_run
     from keras_resnet.tuning.rate_finder import find_learning_rate, rate_picture
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or Path("saved_models") / f"find-lr-{recipe.model}-{source.short_name}"
     if is_run(out):
         raise UsageError(f"{out} holds a run, which is left as it is: give --out another folder")
-    with Progress() as progress:
+    with Display() as progress:
         data = load_data(source, progress.reading, cache=options.cache)
         progress.note(f"trying rates for {recipe.model} on {data.name}")
         curve = find_learning_rate(recipe, data)

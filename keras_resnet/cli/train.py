@@ -67,21 +67,21 @@ def train(options: argparse.Namespace) -> int:
         return 0
     options.kept = True
 
-    from keras_resnet.callbacks.progress import Progress
     from keras_resnet.callbacks.tensorboard import require_tensorboard
     from keras_resnet.cli.show import show_report
     from keras_resnet.data.loading import load_data
+    from keras_resnet.display import Display
     from keras_resnet.evaluation.report import report_run
-    from keras_resnet.training.checkpointer import Saving
     from keras_resnet.training.distribution import distribution
     from keras_resnet.training.fit import fit_planned, plan
+    from keras_resnet.training.loop import Saving
 
     saving = Saving(options.checkpoint_steps, options.checkpoint_minutes, options.keep_checkpoints)
     if options.tensorboard:
         require_tensorboard()
     place = distribution(options.distribute)  # before anything uses TensorFlow
     num_classes, overwrite = configuration["num_classes"], options.overwrite
-    with Progress(place.is_chief) as progress:
+    with Display(place.is_chief) as progress:
         if configuration["budget"]:
             planned, data = plan_within_budget(configuration, source, options, progress)
         else:

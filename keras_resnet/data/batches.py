@@ -8,7 +8,7 @@ ever read, and however many workers read them. Nothing has a state that a checkp
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -45,8 +45,8 @@ def training_batches(
     *,
     seed: int,
     first_epoch: int = 0,
+    first_step: int = 0,
     epochs: int = 1,
-    steps: Sequence[int] | None = None,
     parts: int = 1,
     worker: tuple[int, int] = (0, 1),
     sampling: str = "uniform",
@@ -64,9 +64,8 @@ def training_batches(
         batch_size: At least 1; over all workers together.
         policy: The augmentation.
         seed: 0 … 2^31 - 1.
-        first_epoch: Where to begin.
+        first_epoch, first_step: Where to begin; the batches before are not read.
         epochs: Where to end.
-        steps: Which batches of each epoch, by number; the others are not read. None: all.
         parts: Give each batch as so many smaller ones (for gradient accumulation); they must be of one size.
         worker: `(0, 4)` is the first of four workers, each of which gets a quarter of every batch.
         sampling: `uniform`: every image once an epoch; `balanced`: every class as often, its images
@@ -81,16 +80,13 @@ def training_batches(
         UsageError: An argument is out of range, or the batch cannot be shared out.
     """
     pipeline = _Pipeline(split, batch_size, policy, seed, worker, sampling, class_weights)
-    chosen = list(range(pipeline.steps) if steps is None else steps)
-    dataset = tf.data.Dataset.range(first_epoch, epochs).flat_map(
-        as_it_is(lambda epoch: pipeline.positions(epoch, tf.constant(chosen, tf.int64)))
-    )
-    dataset = dataset.map(pipeline.batch, num_parallel_calls=2, deterministic=True)
-    if parts > 1:
-        if pipeline.size % parts:
-            raise UsageError(f"a batch of {pipeline.size} images cannot be computed in {parts} equal parts")
-        dataset = dataset.rebatch(pipeline.size // parts)
-    return dataset.prefetch(4)
+
+    @as_it_is
+    def positions(epoch: tf.Tensor) -> tf.data.Dataset:
+        begin = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
+        return pipeline.positions(epoch, tf.range(begin, pipeline.steps))
+
+    return pipeline.batches(tf.data.Dataset.range(first_epoch, epochs).flat_map(positions), parts).prefetch(4)
 
 
 class _Pipeline:
@@ -119,6 +115,15 @@ class _Pipeline:
         if sampling == "balanced":
             shown_classes(split)  # here, since tf.data would wrap the error in its own
         policy.check((self.size, *split.images.shape))
+
+    def batches(self, positions: tf.data.Dataset, parts: int) -> tf.data.Dataset:
+        """What `positions` gives as images and targets, each batch in so many parts."""
+        dataset = positions.map(self.batch, num_parallel_calls=2, deterministic=True)
+        if parts == 1:
+            return dataset
+        if self.size % parts:
+            raise UsageError(f"a batch of {self.size} images cannot be computed in {parts} equal parts")
+        return dataset.rebatch(self.size // parts)
 
     @as_it_is
     def positions(self, epoch: tf.Tensor, chosen: tf.Tensor) -> tf.data.Dataset:
@@ -150,20 +155,27 @@ class _Pipeline:
 
 @dataclass(frozen=True)
 class Position:
-    """Where a data set of `repeated_batches` goes on.
+    """Where training data begin, and how they are divided.
 
     Args:
-        variable: int64 (2,): the epoch that the next iterator gives, and its first step. It moves on by itself when an
-            iterator gives its first element.
         split: Whose images they are.
+        steps: Batches of an epoch.
+        batch: Images of a batch.
+        parts: Elements that a batch is given in.
+        variable: int64 (2,): the epoch that the next iterator gives, and its first step. It moves on by itself when an
+            iterator gives its first element. None: the data begin where they were made to.
     """
 
-    variable: tf.Variable
     split: LabelledImages
+    steps: int
+    batch: int
+    parts: int = 1
+    variable: tf.Variable | None = None
 
     def set(self, epoch: int, step: int = 0) -> None:
         """Let the next iterator begin here."""
-        self.variable.assign([epoch, step])
+        if self.variable is not None:
+            self.variable.assign([epoch, step])
 
 
 _POSITIONS: WeakKeyDictionary[tf.data.Dataset, Position] = WeakKeyDictionary()
@@ -173,11 +185,13 @@ def position_of(dataset: object) -> Position | None:
     """Where a data set goes on that `repeated_batches` gave, or that was made of one by `map`, `prefetch` and so on.
 
     Args:
-        dataset: Any object.
+        dataset: Any object; a position is its own.
 
     Returns:
         None: it has none, or another begins anew in every epoch.
     """
+    if isinstance(dataset, Position):
+        return dataset
     if not isinstance(dataset, tf.data.Dataset):
         return None
     own = _POSITIONS.get(dataset)
@@ -191,16 +205,17 @@ def repeated_batches(
     policy: Policy,
     *,
     seed: int,
+    parts: int = 1,
     sampling: str = "uniform",
     class_weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Training batches of one epoch for each iterator, as `model.fit` asks for them: of epoch 0, 1, 2 and so on.
 
     Args:
-        split, batch_size, policy, seed, sampling, class_weights: As `training_batches`.
+        split, batch_size, policy, seed, parts, sampling, class_weights: As `training_batches`.
 
     Returns:
-        A dataset as `training_batches` gives, whose `len` is the number of steps of an epoch; see `position_of`.
+        A dataset as `training_batches` gives, whose `len` is the number of its elements in an epoch; see `position_of`.
 
     Raises: as `training_batches`.
     """
@@ -213,10 +228,9 @@ def repeated_batches(
         variable.assign(tf.stack([epoch + 1, tf.zeros_like(step)]))  # after it was read: a function keeps the order
         return epoch, tf.range(step, pipeline.steps)
 
-    dataset = tf.data.Dataset.range(1).map(begin).flat_map(pipeline.positions)
-    dataset = dataset.map(pipeline.batch, num_parallel_calls=2, deterministic=True).prefetch(4)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(pipeline.steps))
-    _POSITIONS[dataset] = Position(variable, split)
+    dataset = pipeline.batches(tf.data.Dataset.range(1).map(begin).flat_map(pipeline.positions), parts).prefetch(4)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(pipeline.steps * parts))
+    _POSITIONS[dataset] = Position(split, pipeline.steps, pipeline.size, parts, variable)
     return dataset
 
 

@@ -74,14 +74,28 @@ def report_training(run: Run, data: ImageData | None = None) -> tuple[list[Sympt
     history = History.of_run(run)
     if not history.epochs:
         return [], []
+    return report_history(run, history, _title(run, history), data)
+
+
+def report_history(
+    run: Run, history: History, title: str, data: ImageData | None = None
+) -> tuple[list[Symptom], list[Path]]:
+    """Write what a record of at least one epoch tells; see `report_training`.
+
+    Args:
+        run: In whose folder.
+        history: The record.
+        title: Of the picture.
+        data: As `report_training`.
+    """
     symptoms = diagnose(history, lambda: labels_fit(data) if data else None)
     files = [run.folder("evaluation") / "diagnosis.json"]
     write_json(files[0], {"epochs": len(history.epochs), "symptoms": [asdict(one) for one in symptoms]})
     if pictures.available():
         plots = run.folder("plots")
-        files += [plots / "training.png", plots / "learning_curves.png"]
-        training_picture(history, symptoms, _title(run, history), files[1])
-        learning_curves(history, files[2])
+        files += [plots / "learning_curves.png", plots / "training.png"]
+        learning_curves(history, files[1])
+        training_picture(history, symptoms, title, files[2])
     return symptoms, files
 
 

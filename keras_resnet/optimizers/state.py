@@ -17,11 +17,19 @@ from keras_resnet.weights.files import expectations, refuse_mismatches
 
 _NUMBERED = re.compile(r"variable(_\d+)?")
 _UPDATES = "iterations"
+_ACCUMULATED = "accumulated/"
 
 
 def unwrapped(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """The optimizer inside Keras's loss scaling, which `compile` puts around one for float16; or itself."""
     return optimizer.inner_optimizer if isinstance(optimizer, keras.optimizers.LossScaleOptimizer) else optimizer
+
+
+def last_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    """The learning rate of the last update; of an optimizer of others that follows a schedule, of the next one."""
+    inner = unwrapped(optimizer)
+    rate = getattr(inner, "last_rate", None)
+    return float(keras.ops.convert_to_numpy(inner.learning_rate)) if rate is None else float(rate)
 
 
 def in_mid_update(optimizer: keras.optimizers.Optimizer) -> bool:
@@ -52,26 +60,29 @@ def optimizer_state(optimizer: keras.optimizers.Optimizer) -> dict[str, np.ndarr
 
     Returns:
         Arrays by names that depend on the network alone: `stem_conv_kernel_momentum`, `rate_factor`,
-        `loss_scale/dynamic_scale` …; `iterations` counts updates, int64.
-
-    Raises:
-        RuntimeError: It is in the middle of an update, so that accumulated gradients would be lost.
+        `loss_scale/dynamic_scale` …; `iterations` counts updates, int64. In the middle of an update also
+        `accumulated/0000` …, gradients that no update has used yet, and `accumulated/batches`, of how many batches.
     """
-    if in_mid_update(optimizer):
-        raise RuntimeError("gradients are accumulated that no update has used yet: save after an update")
     inner = unwrapped(optimizer)
-    updates = int(keras.ops.convert_to_numpy(batch_counter(inner))) // (inner.gradient_accumulation_steps or 1)
+    updates, batches = divmod(
+        int(keras.ops.convert_to_numpy(batch_counter(inner))), inner.gradient_accumulation_steps or 1
+    )
     arrays = {name: keras.ops.convert_to_numpy(variable) for name, variable in _variables(optimizer).items()}
+    if batches:
+        sums = {f"{number:04d}": one for number, one in enumerate(gradient_accumulators(inner))}
+        arrays |= {f"{_ACCUMULATED}{name}": keras.ops.convert_to_numpy(one) for name, one in sums.items()}
+        arrays[f"{_ACCUMULATED}batches"] = np.array(batches, np.int64)
     return {_UPDATES: np.array(updates, np.int64), **arrays}
 
 
 def load_optimizer_state(
     optimizer: keras.optimizers.Optimizer, state: Mapping[str, np.ndarray], source: str = "the optimizer's state"
 ) -> None:
-    """Give a built optimizer the state of another one; gradients that it has accumulated are dropped.
+    """Give a built optimizer the state of another one; gradients that it has accumulated are replaced.
 
     Args:
-        optimizer: Built for the same variables; it may accumulate another number of batches.
+        optimizer: Built for the same variables; it may accumulate another number of batches, unless the state is of the
+            middle of an update.
         state: As `optimizer_state` gives it.
         source: What to call it in an error.
 
@@ -79,13 +90,17 @@ def load_optimizer_state(
         ModelError: Names, shapes or dtypes do not match; nothing was loaded.
     """
     inner = unwrapped(optimizer)
-    variables = _variables(optimizer)
-    refuse_mismatches({_UPDATES: ((), "int64"), **expectations(variables)}, state, source)
+    variables, expected = _variables(optimizer), {}
+    accumulated = {f"{_ACCUMULATED}{number:04d}": one for number, one in enumerate(gradient_accumulators(inner))}
+    if f"{_ACCUMULATED}batches" in state:
+        expected = {f"{_ACCUMULATED}batches": ((), "int64"), **expectations(accumulated)}
+    refuse_mismatches({_UPDATES: ((), "int64"), **expectations(variables), **expected}, state, source)
     for name, variable in variables.items():
         variable.assign(state[name])
-    batch_counter(inner).assign(int(state[_UPDATES]) * (inner.gradient_accumulation_steps or 1))
-    for variable in gradient_accumulators(inner):
-        variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
+    batches = int(state[f"{_ACCUMULATED}batches"]) if expected else 0
+    batch_counter(inner).assign(int(state[_UPDATES]) * (inner.gradient_accumulation_steps or 1) + batches)
+    for name, variable in accumulated.items():
+        variable.assign(state[name] if expected else keras.ops.zeros(variable.shape, variable.dtype))
 
 
 def _variables(optimizer: keras.optimizers.Optimizer) -> dict[str, keras.Variable]:

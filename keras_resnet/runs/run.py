@@ -25,9 +25,10 @@ import math
 import os
 import platform
 import shutil
+import time
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -119,6 +120,16 @@ class Run:
     def events(self) -> Record[EventRow]:
         """The record `events.jsonl`."""
         return Record(self.path / "events.jsonl", EventRow)
+
+    def record_event(self, kind: str, where: Mapping[str, int], **details: object) -> None:
+        """Add a line to `events.jsonl`.
+
+        Args:
+            kind: What has happened.
+            where: `epoch`, counted from 1, `step` and `updates`.
+            **details: More of it, as JSON has it.
+        """
+        self.events.add({"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "event": kind, **where, **details})
 
     @property
     def first_statistics(self) -> FirstStatistics | None:
@@ -275,9 +286,10 @@ class Run:
                 (self.path / "metrics.csv").unlink(missing_ok=True)
             return
         table = io.StringIO()
-        writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
+        columns = list(dict.fromkeys(column for row in rows for column in row))  # an epoch may lack a validation
+        writer = csv.DictWriter(table, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
+        writer.writerows({key: f"{row.get(key, math.nan):.6g}" for key in columns} for row in rows)
         write_text(self.path / "metrics.csv", table.getvalue())
 
     def metrics(self) -> list[Row]:

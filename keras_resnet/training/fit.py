@@ -11,39 +11,34 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_resnet.allowed import COUNT
-from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
+from keras_resnet.atomic import remove_leftovers, storage_errors
 from keras_resnet.augment.keras_layers import described
 from keras_resnet.augment.policies import Policy
 from keras_resnet.callbacks.checkpoint import CheckpointStore
-from keras_resnet.callbacks.health import Health, images_to_look_with
 from keras_resnet.callbacks.interruption import Interruption
-from keras_resnet.callbacks.progress import Progress
+from keras_resnet.callbacks.notes import notes_to
 from keras_resnet.callbacks.tensorboard import require_tensorboard
 from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.remarks import Remark, of_counts
+from keras_resnet.display import Display
 from keras_resnet.errors import DataError
 from keras_resnet.json_files import parsed
 from keras_resnet.models.resnet import check_input
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.runs.contents import KeptEpoch
-from keras_resnet.runs.run import KEPT_IMAGES, Run, free_run_folder, is_run, locked
+from keras_resnet.runs.run import Run, free_run_folder, is_run, locked
 from keras_resnet.settings import check_arguments
-from keras_resnet.stamp import write_stamp
-from keras_resnet.training.checkpointer import Checkpointer, Saving
 from keras_resnet.training.configuration import source_for
 from keras_resnet.training.distribution import Distribution, distribution
-from keras_resnet.training.loop import TrainingLoop
-from keras_resnet.training.network import CompiledNetwork, look_at_weights, network_for, preprocessing_for
+from keras_resnet.training.loop import AT_FIRST, RecipeRun, Saving, TrainingLoop
+from keras_resnet.training.network import CompiledNetwork, look_at_weights, preprocessing_for
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
-from keras_resnet.weights.files import assign, variables_by_path
 
 RUNS = Path("saved_models")
 
@@ -174,15 +169,15 @@ def fit(
     data = in_memory(data, seed=recipe.seed)
     source = (data.source or data) if isinstance(data, ImageData) else source_for(recipe, data)
     planned = plan(recipe, source, out, overwrite=overwrite, num_classes=num_classes, layers=layers)
-    with Progress(verbose and place.is_chief) as progress:
-        images = data if isinstance(data, ImageData) else load_data(source, progress.reading)  # type: ignore[arg-type]
-        return fit_planned(planned, images, progress, saving=saving, tensorboard=tensorboard, place=place)
+    with Display(verbose and place.is_chief) as display:
+        images = data if isinstance(data, ImageData) else load_data(source, display.reading)  # type: ignore[arg-type]
+        return fit_planned(planned, images, display, saving=saving, tensorboard=tensorboard, place=place)
 
 
 def fit_planned(
     plan: Plan,
     data: ImageData,
-    progress: Progress,
+    display: Display,
     *,
     saving: Saving | None = None,
     tensorboard: bool = False,
@@ -193,7 +188,7 @@ def fit_planned(
     Args:
         plan: What `plan` settled.
         data: The images that the plan is for.
-        progress: Shows the training.
+        display: Shows the training.
         saving: When checkpoints are written; None: every epoch and every ten minutes.
         tensorboard: Whether TensorBoard's event files are written, too.
         place: The devices; None: one.
@@ -226,25 +221,22 @@ def fit_planned(
     notes: list[tuple[str, str, str, dict[str, Any]]] = [("weights", "note", text, seen) for text in said]
     notes += [(one.code, one.severity, str(one), {}) for one in unheeded_imbalance(recipe, data)]
     with (
-        Interruption(progress.note, close=progress.close) as interruption,
+        Interruption(display.note, close=display.close) as interruption,
+        notes_to(display.note),
         locked(plan.path) if place.is_chief else nullcontext(),
     ):
         run = begin(plan, data, preprocessing) if place.is_chief else Run(plan.path)
         place.anywhere(True)  # the others wait until the folder is there
-        with place.scope():
-            # The checkpointer sets the batch once it is known.
-            health = Health(compiled.network, images_to_look_with(data.validation), batch_per_normalisation=0)
+        for note in data.notes if place.is_chief else ():
+            run.record_event("data", AT_FIRST, text=note)  # the loop shows it
+        for code, severity, text, figures in notes:
+            display.note(f"{severity}: {text}")
+            if place.is_chief:
+                run.record_event(code, AT_FIRST, text=text, **figures)
+        with place.scope(), interruption.deferred():
+            folder = RecipeRun(run, compiled, preprocessing, data)
             saving = saving or Saving()
-            checkpointer = Checkpointer(compiled, recipe, run, health, progress, saving, tensorboard=tensorboard)
-            for note in data.notes:
-                checkpointer.event("data", text=note)  # the progress shows it
-            for code, severity, text, figures in notes:
-                progress.note(f"{severity}: {text}")
-                checkpointer.event(code, text=text, **figures)
-            with interruption.deferred():
-                TrainingLoop(checkpointer, data, interruption, plan.policy).run_to_end()
-        if place.is_chief:
-            finish(checkpointer, preprocessing, data)
+            TrainingLoop(folder, plan.policy, interruption, display, saving, tensorboard=tensorboard).run_to_end()
         place.anywhere(True)  # all wait until the run is finished
     return run
 
@@ -288,55 +280,3 @@ def begin(plan: Plan, data: ImageData, preprocessing: Preprocessing) -> Run:
     if CheckpointStore(run.checkpoints).is_empty:
         run.record_data(data, preprocessing)
     return run
-
-
-def finish(checkpointer: Checkpointer, preprocessing: Preprocessing, data: ImageData) -> None:
-    """Save the best weights as the run's model, keep a few images, and mark the run as finished.
-
-    Args:
-        checkpointer: With the best weights.
-        preprocessing: Put into the model's file.
-        data: Whose training images are kept.
-    """
-    few = np.unique(np.linspace(0, len(data.train) - 1, KEPT_IMAGES).astype(np.int64))
-    checkpointer.run.keep_images(data.train.read(few))
-    # Its initial weights are not loaded: they would be replaced at once.
-    network = network_for(checkpointer.recipe.without_weights(), preprocessing)
-    assign(variables_by_path(network), checkpointer.store.read_best(checkpointer.state), checkpointer.state.best)
-    write_with(checkpointer.run.model, lambda temporary: save_model(network, temporary, preprocessing))
-    kept, best = kept_epoch(checkpointer, data), checkpointer.state.best_value
-    checkpointer.run.finish(kept)
-    if kept:
-        checkpointer.progress.note(
-            f"kept the weights of epoch {kept['epoch']} of {checkpointer.state.epoch}, the last with the highest "
-            f"{kept['metric'].replace('_', ' ')} on the {kept['images']} {kept['split']} images, {best:.4f}"
-        )
-
-
-def kept_epoch(checkpointer: Checkpointer, data: ImageData) -> KeptEpoch | None:
-    """The epoch that the validation images chose; None if none of them was ever measured.
-
-    Args:
-        checkpointer: Of the training.
-        data: What it was trained on.
-    """
-    metric, best = data.task.monitored, checkpointer.state.best_value
-    # Of equal values the last was kept.
-    epochs = [int(row["epoch"]) for row in checkpointer.state.rows if row[f"val_{metric}"] == best]
-    if best is None or not epochs:
-        return None
-    return {"epoch": epochs[-1], "metric": metric, "value": best, "split": "validation", "images": len(data.validation)}
-
-
-def save_model(model: keras.Model, path: str | os.PathLike[str], preprocessing: Preprocessing) -> None:
-    """Save a model as a `.keras` file with its preprocessing inside; `keras.models.load_model` reads it too.
-
-    Args:
-        model: Raw pixels in, logits out.
-        path: Ends in `.keras`.
-        preprocessing: Put into the file.
-    """
-    # Without the optimizer, which needs this package to load and triples the size.
-    bare = keras.Model(model.inputs, model.outputs, name=model.name)
-    bare.save(path)
-    write_stamp(Path(path), preprocessing)

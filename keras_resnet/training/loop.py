@@ -1,67 +1,171 @@
-"""The training loop: one `model.fit` a phase, a checkpoint an epoch, and what to do when something goes wrong.
+"""The training of a recipe: one `model.fit` a phase, with the callbacks that anyone's `fit` may have.
 
-A training that was stopped, killed or set back ends with the same bits as one that never was.
+A training that was stopped or killed ends with the same bits as one that never was.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from keras_resnet.atomic import write_with
 from keras_resnet.augment.policies import Policy
-from keras_resnet.callbacks.interruption import Interruption
-from keras_resnet.callbacks.setbacks import RATE_FACTOR, TRIES, WINDOW, Setback, diagnosis, what_is_wrong
-from keras_resnet.callbacks.state import State
+from keras_resnet.callbacks.between_batches import BetweenBatches
+from keras_resnet.callbacks.checkpoint import CheckpointStore
+from keras_resnet.callbacks.diagnosis import Diagnosis
+from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, Requests
+from keras_resnet.callbacks.guard import Guard
+from keras_resnet.callbacks.moving_average import MovingAverage
+from keras_resnet.callbacks.notes import note
+from keras_resnet.callbacks.place import Place
+from keras_resnet.callbacks.progress import Progress
 from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.batches import (
+    Position,
     batch_images,
     data_errors,
     evaluation_batches,
-    permutation,
+    repeated_batches,
     steps_per_epoch,
     training_batches,
 )
-from keras_resnet.data.images import ImageData
+from keras_resnet.data.images import ImageData, Split
 from keras_resnet.data.stores import at_size
-from keras_resnet.errors import StoppedError, StorageError
-from keras_resnet.runs.run import Run
+from keras_resnet.display import Display
+from keras_resnet.errors import StoppedError, StorageError, UsageError
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.contents import KeptEpoch
+from keras_resnet.runs.run import KEPT_IMAGES, Run
 from keras_resnet.shortage import shortage
-from keras_resnet.training.checkpointer import Checkpointer
 from keras_resnet.training.distribution import is_lost_worker
-from keras_resnet.training.phases import Phase, next_phase, total_epochs
+from keras_resnet.training.network import CompiledNetwork, network_for
+from keras_resnet.training.phases import Phase, phase_at, total_epochs
+from keras_resnet.weights.files import assign, variables_by_path
+from keras_resnet.weights.saving import save_model
 
-EVALUATION_BATCH = 256
-"""Images; halved while memory runs out."""
-LOG_EVERY = 10
-"""Updates between two rows of `metrics.jsonl`."""
+MOST_EVALUATED = 256
+"""Images that are evaluated at once; no more than are trained on at once, so that the memory suffices."""
+
+
+@dataclass(frozen=True)
+class Saving:
+    """When checkpoints are written, besides at the end of every epoch, and how many are kept.
+
+    Args:
+        steps: After so many updates; 0: not by their number.
+        minutes: After so many minutes; 0: not by time.
+        keep: At least 1.
+
+    Raises:
+        UsageError: A number is out of range.
+    """
+
+    steps: int = 0
+    minutes: float = 10.0
+    keep: int = 3
+
+    def __post_init__(self) -> None:
+        if self.steps < 0 or not self.minutes >= 0 or self.keep < 1:
+            raise UsageError(
+                "checkpoints are written every so many steps or minutes (at least 0), and at least 1 is kept; "
+                f"received {self.steps}, {self.minutes} and {self.keep}"
+            )
+
+
+AT_FIRST = {"epoch": 1, "step": 0, "updates": 0}
+"""Where events lie that come before the first batch of a process."""
+
+
+class RecipeRun:
+    """The run folder of a recipe's training.
+
+    Args:
+        run: The folder.
+        compiled: The network.
+        preprocessing: Put into the file of the finished model.
+        data: What it is trained on.
+    """
+
+    def __init__(self, run: Run, compiled: CompiledNetwork, preprocessing: Preprocessing, data: ImageData) -> None:
+        self.run, self.compiled, self.preprocessing, self.data = run, compiled, preprocessing, data
+
+    def record(self, rows: Any) -> None:
+        """Write what is known of each epoch so far."""
+        self.run.record_metrics([dict(row) for row in rows])
+
+    def finish(self, model: keras.Model, place: Place, monitored: str | None) -> None:
+        """Save the model, keep a few images, and mark the run as finished.
+
+        Args:
+            model: With the best weights.
+            place: The end of its training.
+            monitored: What chose the weights; None: nothing was ever measured.
+        """
+        train = self.data.train
+        self.run.keep_images(train.read(np.unique(np.linspace(0, len(train) - 1, KEPT_IMAGES).astype(np.int64))))
+        # Without what serves training alone: mixed precision, statistics shared by replicas, any size.
+        # Its initial weights are not loaded: they would be replaced at once.
+        network = network_for(self.compiled.recipe.without_weights(), self.preprocessing)
+        weights = {name: one.numpy() for name, one in variables_by_path(model).items()}
+        assign(variables_by_path(network), weights, "the best weights")
+        write_with(self.run.model, lambda temporary: save_model(network, temporary, self.preprocessing))
+        kept: KeptEpoch | None = None
+        if monitored is not None and place.best_value is not None:
+            kept = {
+                "epoch": place.best_epoch,
+                "metric": monitored.removeprefix("val_"),
+                "value": place.best_value,
+                "split": "validation",
+                "images": len(self.data.validation),
+            }
+        self.run.finish(kept)
+        if kept:
+            note(
+                f"kept the weights of epoch {kept['epoch']} of {place.epoch}, the last with the highest "
+                f"{kept['metric'].replace('_', ' ')} on the {kept['images']} {kept['split']} images, "
+                f"{place.best_value:.4f}"
+            )
 
 
 class TrainingLoop:
     """Trains by a recipe to its end, from the last checkpoint if there is one.
 
     Args:
-        checkpointer: The network and where it stands.
-        data: What it is trained on.
-        interruption: Whether it shall stop.
-        policy: How its training images are augmented.
+        folder: The network, its data and where it is saved.
+        policy: How training images are augmented.
+        requests: Whether it shall stop.
+        display: Shows it.
+        saving: When checkpoints are written.
+        tensorboard: Also write event files for TensorBoard.
     """
 
-    def __init__(self, checkpointer: Checkpointer, data: ImageData, interruption: Interruption, policy: Policy) -> None:
-        self.checkpointer, self.data, self.interruption, self.policy = checkpointer, data, interruption, policy
-        self.recipe, self.run, self.progress = checkpointer.recipe, checkpointer.run, checkpointer.progress
-        self.steps = steps_per_epoch(data.train, self.recipe.batch_size)
-        self.batch = batch_images(data.train, self.recipe.batch_size, policy.repeats)
-        self.place = checkpointer.place
-        self.task = data.task
-        self.guess = self.task.loss_of_a_guess(self.recipe.loss)
-        self._evaluate_by(EVALUATION_BATCH)
-        self.weights = loss_weights(self.recipe.class_weights, data.train)
+    def __init__(
+        self,
+        folder: RecipeRun,
+        policy: Policy,
+        requests: Requests,
+        display: Display,
+        saving: Saving,
+        *,
+        tensorboard: bool = False,
+    ) -> None:
+        self.folder, self.policy, self.requests, self.saving = folder, policy, requests, saving
+        self.compiled, self.data, self.run = folder.compiled, folder.data, folder.run
+        self.recipe, self.place, self.task = self.compiled.recipe, self.compiled.place, folder.data.task
+        self.steps = steps_per_epoch(self.data.train, self.recipe.batch_size)
+        self.batch = batch_images(self.data.train, self.recipe.batch_size, policy.repeats)
+        self.parts = self.recipe.accumulate
+        self.weights = loss_weights(self.recipe.class_weights, self.data.train)
+        self.display, self.progress = display, Progress()
+        self.progress.display = display
+        self.diagnosis = Diagnosis(self.run.path, self.data.validation, tensorboard=tensorboard, report=False)
+        self.diagnosis.network = self.compiled.network
+        self.diagnosis.replicas = 1 if self.recipe.sync_batchnorm else self.place.replicas
 
     def run_to_end(self) -> None:
         """Train the epochs that are left.
@@ -71,14 +175,12 @@ class TrainingLoop:
             DivergedError: It went wrong again and again.
             StorageError: A checkpoint cannot be written, or memory does not suffice for the smallest batch.
         """
-        self.checkpointer.open()
-        self.progress.begin(self.recipe, self.data, self.run, self.checkpointer.state, self.steps, self.batch)
-        while self.checkpointer.state.epoch < total_epochs(self.recipe):
+        place = self._newest()
+        self._say(place)
+        while True:
             lack: Exception | None = None
             try:
-                self._train(next_phase(self.recipe, self.checkpointer.state, self.steps))
-            except Setback as setback:
-                self._go_back(setback)
+                place = self._fit(place)
             except Exception as error:
                 if shortage(error) == "memory":
                     lack = error.with_traceback(None)  # which would keep what fills the memory
@@ -90,144 +192,108 @@ class TrainingLoop:
                 else:
                     raise
             if lack:
-                self._use_less_memory(lack)
+                place = self._newest()
+                self._use_less_memory(lack, place)
+            elif place.finished:
+                return
 
-    def _train(self, phase: Phase) -> None:
-        self.checkpointer.ready(head=phase.head, size=phase.size, steps=self.steps, batch=self.batch)
-        if not phase.steps:  # it was stopped between the last batch and the end of the epoch
-            self.end_epoch()
-            return
-        parts = self.checkpointer.state.parts
-        images = self.data.train.images
-        if phase.size:
-            images = at_size(images, (phase.size, phase.size))
-        split = replace(self.data.train, images=images)
+    def _fit(self, place: Place) -> Place:
+        """One call of `fit`: to the end of a phase.
 
-        def share(worker: tuple[int, int]) -> tf.data.Dataset:
-            return training_batches(
-                split,
-                self.recipe.batch_size,
-                self.policy,
-                seed=self.recipe.seed,
-                first_epoch=phase.first,
+        Returns:
+            Where the training stands then.
+        """
+        phase = phase_at(self.recipe, place.epoch)
+        if self.compiled.compile(head=phase.head, parts=self.parts, size=phase.size, steps=self.steps):
+            self.place.prepare(self.compiled.model)
+        batches, data = self._batches(phase, place)
+        saving = ExactCheckpoint(
+            self.run.path,
+            data,
+            steps=self.saving.steps,
+            minutes=self.saving.minutes,
+            keep=self.saving.keep,
+            monitor=f"val_{self.task.monitored}",
+            epochs=total_epochs(self.recipe),
+        )
+        saving.until = self.recipe.head_epochs if phase.head else total_epochs(self.recipe)
+        saving.within(self.folder, self.requests, self._stop, self.place)
+        guard = Guard(guess=self.task.loss_of_a_guess(self.recipe.loss))
+        guard.remedy = self._remedy()
+        average = [MovingAverage(self.recipe.ema)] if self.recipe.ema else []
+        evaluated = min(MOST_EVALUATED, self.batch // self.parts)
+        validation, validation_steps = self.place.evaluation_data(
+            lambda worker: evaluation_batches(self.data.validation, evaluated, worker=worker)
+        )
+        with data_errors(self.data.train.images, self.data.validation.images):
+            self.compiled.model.fit(
+                batches,
                 epochs=phase.end,
-                steps=phase.steps,
-                parts=parts,
-                worker=worker,
-                sampling=self.recipe.sampling,
-                class_weights=self.weights,
-            )
-
-        with data_errors(images, self.data.validation.images):
-            self.checkpointer.compiled.model.fit(
-                self.place.training_data(share, self.batch // parts),
-                initial_epoch=phase.first,
-                epochs=phase.end,
-                steps_per_epoch=len(phase.steps) * parts,
-                callbacks=[PhaseCallback(self, phase)],
+                steps_per_epoch=self.steps * self.parts if self.place.replicas > 1 else None,
+                validation_data=validation,
+                validation_steps=validation_steps,
+                callbacks=[saving, Replicas(self.compiled), *average, guard, self.diagnosis, self.progress],
                 shuffle=False,  # the pipeline shuffles
                 verbose=0,
             )
+        return saving.place
 
-    def end_epoch(self) -> None:
-        """Validate, record, write a checkpoint."""
-        checkpointer, state = self.checkpointer, self.checkpointer.state
-        state.step = self.steps
-        training_seconds, began, stop = state.seconds, time.perf_counter(), StopWhenAsked(self)
-        with checkpointer.average.swapped():
-            found = self._evaluate(stop)
-            if not stop.stopped:
-                # The last update may have spoilt the weights: its loss was computed before it.
-                if not math.isfinite(found["loss"]):
-                    raise Setback(f"the validation loss became {found['loss']}", state.epoch, self.steps - 1)
-                checkpointer.keep_best(found[self.task.monitored])
-        if stop.stopped:
-            self.stop()
-        row = {
-            "epoch": state.epoch + 1,
-            "step": state.updates,
-            **state.means,
-            "val_loss": found["loss"],
-            **{f"val_{name}": value for name, value in found.items() if name != "loss"},
-            "learning_rate": checkpointer.compiled.learning_rate,
-            "seconds": state.seconds + time.perf_counter() - began,
+    def _batches(self, phase: Phase, place: Place) -> tuple[Any, Any]:
+        """The training data for `fit`, and for `ExactCheckpoint`."""
+        train = self.data.train
+        if phase.size:
+            train = replace(train, images=at_size(train.images, (phase.size, phase.size)))
+        options: dict[str, Any] = {
+            "seed": self.recipe.seed,
+            "parts": self.parts,
+            "sampling": self.recipe.sampling,
+            "class_weights": self.weights,
         }
-        rate = self.steps * self.batch / max(training_seconds, 1e-9)
-        checkpointer.record({"event": "epoch", **row, "images_per_second": rate, **checkpointer.health.observe()})
-        state.rows.append(row)
-        if state.epoch >= state.setback_epoch:  # the epoch that went wrong is done
-            state.tries = 0
-        state.epoch, state.step, state.sums, state.seconds = state.epoch + 1, 0, {}, 0.0
-        checkpointer.save()
-        if self.place.is_chief:
-            self.run.record_metrics(state.rows)
-        self.progress.epoch_ended(row)
-        if self.shall_stop() and state.epoch < total_epochs(self.recipe):
-            checkpointer.event("stopped")
-            raise stopped(self.run, state)
+        if self.place.replicas == 1:
+            batches = repeated_batches(train, self.recipe.batch_size, self.policy, **options)
+            return batches, batches
+        share = self._share(train, phase, place, options)
+        position = Position(train, self.steps, self.batch, self.parts)
+        return self.place.training_data(share, self.batch // self.parts), position
 
-    def _evaluate_by(self, batch: int) -> None:
-        self.evaluation_batch = batch
-        self.validation, self.validation_steps = self.place.evaluation_data(
-            lambda worker: evaluation_batches(self.data.validation, batch, worker=worker)
-        )
-
-    def _evaluate(self, stop: StopWhenAsked) -> dict[str, float]:
-        """Loss and metrics on the validation images, in smaller batches if memory runs out."""
-        while True:
-            try:
-                return self.checkpointer.compiled.model.evaluate(
-                    self.validation, steps=self.validation_steps, return_dict=True, verbose=0, callbacks=[stop]
-                )
-            except Exception as error:
-                if shortage(error) != "memory":
-                    raise
-                if self.evaluation_batch == 1:
-                    raise StorageError("out of memory, even with 1 image at a time: lower --image-size") from error
-                self.checkpointer.warn(f"out of memory: validating {self.evaluation_batch // 2} images at a time")
-                self._evaluate_by(self.evaluation_batch // 2)
-
-    def shall_stop(self) -> bool:
-        """Whether any worker was asked to."""
-        return self.place.anywhere(self.interruption.requested)
-
-    def stop(self) -> None:
-        """Write a checkpoint and raise StoppedError."""
-        self.checkpointer.save()
-        self.checkpointer.event("stopped")
-        raise stopped(self.run, self.checkpointer.state)
-
-    def _go_back(self, setback: Setback) -> None:
-        checkpointer, failed = self.checkpointer, self.checkpointer.state
-        if failed.tries >= TRIES:
-            raise diagnosis(
-                setback,
-                rate=checkpointer.compiled.learning_rate,
-                gradient_norms=checkpointer.compiled.gradient_norms,
-                images=self._images_of(setback.epoch, setback.step),
-                first=self.run.first_statistics,
-                kept=self.run.path,
+    def _share(
+        self, train: Split, phase: Phase, place: Place, options: dict[str, Any]
+    ) -> Callable[[tuple[int, int]], tf.data.Dataset]:
+        def share(worker: tuple[int, int]) -> tf.data.Dataset:
+            return training_batches(
+                train,
+                self.recipe.batch_size,
+                self.policy,
+                first_epoch=place.epoch,
+                first_step=place.step,
+                epochs=phase.end,
+                worker=worker,
+                **options,
             )
-        text = f"{setback.reason} in epoch {setback.epoch + 1}, batch {setback.step + 1}"
-        checkpointer.event("setback", text=text, learning_rate=checkpointer.compiled.learning_rate)
-        absent = [step for epoch, step in failed.left_out if epoch == setback.epoch]
-        alone = len(absent) + 1 >= self.steps  # an epoch must keep one batch
-        checkpointer.go_back(
-            failed.tries,  # one further back each time: the newest checkpoint may hold spoilt weights
-            rate_factor=failed.rate_factor * RATE_FACTOR,
-            tries=failed.tries + 1,
-            setback_epoch=max(setback.epoch, failed.setback_epoch),
-            left_out=failed.left_out if alone else [*failed.left_out, [setback.epoch, setback.step]],
-        )
-        self.progress.note(
-            f"{text}: back to epoch {checkpointer.state.epoch + 1}, batch {checkpointer.state.step + 1}, "
-            f"{'' if alone else 'leaving that batch out, '}at {checkpointer.state.rate_factor:g} times the rate "
-            f"(try {checkpointer.state.tries} of {TRIES})"
+
+        return share
+
+    def _newest(self) -> Place:
+        def damaged(text: str) -> None:
+            note(text)
+            if self.place.is_chief:
+                self.run.record_event("note", AT_FIRST, text=text)
+
+        if self.place.is_chief:
+            self.run.events.mend()
+        found = CheckpointStore(self.run.checkpoints).load(damaged)
+        if found:
+            self.parts = max(self.parts, found.state.parts)
+        return found.state if found else Place()
+
+    def _stop(self, place: Place) -> None:
+        raise StoppedError(
+            f"stopped in epoch {place.epoch + 1} after batch {place.step}, with a checkpoint in {self.run.path}: the "
+            "same command, without --overwrite, continues"
         )
 
-    def _use_less_memory(self, error: Exception) -> None:
-        checkpointer, least = self.checkpointer, 2 * self.place.replicas  # images in a part
-        before = checkpointer.state.parts
+    def _use_less_memory(self, error: Exception, place: Place) -> None:
+        least, before = 2 * self.place.replicas, self.parts  # images in a part
         fitting = [n for n in range(2 * before, self.batch // least + 1) if self.batch % n == 0]
         parts = next((n for n in fitting if self.batch // n % self.place.replicas == 0), 0)
         if not parts:
@@ -235,109 +301,58 @@ class TrainingLoop:
                 f"out of memory, even with {self.batch // before} images at a time: lower --image-size "
                 "or --batch-size, use a smaller --model, or --recompute"
             ) from error
-        checkpointer.event("out of memory", parts=parts)
-        checkpointer.go_back(parts=parts)
-        self.progress.note(
+        self.parts = parts
+        where = {"epoch": place.epoch + 1, "step": place.step, "updates": place.epoch * self.steps + place.step}
+        if self.place.is_chief:
+            self.run.record_event("out of memory", where, parts=parts)
+        note(
             f"out of memory: from now on each batch of {self.batch} images is computed in {parts} parts of "
             f"{self.batch // parts}, "
             "which gives the same updates but for batch normalisation, whose statistics are of each part"
         )
 
-    def _images_of(self, epoch: int, step: int) -> list[str]:
-        if self.recipe.sampling != "uniform":
-            return []
-        size = self.batch // self.recipe.repeats
-        order = permutation(len(self.data.train), self.recipe.seed, tf.constant(epoch, tf.int64)).numpy()
-        return [self.data.names[self.data.train.indices[place]] for place in order[step * size : (step + 1) * size]]
-
-
-class PhaseCallback(keras.callbacks.Callback):
-    """What Keras calls after every micro-batch of a phase: counts, checks, records, saves."""
-
-    def __init__(self, training: TrainingLoop, phase: Phase) -> None:
-        super().__init__()
-        self.training, self.phase, self.checkpointer = training, phase, training.checkpointer
-        self._steps: Iterator[int] = iter(())
-        self._clock = 0.0
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._steps = iter(self.phase.steps)
-        self._clock = time.perf_counter()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        checkpointer, state = self.checkpointer, self.checkpointer.state
-        if (batch + 1) % state.parts:
-            return
-        checkpointer.compiled.end_batch()
-        step, loss = next(self._steps), self._count(state)
-        wrong = what_is_wrong(loss, state.losses, self.training.guess)
-        if wrong:
-            raise Setback(wrong, state.epoch, step)
-        state.step, state.updates = step + 1, state.updates + 1
-        state.losses = [*state.losses[1 - WINDOW :], loss]
-        checkpointer.compiled.average_statistics()
-        checkpointer.average.update(state.updates)
-        if state.updates % LOG_EVERY == 0:
-            self._log(state)
-        self.training.progress.updated(state, checkpointer.compiled.learning_rate)
-        if self.training.shall_stop():
-            self.training.stop()
-        if checkpointer.place.anywhere(checkpointer.is_due()):
-            checkpointer.save()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.training.end_epoch()
-
-    def _count(self, state: State) -> float:
-        """Take the last update's sums out of the metrics and return its loss.
-
-        Keras would go on adding in float32. Sums of each update, added in float64, do not depend on when a training
-        was stopped.
-        """
-        loss, images, right, _ = (float(variable.numpy()) for variable in self.checkpointer.compiled.sums)
-        self.model.reset_metrics()
-        clock = time.perf_counter()
-        seconds, self._clock = clock - self._clock, clock
-        added = {"loss": loss, "images": images, "right": right}
-        state.sums = {name: state.sums.get(name, 0.0) + value for name, value in added.items()}
-        added |= {"seconds": seconds}
-        state.window = {name: state.window.get(name, 0.0) + value for name, value in added.items()}
-        state.seconds += seconds
-        return loss / images
-
-    def _log(self, state: State) -> None:
-        window, state.window = state.window, {}
-        self.checkpointer.record(
-            {
-                "event": "step",
-                "epoch": state.epoch + 1,
-                "step": state.updates,
-                "loss": window["loss"] / window["images"],
-                "accuracy": window["right"] / window["images"],
-                "learning_rate": self.checkpointer.compiled.learning_rate,
-                "images_per_second": window["images"] / window["seconds"],
-                "image_size": self.phase.size or max(self.training.data.train.images.shape[:2]),
-                "gradient_norms": self.checkpointer.compiled.gradient_norms,
-            }
+    def _remedy(self) -> str:
+        first = self.run.first_statistics
+        if first is not None and not first.are_usual:  # no rate makes up for wrong pixels
+            return (
+                "The pixels are probably normalised otherwise than those that the initial weights were trained on "
+                f"({first}): say the weights' own normalisation by --weights-preprocessing, and begin anew by "
+                "--overwrite"
+            )
+        return (
+            "Lower --learning-rate, lengthen --warmup-epochs or set --clip norm, and begin anew by --overwrite; look "
+            "for odd images or labels by `keras-resnet check`"
         )
 
+    def _say(self, place: Place) -> None:
+        for text in self.data.notes:
+            note(f"note: {text}")
+        height, width, channels = self.data.train.images.shape
+        counts = ", ".join(f"{len(split)} {name}" for name, split in self.data.splits.items())
+        note(
+            f"{self.recipe.model} on {self.data.name}: {len(self.data.class_names)} classes, {counts} images "
+            f"of {height}×{width}×{channels}"
+        )
+        where = f" batch {place.step} of epoch {place.epoch + 1}" if place.step else f" epoch {place.epoch}"
+        going_on = f", continuing after{where}" if place.epoch or place.step else ""
+        note(f"{total_epochs(self.recipe)} epochs of {self.steps} steps into {self.run.path}{going_on}")
 
-class StopWhenAsked(keras.callbacks.Callback):
-    """Ends an evaluation early."""
 
-    def __init__(self, training: TrainingLoop) -> None:
+class Replicas(BetweenBatches):
+    """Keeps what replicas of a network share, and what Keras does not know of batches in parts.
+
+    Args:
+        compiled: The network.
+    """
+
+    def __init__(self, compiled: CompiledNetwork) -> None:
         super().__init__()
-        self.training = training
-        self.stopped = False
+        self.compiled = compiled
 
-    def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        if self.training.shall_stop():
-            self.model.stop_evaluating = self.stopped = True
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.compiled.place.part_random_streams(self.compiled.model)  # a checkpoint holds the first replica's
 
-
-def stopped(run: Run, state: State) -> StoppedError:
-    """The error of a training that was asked to stop."""
-    return StoppedError(
-        f"stopped in epoch {state.epoch + 1} after batch {state.step}, with a checkpoint in {run.path}: the same "
-        "command, without --overwrite, continues"
-    )
+    def between_batches(self, before: int, done: int) -> None:
+        if done % (self.compiled.parts or 1) == 0:
+            self.compiled.end_batch()
+            self.compiled.average_statistics()

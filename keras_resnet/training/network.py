@@ -18,7 +18,7 @@ from keras_resnet.models.resnet import build, check_input
 from keras_resnet.models.variants import spec
 from keras_resnet.optimizers.by_name import optimizer
 from keras_resnet.optimizers.layerwise import USUAL_BOUNDS, Layerwise
-from keras_resnet.optimizers.state import forget_partial_update, load_optimizer_state, optimizer_state
+from keras_resnet.optimizers.state import forget_partial_update
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.schedules import USUAL_DIVISION, schedule
 from keras_resnet.tasks.task import Task
@@ -77,6 +77,7 @@ class CompiledNetwork:
     Attributes:
         network: Whose weights are trained.
         model: What `fit` is called on; it has the same variables.
+        parts: Micro-batches to an update.
     """
 
     def __init__(self, recipe: Recipe, preprocessing: Preprocessing, task: Task, place: Distribution) -> None:
@@ -87,6 +88,7 @@ class CompiledNetwork:
             self.model = recompute_activations(self.network) if recipe.recompute else self.network
         synchronise_batch_norm(self.network, recipe.sync_batchnorm)
         self.average_statistics = place.statistics_averager(self.network)
+        self.parts = 1
         self._compiled: tuple[bool, int] | None = None
         self._size = 0
 
@@ -100,7 +102,7 @@ class CompiledNetwork:
             steps: Updates in an epoch.
 
         Returns:
-            Whether the optimizer is new; `prepare` must follow once it has its memory.
+            Whether the optimizer is new; its replicas must be prepared then.
         """
         if self._compiled == (head, parts):
             if size != self._size:
@@ -108,7 +110,7 @@ class CompiledNetwork:
                 self.model.make_train_function(force=True)
                 self._size = size
             return False
-        self._compiled, self._size = (head, parts), size
+        self._compiled, self._size, self.parts = (head, parts), size, parts
         freeze_for(self.network, head=head, batchnorm=self.recipe.freeze_batchnorm)
         with self.place.scope():
             self.accuracy = self.task.accuracy()
@@ -121,35 +123,7 @@ class CompiledNetwork:
                 jit_compile=self.recipe.jit,
             )
             self.model.optimizer.build(self.network.trainable_variables)  # Keras wraps it where it scales the loss
-        self.loss = next(metric for metric in self.model.metrics if metric.name == "loss")
         return True
-
-    def prepare(self, new: bool) -> None:
-        """Prepare the replicas once the variables have their values.
-
-        Args:
-            new: What `compile` returned.
-        """
-        if new:
-            self.place.prepare(self.model)
-        else:
-            self.place.part_random_streams(self.model)
-
-    @property
-    def sums(self) -> list[keras.Variable]:
-        """Over the epoch so far: loss, images, right answers, images."""
-        return [self.loss.total, self.loss.count, self.accuracy.total, self.accuracy.count]
-
-    @property
-    def learning_rate(self) -> float:
-        """Of the last update."""
-        return self.optimizer.last_rate
-
-    @property
-    def gradient_norms(self) -> dict[str, float]:
-        """Of the last update, by group of layers."""
-        norms = keras.ops.convert_to_numpy(self.optimizer.gradient_norms)
-        return {name: float(norm) for name, norm in zip(self.optimizer.gradient_groups, norms, strict=True)}
 
     def end_batch(self) -> None:
         """After the last part of a batch."""
@@ -159,14 +133,6 @@ class CompiledNetwork:
     def scale_rate(self, factor: float) -> None:
         """Multiply the recipe's rates by a factor from now on."""
         self.optimizer.rate_factor.assign(factor)
-
-    def optimizer_tensors(self) -> dict[str, np.ndarray]:
-        """The optimizer's variables."""
-        return optimizer_state(self.model.optimizer)
-
-    def restore_optimizer(self, tensors: dict[str, np.ndarray], source: str) -> None:
-        """Restore what `optimizer_tensors` gave. Raises: ModelError, if it does not fit."""
-        load_optimizer_state(self.model.optimizer, tensors, source)
 
 
 def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool) -> None:

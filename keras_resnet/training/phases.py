@@ -1,27 +1,23 @@
-"""Phases: the epochs and batches that one call of `fit` trains."""
+"""Phases: the epochs that one call of `fit` trains."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from keras_resnet.callbacks.state import State
 from keras_resnet.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Phase:
-    """Epochs that are alike: in what is trained, in the size of the images, and in their batches. One call of `fit`.
+    """Epochs that are alike in what is trained and in the size of the images. One call of `fit`.
 
     Args:
-        first, end: Epochs `first` … `end` - 1, counted from 0.
-        steps: The batches of each, by number; of the first epoch perhaps only those that are left.
+        end: The epoch, counted from 0, before which it ends.
         head: Whether only the classifier is trained.
         size: Side of the training images; 0: as evaluation has them.
     """
 
-    first: int
     end: int
-    steps: tuple[int, ...]
     head: bool
     size: int
 
@@ -31,27 +27,17 @@ def total_epochs(recipe: Recipe) -> int:
     return recipe.head_epochs + recipe.epochs
 
 
-def next_phase(recipe: Recipe, state: State, steps: int) -> Phase:
-    """The longest phase that begins where a training stands; it must not be at its end.
+def phase_at(recipe: Recipe, epoch: int) -> Phase:
+    """The phase of an epoch, counted from 0; past the end, the last one."""
+    total = total_epochs(recipe)
 
-    Args:
-        recipe: The training's.
-        state: Where it stands.
-        steps: Batches in an epoch.
-    """
-    first = state.epoch
-    left_out = {(epoch, step) for epoch, step in state.left_out}
+    def kind(number: int) -> tuple[bool, int]:
+        return number < recipe.head_epochs, _size(recipe, number)
 
-    def kind(epoch: int) -> tuple[bool, int, frozenset[int]]:
-        absent = {step for number, step in left_out if number == epoch}
-        absent |= set(range(state.step)) if epoch == first else set()
-        return epoch < recipe.head_epochs, _size(recipe, epoch), frozenset(absent)
-
-    head, size, absent = kind(first)
-    end = first + 1
-    while end < total_epochs(recipe) and kind(end) == (head, size, absent):
-        end += 1
-    return Phase(first, end, tuple(step for step in range(steps) if step not in absent), head, size)
+    epoch = min(epoch, total - 1)
+    head, size = kind(epoch)
+    end = next((number for number in range(epoch + 1, total) if kind(number) != (head, size)), total)
+    return Phase(end, head, size)
 
 
 def _size(recipe: Recipe, epoch: int) -> int:

@@ -15,6 +15,8 @@ from safetensors.numpy import save
 from keras_resnet.atomic import write_with
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.json_files import parsed
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.stamp import write_stamp
 from keras_resnet.weights.files import DIGEST, tensor_digest, variables_by_path
 from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION, namings_for, strided_conv
 from keras_resnet.weights.pixels import described
@@ -104,3 +106,19 @@ def tensor_bytes(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str])
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
     return b"".join([struct.pack("<Q", len(text)), text, memoryview(content)[8 + length :]])
+
+
+def save_model(model: keras.Model, path: str | os.PathLike[str], preprocessing: Preprocessing) -> None:
+    """Save a model as a `.keras` file with its preprocessing inside; `keras.models.load_model` reads it too.
+
+    Args:
+        model: Raw pixels in, logits out.
+        path: Ends in `.keras`.
+        preprocessing: Put into the file.
+    """
+    import keras
+
+    # Without the optimizer, which needs this package to load and triples the size.
+    bare = keras.Model(model.inputs, model.outputs, name=model.name)
+    bare.save(path)
+    write_stamp(Path(path), preprocessing)

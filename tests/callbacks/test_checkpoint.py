@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.callbacks.checkpoint import CheckpointStore
-from keras_resnet.callbacks.state import State
+from keras_resnet.callbacks.place import Place
 from keras_resnet.errors import ModelError
 
 
@@ -14,7 +14,7 @@ def filled(folder: Path, keep: int = 3) -> CheckpointStore:
     """Three checkpoints with states and tensors of their own, the last two with best weights."""
     store = CheckpointStore(folder, keep)
     for number in range(3):
-        state = State(epoch=number, losses=[0.1 * number], sums={"loss": 1 / 3})
+        state = Place(epoch=number, best_value=0.1 * number, seconds=1 / 3)
         if number:
             state.best, state.best_digest = store.save_best({"kernel": np.full(5, number, np.float32)}, number)
         store.save({"model/kernel": np.full((4, 5), number, np.float32), "optimizer/iterations": np.int64(7)}, state)
@@ -25,8 +25,8 @@ def test_the_newest_checkpoint_comes_back_exactly(tmp_path: Path) -> None:
     checkpoint = filled(tmp_path).load(pytest.fail)
 
     assert checkpoint is not None
-    assert (checkpoint.state.epoch, checkpoint.state.losses) == (2, [0.2])
-    assert checkpoint.state.sums["loss"] == 1 / 3
+    assert (checkpoint.state.epoch, checkpoint.state.best_value) == (2, 0.2)
+    assert checkpoint.state.seconds == 1 / 3
     np.testing.assert_array_equal(checkpoint.tensors["model/kernel"], np.full((4, 5), 2, np.float32))
     assert checkpoint.tensors["optimizer/iterations"].shape == ()
 
@@ -76,7 +76,7 @@ def test_damaged_best_weights_make_the_checkpoints_that_speak_of_them_damaged(tm
     assert "the best weights" in told[0]
     np.testing.assert_array_equal(store.read_best(checkpoint.state)["kernel"], np.ones(5, np.float32))
     with pytest.raises(ModelError, match=r"best-0002\.safetensors, are missing or damaged"):
-        store.read_best(State(best="best-0002.safetensors", best_digest="0"))
+        store.read_best(Place(best="best-0002.safetensors", best_digest="0"))
 
 
 def test_if_all_are_damaged_it_says_so(tmp_path: Path) -> None:
@@ -98,25 +98,19 @@ def test_a_new_checkpoint_comes_after_a_damaged_one(tmp_path: Path) -> None:
     store = filled(tmp_path)
     (tmp_path / "000003" / "state.json").write_text("{}")
 
-    store.save({"model/kernel": np.zeros(1, np.float32)}, State(epoch=5))
+    store.save({"model/kernel": np.zeros(1, np.float32)}, Place(epoch=5))
 
     checkpoint = store.load(pytest.fail)
     assert checkpoint is not None
     assert checkpoint.state.epoch == 5
 
 
-def test_a_training_that_goes_back_replaces_what_led_nowhere_and_keeps_what_was_before(tmp_path: Path) -> None:
+def test_one_that_is_further_back_can_be_had_and_the_oldest_if_there_are_fewer(tmp_path: Path) -> None:
     store = filled(tmp_path)
-    back = store.load(pytest.fail, back=1)
-    assert back is not None
-    assert (back.number, back.state.epoch) == (2, 1)
 
-    store.save({"model/kernel": np.zeros(1, np.float32)}, State(epoch=1, tries=1), instead_of=back.number)
+    found = [store.load(pytest.fail, back=back) for back in (0, 1, 9)]
 
-    assert sorted(path.name for path in tmp_path.glob("0*")) == ["000001", "000004"]
-    oldest = store.load(pytest.fail, back=9)
-    assert oldest is not None
-    assert oldest.number == 1
+    assert [one.number for one in found if one] == [3, 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -128,27 +122,27 @@ def test_a_training_that_goes_back_replaces_what_led_nowhere_and_keeps_what_was_
 )
 def test_a_state_of_another_shape_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        State.from_json({**State().to_json(), **change})
+        Place.from_json({**Place().to_json(), **change})
 
 
-def test_a_metric_that_is_no_number_comes_back_from_valid_json() -> None:
-    rows = [{"epoch": 1, "val_map": math.nan}, {"epoch": 2, "val_map": 0.5}]
+def test_a_metric_that_is_no_number_comes_back_from_valid_json_and_others_to_the_bit() -> None:
+    rows = [{"val_map": math.nan.hex()}, {"val_map": (1 / 3).hex()}]
 
-    text = json.dumps(State(rows=rows).to_json(), allow_nan=False)
-    found = State.from_json(json.loads(text)).rows
+    text = json.dumps(Place(rows=rows).to_json(), allow_nan=False)
+    found = Place.from_json(json.loads(text)).figures
 
     assert math.isnan(found[0]["val_map"])
-    assert (found[0]["epoch"], found[1]) == (1, rows[1])
+    assert (found[0]["epoch"], found[1]) == (1, {"epoch": 2, "val_map": 1 / 3})
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"left_out": [[1]]}, "left_out must be a list of epochs and steps"),
-        ({"rows": [{"epoch": 1}, {}]}, "all rows must have the same fields"),
+        ({"parts": 0}, "parts must be a whole number of at least 1"),
+        ({"rows": [{"loss": "much"}]}, "a number in hexadecimal"),
         ({"best": "../../elsewhere"}, "best must be the name of a file, as best-0007.safetensors"),
     ],
 )
 def test_a_state_that_no_training_writes_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        State.from_json({**State().to_json(), **change})
+        Place.from_json({**Place().to_json(), **change})

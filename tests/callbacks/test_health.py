@@ -27,7 +27,7 @@ def images(count: int = 6) -> np.ndarray:
 
 
 def looking_at(model: keras.Model, pictures: np.ndarray | None = None) -> Health:
-    return Health(model, images() if pictures is None else pictures, batch_per_normalisation=32)
+    return Health(model, images() if pictures is None else pictures)
 
 
 def test_the_distance_of_two_statistics_is_in_units_of_the_references_deviation() -> None:
@@ -52,7 +52,7 @@ def test_every_family_is_seen_stage_by_stage(family: str) -> None:
     assert found["dead_units"].keys() == relus
     assert set(found["batchnorm_drift"].values()) == {0.0}
     assert all(gap > 0 for gap in found["batchnorm_gap"].values())
-    assert (found["images_looked_at"], found["batch_per_normalisation"]) == (6, 32)
+    assert found["images_looked_at"] == 6
 
 
 def test_drift_is_the_mean_distance_over_the_channels_of_a_stage() -> None:
@@ -203,6 +203,6 @@ def test_the_images_come_from_all_over_a_split(tiny_data: ImageData, monkeypatch
 def test_the_names_of_published_networks_are_understood() -> None:
     model = build(spec("resnet8"), 10, seed=0)
 
-    found = Health(model, np.zeros((2, 32, 32, 3), np.uint8), batch_per_normalisation=0).observe()
+    found = Health(model, np.zeros((2, 32, 32, 3), np.uint8)).observe()
 
     assert list(found["batchnorm_gap"]) == ["stem", "stage1", "stage2", "stage3"]

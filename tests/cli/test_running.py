@@ -9,9 +9,9 @@ from typing import TextIO
 
 import pytest
 
-from keras_resnet.callbacks.progress import Progress
 from keras_resnet.cli import main
 from keras_resnet.cli.terminal import say
+from keras_resnet.display import Display
 from keras_resnet.runs.run import Run
 
 needs_a_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
@@ -78,9 +78,9 @@ def test_a_training_goes_on_without_a_terminal(
 ) -> None:
     went_on = []
 
-    def train(_: object, data: object, progress: Progress, **options: object) -> Run:
+    def train(_: object, data: object, display: Display, **options: object) -> Run:
         for _ in range(3):
-            progress.note("a line that nobody reads")
+            display.note("a line that nobody reads")
         went_on.append("training")
         return finished_run
 

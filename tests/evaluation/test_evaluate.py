@@ -23,8 +23,9 @@ from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
-from keras_resnet.training.fit import fit, save_model
+from keras_resnet.training.fit import fit
 from keras_resnet.training.loop import TrainingLoop
+from keras_resnet.weights.saving import save_model
 from tests.conftest import TINY
 
 

@@ -49,7 +49,7 @@ def train(model: keras.Model, recipe: Recipe, data: ImageData, every: int = 2) -
         accuracy = tf.reduce_mean(tf.cast(tf.argmax(logits, 1) == tf.argmax(labels, 1), tf.float32))
         return loss, accuracy, norms
 
-    health = Health(model, images_to_look_with(data.validation), batch_per_normalisation=batch)
+    health = Health(model, images_to_look_with(data.validation))
     batches = iter(training_batches(data.train, batch, recipe.policy, seed=0, first_epoch=0, epochs=recipe.epochs))
     images, labels = data.validation.read(slice(None)), np.eye(classes, dtype=np.float32)[data.validation.labels]
     rows: list[dict[str, Any]] = []
@@ -70,7 +70,15 @@ def train(model: keras.Model, recipe: Recipe, data: ImageData, every: int = 2) -
                 "val_accuracy": float(np.mean(logits.argmax(1) == data.validation.labels)),
             }
             rows.append(
-                {"event": "epoch", **place, "loss": mean[0], "accuracy": mean[1], **validation, **health.observe()}
+                {
+                    "event": "epoch",
+                    **place,
+                    "loss": mean[0],
+                    "accuracy": mean[1],
+                    **validation,
+                    **health.observe(),
+                    "batch_per_normalisation": batch,
+                }
             )
             if not np.isfinite(mean[0]):
                 break

@@ -176,7 +176,7 @@ def test_a_format_is_on_the_command_line_and_verified_by_its_row_alone(
     finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def write(model: keras.Model, preprocessing: object, path: Path, calibration: np.ndarray | None) -> None:
-        from keras_resnet.training.fit import save_model
+        from keras_resnet.weights.saving import save_model
 
         assert calibration is not None
         assert calibration.shape[1:] == (8, 8, 1)

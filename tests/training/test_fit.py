@@ -102,7 +102,7 @@ def test_data_that_changed_between_two_tries_are_refused(
 ) -> None:
     recipe = TINY.but(batch_size=8, epochs=1)
     source = Source(f"folder:{image_folder}", image_size=8)
-    monkeypatch.setattr(Progress, "epoch_ended", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(Progress, "on_epoch_end", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         fit(recipe, source, tmp_path / "run", verbose=False)
     monkeypatch.undo()

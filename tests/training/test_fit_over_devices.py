@@ -10,8 +10,8 @@ from keras_resnet.callbacks.checkpoint import CheckpointStore
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import UsageError
 from keras_resnet.runs.run import Run
-from keras_resnet.training.checkpointer import Saving
 from keras_resnet.training.fit import fit
+from keras_resnet.training.loop import Saving
 from keras_resnet.training.recipe import Recipe
 from tests.conftest import TINY
 from tests.training.test_resume import assert_same_end, copying

@@ -1,0 +1,134 @@
+"""What callbacks see of a training between two batches, without making the host wait for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from keras_resnet.compat.fit import callbacks_of_this_fit
+from keras_resnet.compat.optimizers import batch_counter
+from keras_resnet.optimizers.state import unwrapped
+
+LOOK_EVERY = 10
+"""Batches between two looks at what the metrics have summed up: to look means to wait for the device."""
+
+
+class BetweenBatches(keras.callbacks.Callback):
+    """A callback that is told of a batch when the next one is about to begin, or the epoch is at its end.
+
+    For every callback that asks for `on_train_batch_end`, Keras reads all metrics after every batch and waits for the
+    device. `on_train_batch_begin` costs nothing, and the model is the same then.
+
+    `ExactCheckpoint`, which comes before these callbacks, lets them catch up before it saves.
+
+    Attributes:
+        begun: Batches of this epoch that an earlier process has done; `ExactCheckpoint` sets it.
+        done: Batches of this epoch that the callback has been told of.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = self.done = 0
+        self._running = 0  # batches of this epoch that are done once the running one is
+        self._counted = 0  # batches in all when this epoch began
+
+    def between_batches(self, before: int, done: int) -> None:
+        """Look at the model as it is after some batches.
+
+        Args:
+            before: Batches of this epoch that were done when it was last looked at.
+            done: Those that are done now.
+        """
+
+    def close(self) -> None:
+        """Leave nothing behind: the process is about to end."""
+
+    def catch_up(self, done: int) -> None:
+        """Be told of all batches of this epoch up to here, if not told of them yet."""
+        if done > self.done:
+            before, self.done = self.done, done
+            self.between_batches(before, done)
+
+    def catch_up_with_epoch(self) -> None:
+        """Be told of all batches of this epoch, now that the last one is done."""
+        if self.steps is None:  # Keras has begun a batch that there was not, and so found the end
+            self._running = self.begun + _batches(self.model) - self._counted
+        self.catch_up(self._running)
+
+    @property
+    def steps(self) -> int | None:
+        """Batches of an epoch; None: nobody knows."""
+        steps: int | None = self.params["steps"]
+        return steps
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.done = self._running = self.begun
+        if self.steps is None:
+            self._counted = _batches(self.model)
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.catch_up(self.begun + batch)
+        self._running = self.begun + batch + self.model.steps_per_execution
+        if self.steps is not None:
+            self._running = min(self._running, self.steps)
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._let_all_catch_up()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._let_all_catch_up()
+
+    def _let_all_catch_up(self) -> None:
+        """All before any does what it does at the end of an epoch, such as putting other weights into the model."""
+        for one in callbacks_of_this_fit() or (self,):
+            if isinstance(one, BetweenBatches):
+                one.catch_up_with_epoch()
+
+
+def running_sums(model: keras.Model) -> dict[str, tuple[float, float]]:
+    """What the averaging metrics of a model have summed up since they were last set to 0.
+
+    Returns:
+        By the metric's name, `loss` among them: the sum, and over how many images.
+    """
+    averaging = {one.name: one for one in _each(model.metrics) if hasattr(one, "total") and hasattr(one, "count")}
+    if not averaging:
+        return {}
+    values = [value for one in averaging.values() for value in (one.total, one.count)]
+    numbers = keras.ops.convert_to_numpy(keras.ops.stack([keras.ops.cast(one, "float32") for one in values])).tolist()
+    return dict(zip(averaging, zip(numbers[::2], numbers[1::2], strict=True), strict=True))
+
+
+def mean_since(
+    now: dict[str, tuple[float, float]], before: dict[str, tuple[float, float]]
+) -> tuple[dict[str, float], float]:
+    """Means over the images between two looks.
+
+    Args:
+        now, before: As `running_sums` gives them; if the metrics were set to 0 in between, all since then counts.
+
+    Returns:
+        By the metric's name; and over how many images the loss is.
+    """
+    means: dict[str, float] = {}
+    for name, (total, count) in now.items():
+        old_total, old_count = before.get(name, (0.0, 0.0))
+        if count < old_count:
+            old_total = old_count = 0.0
+        if count > old_count:
+            means[name] = (total - old_total) / (count - old_count)
+    loss, old = now.get("loss", (0.0, 0.0))[1], before.get("loss", (0.0, 0.0))[1]
+    return means, loss - old if loss >= old else loss
+
+
+def _each(metrics: Iterable[Any]) -> Iterable[keras.metrics.Metric]:
+    """The metrics, and those that others hold, as Keras holds those given to `compile`."""
+    for one in metrics:
+        yield from _each(inner) if (inner := getattr(one, "metrics", None)) else (one,)
+
+
+def _batches(model: keras.Model) -> int:
+    """The batches that a model has been trained on in all."""
+    return int(keras.ops.convert_to_numpy(batch_counter(unwrapped(model.optimizer))))
