@@ -3,6 +3,7 @@
 python scripts/benchmark_training.py                          # ResNet-50 at 32×32, 64×64 and 224×224
 python scripts/benchmark_training.py --sides 64 --batches 32 --rounds 15
 python scripts/benchmark_training.py --stem cifar --sides 32 --batches 16      # the stem for small images
+python scripts/benchmark_training.py --callbacks              # what our callbacks add to a bare `fit`
 python scripts/benchmark_training.py --jax                    # bfloat16 at 224×224, on the accelerator at hand
 python scripts/benchmark_training.py --jax --sides 32 --batches 8 --matrix 512      # the same anywhere
 
@@ -16,6 +17,9 @@ PyTorch, where installed: a plain ResNet-50 (v1.5)
 with the same augmentation by hand. `constant batch` is our step on one batch that lies ready: what the pipeline
 takes from the two cores they share is the difference. Below stands which share of a step's time is spent
 waiting for `next(batches)`.
+
+--callbacks: ResNet-8 on the digits, batch 64, by `model.fit` without callbacks, and with those of the package; the time
+of batches alone, from the first to the last of an epoch, without validation and checkpoints at epochs' ends.
 
 --jax: the step alone, on one batch, as a share of what the device does in a product of two square bfloat16 matrices.
 """
@@ -202,6 +206,69 @@ def compare(side: int, batch: int, options: argparse.Namespace) -> None:
     keras.backend.clear_session()
 
 
+def compare_callbacks(options: argparse.Namespace) -> None:
+    """Epochs of `fit` by turns: without callbacks, and with all that record, guard and save a training."""
+    import tempfile
+
+    import keras
+
+    import keras_resnet
+    from keras_resnet import callbacks
+    from keras_resnet.cli.tables import table
+
+    digits = keras_resnet.load_data("digits")
+    batch, epochs = 64, 3
+
+    class Clock(keras.callbacks.Callback):
+        """Adds up the time between an epoch's first batch and the end of its last one. To be the last callback."""
+
+        seconds, _began = 0.0, 0.0
+
+        def on_train_batch_begin(self, number: int, logs: Any = None) -> None:
+            self._began = self._began if number else time.perf_counter()
+
+        def on_test_begin(self, logs: Any = None) -> None:
+            self.seconds += time.perf_counter() - self._began
+
+    def made() -> tuple[Any, Any]:
+        train = digits.train.batches(batch, augment="shift", seed=0)
+        model = keras_resnet.ResNet8(num_classes=10, input_shape=digits.train.images.shape, seed=0)
+        optimizer = keras_resnet.optimizers.SGD(0.01, momentum=0.9, weight_decay=1e-4)
+        model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
+        return model, train
+
+    def ours(folder: str, train: Any) -> list[Any]:
+        return [
+            callbacks.ExactCheckpoint(folder, data=train, monitor="val_accuracy"),
+            callbacks.MovingAverage(0.99),
+            callbacks.Guard(),
+            callbacks.Diagnosis(folder, digits.validation, report=False),
+            callbacks.Progress(),
+        ]
+
+    contenders = {"fit without callbacks": None, "without the average": 1, "with all callbacks": 0}
+    pairs, times = {name: made() for name in contenders}, {name: list[float]() for name in contenders}
+    for turn in range(options.rounds + 1):
+        for name, without in contenders.items():
+            (model, train), clock = pairs[name], Clock()
+            with tempfile.TemporaryDirectory() as folder:
+                chosen = [] if without is None else ours(folder, train)
+                chosen = [one for number, one in enumerate(chosen) if not without or number != without]
+                validation = digits.validation.batches(256)
+                model.fit(train, validation_data=validation, epochs=epochs, callbacks=[*chosen, clock], verbose=0)
+            if turn:  # the first one traces
+                times[name].append(clock.seconds / epochs / len(train))
+    bare = times["fit without callbacks"]
+    rows = []
+    for name, seconds in times.items():
+        ratios = [one / two for one, two in zip(bare, seconds, strict=True)]
+        rate = batch / statistics.median(seconds)
+        spread = f"{min(ratios):.3f} to {max(ratios):.3f}"
+        rows.append((name, f"{rate:.0f}", f"{statistics.median(ratios):.3f}", spread))
+    title = f"ResNet-8 on the digits, batch {batch}, {options.rounds} rounds of {epochs} epochs"
+    table(title, ("contender", "images/s", "speed over bare fit", "least to most"), rows)
+
+
 OURS = {"ours": NETWORK, "ours, v1": f"{NETWORK}v1"}
 
 
@@ -228,6 +295,9 @@ def run(options: argparse.Namespace) -> int:
 
     if options.rounds < 7:
         raise UsageError(f"--rounds must be at least 7 for a median to mean something; received {options.rounds}")
+    if options.callbacks:
+        compare_callbacks(options)
+        return 0
     sides = options.sides or ([224] if options.jax else [32, 64, 224])
     batches = options.batches or ([256] if options.jax else [64, 32, 8])
     if len(batches) not in (1, len(sides)):
@@ -250,6 +320,7 @@ def main() -> int:
     parser.add_argument("--stem", choices=("imagenet", "cifar"), default="imagenet", help="(default: imagenet)")
     parser.add_argument("--rounds", type=int, default=9, help="at least 7 (default: 9)")
     parser.add_argument("--seconds", type=float, default=0.3, help="least length of a turn (default: 0.3)")
+    parser.add_argument("--callbacks", action="store_true", help="what our callbacks add to a bare fit")
     parser.add_argument("--jax", action="store_true", help="our step on JAX beside PyTorch's, in bfloat16")
     parser.add_argument("--matrix", type=int, default=8192, help="side of the matrices of --jax (default: 8192)")
     if "--jax" in sys.argv:

@@ -231,6 +231,67 @@ def test_our_own_optimizer_and_schedule_go_on_too(tiny_data: ImageData, tmp_path
     assert_same(end(*train(tiny_data, tmp_path / "run", optimizer=optimizer(), steps=2)), expected)
 
 
+def test_between_two_parts_of_an_update_it_goes_on_too(tiny_data: ImageData, tmp_path: Path) -> None:
+    def trained(name: str, *others: keras.callbacks.Callback) -> tuple[keras.Model, ExactCheckpoint]:
+        optimizer = keras.optimizers.Adam(0.01, gradient_accumulation_steps=4)  # six batches an epoch
+        return train(tiny_data, tmp_path / name, *others, optimizer=optimizer, epochs=2, steps=1)
+
+    average, again = MovingAverage(0.9), MovingAverage(0.9)
+    expected = end(*trained("whole", average))
+    with pytest.raises(Killed):
+        trained("run", again, KillAt(7, kill))  # the sixth batch, and with it the epoch, ends within an update
+
+    assert_same(end(*trained("run", again)), expected)
+    assert (average.updates, average.batches) == (again.updates, again.batches) == (3, 12)
+
+
+def test_a_training_in_two_calls_of_fit_goes_on_in_either(tiny_data: ImageData, tmp_path: Path) -> None:
+    def trained(name: str, *others: keras.callbacks.Callback) -> dict[str, np.ndarray]:
+        model = network(tiny_data)
+        data, validation = batches(tiny_data), tiny_data.validation.batches(16)
+        for first, last, frozen in ((0, 1, True), (1, 3, False)):
+            model.get_layer("conv").trainable = not frozen
+            model.compile(keras.optimizers.Adam(0.01), "categorical_crossentropy", metrics=["accuracy"])
+            saving = ExactCheckpoint(tmp_path / name, data=data, steps=2, monitor="val_accuracy", epochs=3)
+            model.fit(
+                data,
+                validation_data=validation,
+                initial_epoch=first,
+                epochs=last,
+                callbacks=[saving, *others],
+                verbose=0,
+            )
+        return end(model, saving)
+
+    expected = trained("whole")
+    killer = KillAt(3, kill)
+    with pytest.raises(Killed):
+        trained("run", killer)
+    killer.left = 4 + 2  # the rest of the first epoch, and the first batches of the second
+    with pytest.raises(Killed):
+        trained("run", killer)
+    killer.left = 6  # begins in the second call
+    with pytest.raises(Killed):
+        trained("run", killer)
+    killer.left = -1
+
+    assert_same(trained("run", killer), expected)
+    assert len(ExactCheckpoint(tmp_path / "run").before()) > 0
+
+
+def test_with_other_data_a_wish_to_stop_is_heeded_at_once(
+    tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, data = network(tiny_data), tiny_data.train.batches(32)
+    fitting = {"epochs": 2, "callbacks": [ExactCheckpoint(tmp_path / "run"), KillAt(9, terminate)], "verbose": 0}
+
+    with pytest.raises(SystemExit) as stopped:
+        model.fit(data, **fitting)
+
+    assert stopped.value.code == 75
+    assert "stopped in epoch 2 after batch 0, with a checkpoint in" in capsys.readouterr().err
+
+
 def test_a_damaged_checkpoint_is_passed_over(
     tiny_data: ImageData, whole: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
