@@ -8,8 +8,6 @@ from typing import Any
 import keras
 
 from keras_resnet.compat.fit import callbacks_of_this_fit
-from keras_resnet.compat.optimizers import batch_counter
-from keras_resnet.optimizers.state import unwrapped
 
 LOOK_EVERY = 10
 """Batches between two looks at what the metrics have summed up: to look means to wait for the device."""
@@ -32,7 +30,6 @@ class BetweenBatches(keras.callbacks.Callback):
         super().__init__()
         self.begun = self.done = 0
         self._running = 0  # batches of this epoch that are done once the running one is
-        self._counted = 0  # batches in all when this epoch began
 
     def between_batches(self, before: int, done: int) -> None:
         """Look at the model as it is after some batches.
@@ -53,8 +50,8 @@ class BetweenBatches(keras.callbacks.Callback):
 
     def catch_up_with_epoch(self) -> None:
         """Be told of all batches of this epoch, now that the last one is done."""
-        if self.steps is None:  # Keras has begun a batch that there was not, and so found the end
-            self._running = self.begun + _batches(self.model) - self._counted
+        if self.steps is None and not self.model.stop_training:
+            return  # Keras has begun a batch that there was not, and so found the end
         self.catch_up(self._running)
 
     @property
@@ -65,8 +62,6 @@ class BetweenBatches(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.done = self._running = self.begun
-        if self.steps is None:
-            self._counted = _batches(self.model)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.catch_up(self.begun + batch)
@@ -127,8 +122,3 @@ def _each(metrics: Iterable[Any]) -> Iterable[keras.metrics.Metric]:
     """The metrics, and those that others hold, as Keras holds those given to `compile`."""
     for one in metrics:
         yield from _each(inner) if (inner := getattr(one, "metrics", None)) else (one,)
-
-
-def _batches(model: keras.Model) -> int:
-    """The batches that a model has been trained on in all."""
-    return int(keras.ops.convert_to_numpy(batch_counter(unwrapped(model.optimizer))))

@@ -96,17 +96,31 @@ def test_the_loss_scale_is_remembered() -> None:
     assert unwrapped(other) is other.inner_optimizer
 
 
-def test_the_middle_of_an_update_is_no_moment_to_save() -> None:
-    variables = variables_like([np.ones(shape) for shape in SHAPES.values()])
-    made = optimizer("sgd", 0.1, accumulate=2)
-    made.apply(batch(0), variables)
+def test_in_the_middle_of_an_update_what_is_accumulated_is_kept() -> None:
+    one, first = optimizer("sgd", 0.1, accumulate=2), variables_like([np.ones(shape) for shape in SHAPES.values()])
+    one.apply(batch(0), first)
+    assert in_mid_update(one)
+    state = optimizer_state(one)
+    assert (int(state["iterations"]), int(state["accumulated/batches"])) == (0, 1)
 
-    assert in_mid_update(made)
-    with pytest.raises(RuntimeError, match="save after an update"):
-        optimizer_state(made)
-    made.apply(batch(1), variables)
-    assert not in_mid_update(made)
-    assert optimizer_state(made)["iterations"] == 1
+    other, second = optimizer("sgd", 0.1, accumulate=2), variables_like([np.ones(shape) for shape in SHAPES.values()])
+    other.build(second)
+    load_optimizer_state(other, state)
+    for made, variables in ((one, first), (other, second)):
+        made.apply(batch(1), variables)
+
+    assert not in_mid_update(other)
+    assert int(optimizer_state(other)["iterations"]) == 1
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+    with pytest.raises(ModelError, match="accumulated/0000"):
+        load_optimizer_state(optimizer_built("sgd", accumulate=1), state)
+
+
+def optimizer_built(kind: str, **options: int) -> keras.optimizers.Optimizer:
+    made = optimizer(kind, 0.1, **options)
+    made.build(variables_like([np.ones(shape) for shape in SHAPES.values()]))
+    return made
 
 
 def test_a_state_of_another_optimizer_is_refused_and_nothing_changes() -> None:
