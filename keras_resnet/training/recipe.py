@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
-MOVED_ALONG = "`--epochs`, or `Recipe.lasting` in Python, adapts what a recipe counts in epochs"
+MOVED_ALONG = "`--epochs`, or `Recipe.but(epochs=…)` in Python, adapts what a recipe counts in epochs"
 
 training = partial(setting, group="training")
 images = partial(setting, group="images")
@@ -208,19 +208,31 @@ class Recipe:
     def but(self, **changes: Any) -> Recipe:
         """A recipe with some fields changed; a field that is None keeps its value.
 
+        Other `epochs` stretch what the recipe counts in epochs (warm-up, milestones, steps), as `--epochs` does. Of
+        these, fields that are changed, too, are taken as they are given.
+
         Raises:
             UsageError: There is no such field (the message gives the nearest one), or a value is out of range.
+
+        Example:
+            >>> import keras_resnet
+            >>> shorter = keras_resnet.recipe("cifar10-resnet20").but(epochs=20)
+            >>> shorter.epochs, shorter.milestones
+            (20, (10.0, 15.0))
+            >>> keras_resnet.recipe("cifar10-resnet20").but(epochs=20, milestones=[5, 19]).milestones
+            (5.0, 19.0)
         """
         for name in changes:
             refuse_unknown(name, SETTINGS)
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+        given = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, **(stretched(vars(self), given) | given))
 
     def without_weights(self) -> Recipe:
         """The same recipe from random initial weights."""
         return replace(self, weights="", weights_preprocessing="")
 
     def lasting(self, epochs: int) -> Recipe:
-        """The recipe with another number of epochs; what it counts in epochs (warm-up, milestones …) is stretched.
+        """The recipe with another number of epochs; what it counts in epochs is stretched. The same as `but(epochs=…)`.
 
         Args:
             epochs: At least 1.
@@ -228,26 +240,34 @@ class Recipe:
         Raises:
             UsageError: `epochs` is less than 1.
         """
-        return self.but(**in_epochs(asdict(self), epochs))
+        return self.but(epochs=epochs)
 
 
 SETTINGS = settings_of(Recipe)
 COUNTED_IN_EPOCHS = ("warmup_epochs", "milestones", "decay_every")
+"""Settings that other epochs stretch. The epochs of the head come before the others, and are as many for any number."""
 
 
-def in_epochs(values: Mapping[str, Any], epochs: int) -> dict[str, Any]:
-    """What changes in a recipe's fields if it gets another number of epochs.
+def stretched(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What else changes in a recipe's fields where its number of epochs does.
 
     Args:
         values: Of all fields, by name.
-        epochs: At least 1.
+        changes: Of some of them. If `epochs` is among them, what is counted in epochs keeps its share of the training.
 
     Returns:
-        The changed values, by name.
+        Values by name, of fields that change with the epochs; none that `changes` has itself.
+
+    Raises:
+        UsageError: The new number of epochs is less than 1.
     """
-    factor = SETTINGS["epochs"].checked(epochs) / values["epochs"]
+    epochs = SETTINGS["epochs"].checked(changes.get("epochs", values["epochs"]))
+    if epochs == values["epochs"]:
+        return {}
 
-    def stretched(value: Any) -> Any:
-        return tuple(map(stretched, value)) if isinstance(value, tuple) else float(f"{value * factor:.6g}")
+    def scaled(value: Any) -> Any:
+        return tuple(map(scaled, value)) if isinstance(value, tuple) else float(f"{value * epochs / before:.6g}")
 
-    return {"epochs": epochs, **{name: stretched(values[name]) for name in COUNTED_IN_EPOCHS}}
+    before, free = values["epochs"], [name for name in COUNTED_IN_EPOCHS if name not in changes]
+    found = {name: scaled(values[name]) for name in free}
+    return {name: value for name, value in found.items() if value != values[name]}
