@@ -15,6 +15,7 @@ from keras_resnet.allowed import (
     COUNT,
     CROP_FRACTION,
     CROP_SCALE,
+    DECAYED,
     DROPOUT,
     HUE,
     IMAGE_SIZE,
@@ -25,6 +26,8 @@ from keras_resnet.allowed import (
     MAGNITUDE,
     MOMENTUM,
     OPTIMIZER,
+    PIXEL_DEVIATIONS,
+    PIXEL_MEANS,
     SAMPLING,
     SCHEDULE,
     SEED,
@@ -99,6 +102,14 @@ class Recipe:
         "share of an image that is cut out of its centre, usually 0.875; 0: squeeze the whole image",
         CROP_FRACTION.or_zero,
     )
+    pixel_mean: tuple[float, ...] = images(
+        (),
+        "what is subtracted from pixels of 0–1, for each channel or for all; none: the training images' own mean",
+        PIXEL_MEANS,
+    )
+    pixel_std: tuple[float, ...] = images(
+        (), "what they are divided by then, as many numbers; none: the training images' own", PIXEL_DEVIATIONS
+    )
     tta: str = images("none", "views of a test image whose predictions are averaged", TTA)
 
     optimizer: str = optimisation("sgd", "update rule; sgd has PyTorch's weight decay, sgdw decoupled decay", OPTIMIZER)
@@ -114,7 +125,10 @@ class Recipe:
     final_rate: float = optimisation(0.0, "share of the rate at which cosine ends", SHARE)
     momentum: float = optimisation(0.9, "of sgd, sgdw, muon and rmsprop", MOMENTUM)
     nesterov: bool = optimisation(True, "Nesterov's momentum")
-    weight_decay: float = optimisation(1e-4, "of kernels; normalisations and biases do not decay", WEIGHT_DECAY)
+    weight_decay: float = optimisation(1e-4, "how strongly weights are pulled towards 0", WEIGHT_DECAY)
+    decayed: str = optimisation(
+        "kernels", "what decays; all: biases and normalisations, too, as in PyTorch by default", DECAYED
+    )
     layer_decay: float = optimisation(1.0, "factor on the rate from each block to the one before it", LAYER_DECAY)
     clip: str = optimisation(
         "none",
@@ -163,6 +177,11 @@ class Recipe:
             raise UsageError(
                 "weights_preprocessing says what pixels the initial weights need, and there are none: give weights, "
                 f"too; received {self.weights_preprocessing!r}"
+            )
+        if len(self.pixel_mean) != len(self.pixel_std):
+            raise UsageError(
+                "pixel_mean and pixel_std go together, with as many numbers; received "
+                f"{list(self.pixel_mean)} and {list(self.pixel_std)}"
             )
         if self.repeats > self.batch_size:
             raise UsageError(f"repeats must be at most the batch size; received {self.repeats} of {self.batch_size}")

@@ -44,6 +44,20 @@ def test_pixels_of_weights_that_are_not_given_are_refused() -> None:
     assert Recipe(weights="x.h5", weights_preprocessing="caffe").without_weights() == Recipe()
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pixel_mean": [0.5]}, r"go together, with as many numbers; received \[0.5\] and \[\]"),
+        ({"pixel_mean": [0.5, 0.5], "pixel_std": [0.2]}, "go together"),
+        ({"pixel_mean": [123.7], "pixel_std": [58.4]}, r"pixel_mean must be .* white, 1: one, or.*received \[123.7\]"),
+        ({"pixel_mean": [0.5], "pixel_std": [0]}, r"pixel_std must be .* greater than 0; received \[0\]"),
+    ],
+)
+def test_a_normalisation_is_of_two_lists_on_a_scale_from_black_to_white(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Recipe(**changes)
+
+
 def test_a_changed_recipe_keeps_the_rest_and_none_changes_nothing() -> None:
     changed = recipe("digits").but(epochs=3, batch_size=None)
 
