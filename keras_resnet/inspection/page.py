@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
@@ -16,10 +15,12 @@ from keras_resnet.data.remarks import imbalance
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import ImageError, opened
-from keras_resnet.inspection.check import Report
-from keras_resnet.inspection.findings import SEVERITIES, Finding, Subject
+from keras_resnet.inspection.findings import Finding, Subject
 from keras_resnet.preprocessing import Fit
 from keras_resnet.visible import visible
+
+if TYPE_CHECKING:
+    from keras_resnet.inspection.check import Inspection
 
 SIDE = 96
 """The longer side of a picture, in pixels."""
@@ -31,28 +32,26 @@ MOST_CLASSES = 200
 """Rows of the table of classes."""
 
 
-def page(report: Report, listing: Listing, name: str) -> str:
+def page(report: Inspection) -> str:
     """Draw the page.
 
     Args:
-        report: The results of the check.
-        listing: The images that were checked; those that are shown are read again.
-        name: The name of the images, for the title.
+        report: The results of the check. Images that are shown are read again.
 
     Returns:
         HTML.
     """
     counts = report.counts
     splits = [name for name in ("train", "validation", "test") if name in report.split_names]
-    picture = cache(partial(_picture, listing))  # several findings may show an image
+    picture = cache(partial(_picture, report.listing))  # several findings may show an image
     return (
         _pages()
         .get_template("check.html.jinja")
         .render(
-            name=name,
+            name=report.name,
             report=report,
             worst=report.findings[0].severity if report.findings else "fine",
-            summary=summary(report),
+            summary=report.summary,
             findings=[_finding(finding, report, picture) for finding in report.findings],
             splits=splits,
             classes=_classes(report, splits),
@@ -62,14 +61,6 @@ def page(report: Report, listing: Listing, name: str) -> str:
             kinds=", ".join(f"{count:,} {kind}" for kind, count in (*report.formats.items(), *report.modes.items())),
         )
     )
-
-
-def summary(report: Report) -> str:
-    """The numbers of a report in one sentence."""
-    number = Counter(finding.severity for finding in report.findings)
-    kinds = ", ".join(f"{number[severity]} {severity}{'s' * (number[severity] != 1)}" for severity in SEVERITIES)
-    readable = int(report.readable.sum())
-    return f"{len(report.names):,} images of {len(report.class_names):,} classes, {readable:,} readable: {kinds}."
 
 
 def _pages() -> Environment:
@@ -87,7 +78,7 @@ def _pages() -> Environment:
     return environment
 
 
-def _finding(finding: Finding, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
+def _finding(finding: Finding, report: Inspection, picture: Callable[[int], str]) -> dict[str, Any]:
     groups = list(_shown(finding))
     count = f"{finding.images:,} image{'s' * (finding.images != 1)}: " if finding.images else ""
     return {
@@ -111,7 +102,7 @@ def _shown(finding: Finding) -> Iterator[tuple[Subject, ...]]:
         yield part
 
 
-def _image(subject: Subject, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
+def _image(subject: Subject, report: Inspection, picture: Callable[[int], str]) -> dict[str, Any]:
     described = report.image(subject.position)
     place = " · ".join(filter(None, (described["class"], described["split"])))
     return {
@@ -136,7 +127,7 @@ def _picture(listing: Listing, position: int) -> str:
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def _classes(report: Report, splits: Sequence[str]) -> list[dict[str, Any]]:
+def _classes(report: Inspection, splits: Sequence[str]) -> list[dict[str, Any]]:
     """The largest classes: the number of readable images, that of each split, and the length of the bar in %."""
     counts = report.counts
     most = max(1, int(counts.max()))
