@@ -116,6 +116,8 @@ from .training.configuration import read_recipe as read_recipe
 from .training.fit import fit as fit
 from .training.recipe import Recipe as Recipe
 from .training.recipes import recipe as recipe
+from .tuning.choice import Choice as Choice
+from .tuning.choice import choose_recipe as choose_recipe
 from .tuning.rate_finder import find_learning_rate as find_learning_rate
 from .weights.pretrained import Pretrained as Pretrained
 from .weights.pretrained import list_weights as list_weights

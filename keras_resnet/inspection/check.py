@@ -252,15 +252,15 @@ def inspect_data(data: Data, progress: OnRead | None = None) -> Inspection:
         >>> import keras_resnet
         >>> found = keras_resnet.inspect_data(keras_resnet.Source("digits", limit=100))
         >>> found.trainable, len(found.names), int(found.counts.min())
-        (True, 100, 9)
+        (True, 100, 10)
         >>> found.write_page("digits.html").name
         'digits.html'
     """
     if not isinstance(data, ImageData | Source | str | os.PathLike):
         data = in_memory(data)
     if isinstance(data, ImageData) and not isinstance(data.source, Source):
-        listing, splits = listing_of(data)
-        return check(listing, splits=splits, name=data.name, progress=progress)
+        listing, held = listing_of(data)
+        return check(listing, splits=held, name=data.name, progress=progress)
     source = data.source if isinstance(data, ImageData) else data
     source = source if isinstance(source, Source) else Source(os.fspath(source))  # type: ignore[arg-type]
     listing = list_source(source)
