@@ -21,8 +21,8 @@ from .exports.export import export_saved_model as export_saved_model
 from .exports.export import export_tflite as export_tflite
 from .inference.predict import Predictions as Predictions
 from .inference.predict import predict as predict
-from .inspection.check import Inspection as Inspection
-from .inspection.check import inspect_data as inspect_data
+from .inspection.inspection import Inspection as Inspection
+from .inspection.inspection import inspect_data as inspect_data
 from .models.builders import WRN16_4 as WRN16_4
 from .models.builders import WRN16_8 as WRN16_8
 from .models.builders import WRN28_10 as WRN28_10

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     # Step 4: training. Each epoch is saved; at the end the model has the weights of the best one.
     saving = keras_resnet.callbacks.ExactCheckpoint(options.out, data=train, monitor="val_accuracy")
-    model.fit(train, validation_data=validation, epochs=options.epochs, callbacks=[saving])
+    model.fit(train, validation_data=validation, epochs=options.epochs, callbacks=[saving], shuffle=False)  # they are
 
     # Step 5: evaluation, on images that the training has not used.
     found = keras_resnet.evaluate(model, images)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from keras_resnet.data.sources.source import Source
-    from keras_resnet.inspection.check import Inspection
+    from keras_resnet.inspection.inspection import Inspection
     from keras_resnet.training.recipe import Recipe
 
 
@@ -37,7 +37,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.errors import DataError
-    from keras_resnet.inspection.check import check_outside, holder_of, inspect_data
+    from keras_resnet.inspection.inspection import check_outside, holder_of, inspect_data
 
     configuration = configuration_of(options)
     source, recipe = configuration.source, configuration.recipe

@@ -6,7 +6,7 @@ import base64
 import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
@@ -15,12 +15,10 @@ from keras_resnet.data.remarks import imbalance
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import ImageError, opened
+from keras_resnet.inspection.check import Report
 from keras_resnet.inspection.findings import Finding, Subject
 from keras_resnet.preprocessing import Fit
 from keras_resnet.visible import visible
-
-if TYPE_CHECKING:
-    from keras_resnet.inspection.check import Inspection
 
 SIDE = 96
 """The longer side of a picture, in pixels."""
@@ -32,7 +30,7 @@ MOST_CLASSES = 200
 """Rows of the table of classes."""
 
 
-def page(report: Inspection) -> str:
+def page(report: Report) -> str:
     """Draw the page.
 
     Args:
@@ -78,7 +76,7 @@ def _pages() -> Environment:
     return environment
 
 
-def _finding(finding: Finding, report: Inspection, picture: Callable[[int], str]) -> dict[str, Any]:
+def _finding(finding: Finding, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
     groups = list(_shown(finding))
     count = f"{finding.images:,} image{'s' * (finding.images != 1)}: " if finding.images else ""
     return {
@@ -102,7 +100,7 @@ def _shown(finding: Finding) -> Iterator[tuple[Subject, ...]]:
         yield part
 
 
-def _image(subject: Subject, report: Inspection, picture: Callable[[int], str]) -> dict[str, Any]:
+def _image(subject: Subject, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
     described = report.image(subject.position)
     place = " · ".join(filter(None, (described["class"], described["split"])))
     return {
@@ -127,7 +125,7 @@ def _picture(listing: Listing, position: int) -> str:
     return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
-def _classes(report: Inspection, splits: Sequence[str]) -> list[dict[str, Any]]:
+def _classes(report: Report, splits: Sequence[str]) -> list[dict[str, Any]]:
     """The largest classes: the number of readable images, that of each split, and the length of the bar in %."""
     counts = report.counts
     most = max(1, int(counts.max()))

@@ -244,7 +244,8 @@ def preprocessing_for(recipe: Recipe, data: ImageData) -> Preprocessing:
         if said and not np.allclose(said, (mean, std), rtol=0, atol=SAME):
             raise UsageError(
                 f"{recipe.weights} needs {pixels.title}, and pixel_mean and pixel_std say something else: leave them "
-                "out with initial weights. What pixels a file needs is said by weights_preprocessing"
+                "out with initial weights (what a recipe says, by --pixel-mean '' --pixel-std '', or () in Python). "
+                "What pixels a file needs is said by weights_preprocessing"
             )
     elif said:
         mean, std = said

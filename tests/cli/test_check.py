@@ -11,7 +11,7 @@ from keras_resnet.cli import main
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources import listing
 from keras_resnet.data.sources.source import Source
-from keras_resnet.inspection.check import inspect_data
+from keras_resnet.inspection.inspection import inspect_data
 from tests.inspection.test_check import pile
 
 

@@ -6,14 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from keras_resnet.data.loading import from_arrays, list_source, load_data
+from keras_resnet.data.loading import list_source
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.data.sources.listing import Files, Listing
-from keras_resnet.data.sources.source import Source
 from keras_resnet.data.splits.plan import PARTS
-from keras_resnet.errors import UsageError
 from keras_resnet.inspection import duplicates
-from keras_resnet.inspection.check import Inspection, check, inspect_data
+from keras_resnet.inspection.check import Report, check
 from keras_resnet.inspection.findings import Subject, doubted, odd
 from keras_resnet.inspection.label_doubts import Doubts
 from keras_resnet.inspection.looks import inspect_images
@@ -32,7 +30,7 @@ def pile(root: Path, images: int = 12) -> Path:
     return root
 
 
-def found(report: Inspection, code: str) -> list[list[str]]:
+def found(report: Report, code: str) -> list[list[str]]:
     """The names concerned by a finding, group by group."""
     for finding in report.findings:
         if finding.code == code:
@@ -40,7 +38,7 @@ def found(report: Inspection, code: str) -> list[list[str]]:
     return []
 
 
-def codes(report: Inspection) -> set[str]:
+def codes(report: Report) -> set[str]:
     return {finding.code for finding in report.findings}
 
 
@@ -94,7 +92,7 @@ def odd_images(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def odd_report(tmp_path_factory: pytest.TempPathFactory) -> Inspection:
+def odd_report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     root = pile(tmp_path_factory.mktemp("odd"), images=10)
     odd_images(root / "cat")
     return check(list_folder(root))
@@ -105,7 +103,7 @@ def odd_report(tmp_path_factory: pytest.TempPathFactory) -> Inspection:
     ["cmyk", "exif-rotated", "dark-16-bit", "transparent", "animated", "wrong-extension", "tiny",
      "extreme-aspect", "blank"],
 )  # fmt: skip
-def test_each_oddity_is_found_where_it_is_and_nowhere_else(odd_report: Inspection, code: str) -> None:
+def test_each_oddity_is_found_where_it_is_and_nowhere_else(odd_report: Report, code: str) -> None:
     assert [[Path(name).stem for name in group] for group in found(odd_report, code)] == [[code]]
 
 
@@ -184,7 +182,7 @@ def test_a_transparent_value_of_few_bits_is_seen(tmp_path: Path) -> None:
     assert found(check(list_folder(tmp_path)), "transparent") == [["dog/clear.png"]]
 
 
-def test_sixteen_bits_and_grey_are_found_in_both_images_that_have_them(odd_report: Inspection) -> None:
+def test_sixteen_bits_and_grey_are_found_in_both_images_that_have_them(odd_report: Report) -> None:
     both = [["cat/16-bit.png"], ["cat/dark-16-bit.png"]]
 
     assert found(odd_report, "16-bit") == both
@@ -408,7 +406,7 @@ def test_a_pile_of_which_nothing_can_be_read_is_reported(tmp_path: Path) -> None
     assert codes(report) >= {"empty", "one-class"}
 
 
-def test_the_report_is_complete_as_json(odd_report: Inspection) -> None:
+def test_the_report_is_complete_as_json(odd_report: Report) -> None:
     written = json.loads(json.dumps(odd_report.to_dict()))
 
     assert written["format"] == 1
@@ -444,53 +442,3 @@ def test_nothing_in_the_source_is_changed(tmp_path: Path) -> None:
     check(list_folder(tmp_path))
 
     assert state() == before
-
-
-def test_a_source_may_be_named_loaded_or_a_path_and_is_read_as_a_training_would(image_folder: Path) -> None:
-    (image_folder / "red" / "copy.png").write_bytes((image_folder / "blue" / "00.png").read_bytes())
-
-    by_path = inspect_data(image_folder)
-
-    assert found(by_path, "duplicate-label-conflict") == [["blue/00.png", "red/copy.png"]]
-    assert by_path.source == f"folder:{image_folder}"
-    for other in (str(image_folder), Source(str(image_folder)), load_data(Source(str(image_folder), image_size=8))):
-        assert inspect_data(other).to_dict() == by_path.to_dict()
-
-
-def test_arrays_are_looked_at_as_files_are() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (60, 24, 20, 3), dtype=np.uint8)
-    labels = np.arange(60) % 3
-    images[31] = images[9]  # of the classes 1 and 0
-    images[50] = 7
-
-    report = inspect_data((images, labels))
-
-    assert found(report, "duplicate-label-conflict") == [["000009", "000031"]]
-    assert found(report, "blank") == [["000050"]]
-    assert report.counts.tolist() == [20, 20, 20]
-    data = from_arrays(images, labels, ("a", "b", "c"), name="mine")
-    loaded = inspect_data(data)
-    assert (loaded.name, loaded.class_names) == ("mine", ("a", "b", "c"))
-    assert loaded.splits_of(0) == {name: int((split.labels == 0).sum()) for name, split in data.splits.items()}
-    assert [one.code for one in loaded.findings] == [one.code for one in report.findings]
-
-
-def test_arrays_of_several_labels_or_of_grey_are_looked_at_and_of_five_channels_refused() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16), dtype=np.uint8)
-    several = from_arrays(images, np.arange(80).reshape(40, 2) % 3 % 2, ("a", "b"), task="multi-label")
-
-    report = inspect_data(several)
-
-    assert report.counts.sum() == sum(split.labels.sum() for split in several.splits.values())
-    with pytest.raises(UsageError, match="images of 1 or 3 channels can be looked at; those of arrays have 5"):
-        inspect_data((np.zeros((20, 8, 8, 5), np.uint8), np.arange(20) % 2))
-
-
-def test_nothing_is_written_into_the_images(image_folder: Path) -> None:
-    report = inspect_data(image_folder)
-
-    with pytest.raises(UsageError, match="lies in the data"):
-        report.write_page(image_folder / "red" / "page.html")
-    with pytest.raises(UsageError, match="lies in the data"):
-        report.write(image_folder)
-    assert not list(image_folder.rglob("*.html")) + list(image_folder.rglob("*.json"))
