@@ -68,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Step 3: loss, optimizer and schedule.
     compile_network(model, options.epochs, len(train))
 
-    # Step 4: training. Each epoch is saved; at the end the model has the weights of the best one.
+    # Step 4: training, on batches that come shuffled. Each epoch is saved; at the end the model has the best weights.
     saving = keras_resnet.callbacks.ExactCheckpoint(options.out, data=train, monitor="val_accuracy")
-    model.fit(train, validation_data=validation, epochs=options.epochs, callbacks=[saving], shuffle=False)  # they are
+    model.fit(train, validation_data=validation, epochs=options.epochs, callbacks=[saving], shuffle=False)
 
     # Step 5: evaluation, on images that the training has not used.
     found = keras_resnet.evaluate(model, images)
