@@ -21,6 +21,8 @@ from .exports.export import export_saved_model as export_saved_model
 from .exports.export import export_tflite as export_tflite
 from .inference.predict import Predictions as Predictions
 from .inference.predict import predict as predict
+from .inspection.inspection import Inspection as Inspection
+from .inspection.inspection import inspect_data as inspect_data
 from .models.builders import WRN16_4 as WRN16_4
 from .models.builders import WRN16_8 as WRN16_8
 from .models.builders import WRN28_10 as WRN28_10
@@ -114,6 +116,8 @@ from .training.configuration import read_recipe as read_recipe
 from .training.fit import fit as fit
 from .training.recipe import Recipe as Recipe
 from .training.recipes import recipe as recipe
+from .tuning.choice import Choice as Choice
+from .tuning.choice import choose_recipe as choose_recipe
 from .tuning.rate_finder import find_learning_rate as find_learning_rate
 from .weights.pretrained import Pretrained as Pretrained
 from .weights.pretrained import list_weights as list_weights

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 
 from keras_resnet.settings import Values
 
@@ -30,6 +31,12 @@ IMAGE_SIZE = Values(int, low=1, high=16_384)
 
 CHANNELS = Values(int, choices=(1, 3))
 """The channels that image files can give."""
+
+PIXEL_MEANS = Values(
+    float, low=0, high=1, many=True, noun="a list of numbers from black, 0, to white, 1: one, or one for each channel"
+)
+PIXEL_DEVIATIONS = replace(PIXEL_MEANS, low=None, above=0, noun=f"{PIXEL_MEANS.noun}, all greater than 0")
+"""Mean and standard deviation of pixels, as torchvision's `Normalize` has them."""
 
 RESIZE = one_of("bilinear", "bicubic")
 
@@ -121,6 +128,9 @@ LAYER_DECAY = Values(float, above=0, high=1)
 
 SCHEDULE = one_of("constant", "step", "multistep", "cosine", "one-cycle")
 """How the learning rate falls."""
+
+DECAYED = one_of("kernels", "all")
+"""What weight decay acts on: kernels alone, or biases and normalisations, too."""
 
 CLIP = one_of("none", "norm", "value", "adaptive")
 """How gradients are clipped."""

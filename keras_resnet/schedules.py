@@ -194,7 +194,7 @@ class Step(Schedule):
 
     Args:
         *args: As of `Schedule`.
-        every: Updates, or epochs; at least 1 update.
+        every: Updates, at least 1; or epochs, where parts of an epoch count as 1 update at least.
         factor: Positive.
         **options: As of `Schedule`.
 
@@ -207,7 +207,9 @@ class Step(Schedule):
 
     def __init__(self, *args: Any, every: float, factor: float = 0.1, **options: Any) -> None:
         super().__init__(*args, **options)
-        require(every * self._unit >= 1, "every must be a whole number of at least 1", every)
+        if options.get("epochs") is None:
+            require(every >= 1, "every must be a whole number of at least 1", every)
+        require(0 < every < math.inf, "every must be positive", every)
         require(0 < factor < math.inf, "factor must be positive", factor)
         self.every, self.factor = self.updates(every), float(factor)
 

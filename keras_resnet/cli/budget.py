@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli.terminal import say
-from keras_resnet.errors import UsageError
 from keras_resnet.training.configuration import Configuration
 
 if TYPE_CHECKING:
@@ -16,7 +15,10 @@ if TYPE_CHECKING:
     from keras_resnet.data.sources.source import Source
     from keras_resnet.display import Display
     from keras_resnet.training.fit import Plan
-    from keras_resnet.tuning.choice import Candidate, Choice
+    from keras_resnet.tuning.choice import Choice
+
+CHOSEN = ("model", "epochs")
+"""What a budget chooses, where it is not said."""
 
 
 def plan_within_budget(
@@ -38,13 +40,12 @@ def plan_within_budget(
     from keras_resnet.runs.run import Run
     from keras_resnet.training.fit import RUNS, plan
     from keras_resnet.training.fit import configuration as recorded
-    from keras_resnet.tuning.choice import budget_record, choose, recipe_of, run_within
+    from keras_resnet.tuning.choice import budget_record, check_leaves_a_choice, choose_recipe, recipe_of, run_within
 
     began, recipe, num_classes = time.monotonic(), configuration.recipe, configuration["num_classes"]
-    free = [name for name in ("model", "epochs") if not configuration.is_said(name)]
-    if not free:
-        raise UsageError("a budget chooses the network and the epochs, and both are said: leave one of them out")
-    record = budget_record(configuration["budget"], recipe, free)
+    said = {name: getattr(recipe, name) for name in CHOSEN if configuration.is_said(name)}
+    check_leaves_a_choice(said.get("model"), said.get("epochs"))
+    record = budget_record(configuration["budget"], recipe, set(CHOSEN) - said.keys())
     config = recorded(recipe, source, num_classes) | {"budget": record}
     folders = [options.out] if options.out else sorted(RUNS.glob("*"))
     begun = None if options.overwrite else run_within(config, folders)
@@ -57,16 +58,10 @@ def plan_within_budget(
     data = load_data(source, progress.reading, cache=options.cache)
     if not begun:
         progress.note("timing networks for the budget")
-        choice = choose(
-            seconds(configuration["budget"]) - (time.monotonic() - began),
-            recipe,
-            data,
-            models=None if "model" in free else [recipe.model],
-            epochs=None if "epochs" in free else recipe.epochs,
-        )
+        left = seconds(configuration["budget"]) - (time.monotonic() - began)
+        choice = choose_recipe(data, left, recipe, **said)
         show_choice(choice, configuration["budget"])
-        recipe = recipe.but(model=choice.model)
-        recipe = recipe.lasting(choice.epochs) if "epochs" in free else recipe
+        recipe = choice.recipe
     planned = plan(recipe, source, out, overwrite=options.overwrite, num_classes=num_classes, budget=record)
     return planned, data
 
@@ -74,28 +69,8 @@ def plan_within_budget(
 def show_choice(choice: Choice, budget: str) -> None:
     """Print what was timed and chosen, and why."""
     from keras_resnet.cli.tables import table
+    from keras_resnet.tuning.choice import COLUMNS
 
-    columns = ("network", "MACs", "step", "epoch", "epochs that fit", "verdict")
-    rows = [
-        (
-            one.model,
-            f"{one.macs / 1e6:,.1f} M",
-            f"{1000 * one.timing.step:,.0f} ms" if one.timing else "–",
-            f"{one.epoch:,.1f} s" if one.timing else f"over {one.epoch:,.1f} s",
-            str(one.epochs) if one.timing else "–",
-            verdict(one, choice),
-        )
-        for one in choice.table
-    ]
-    table(f"networks for a budget of {budget}", columns, rows, left=("verdict",), whole=("network",), compact=True)
-    say(f"chosen: {choice.model}, {choice.epochs} epochs")
-
-
-def verdict(one: Candidate, choice: Choice) -> str:
-    """Why a network was chosen, or not."""
-    few = f"fewer than {choice.least} epochs"
-    if one.model == choice.model:
-        return "chosen" if one.epochs >= choice.least else f"chosen, as the cheapest; {few} are few"
-    if one.timing is None:
-        return f"not timed: {few} even at twice the best speed so far"
-    return "smaller than need be" if one.epochs >= choice.least else few
+    title = f"networks for a budget of {budget}"
+    table(title, COLUMNS, choice.rows, left=("verdict",), whole=("network",), compact=True)
+    say(choice.summary)

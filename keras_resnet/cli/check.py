@@ -9,7 +9,6 @@ whatever else was found, and with 3 if not: images cannot be read, or cannot be 
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,12 +21,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from keras_resnet.data.sources.source import Source
-    from keras_resnet.inspection.check import Report
+    from keras_resnet.inspection.inspection import Inspection
     from keras_resnet.training.recipe import Recipe
-
-
-MOST_NAMED = 5
-"""Images of a finding that are named on the terminal; the files name all."""
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -41,49 +36,23 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    import numpy as np
-
-    from keras_resnet.atomic import write_json, write_text
-    from keras_resnet.data.loading import divided, list_source
-    from keras_resnet.data.reading import MOST_SKIPPED
-    from keras_resnet.data.splits.plan import SplitPlan
-    from keras_resnet.errors import DataError, UsageError
-    from keras_resnet.inspection.check import check
-    from keras_resnet.inspection.page import page
+    from keras_resnet.errors import DataError
+    from keras_resnet.inspection.inspection import check_outside, holder_of, inspect_data
 
     configuration = configuration_of(options)
     source, recipe = configuration.source, configuration.recipe
     out = options.out or Path("saved_models") / f"check-{source.short_name}"
-    holder = Path(source.location if source.kind == "folder" else source.data_dir or "").resolve()
-    if (source.kind == "folder" or source.data_dir) and out.resolve().is_relative_to(holder):
-        raise UsageError(f"{out} lies in the data, which are left as they are: give --out a folder elsewhere")
-    listing = list_source(source)
-    # Split as training would. Without a plan, `check` makes the split itself and reports if that fails.
-    tolerated = MOST_SKIPPED if source.on_error == "skip" else 0.0
-    planned = source.split_file or source.limit or source.plan != SplitPlan()
-    splits = divided(source, listing) if planned else None
-    if source.split_file and splits:
-        listing = replace(listing, given=splits)
-    if source.limit and splits:
-        used = np.sort(np.concatenate(list(splits.values())))
-        listing, splits = listing.chosen(used), {name: np.searchsorted(used, part) for name, part in splits.items()}
+    check_outside(holder_of(source), out)  # before images are read
     with _bar() as bar:
-        task = bar.add_task("reading images", total=len(listing))
-        report = check(
-            listing,
-            splits=splits,
-            seed=recipe.seed,
-            tolerated=tolerated,
-            progress=lambda done, _: bar.update(task, completed=done),
-        )
-    write_json(out / "check.json", {"source": source.name, **report.to_dict()})
-    write_text(out / "check.html", page(report, listing, source.short_name))
-    _show(report, source.short_name)
-    for name in ("check.json", "check.html"):
-        say(f"wrote {out / name}")
+        task = bar.add_task("reading images", total=None)
+        found = inspect_data(source, lambda done, total: bar.update(task, completed=done, total=total))
+    files = found.write(out)
+    _show(found)
     if options.show_batch:
-        say(f"wrote {_show_batch(source, recipe, out / 'batch.png')}")
-    return 0 if report.trainable else DataError.exit_code
+        files.append(_show_batch(source, recipe, out / "batch.png"))
+    for file in files:
+        say(f"wrote {file}")
+    return 0 if found.trainable else DataError.exit_code
 
 
 def _show_batch(source: Source, recipe: Recipe, path: Path) -> Path:
@@ -93,24 +62,14 @@ def _show_batch(source: Source, recipe: Recipe, path: Path) -> Path:
     return show_batch(load_data(source, cache="none"), recipe.policy, path, seed=recipe.seed)
 
 
-def _show(report: Report, name: str) -> None:
+def _show(found: Inspection) -> None:
     from keras_resnet.cli.tables import table
-    from keras_resnet.errors import listed
-    from keras_resnet.inspection.page import summary
 
-    rows = [(f.severity, f"{f.images:,}" if f.images else "–", f.title, f.code) for f in report.findings]
+    rows = [(f.severity, f"{f.images:,}" if f.images else "–", f.title, f.code) for f in found.findings]
     if rows:
-        table(name, ("severity", "images", "what", "code"), rows, left=("what", "code"), whole=("code",), compact=True)
-    for finding in report.findings:
-        if not finding.groups:
-            say(f"{finding.severity}: {finding.title}: {finding.advice}")
-        elif finding.severity != "note":
-            names = [report.names[subject.position] for group in finding.groups for subject in group]
-            say(f"{finding.severity}: {finding.title}: {listed(names, MOST_NAMED)}")
-    for note in report.notes:
-        say(f"note: {note}")
-    say(summary(report))
-    say(report.verdict)
+        columns = ("severity", "images", "what", "code")
+        table(found.name, columns, rows, left=("what", "code"), whole=("code",), compact=True)
+    say(found)
 
 
 def _bar() -> Progress:

@@ -43,8 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.training.recipes import recipe_for
 
     options.kept = True
-    recipe = recipe_for("digits").but(seed=options.seed)
-    recipe = recipe if options.epochs is None else recipe.lasting(options.epochs)
+    recipe = recipe_for("digits").but(seed=options.seed, epochs=options.epochs)
     source = source_for(recipe, "digits")
     comparison_file = options.out / "comparison.json"
     progress = Display()

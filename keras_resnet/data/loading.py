@@ -19,7 +19,7 @@ from keras_resnet.data.memory import aligned
 from keras_resnet.data.remarks import of_splits
 from keras_resnet.data.sources.digits import list_digits
 from keras_resnet.data.sources.folder import list_folder
-from keras_resnet.data.sources.listing import Listing
+from keras_resnet.data.sources.listing import Bitmaps, Listing
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.table import list_table
 from keras_resnet.data.sources.tfds import list_tfds
@@ -101,6 +101,30 @@ def list_source(source: Source | str) -> Listing:
         DataError: The source is missing, empty or unlabelled.
     """
     return _listed(Source(source) if isinstance(source, str) else source, fewest_classes=1, spool=False)[0]
+
+
+def listing_of(data: ImageData) -> tuple[Listing, dict[str, np.ndarray]]:
+    """A data set as a listing, for arrays that no source can list.
+
+    Args:
+        data: The data set; its images have 1 or 3 channels.
+
+    Returns:
+        The listing, whose contents are the pixels, and the positions of each split in it.
+
+    Raises:
+        UsageError: The images have another number of channels.
+    """
+    channels = data.train.images.shape[2]
+    if channels not in (1, 3):
+        raise UsageError(f"images of 1 or 3 channels can be looked at; those of {data.name} have {channels}")
+    parts = [split for split in data.splits.values() if len(split)]
+    labels = np.concatenate([split.labels for split in parts])
+    order = np.argsort(np.concatenate([split.indices for split in parts]))
+    store = data.train.images
+    contents = Bitmaps(lambda position: store.read(np.array([position]))[0], tuple(range(len(store))))
+    splits = {name: split.indices for name, split in data.splits.items()}
+    return Listing(contents, data.names, labels[order], data.task), splits
 
 
 def divided(source: Source, listing: Listing, whole: bool = False) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,15 +15,18 @@ from keras_resnet.data.remarks import imbalance, of_counts, of_splits
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.splits.divide import divide
-from keras_resnet.errors import DataError
+from keras_resnet.errors import DataError, listed
 from keras_resnet.images.image_file import REASONS
 from keras_resnet.inspection import duplicates, findings
 from keras_resnet.inspection.findings import BLOCKING, SEVERITIES, Finding, printable
 from keras_resnet.inspection.label_doubts import doubt_labels
-from keras_resnet.inspection.looks import Inspection, Look, inspect_images
+from keras_resnet.inspection.looks import Look, Seen, inspect_images
 from keras_resnet.tasks.task import Task
+from keras_resnet.visible import visible
 
 FORMAT = 1
+MOST_NAMED = 5
+"""Images of a finding that are named in its line; the files name all."""
 
 
 @dataclass(frozen=True)
@@ -42,30 +45,48 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Report:
-    """The results of a check.
+    """What was found in some images.
 
     Args:
-        names, labels, task: Of the listing.
+        name: What the page calls them.
+        listing: The images and their labels.
         split_names: The split of each image; empty where it is in none.
         readable: bool (n,).
         sizes: Of the readable images; None if there are none.
         formats, modes: The number of files of each file format and of each of Pillow's modes.
         findings: The most serious first.
-        notes: Of the listing.
         tolerated: The largest share of unreadable images with which a training would begin, 0–1.
     """
 
-    names: tuple[str, ...]
-    labels: np.ndarray
-    task: Task
-    split_names: tuple[str, ...]
-    readable: np.ndarray
+    name: str
+    listing: Listing = field(repr=False)
+    split_names: tuple[str, ...] = field(repr=False)
+    readable: np.ndarray = field(repr=False)
     sizes: Sizes | None
     formats: Mapping[str, int]
     modes: Mapping[str, int]
     findings: tuple[Finding, ...]
-    notes: tuple[str, ...] = ()
     tolerated: float = 0.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each image."""
+        return self.listing.names
+
+    @property
+    def labels(self) -> np.ndarray:
+        """In the form that the task has."""
+        return self.listing.labels
+
+    @property
+    def task(self) -> Task:
+        """What is asked of the images."""
+        return self.listing.task
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how the images were found."""
+        return self.listing.notes
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -86,8 +107,16 @@ class Report:
         return self.task.images_of_classes(self.labels[self.readable])
 
     @property
+    def summary(self) -> str:
+        """The numbers in one sentence."""
+        number = Counter(finding.severity for finding in self.findings)
+        kinds = ", ".join(f"{number[severity]} {severity}{'s' * (number[severity] != 1)}" for severity in SEVERITIES)
+        readable = int(self.readable.sum())
+        return f"{len(self.names):,} images of {len(self.class_names):,} classes, {readable:,} readable: {kinds}."
+
+    @property
     def verdict(self) -> str:
-        """The report in a sentence."""
+        """Whether to train on these images, in a sentence."""
         number = Counter(finding.severity for finding in self.findings)
         if not self.trainable:
             return "Training cannot begin with these images; see the errors."
@@ -96,6 +125,21 @@ class Report:
         if number["warning"]:
             return "Training can begin; the warnings are worth a look."
         return "Training can begin; nothing was found that speaks against it."
+
+    @property
+    def lines(self) -> list[str]:
+        """The findings in words, with the first images of each, then the numbers and the verdict."""
+        found = []
+        for finding in self.findings:
+            if not finding.groups:
+                found.append(f"{finding.severity}: {finding.title}: {finding.advice}")
+            elif finding.severity != "note":
+                names = [self.names[subject.position] for group in finding.groups for subject in group]
+                found.append(f"{finding.severity}: {finding.title}: {listed(names, MOST_NAMED)}")
+        return [*found, *(f"note: {note}" for note in self.notes), self.summary, self.verdict]
+
+    def __str__(self) -> str:
+        return visible("\n".join(self.lines))
 
     def splits_of(self, label: int) -> dict[str, int]:
         """The number of images of a class in each split."""
@@ -112,7 +156,7 @@ class Report:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The whole report, for a JSON file."""
+        """All of it, for a JSON file."""
         counts = self.counts
         concerned = {s.position for finding in self.findings for group in finding.groups for s in group}
         images = {position: self.image(position) for position in concerned}
@@ -143,9 +187,10 @@ def check(
     splits: Mapping[str, np.ndarray] | None = None,
     seed: int = 0,
     tolerated: float = 0.0,
+    name: str = "images",
     progress: OnRead | None = None,
 ) -> Report:
-    """Read every image of a listing once and report what is wrong or unusual.
+    """Read every image of a listing once and say what is wrong or unusual.
 
     Args:
         listing: The images and their labels.
@@ -153,6 +198,7 @@ def check(
             if they cannot be made, that is a finding.
         seed: Of those splits, and of every random choice where there are too many images.
         tolerated: The largest share of unreadable images that a training is told to skip, 0–1.
+        name: What the page calls the images.
         progress: Called with the number of images that have been read and the number of all.
     """
     found: list[Finding] = []
@@ -160,14 +206,14 @@ def check(
         splits, refused = _splits(listing, seed)
         found += refused
     split_names = np.full(len(listing), "", dtype=object)
-    for name, positions in splits.items():
-        split_names[positions] = name
-    inspection = inspect_images(listing, progress)
+    for split, positions in splits.items():
+        split_names[positions] = split
+    seen = inspect_images(listing, progress)
     readable = np.zeros(len(listing), bool)
-    readable[list(inspection.looks)] = True
+    readable[list(seen.looks)] = True
     counts = listing.task.images_of_classes(listing.labels[readable])
-    left_out = len(inspection.failures) <= tolerated * len(listing)
-    found += findings.unreadable(inspection, left_out=left_out)
+    left_out = len(seen.failures) <= tolerated * len(listing)
+    found += findings.unreadable(seen, left_out=left_out)
     found += findings.few_images(counts, listing.class_names, fewest=1 if listing.task.several else 2)
     found += findings.remarked(
         [
@@ -176,20 +222,18 @@ def check(
             *of_splits(listing.given, splits),
         ]
     )
-    found += findings.odd(inspection.looks)
-    found += _repeated(listing, inspection, tuple(split_names), seed)
-    found += _doubted(listing, inspection, seed)
+    found += findings.odd(seen.looks)
+    found += _repeated(listing, seen, tuple(split_names), seed)
+    found += _doubted(listing, seen, seed)
     return Report(
-        names=listing.names,
-        labels=listing.labels,
-        task=listing.task,
+        name=name,
+        listing=listing,
         split_names=tuple(split_names),
         readable=readable,
-        sizes=_sizes(inspection.looks),
-        formats=dict(Counter(look.header.format for look in inspection.looks.values()).most_common()),
-        modes=dict(Counter(look.header.mode for look in inspection.looks.values()).most_common()),
+        sizes=_sizes(seen.looks),
+        formats=dict(Counter(look.header.format for look in seen.looks.values()).most_common()),
+        modes=dict(Counter(look.header.mode for look in seen.looks.values()).most_common()),
         findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
-        notes=listing.notes,
         tolerated=tolerated,
     )
 
@@ -202,15 +246,15 @@ def _splits(listing: Listing, seed: int) -> tuple[Mapping[str, np.ndarray], list
         return listing.given, [Finding("cannot-split", "error", "cannot be split for a training", f"{error}.")]
 
 
-def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, ...], seed: int) -> list[Finding]:
-    positions = np.array(list(inspection.looks), np.int64)
-    exact = [positions[group] for group in duplicates.exact_groups([look.digest for look in inspection.looks.values()])]
+def _repeated(listing: Listing, seen: Seen, split_names: tuple[str, ...], seed: int) -> list[Finding]:
+    positions = np.array(list(seen.looks), np.int64)
+    exact = [positions[group] for group in duplicates.exact_groups([look.digest for look in seen.looks.values()])]
     copies = {int(group[0]): group for group in exact}
     # Of files that are copies, only the first is compared with other images; its copies join its group.
     firsts = np.setdiff1d(positions, np.concatenate([group[1:] for group in exact])) if exact else positions
     near = [
         np.sort(np.concatenate([copies.get(position, np.array([position])) for position in firsts[group].tolist()]))
-        for group in duplicates.near_groups(inspection.thumbnails[firsts], seed)
+        for group in duplicates.near_groups(seen.thumbnails[firsts], seed)
     ]
     found = findings.repeated("exact", exact, listing.labels, split_names)
     found += findings.repeated("near", near, listing.labels, split_names)
@@ -223,11 +267,11 @@ def _repeated(listing: Listing, inspection: Inspection, split_names: tuple[str, 
     return found
 
 
-def _doubted(listing: Listing, inspection: Inspection, seed: int) -> list[Finding]:
+def _doubted(listing: Listing, seen: Seen, seed: int) -> list[Finding]:
     if listing.task.several:
         return [findings.not_doubted("labels are doubted where each image has one")]
-    positions = np.array(list(inspection.looks), np.int64)
-    doubts = doubt_labels(inspection.thumbnails[positions], listing.labels[positions], seed)
+    positions = np.array(list(seen.looks), np.int64)
+    doubts = doubt_labels(seen.thumbnails[positions], listing.labels[positions], seed)
     finding = findings.doubted(doubts, positions, listing.class_names)
     return [finding] if finding else []
 

@@ -12,7 +12,7 @@ from keras_resnet.data.remarks import Remark
 from keras_resnet.errors import listed
 from keras_resnet.images.image_file import REASONS
 from keras_resnet.inspection.label_doubts import Doubts
-from keras_resnet.inspection.looks import EXTREME_ASPECT, TINY, Inspection, Look
+from keras_resnet.inspection.looks import EXTREME_ASPECT, TINY, Look, Seen
 
 SEVERITIES = ("error", "warning", "note")
 BLOCKING = frozenset({*REASONS, "one-class", "cannot-split"})
@@ -160,11 +160,11 @@ class Finding:
         return sum(map(len, self.groups))
 
 
-def unreadable(inspection: Inspection, *, left_out: bool) -> list[Finding]:
+def unreadable(seen: Seen, *, left_out: bool) -> list[Finding]:
     """Images that cannot be read, one finding for each reason.
 
     Args:
-        inspection: What was found in the images.
+        seen: What was found in the images.
         left_out: Whether a training goes on without these images.
     """
     what = "Training leaves them out" if left_out else "Training stops at them"
@@ -172,7 +172,7 @@ def unreadable(inspection: Inspection, *, left_out: bool) -> list[Finding]:
     return [
         Finding(code, severity, f"cannot be read: {reason}", advice, _singles(failures))
         for code, reason in REASONS.items()
-        if (failures := [(p, error.detail) for p, error in inspection.failures.items() if error.code == code])
+        if (failures := [(p, error.detail) for p, error in seen.failures.items() if error.code == code])
     ]
 
 

@@ -68,7 +68,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Inspection:
+class Seen:
     """What was found in all images of a listing.
 
     Args:
@@ -82,7 +82,7 @@ class Inspection:
     thumbnails: np.ndarray
 
 
-def inspect_images(listing: Listing, progress: OnRead | None = None) -> Inspection:
+def inspect_images(listing: Listing, progress: OnRead | None = None) -> Seen:
     """Read and decode each image of a listing once.
 
     Args:
@@ -109,7 +109,7 @@ def inspect_images(listing: Listing, progress: OnRead | None = None) -> Inspecti
                     looks[position] = found
                 if progress:
                     progress(position + 1, len(listing))
-    return Inspection(looks, failures, thumbnails)
+    return Seen(looks, failures, thumbnails)
 
 
 def _look(content: bytes, name: str, thumbnail: np.ndarray) -> Look:

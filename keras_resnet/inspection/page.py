@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
@@ -17,7 +16,7 @@ from keras_resnet.data.sources.listing import Listing
 from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import ImageError, opened
 from keras_resnet.inspection.check import Report
-from keras_resnet.inspection.findings import SEVERITIES, Finding, Subject
+from keras_resnet.inspection.findings import Finding, Subject
 from keras_resnet.preprocessing import Fit
 from keras_resnet.visible import visible
 
@@ -31,28 +30,26 @@ MOST_CLASSES = 200
 """Rows of the table of classes."""
 
 
-def page(report: Report, listing: Listing, name: str) -> str:
+def page(report: Report) -> str:
     """Draw the page.
 
     Args:
-        report: The results of the check.
-        listing: The images that were checked; those that are shown are read again.
-        name: The name of the images, for the title.
+        report: The results of the check. Images that are shown are read again.
 
     Returns:
         HTML.
     """
     counts = report.counts
     splits = [name for name in ("train", "validation", "test") if name in report.split_names]
-    picture = cache(partial(_picture, listing))  # several findings may show an image
+    picture = cache(partial(_picture, report.listing))  # several findings may show an image
     return (
         _pages()
         .get_template("check.html.jinja")
         .render(
-            name=name,
+            name=report.name,
             report=report,
             worst=report.findings[0].severity if report.findings else "fine",
-            summary=summary(report),
+            summary=report.summary,
             findings=[_finding(finding, report, picture) for finding in report.findings],
             splits=splits,
             classes=_classes(report, splits),
@@ -62,14 +59,6 @@ def page(report: Report, listing: Listing, name: str) -> str:
             kinds=", ".join(f"{count:,} {kind}" for kind, count in (*report.formats.items(), *report.modes.items())),
         )
     )
-
-
-def summary(report: Report) -> str:
-    """The numbers of a report in one sentence."""
-    number = Counter(finding.severity for finding in report.findings)
-    kinds = ", ".join(f"{number[severity]} {severity}{'s' * (number[severity] != 1)}" for severity in SEVERITIES)
-    readable = int(report.readable.sum())
-    return f"{len(report.names):,} images of {len(report.class_names):,} classes, {readable:,} readable: {kinds}."
 
 
 def _pages() -> Environment:

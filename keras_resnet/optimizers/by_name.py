@@ -34,14 +34,16 @@ _RULES: dict[str, tuple[type, str]] = {
 _SPELLINGS = {"sgd": "SGD", "sgdw": "SGDW", "adamw": "AdamW", "lamb": "LAMB", "rmsprop": "RMSprop"}
 _DECAYS = {
     "rule": "a part of the rule: of SGD's gradient, as in PyTorch; of LAMB's step, as in timm",
-    "decoupled": "decoupled: `rate × weight_decay` of each kernel is taken away at each update",
+    "decoupled": "decoupled: `rate × weight_decay` of each weight is taken away at each update",
 }
 _DOCSTRING = """{name}, as this package trains with it, for any model and any `fit`.
 
     Args:
         learning_rate: A number, or a schedule by the number of updates.
         {own}: Of the rule.
-        weight_decay: At least 0; {decay}. Kernels decay; biases and normalisations do not.
+        weight_decay: At least 0; {decay}.
+        decayed: What decays: `kernels`; or `all`, biases and normalisations, too, as in PyTorch where the optimizer is
+            given `model.parameters()`.
         layer_decay: Each block's rate is this times the next one's towards the head, in (0, 1]; less than 1 needs
             layers named as this package's networks name them.
         clip: `none`; `norm`, of all gradients together; `value`; `adaptive`, see `clip_adaptively`.
@@ -93,6 +95,7 @@ def optimizer(
     momentum: float | None = None,
     nesterov: bool | None = None,
     weight_decay: float = 0.0,
+    decayed: str = "kernels",
     layer_decay: float = 1.0,
     clip: str | None = None,
     clip_at: float = 0.0,
@@ -109,7 +112,8 @@ def optimizer(
         momentum: Of those that have it (`sgd`, `sgdw`, `muon`, `rmsprop`), in [0, 1); others ignore it.
             None: the rule's default, 0.9 for `sgd` and `sgdw`.
         nesterov: Of `sgd`, `sgdw`, `muon`; others ignore it. None: the rule's default.
-        weight_decay: Of kernels, at least 0. Decoupled decay takes `rate × weight_decay` of a weight a step.
+        weight_decay: At least 0. Decoupled decay takes `rate × weight_decay` of a weight a step.
+        decayed: What decays: `kernels`; or `all`, biases and normalisations, too.
         layer_decay: Each block's rate is this times the next one's towards the head, in (0, 1].
         clip: `none`; `norm`, of all gradients together; `value`; `adaptive`, each output's in proportion to
             its weights' norm, the classifier spared (Brock et al., 2021). None: `norm` at 1 for `lamb`, else `none`.
@@ -141,6 +145,7 @@ def optimizer(
     return OPTIMIZERS[kind](
         schedule,
         weight_decay=weight_decay or None,
+        decayed=decayed,
         layer_decay=layer_decay,
         clip=clip,
         clip_at=clip_at,

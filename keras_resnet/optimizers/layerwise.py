@@ -1,4 +1,4 @@
-"""What every optimizer here can do: rates by layer, clipping, norms of gradients, decay of kernels only.
+"""What every optimizer here can do: rates by layer, clipping, norms of gradients, decay of kernels or of all.
 
 A variable is treated by where it stands in the network, which the name of its layer says (`keras_resnet.layer_names`).
 """
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import keras
 from keras import ops
 
-from keras_resnet.allowed import CLIP
+from keras_resnet.allowed import CLIP, DECAYED
 from keras_resnet.compat.optimizers import HookedOptimizer
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.layer_names import HEAD, OTHER, is_classifier, part_of, section_of
@@ -29,10 +29,11 @@ class Layerwise(HookedOptimizer):
 
     It is put before an update rule among the bases. Gradients are taken as they act: unscaled, averaged over
     accumulated batches, summed over replicas. Their norms are measured, then they are clipped, then the rule is applied
-    at the variable's own rate. Only kernels decay; biases and normalisations do not.
+    at the variable's own rate. Only kernels decay, unless it is told that biases and normalisations do, too.
 
     Args:
         *args: The rule's.
+        decayed: What weight decay acts on: `kernels`, or `all` variables.
         layer_decay: Rates are multiplied by this to the power of the distance from the head, in (0, 1].
         clip: `none`, `norm`, `value` or `adaptive`.
         clip_at: The norm, value or ratio to keep to; positive where gradients are clipped, else 0.
@@ -54,10 +55,11 @@ class Layerwise(HookedOptimizer):
     decay: ClassVar[str]  # `decoupled`: by rate × decay; `rule`: the rule's own
     shrinks_weights = False  # Keras would at the common rate; `update_step` knows each variable's own
 
-    @check_arguments(clip=CLIP)
+    @check_arguments(clip=CLIP, decayed=DECAYED)
     def __init__(
         self,
         *args: Any,
+        decayed: str = "kernels",
         layer_decay: float = 1.0,
         clip: str = "none",
         clip_at: float = 0.0,
@@ -71,7 +73,7 @@ class Layerwise(HookedOptimizer):
         if not 0 < layer_decay <= 1:
             raise UsageError(f"layer_decay must be more than 0 and at most 1; received {layer_decay}")
         super().__init__(*args, name=name or self.word, **options)
-        self.layer_decay, self.clip, self.clip_at = layer_decay, clip, clip_at
+        self.decayed, self.layer_decay, self.clip, self.clip_at = decayed, layer_decay, clip, clip_at
         self.rate_factor = self.add_variable((), "ones", name="rate_factor", aggregation="only_first_replica")
 
     def build(self, variables: list[keras.Variable]) -> None:
@@ -80,7 +82,7 @@ class Layerwise(HookedOptimizer):
         # By position, since updates receive the backend's variables, which have other names.
         paths = [variable.path for variable in variables]
         self._multipliers = rate_multipliers(paths, self.layer_decay)
-        self._decays = [variable.name == "kernel" for variable in variables]
+        self._decays = [self.decayed == "all" or variable.name == "kernel" for variable in variables]
         self._classifies = [is_classifier(path) for path in paths]
         self.gradient_groups, self._groups = groups(paths)
         super().build(variables)
@@ -127,7 +129,7 @@ class Layerwise(HookedOptimizer):
         super().update_step(gradient, variable, rate)
 
     def get_config(self) -> dict[str, Any]:
-        own = {"layer_decay": self.layer_decay, "clip": self.clip, "clip_at": self.clip_at}
+        own = {name: getattr(self, name) for name in ("decayed", "layer_decay", "clip", "clip_at")}
         return {**super().get_config(), **own}
 
 

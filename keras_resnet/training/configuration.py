@@ -24,7 +24,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.regular_files import read_bytes
 from keras_resnet.settings import Setting, Values, refuse_unknown
 from keras_resnet.training.recipe import SETTINGS as RECIPE_SETTINGS
-from keras_resnet.training.recipe import Recipe, in_epochs
+from keras_resnet.training.recipe import Recipe, stretched
 from keras_resnet.training.recipes import DEFAULTS, recipe
 from keras_resnet.visible import visible
 
@@ -170,11 +170,9 @@ def configure(
         if getattr(base, name) != one.default:
             values[name] = Value(getattr(base, name), f"recipe {named.value}")
     for layer in layers:
-        if "epochs" in layer:
-            before = {name: values[name].value for name in RECIPE_SETTINGS}
-            for name, value in in_epochs(before, layer["epochs"].value).items():
-                if value != before[name]:
-                    values[name] = Value(value, f"{values[name].origin}, in {layer['epochs'].value} epochs")
+        before = {name: values[name].value for name in RECIPE_SETTINGS}
+        for name, value in stretched(before, {name: one.value for name, one in layer.items()}).items():
+            values[name] = Value(value, f"{values[name].origin}, in {layer['epochs'].value} epochs")
         values |= layer
     optimizer = values["optimizer"].value
     if USUAL[optimizer] != USUAL[base.optimizer]:  # otherwise the recipe's still fit

@@ -35,6 +35,9 @@ from keras_resnet.weights.first_normalisation import (
 )
 from keras_resnet.weights.pixels import CONVENTIONS, pixels_of
 
+SAME = 0.01
+"""Numbers of two normalisations that are the same differ by at most so much of 255: they are rounded."""
+
 
 def network_for(
     recipe: Recipe, preprocessing: Preprocessing, *, any_size: bool = False, precision: Precision = "float32"
@@ -170,6 +173,7 @@ def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:
         momentum=recipe.momentum,
         nesterov=recipe.nesterov and recipe.momentum > 0,
         weight_decay=recipe.weight_decay,
+        decayed=recipe.decayed,
         layer_decay=recipe.layer_decay,
         clip=recipe.clip,
         clip_at=(recipe.clip != "none" and recipe.clip_at) or USUAL_BOUNDS[recipe.clip],
@@ -189,22 +193,47 @@ def _head_optimizer(recipe: Recipe, parts: int) -> Layerwise:
 def preprocessing_for(recipe: Recipe, data: ImageData) -> Preprocessing:
     """How images are prepared for a training: as its initial weights need them.
 
-    Without initial weights they are normalised by the training images' own mean and standard deviation.
+    Without initial weights they are normalised as the recipe says, or else by the training images' own mean and
+    standard deviation.
 
     Raises:
-        UsageError: What pixels the weights need is not known; the message says which may.
+        UsageError: What pixels the weights need is not known (the message says which may), or is not what the recipe
+            says; or the recipe says it for another number of channels.
     """
     height, width, channels = data.train.images.shape
+    said = _said_normalisation(recipe, channels)
     if recipe.weights:
         pixels = pixels_of(recipe.model, recipe.weights, recipe.weights_preprocessing)
         if pixels is None:
             raise _unknown_pixels(recipe, data)
         mean, std = pixels.for_channels(channels)
+        if said and not np.allclose(said, (mean, std), rtol=0, atol=SAME):
+            raise UsageError(
+                f"{recipe.weights} needs {pixels.title}, and pixel_mean and pixel_std say something else: leave them "
+                "out with initial weights (what a recipe says, by --pixel-mean '' --pixel-std '', or () in Python). "
+                "What pixels a file needs is said by weights_preprocessing"
+            )
+    elif said:
+        mean, std = said
     else:
         own_mean, own_std = pixel_statistics(data.train)
         mean, std = (own_mean,) * channels, (own_std,) * channels
     fit = data.fit or Fit((height, width), channels)
     return Preprocessing(fit, mean, std, data.class_names, data.task.name)
+
+
+def _said_normalisation(recipe: Recipe, channels: int) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """The recipe's mean and std on the 0–255 scale; None: it has none."""
+    if not recipe.pixel_mean:
+        return None
+    if len(recipe.pixel_mean) not in (1, channels):
+        raise UsageError(
+            f"pixel_mean and pixel_std have {len(recipe.pixel_mean)} numbers, and the images {channels} "
+            f"channel{'s' * (channels != 1)}: give one for each channel, or one for all"
+        )
+    turns = channels // len(recipe.pixel_mean)
+    mean, std = (tuple(255 * value for value in values) * turns for values in (recipe.pixel_mean, recipe.pixel_std))
+    return mean, std
 
 
 def look_at_weights(recipe: Recipe, data: ImageData, network: keras.Model) -> tuple[list[str], FirstStatistics | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from keras_resnet.allowed import (
     COUNT,
     CROP_FRACTION,
     CROP_SCALE,
+    DECAYED,
     DROPOUT,
     HUE,
     IMAGE_SIZE,
@@ -25,6 +26,8 @@ from keras_resnet.allowed import (
     MAGNITUDE,
     MOMENTUM,
     OPTIMIZER,
+    PIXEL_DEVIATIONS,
+    PIXEL_MEANS,
     SAMPLING,
     SCHEDULE,
     SEED,
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
-MOVED_ALONG = "`--epochs`, or `Recipe.lasting` in Python, adapts what a recipe counts in epochs"
+MOVED_ALONG = "`--epochs`, or `Recipe.but(epochs=…)` in Python, adapts what a recipe counts in epochs"
 
 training = partial(setting, group="training")
 images = partial(setting, group="images")
@@ -99,6 +102,14 @@ class Recipe:
         "share of an image that is cut out of its centre, usually 0.875; 0: squeeze the whole image",
         CROP_FRACTION.or_zero,
     )
+    pixel_mean: tuple[float, ...] = images(
+        (),
+        "what is subtracted from pixels of 0–1, for each channel or for all; none: the training images' own mean",
+        PIXEL_MEANS,
+    )
+    pixel_std: tuple[float, ...] = images(
+        (), "what they are divided by then, as many numbers; none: the training images' own", PIXEL_DEVIATIONS
+    )
     tta: str = images("none", "views of a test image whose predictions are averaged", TTA)
 
     optimizer: str = optimisation("sgd", "update rule; sgd has PyTorch's weight decay, sgdw decoupled decay", OPTIMIZER)
@@ -114,7 +125,10 @@ class Recipe:
     final_rate: float = optimisation(0.0, "share of the rate at which cosine ends", SHARE)
     momentum: float = optimisation(0.9, "of sgd, sgdw, muon and rmsprop", MOMENTUM)
     nesterov: bool = optimisation(True, "Nesterov's momentum")
-    weight_decay: float = optimisation(1e-4, "of kernels; normalisations and biases do not decay", WEIGHT_DECAY)
+    weight_decay: float = optimisation(1e-4, "how strongly weights are pulled towards 0", WEIGHT_DECAY)
+    decayed: str = optimisation(
+        "kernels", "what decays; all: biases and normalisations, too, as in PyTorch by default", DECAYED
+    )
     layer_decay: float = optimisation(1.0, "factor on the rate from each block to the one before it", LAYER_DECAY)
     clip: str = optimisation(
         "none",
@@ -164,6 +178,11 @@ class Recipe:
                 "weights_preprocessing says what pixels the initial weights need, and there are none: give weights, "
                 f"too; received {self.weights_preprocessing!r}"
             )
+        if len(self.pixel_mean) != len(self.pixel_std):
+            raise UsageError(
+                "pixel_mean and pixel_std go together, with as many numbers; received "
+                f"{list(self.pixel_mean)} and {list(self.pixel_std)}"
+            )
         if self.repeats > self.batch_size:
             raise UsageError(f"repeats must be at most the batch size; received {self.repeats} of {self.batch_size}")
         if self.batch_size % self.accumulate:
@@ -208,19 +227,31 @@ class Recipe:
     def but(self, **changes: Any) -> Recipe:
         """A recipe with some fields changed; a field that is None keeps its value.
 
+        Other `epochs` stretch what the recipe counts in epochs (warm-up, milestones, steps), as `--epochs` does. Of
+        these, fields that are changed, too, are taken as they are given.
+
         Raises:
             UsageError: There is no such field (the message gives the nearest one), or a value is out of range.
+
+        Example:
+            >>> import keras_resnet
+            >>> shorter = keras_resnet.recipe("cifar10-resnet20").but(epochs=20)
+            >>> shorter.epochs, shorter.milestones
+            (20, (10.0, 15.0))
+            >>> keras_resnet.recipe("cifar10-resnet20").but(epochs=20, milestones=[5, 19]).milestones
+            (5.0, 19.0)
         """
         for name in changes:
             refuse_unknown(name, SETTINGS)
-        return replace(self, **{name: value for name, value in changes.items() if value is not None})
+        given = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, **(stretched(vars(self), given) | given))
 
     def without_weights(self) -> Recipe:
         """The same recipe from random initial weights."""
         return replace(self, weights="", weights_preprocessing="")
 
     def lasting(self, epochs: int) -> Recipe:
-        """The recipe with another number of epochs; what it counts in epochs (warm-up, milestones …) is stretched.
+        """The recipe with another number of epochs; what it counts in epochs is stretched. The same as `but(epochs=…)`.
 
         Args:
             epochs: At least 1.
@@ -228,26 +259,34 @@ class Recipe:
         Raises:
             UsageError: `epochs` is less than 1.
         """
-        return self.but(**in_epochs(asdict(self), epochs))
+        return self.but(epochs=epochs)
 
 
 SETTINGS = settings_of(Recipe)
 COUNTED_IN_EPOCHS = ("warmup_epochs", "milestones", "decay_every")
+"""Settings that other epochs stretch. The epochs of the head come before the others, and are as many for any number."""
 
 
-def in_epochs(values: Mapping[str, Any], epochs: int) -> dict[str, Any]:
-    """What changes in a recipe's fields if it gets another number of epochs.
+def stretched(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What else changes in a recipe's fields where its number of epochs does.
 
     Args:
         values: Of all fields, by name.
-        epochs: At least 1.
+        changes: Of some of them. If `epochs` is among them, what is counted in epochs keeps its share of the training.
 
     Returns:
-        The changed values, by name.
+        Values by name, of fields that change with the epochs; none that `changes` has itself.
+
+    Raises:
+        UsageError: The new number of epochs is less than 1.
     """
-    factor = SETTINGS["epochs"].checked(epochs) / values["epochs"]
+    epochs = SETTINGS["epochs"].checked(changes.get("epochs", values["epochs"]))
+    if epochs == values["epochs"]:
+        return {}
 
-    def stretched(value: Any) -> Any:
-        return tuple(map(stretched, value)) if isinstance(value, tuple) else float(f"{value * factor:.6g}")
+    def scaled(value: Any) -> Any:
+        return tuple(map(scaled, value)) if isinstance(value, tuple) else float(f"{value * epochs / before:.6g}")
 
-    return {"epochs": epochs, **{name: stretched(values[name]) for name in COUNTED_IN_EPOCHS}}
+    before, free = values["epochs"], [name for name in COUNTED_IN_EPOCHS if name not in changes]
+    found = {name: scaled(values[name]) for name in free}
+    return {name: value for name, value in found.items() if value != values[name]}

@@ -106,6 +106,25 @@ RECIPES = {
         "96 %; not run here",
         source="mmpretrain's resnet18_8xb16_cifar10; DeVries & Taylor, Cutout, 2017, https://arxiv.org/abs/1708.04552",
     ),
+    "quick-reference-cifar10": Recipe(
+        model="resnet18",
+        data="tfds:cifar10",
+        image_size=32,
+        epochs=100,
+        batch_size=128,
+        schedule="step",
+        decay_every=30,
+        warmup_epochs=0,
+        nesterov=False,
+        weight_decay=5e-4,
+        decayed="all",
+        pixel_mean=(0.4914, 0.4822, 0.4465),
+        pixel_std=(0.2023, 0.1994, 0.2010),
+        expected="none is published for exactly this; not run here to its end",
+        source="the usual example of ResNet-18 on CIFAR-10 in PyTorch, as a quick reference has it: network, "
+        "augmentation and normalisation of github.com/kuangliu/pytorch-cifar, with StepLR(30). A tenth of the training "
+        "images choose the epoch, and weights begin as He et al., 2015, have them: docs/training.md",
+    ),
     "cifar10-wrn28-10": cifar10(
         model="wrn28_10",
         schedule="multistep",

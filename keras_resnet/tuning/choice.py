@@ -6,6 +6,7 @@ The run records its budget, by which the same command finds the choice again.
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,14 +14,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.allowed import seconds
+from keras_resnet.allowed import BUDGET, COUNT, seconds
 from keras_resnet.data.batches import steps_per_epoch
 from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import Data, in_memory, load_data
+from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.models.counting import cost
 from keras_resnet.models.variants import spec
-from keras_resnet.runs.run import Run
+from keras_resnet.runs.run import Run, is_run
+from keras_resnet.settings import Values, check_arguments
+from keras_resnet.training.configuration import source_for
+from keras_resnet.training.fit import configuration
 from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recipes import recipe as recipe_named
+from keras_resnet.training.recipes import recipe_for
 from keras_resnet.weights.pretrained import is_name, pretrained
 
 SMALL_SIDE = 64
@@ -72,21 +80,65 @@ class Candidate:
     epochs: int = 0
 
 
+COLUMNS = ("network", "MACs", "step", "epoch", "epochs that fit", "verdict")
+"""Of what was compared, as it is shown."""
+
+
 @dataclass(frozen=True)
 class Choice:
-    """What fits a budget.
+    """What fits a budget. `print` shows what was compared, and why this was chosen.
 
     Args:
-        model: The network.
-        epochs: Its epochs.
+        recipe: With the network and the epochs that were chosen; what it counts in epochs is stretched.
         least: Fewer epochs would have been too few.
-        table: What was compared, from the cheapest network up.
+        table: What was compared, from the cheapest network up; empty where a run is continued, whose choice stands.
     """
 
-    model: str
-    epochs: int
+    recipe: Recipe
     least: int
     table: tuple[Candidate, ...]
+
+    @property
+    def model(self) -> str:
+        """The network."""
+        return self.recipe.model
+
+    @property
+    def epochs(self) -> int:
+        """Its epochs."""
+        return self.recipe.epochs
+
+    def verdict(self, one: Candidate) -> str:
+        """Why a network was chosen, or not."""
+        few = f"fewer than {self.least} epochs"
+        if one.model == self.model:
+            return "chosen" if one.epochs >= self.least else f"chosen, as the cheapest; {few} are few"
+        if one.timing is None:
+            return f"not timed: {few} even at twice the best speed so far"
+        return "smaller than need be" if one.epochs >= self.least else few
+
+    @property
+    def rows(self) -> list[tuple[str, ...]]:
+        """What was compared, in words: the cells of `COLUMNS` for each network."""
+        return [
+            (
+                one.model,
+                f"{one.macs / 1e6:,.1f} M",
+                f"{1000 * one.timing.step:,.0f} ms" if one.timing else "–",
+                f"{one.epoch:,.1f} s" if one.timing else f"over {one.epoch:,.1f} s",
+                str(one.epochs) if one.timing else "–",
+                self.verdict(one),
+            )
+            for one in self.table
+        ]
+
+    @property
+    def summary(self) -> str:
+        """The choice in a line."""
+        return f"{'chosen' if self.table else 'begun with'}: {self.model}, {self.epochs} epochs"
+
+    def __str__(self) -> str:
+        return "\n".join([*("  ".join(row) for row in ((COLUMNS, *self.rows) if self.table else ())), self.summary])
 
 
 def least_epochs(images: int) -> int:
@@ -180,7 +232,96 @@ def choose(
     if best.epochs < (epochs or 1):
         raise _too_short(best, budget_seconds, left, epochs or 1, recipe)
     most = max(recipe.epochs, 3 * least)
-    return Choice(best.model, epochs or min(best.epochs, most), least, fitted)
+    return Choice(recipe.but(model=best.model, epochs=epochs or min(best.epochs, most)), least, fitted)
+
+
+@check_arguments(epochs=COUNT.or_none)
+def choose_recipe(
+    data: Data,
+    budget: str | float,
+    recipe: Recipe | str | None = None,
+    *,
+    model: str | None = None,
+    epochs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+) -> Choice:
+    """Choose the network and the epochs that fit a time on this machine, as `--budget` does.
+
+    A few real steps of several networks are timed. The largest that gets enough epochs is taken. The time holds the
+    reading of a source that is named here, this timing, the training and its evaluation.
+
+    Args:
+        data: As `fit`. Give `fit` the same; a data set that is loaded is read once.
+        budget: `90s`, `10min`, `2h`, `1h30min`, or a number of seconds; from now on.
+        recipe: All but the network and the epochs: a `Recipe`, or the name of one. None: that for the kind of source.
+        model: Keep this network, and choose the epochs.
+        epochs: Keep this number, and choose the network.
+        out: The run folder that `fit` is given. If a training by this recipe on these data was begun in it, its choice
+            stands and nothing is timed, so that a script that is started again goes on.
+
+    Returns:
+        The choice; `fit(choice.recipe, data, out)` trains by it.
+
+    Raises:
+        UsageError: There is nothing to choose, the budget is none or is too short, or `out` holds something else.
+        DataError: The data cannot be read.
+
+    Example:
+        >>> import keras_resnet
+        >>> digits = keras_resnet.load_data(keras_resnet.Source("digits", image_size=8, limit=200))
+        >>> choice = keras_resnet.choose_recipe(digits, "1h", model="resnet8")
+        >>> choice.summary
+        'chosen: resnet8, 90 epochs'
+        >>> choice.recipe.warmup_epochs  # 3 of the 30 epochs that the recipe has
+        9.0
+    """
+    began, length = time.monotonic(), _seconds(budget)
+    check_leaves_a_choice(model, epochs)
+    recipe = _usual_recipe(data) if recipe is None else recipe_named(recipe) if isinstance(recipe, str) else recipe
+    recipe = recipe.but(model=model, epochs=epochs)
+    data = in_memory(data, seed=recipe.seed)
+    if out is not None:
+        begun = _begun_in(Path(out), recipe, data, model, epochs)
+        if begun:
+            return begun
+    images = data if isinstance(data, ImageData) else load_data(source_for(recipe, data))
+    models = None if model is None else [recipe.model]
+    return choose(length - (time.monotonic() - began), recipe, images, models=models, epochs=epochs)
+
+
+def check_leaves_a_choice(model: str | None, epochs: int | None) -> None:
+    """Refuse a budget for a training whose network and epochs are both said. Raises: UsageError."""
+    if model is not None and epochs is not None:
+        raise UsageError("a budget chooses the network and the epochs, and both are said: leave one of them out")
+
+
+def _seconds(budget: str | float) -> float:
+    if isinstance(budget, str):
+        return seconds(BUDGET.checked(budget, "budget"))
+    return float(Values(float, noun=f"{BUDGET.noun}, or a number of seconds").checked(budget, "budget"))
+
+
+def _usual_recipe(data: Data) -> Recipe:
+    source = data.source if isinstance(data, ImageData) else data
+    source = Source(os.fspath(source)) if isinstance(source, str | os.PathLike) else source
+    return recipe_for(source.kind) if isinstance(source, Source) else recipe_named("folder")
+
+
+def _begun_in(
+    out: Path, recipe: Recipe, data: ImageData | Source | str, model: str | None, epochs: int | None
+) -> Choice | None:
+    """The choice with which a training was begun in a folder; None: the folder is free.
+
+    Raises:
+        UsageError: It holds another training, one that is finished, or something else.
+    """
+    known = data if isinstance(data, ImageData) else source_for(recipe, data)
+    source = (known.source or known) if isinstance(known, ImageData) else known
+    if is_run(out) and Run(out).status == "unfinished":
+        chosen = recipe_of(Run(out))
+        recipe = recipe.but(model=None if model else chosen.model, epochs=None if epochs else chosen.epochs)
+    Run.check_free(out, configuration(recipe, source))
+    return Choice(recipe, 0, ()) if is_run(out) else None
 
 
 def budget_record(budget: str, recipe: Recipe, free: Iterable[str]) -> dict[str, Any]:

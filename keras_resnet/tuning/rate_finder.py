@@ -16,8 +16,7 @@ import numpy as np
 
 from keras_resnet.data.batches import steps_per_epoch
 from keras_resnet.data.images import ImageData
-from keras_resnet.data.loading import load_data
-from keras_resnet.data.sources.source import Source
+from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.errors import UsageError
 from keras_resnet.pictures import new_figure, save
 from keras_resnet.training.configuration import source_for
@@ -77,7 +76,7 @@ class RateCurve:
 
 def find_learning_rate(
     recipe: Recipe | str,
-    data: ImageData | Source | str,
+    data: Data,
     *,
     lowest: float = 1e-6,
     highest: float = 10.0,
@@ -88,7 +87,7 @@ def find_learning_rate(
 
     Args:
         recipe: A `Recipe`, or the name of one; its optimizer takes the rates.
-        data: A data set, a `Source`, or a source's name, whose split is then by the recipe's seed.
+        data: As `fit`. What is not divided yet is divided by the recipe's seed.
         lowest, highest: Between these the rate rises exponentially.
         steps: How many; None: 100, fewer (at least 30) where that would show images more than five times.
         start: Sets up what takes the steps; default: `TrialSteps`.
@@ -102,6 +101,7 @@ def find_learning_rate(
         raise UsageError(f"lowest must be greater than 0 and less than highest; received {lowest} and {highest}")
     if steps is not None and steps < 2:
         raise UsageError(f"steps must be at least 2; received {steps}")
+    data = in_memory(data, seed=recipe.seed)
     if not isinstance(data, ImageData):
         data = load_data(source_for(recipe, data))
     steps = steps or min(STEPS, max(FEWEST, PASSES * steps_per_epoch(data.train, recipe.batch_size)))

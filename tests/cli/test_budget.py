@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,7 @@ from keras_resnet.training.recipe import Recipe
 from keras_resnet.tuning.choice import Candidate, Choice, Timing
 
 CHOICE = Choice(
-    "oneblock",
-    2,
+    Recipe(model="oneblock", epochs=2, warmup_epochs=0.2, batch_size=32, image_size=8),
     30,
     (
         Candidate("oneblock", 800_000, Timing(9.0, 0.01, 0.001), 1.25, 88),
@@ -31,7 +31,7 @@ def test_a_run_within_a_budget_goes_on_by_the_same_command_without_timing_anew(
     def choose(seconds: float, recipe: Recipe, *_: object, **options: object) -> Choice:
         chosen_for.append(seconds)
         assert options == {"models": None, "epochs": None}
-        return CHOICE
+        return replace(CHOICE, recipe=recipe.but(model="oneblock", epochs=2))
 
     def killed(planned: Plan, *_: object, **__: object) -> None:
         Run.start(planned.path, planned.config)

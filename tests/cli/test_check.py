@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from keras_resnet.cli import main
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources import listing
 from keras_resnet.data.sources.source import Source
+from keras_resnet.inspection.inspection import inspect_data
 from tests.inspection.test_check import pile
 
 
@@ -64,7 +66,7 @@ def test_nothing_is_written_into_the_source(
 
     assert main(["check", "folder:."]) == 2
 
-    assert "give --out a folder elsewhere" in capsys.readouterr().err
+    assert "lies in the data, which are left as they are: write elsewhere (check: --out)" in capsys.readouterr().err
     assert sorted(root.rglob("*")) == before
 
 
@@ -162,6 +164,24 @@ def test_images_that_training_would_skip_do_not_keep_it_from_beginning(tmp_path:
     assert (torn["severity"], torn["advice"]) == ("warning", "Training leaves them out: repair or remove the files.")
     (root / "cat" / "8.png").write_bytes(b"torn")
     assert main(["check", str(root), "--out", str(tmp_path / "out"), "--on-error", "skip"]) == 3
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"limit": 9}, {"fold": "2/3", "seed": 4}, {"on_error": "skip"}], ids=lambda one: "-".join(one)
+)
+def test_python_finds_what_the_command_does(
+    settings: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = pile(tmp_path / "pile")
+    (root / "cat" / "copy.png").write_bytes((root / "dog" / "03.png").read_bytes())
+    options = [word for name, one in settings.items() for word in (f"--{name.replace('_', '-')}", str(one))]
+
+    found = inspect_data(Source(f"folder:{root}", **settings))
+
+    assert main(["check", str(root), "--out", str(tmp_path / "out"), *options]) == 0
+    assert str(found) in capsys.readouterr().out
+    for file in found.write(tmp_path / "python"):
+        assert file.read_bytes() == (tmp_path / "out" / file.name).read_bytes()
 
 
 def test_a_limit_checks_the_images_that_training_would_use_and_reads_no_other(

@@ -19,17 +19,20 @@ def test_every_setting_of_a_recipe_is_an_option_of_training() -> None:
             continue
         kind, many, choices = one.values.kind, one.values.many, one.values.choices
         word = choices[-1] if choices else "resnet8" if name == "model" else SAMPLES[kind]
-        word = "8,16" if many else word
+        listed = (0.25, 0.5) if name in ("pixel_mean", "pixel_std") else (8, 16)
+        word = ",".join(map(str, listed)) if many else word
         option = f"--{name.replace('_', '-')}"
         arguments = ["train", "digits", option, *([word] if kind is not bool else [])]
         if name == "schedule":
             word, arguments = "step", ["train", "digits", option, "step", "--decay-every", "9"]
         if name == "weights_preprocessing":
             arguments += ["--weights", "net.safetensors"]
+        if name in ("pixel_mean", "pixel_std"):
+            arguments += ["--pixel-std" if name == "pixel_mean" else "--pixel-mean", word]
 
         found = getattr(configuration_of(parser().parse_args(arguments)).recipe, name)
 
-        assert found == ((8, 16) if many else True if kind is bool else kind(word)), name
+        assert found == (listed if many else True if kind is bool else kind(word)), name
 
 
 def test_a_switch_can_be_turned_off(tmp_path: Path) -> None:

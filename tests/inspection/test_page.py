@@ -37,7 +37,7 @@ class Seen(HTMLParser):
 
 def seen(root: Path) -> Seen:
     listing = list_folder(root)
-    return Seen(page(check(listing), listing, root.name))
+    return Seen(page(check(listing, name=root.name)))
 
 
 def test_the_page_needs_no_network_and_runs_no_script(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_an_image_that_several_findings_show_is_decoded_once_for_the_page(tmp_pa
     report = check(listing)
     openings.clear()
 
-    text = page(report, listing, "pile")
+    text = page(report)
 
     shown = {subject.position for finding in report.findings for group in finding.groups for subject in group}
     assert len(openings) == len(shown)
@@ -90,7 +90,7 @@ def test_a_file_name_that_is_no_unicode_is_written_as_escapes(tmp_path: Path) ->
     (tmp_path / "cat" / "caf\udce9.png").write_bytes(b"")
     listing = replace(list_folder(tmp_path), notes=("passed over: n\udce9",))
 
-    text = page(check(listing), listing, "pile")
+    text = page(check(listing))
 
     assert "cat/caf\\udce9.png" in text
     assert "passed over: n\\udce9" in text
@@ -116,7 +116,7 @@ def test_many_images_are_cut_and_the_rest_is_counted(tmp_path: Path) -> None:
         scene(0).save(tmp_path / "cat" / f"copy{number:02}.png")
 
     listing = list_folder(tmp_path)
-    shown = Seen(page(check(listing, splits={}), listing, "pile"))
+    shown = Seen(page(check(listing, splits={})))
 
     assert "and 6 more, all of them in check.json" in shown.text  # 30 empty files, 24 shown
     assert "and 4 more, all of them in check.json" in shown.text  # 12 copies of one group, 8 shown

@@ -77,6 +77,38 @@ def test_every_optimizer_decays_kernels_only_and_comes_back_from_its_config(kind
     assert again.name == kind
 
 
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_may_decay_all_weights_as_pytorch_does_by_default(nesterov: bool) -> None:
+    paths = ("stem_conv/kernel", "stem_bn/gamma", "stem_bn/beta", "head_dense/bias")
+    variables = named_variables({path: cases.initial(path) for path in paths})
+    made = optimizer("sgd", schedule(**WARMED), momentum=0.9, nesterov=nesterov, weight_decay=0.05, decayed="all")
+    weights = [variable.numpy().astype(np.float64) for variable in variables]
+    momentums = [np.zeros_like(one) for one in weights]
+
+    for step in range(cases.STEPS):
+        rate, gradients = float(made.rate_after(step)), [cases.gradient(one, step) for one in weights]
+        made.apply([keras.ops.convert_to_tensor(one.astype("float32")) for one in gradients], variables)
+        for place, gradient in enumerate(gradients):  # as torch.optim.SGD's documentation has it
+            decayed = gradient + 0.05 * weights[place]
+            momentums[place] = 0.9 * momentums[place] + decayed
+            weights[place] = weights[place] - rate * (
+                decayed + 0.9 * momentums[place] if nesterov else momentums[place]
+            )
+            np.testing.assert_allclose(variables[place].numpy(), weights[place], atol=1e-5, err_msg=paths[place])
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_every_optimizer_can_decay_all_weights_and_remembers_it(kind: str) -> None:
+    variables = named_variables({f"stem_a/{name}": np.ones((2, 2)) for name in ("kernel", "gamma", "beta", "bias")})
+    made = optimizer(kind, 0.1, weight_decay=0.5, decayed="all")
+
+    made.apply([keras.ops.zeros((2, 2))] * 4, variables)
+
+    after = [float(variable.numpy()[0, 0]) for variable in variables]
+    assert after == pytest.approx([1 - 0.1 * (1.0 if kind == "lamb" else 0.5)] * 4, abs=1e-6)
+    assert keras.optimizers.deserialize(keras.optimizers.serialize(made)).decayed == "all"
+
+
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_dead_inputs_and_outputs_leave_the_other_weights_finite(kind: str) -> None:
     variables = named_variables({"stem_conv/kernel": np.full((3, 3, 4, 4), 0.5)})
@@ -112,6 +144,7 @@ def test_adafactor_steps_as_keras_does() -> None:
     [
         ({"kind": "addamw"}, "there is no optimizer 'addamw'; did you mean 'adamw'?"),
         ({"weight_decay": -1.0}, "weight_decay must be at least 0; received -1.0"),
+        ({"decayed": "biases"}, "decayed must be one of 'kernels', 'all'; received 'biases'"),
         ({"layer_decay": 0.0}, "layer_decay must be more than 0 and at most 1; received 0.0"),
         ({"momentum": 1.0}, "momentum must be at least 0 and less than 1; received 1.0"),
         ({"clip": "agc"}, "clip must be one of 'none', 'norm', 'value', 'adaptive'; received 'agc'"),

@@ -67,10 +67,18 @@ def test_epochs_become_updates_of_the_schedule(
 
 def test_the_optimizer_is_the_recipes() -> None:
     made = compiled(
-        optimizer="adamw", weight_decay=0.03, layer_decay=0.7, clip="adaptive", clip_at=0.02, batch_size=64, parts=4
+        optimizer="adamw",
+        weight_decay=0.03,
+        decayed="all",
+        layer_decay=0.7,
+        clip="adaptive",
+        clip_at=0.02,
+        batch_size=64,
+        parts=4,
     ).optimizer
 
     assert made.word == "adamw"
+    assert (made.decayed, compiled().optimizer.decayed) == ("all", "kernels")
     assert (made.weight_decay, made.layer_decay, made.clip, made.clip_at) == (0.03, 0.7, "adaptive", 0.02)
     assert made.gradient_accumulation_steps == 4
     assert (compiled(momentum=0.8, nesterov=False).optimizer.momentum, compiled().optimizer.nesterov) == (0.8, True)
@@ -287,6 +295,33 @@ def test_the_same_recipe_compiled_by_xla_trains_too(tiny_data: ImageData, tmp_pa
 
     assert without_times(run.metrics()[0])["step"] == 6
     assert tf.config.optimizer.get_jit() in ("", False), "for this training only"
+
+
+def test_pixels_are_normalised_as_the_recipe_says() -> None:
+    grey, coloured = (from_arrays(np.arange(40 * 64 * n).reshape(40, 8, 8, n) % 250, np.arange(40) % 2) for n in (1, 3))
+    one = TINY.but(pixel_mean=[0.5], pixel_std=[0.25])
+    three = TINY.but(pixel_mean=(0.2, 0.4, 0.6), pixel_std=(0.1, 0.2, 0.4))
+
+    assert preprocessing_for(one, grey).mean == (127.5,)
+    assert preprocessing_for(one, coloured).std == (63.75,) * 3
+    found = preprocessing_for(three, coloured)
+    assert (found.mean, found.std) == ((51.0, 102.0, 153.0), (25.5, 51.0, 102.0))
+    own = preprocessing_for(TINY, coloured)
+    assert (own.mean, own.std) == ((123.0,) * 3, (71.0,) * 3), "without, the images' own"
+    with pytest.raises(UsageError, match="have 3 numbers, and the images 1 channel: give one for each channel, or one"):
+        preprocessing_for(three, grey)
+
+
+def test_a_normalisation_that_is_not_the_weights_is_refused_and_theirs_may_be_repeated(
+    finished_run: Run, tiny_data: ImageData
+) -> None:
+    trained = finished_run.preprocessing
+    recipe = TINY.but(weights=str(finished_run.model))
+    mean, std = ([round(value / 255, 5) for value in values] for values in (trained.mean, trained.std))
+
+    assert preprocessing_for(recipe.but(pixel_mean=mean, pixel_std=std), tiny_data).mean == trained.mean
+    with pytest.raises(UsageError, match="needs .*, and pixel_mean and pixel_std say something else: leave them out"):
+        preprocessing_for(recipe.but(pixel_mean=mean, pixel_std=[std[0] + 0.001]), tiny_data)
 
 
 def saved_without_a_word(path: Path, images: np.ndarray) -> Path:

@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from keras_resnet.errors import UsageError
+from keras_resnet.training.configuration import configure
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES, recipe, recipe_for
 
@@ -40,6 +42,20 @@ def test_pixels_of_weights_that_are_not_given_are_refused() -> None:
         Recipe(weights_preprocessing="caffe")
 
     assert Recipe(weights="x.h5", weights_preprocessing="caffe").without_weights() == Recipe()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"pixel_mean": [0.5]}, r"go together, with as many numbers; received \[0.5\] and \[\]"),
+        ({"pixel_mean": [0.5, 0.5], "pixel_std": [0.2]}, "go together"),
+        ({"pixel_mean": [123.7], "pixel_std": [58.4]}, r"pixel_mean must be .* white, 1: one, or.*received \[123.7\]"),
+        ({"pixel_mean": [0.5], "pixel_std": [0]}, r"pixel_std must be .* greater than 0; received \[0\]"),
+    ],
+)
+def test_a_normalisation_is_of_two_lists_on_a_scale_from_black_to_white(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        Recipe(**changes)
 
 
 def test_a_changed_recipe_keeps_the_rest_and_none_changes_nothing() -> None:
@@ -105,6 +121,45 @@ def test_a_recipe_that_lasts_longer_stretches_what_it_counts_in_epochs() -> None
     assert found.head_epochs == 2, "these come before the others"
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"epochs": 20},
+        {"epochs": 45, "warmup_epochs": 2.0},
+        {"epochs": 45, "milestones": (10, 40)},
+        {"epochs": 270, "decay_every": 7.0, "batch_size": 64},
+        {"epochs": 90},
+        {"epochs": 20, "schedule": "cosine"},
+        {"epochs": 7, "schedule": "step"},
+        {"epochs": 3, "schedule": "one-cycle", "head_epochs": 4},
+    ],
+)
+def test_epochs_change_a_recipe_in_python_as_they_do_by_an_option_or_a_file(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
+    own = recipe("imagenet-classic")
+    file = tmp_path / "mine.yaml"
+    file.write_text("\n".join(f"{name}: {list(v) if isinstance(v, tuple) else v}" for name, v in changes.items()))
+
+    changed = own.but(**changes)
+
+    assert changed == configure(recipe="imagenet-classic", **changes).recipe
+    assert changed == configure(recipe="imagenet-classic", config=file).recipe
+    assert all(getattr(changed, name) == value for name, value in changes.items()), "what is given is taken"
+    factor = changes["epochs"] / own.epochs
+    for name in {"warmup_epochs", "decay_every"} - changes.keys():
+        assert getattr(changed, name) == pytest.approx(getattr(own, name) * factor, rel=1e-5)
+    if "milestones" not in changes:
+        assert changed.milestones == pytest.approx([one * factor for one in own.milestones], rel=1e-5)
+
+
+def test_as_many_epochs_as_before_change_nothing() -> None:
+    odd = Recipe(epochs=90, warmup_epochs=3.3333333333)
+
+    assert odd.but(epochs=90) == odd
+    assert configure(recipe="digits", epochs=30).recipe == recipe("digits")
+
+
 def test_the_settings_survive_json_and_make_the_recipe_again() -> None:
     found = recipe("imagenet-a3").but(milestones=(30, 60))
 
@@ -114,7 +169,7 @@ def test_the_settings_survive_json_and_make_the_recipe_again() -> None:
 
 def test_milestones_that_are_never_reached_are_refused() -> None:
     with pytest.raises(UsageError, match=r"or the rate never falls; received \[100.0, 150.0\] in 5 epochs"):
-        recipe("cifar10-resnet20").but(epochs=5)
+        recipe("cifar10-resnet20").but(epochs=5, milestones=(100, 150))
 
 
 def test_steps_that_are_never_reached_are_refused_and_shorter_trainings_move_them_along() -> None:
@@ -123,8 +178,8 @@ def test_steps_that_are_never_reached_are_refused_and_shorter_trainings_move_the
 
     stepping = Recipe(schedule="step", epochs=90)
     assert [stepping.lasting(epochs).decay_every for epochs in (1, 7, 9)] == [0.333333, 2.33333, 3]
-    with pytest.raises(UsageError, match="`--epochs`, or `Recipe.lasting` in Python, adapts what"):
-        stepping.but(epochs=9)
+    with pytest.raises(UsageError, match=r"`--epochs`, or `Recipe.but\(epochs=…\)` in Python, adapts what"):
+        stepping.but(epochs=9, decay_every=30)
 
 
 def test_every_size_of_training_images_needs_an_epoch() -> None:

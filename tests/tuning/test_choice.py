@@ -1,25 +1,32 @@
+import collections
+import functools
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import UsageError
 from keras_resnet.runs.run import Run
+from keras_resnet.training.fit import configuration
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe
+from keras_resnet.tuning import choice as choice_module
 from keras_resnet.tuning.choice import (
     Timing,
     budget_record,
     choose,
+    choose_recipe,
     ladder,
     least_epochs,
     measured,
     recipe_of,
     run_within,
 )
-from tests.conftest import TINY
+from tests.conftest import TINY, TINY_SOURCE
 
 STEPS, VALIDATION, TEST = 6, 30, 60
 
@@ -193,3 +200,76 @@ def test_a_recipe_of_another_version_is_named(tmp_path: Path) -> None:
     assert recipe_of(run) == Recipe(epochs=9)
     with pytest.raises(UsageError, match="the recipe in .*other is another version's .*momenta"):
         recipe_of(other)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """In place of real steps: a machine that needs 0.01 s for a step of any network."""
+    machine = Machine(collections.defaultdict(lambda: 0.01), start=0.5)
+    choose_on = functools.partial(choice_module.choose, **machine.tools)  # type: ignore[arg-type]
+    monkeypatch.setattr(choice_module, "choose", choose_on)
+    return machine
+
+
+def test_a_recipe_is_chosen_with_all_that_it_counts_in_epochs(tiny_data: ImageData, quick: Machine) -> None:
+    asked = TINY.but(epochs=30, warmup_epochs=3)
+
+    found = choose_recipe(tiny_data, "60s", asked, model="ResNet-8")
+
+    assert quick.timed == ["resnet8"]
+    assert (found.model, found.epochs) == ("resnet8", 90)
+    assert found.recipe == asked.but(model="resnet8", epochs=90)
+    assert found.recipe.warmup_epochs == 9
+    assert str(found).splitlines()[0].startswith("network  MACs  step  epoch")
+    assert str(found).splitlines()[1] == f"resnet8  0.8 M  10 ms  0.3 s  {found.table[0].epochs}  chosen"
+    assert str(found).splitlines()[-1] == "chosen: resnet8, 90 epochs"
+    by_number = choose_recipe(tiny_data, 60, asked, epochs=40)
+    assert (by_number.epochs, by_number.recipe.warmup_epochs) == (40, 4)
+    assert by_number.model == by_number.table[-1].model, "all are quick enough, and the largest is taken"
+
+
+def test_the_usual_recipe_for_the_data_is_taken_where_none_is_named(
+    tiny_data: ImageData, image_folder: Path, quick: Machine
+) -> None:
+    assert choose_recipe(tiny_data, "60s", model="resnet8").recipe == recipe("digits").but(epochs=90)
+    assert choose_recipe(image_folder, "60s", epochs=3).recipe.label_smoothing == recipe("folder").label_smoothing
+    arrays = (np.zeros((40, 8, 8), np.uint8), np.arange(40) % 2)
+    assert choose_recipe(arrays, "60s", epochs=3).recipe.batch_size == recipe("folder").batch_size
+
+
+def test_a_script_that_is_started_again_goes_on_with_its_choice(
+    tiny_data: ImageData, quick: Machine, tmp_path: Path
+) -> None:
+    first = choose_recipe(tiny_data, "60s", TINY, model="resnet8", out=tmp_path / "run")
+    run, _ = Run.start(tmp_path / "run", configuration(first.recipe, tiny_data.source or tiny_data))
+    quick.timed.clear()
+
+    again = choose_recipe(tiny_data, "60s", TINY, model="resnet8", out=tmp_path / "run")
+
+    assert again.recipe == first.recipe
+    assert str(again) == "begun with: resnet8, 90 epochs"
+    assert choose_recipe(TINY_SOURCE, "9s", TINY, out=tmp_path / "run").recipe == first.recipe
+    assert quick.timed == []
+    with pytest.raises(UsageError, match="unfinished run of another configuration"):
+        choose_recipe(tiny_data, "60s", TINY.but(dropout=0.2), out=tmp_path / "run")
+    run.finish()
+    with pytest.raises(UsageError, match="finished run"):
+        choose_recipe(tiny_data, "60s", TINY, model="resnet8", out=tmp_path / "run")
+    assert quick.timed == []
+
+
+@pytest.mark.parametrize(
+    ("budget", "settings", "message"),
+    [
+        ("60s", {"model": "resnet8", "epochs": 3}, "both are said: leave one of them out"),
+        ("soon", {}, "budget must be a time such as 90s, 10min, 2h or 1h30min; received 'soon'"),
+        (float("nan"), {}, "budget must be a time such as .*, or a number of seconds; received nan"),
+        (0.1, {"model": "resnet8"}, "the budget is too short: even resnet8 takes"),
+        ("60s", {"epochs": 0}, "epochs must be a whole number of at least 1; received 0"),
+    ],
+)
+def test_a_budget_that_leaves_nothing_to_choose_is_refused(
+    budget: str | float, settings: dict[str, Any], message: str, tiny_data: ImageData, quick: Machine
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        choose_recipe(tiny_data, budget, TINY, **settings)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from keras_resnet.data.sources.listing import Blob, Listing
+from keras_resnet.data.sources.listing import Blob, Listing, bitmap
 from keras_resnet.tasks.table import task as task_named
 
 
@@ -23,15 +21,8 @@ def list_digits(task: str = "classification") -> Listing:
     bunch: Any = load_digits()
     pixels = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     return Listing(
-        contents=Blob.of(_bitmap(image) for image in pixels),
+        contents=Blob.of(bitmap(image) for image in pixels),
         names=tuple(f"{number:06d}" for number in range(len(pixels))),
         labels=bunch.target.astype(np.int64),
         task=task_named(task, tuple(str(digit) for digit in range(10))),
     )
-
-
-def _bitmap(pixels: np.ndarray) -> bytes:
-    """A BMP file, which unlike a PNG has the same bytes whatever compressed it."""
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "BMP")
-    return stream.getvalue()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from PIL import Image
 
 from keras_resnet.atomic import storage_errors
 from keras_resnet.images.image_file import read_file
@@ -104,6 +105,40 @@ class Blob:
 
     def chosen(self, positions: Sequence[int]) -> Blob:
         return Blob(self.stream, self.starts[list(positions)], self.ends[list(positions)])
+
+
+@dataclass(frozen=True)
+class Bitmaps:
+    """Pixels in memory; each image is encoded as it is read.
+
+    Args:
+        pixels: From a position to uint8 (height, width, channels), of 1 or 3 channels.
+        positions: Those of the images.
+    """
+
+    pixels: Callable[[int], np.ndarray]
+    positions: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def read(self, position: int) -> bytes:
+        return bitmap(self.pixels(self.positions[position]))
+
+    def chosen(self, positions: Sequence[int]) -> Bitmaps:
+        return Bitmaps(self.pixels, tuple(self.positions[position] for position in positions))
+
+
+def bitmap(pixels: np.ndarray) -> bytes:
+    """A BMP file, which unlike a PNG has the same bytes whatever compressed it.
+
+    Args:
+        pixels: uint8 (height, width), or (height, width, channels) of 1 or 3 channels.
+    """
+    grey = pixels.ndim == 3 and pixels.shape[2] == 1
+    stream = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if grey else pixels).save(stream, "BMP")
+    return stream.getvalue()
 
 
 @dataclass(frozen=True)
