@@ -1,3 +1,4 @@
+from . import applications as applications
 from . import callbacks as callbacks
 from . import losses as losses
 from . import optimizers as optimizers
