@@ -34,6 +34,11 @@ def fuse_batchnorm(model: keras.Model | Run | str | os.PathLike[str]) -> keras.M
     Raises:
         UsageError: (a ValueError) The model has no graph, or nothing to fold, or a layer that cannot be copied.
         ModelError: (a ValueError) The file is damaged.
+
+    >>> import keras
+    >>> layers = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization(), keras.layers.ReLU()]
+    >>> [type(layer).__name__ for layer in fuse_batchnorm(keras.Sequential([keras.Input((8, 8, 3)), *layers])).layers]
+    ['InputLayer', 'Conv2D']
     """
     import keras
 

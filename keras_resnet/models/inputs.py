@@ -85,7 +85,7 @@ def model_on(
 
     def whole(source: Any) -> keras.Model:
         output, info = network(source)
-        sources = keras.utils.get_source_inputs(source)
+        sources = _sources_of(source)
         with deep_recursion():
             model = keras.Model(sources[0] if len(sources) == 1 else sources, output, name=name)
         record(model, info)
@@ -105,3 +105,19 @@ def model_on(
         if layer.variables:
             model.get_layer(layer.name).set_weights(layer.get_weights())
     return model
+
+
+def _sources_of(tensor: Any) -> list[Any]:
+    """The inputs that a symbolic tensor depends on; Keras's own search goes every way through a residual network."""
+    from keras_resnet.compat.graph import made_by
+
+    found, seen, waiting = [], {id(tensor)}, [tensor]
+    while waiting:
+        one = waiting.pop()
+        operation, given = made_by(one)
+        if operation is None:
+            found.append(one)
+        new = [each for each in dict.fromkeys(given) if id(each) not in seen]
+        seen |= {id(each) for each in new}
+        waiting += reversed(new)
+    return found

@@ -142,28 +142,19 @@ def build(
     make = KerasLayers(seed, spec.bias, spec.padding)
 
     def network(x: Any) -> tuple[Any, FeatureInfo]:
-        with computing_in(precision):
-            if isinstance(preprocessing, Preprocessing):
-                x = _normalise(x, preprocessing.mean, preprocessing.std)
-            elif pixels is not None:
-                x = _normalise(x, *pixels.for_channels(input_shape[2]))
-            x, info = features(
-                x,
-                spec,
-                stem_word,
-                make,
-                output_stride=output_stride,
-                stochastic_depth=stochastic_depth,
-                dropout=dropout,
-            )
-            if include_top:
-                x = classifier(x, num_classes, dropout if spec.dropout_at == "head" else 0.0, make)
-                if classifier_activation:
-                    x = keras.layers.Activation(classifier_activation, dtype="float32", name=HEAD.layer("activation"))(
-                        x
-                    )
-            elif pooling is not None:
-                x = make.global_pool(x, pooling, name=HEAD.layer("pool"))
+        if isinstance(preprocessing, Preprocessing):
+            x = _normalise(x, preprocessing.mean, preprocessing.std)
+        elif pixels is not None:
+            x = _normalise(x, *pixels.for_channels(input_shape[2]))
+        x, info = features(
+            x, spec, stem_word, make, output_stride=output_stride, stochastic_depth=stochastic_depth, dropout=dropout
+        )
+        if include_top:
+            x = classifier(x, num_classes, dropout if spec.dropout_at == "head" else 0.0, make)
+            if classifier_activation:
+                x = keras.layers.Activation(classifier_activation, dtype="float32", name=HEAD.layer("activation"))(x)
+        elif pooling is not None:
+            x = make.global_pool(x, pooling, name=HEAD.layer("pool"))
         return x, info
 
     def fill(model: keras.Model) -> None:
@@ -173,7 +164,8 @@ def build(
         except OtherNetworkError as error:
             raise ModelError(f"{error}{_other_network(spec, error)}") from None
 
-    model = model_on(input_tensor, input_shape, network, name or spec.name, None if path is None else fill)
+    with computing_in(precision):  # the model too, by whose precision Keras scales the loss
+        model = model_on(input_tensor, input_shape, network, name or spec.name, None if path is None else fill)
     if isinstance(preprocessing, Preprocessing) and include_top:
         model.preprocessing = preprocessing  # for prediction, evaluation and export of the model in memory
     return model

@@ -74,7 +74,7 @@ def test_each_module_has_kerass_names(module: str) -> None:
     assert set(NAMES) <= set(dir(applications))
 
 
-def test_the_network_is_kerass_weight_for_weight(theirs: keras.Model, expected: np.ndarray) -> None:
+def test_the_network_is_kerass_weight_for_weight(theirs: keras.Model, expected: np.ndarray, tmp_path: Path) -> None:
     ours = applications.ResNet50(True, None, None, (33, 33, 3))
 
     assert [weight.shape for weight in ours.weights] == [weight.shape for weight in theirs.weights]
@@ -87,6 +87,11 @@ def test_the_network_is_kerass_weight_for_weight(theirs: keras.Model, expected: 
             assert (one.momentum, one.epsilon) == (two.momentum, two.epsilon)
     ours.set_weights(theirs.get_weights())
     np.testing.assert_allclose(ours(X), expected, atol=1e-6)
+
+    ours.save_weights(tmp_path / "ours.weights.h5")
+    theirs.set_weights([np.zeros_like(weight) for weight in theirs.get_weights()])
+    theirs.load_weights(tmp_path / "ours.weights.h5")
+    np.testing.assert_array_equal(theirs(X), expected)
 
 
 @pytest.mark.usefixtures("alone")
@@ -136,7 +141,7 @@ def test_a_published_file_is_read_in_its_own_order_of_channels(
     assert np.abs(logits - ours(X[..., ::-1])).max() > 1e-2 * np.abs(logits).max(), "the order counts"
 
 
-def test_its_file_is_kerass(tiny: DropIn, tmp_path: Path) -> None:
+def test_it_is_filled_from_files_of_its_own_bit_for_bit(tiny: DropIn, tmp_path: Path) -> None:
     model = lively(tiny(weights=None, classes=3))
     model.save_weights(tmp_path / "net.weights.h5")
     keras_resnet.save_weights(model, tmp_path / "net.safetensors")
@@ -150,10 +155,9 @@ def test_its_file_is_kerass(tiny: DropIn, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("alone")
 def test_trained_weights_classify_photographs_as_with_keras() -> None:
     path = shared_data("../weights/resnet50v1_imagenet_caffe.h5")
-    photos = sorted(shared_data("imagenet-sample").glob("*.JPEG"))[::60]
-    pixels = np.stack(
-        [keras.utils.img_to_array(keras.utils.load_img(photo, target_size=(224, 224))) for photo in photos]
-    )
+    photos = sorted(shared_data("imagenet-sample").glob("*.JPEG"))[:40:10]
+    images = [keras.utils.load_img(photo, target_size=(224, 224), interpolation="bilinear") for photo in photos]
+    pixels = np.stack([keras.utils.img_to_array(image) for image in images])
     ours, theirs = (module.ResNet50(weights=str(path)) for module in (applications, keras.applications))
     prepared = applications.resnet50.preprocess_input(pixels)
 
@@ -161,9 +165,7 @@ def test_trained_weights_classify_photographs_as_with_keras() -> None:
 
     np.testing.assert_allclose(found, theirs.predict(prepared, verbose=0), atol=1e-5)
     decoded = applications.resnet50.decode_predictions(found, top=1)
-    classes = [applications.imagenet_utils.imagenet_synsets()[int(photo.name.split("_")[0])] for photo in photos]
-    right = [row[0][:2] == known for row, known in zip(decoded, classes, strict=True)]
-    assert sum(right) >= 2, "of three; Keras's network takes the first for a goldfish, too"
+    assert [row[0][1] for row in decoded] == [photo.stem.split("_", 1)[1] for photo in photos]
 
 
 @pytest.mark.parametrize("channels", [1, 4])
