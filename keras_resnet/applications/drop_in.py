@@ -156,6 +156,7 @@ def drop_in(called: str, row: str) -> DropIn:
         return model_on(input_tensor, shape, network, name, None if path is None else fill)
 
     builder.__name__ = builder.__qualname__ = called
+    builder.__module__ = __package__  # where it is found by its name, as by pickle
     builder.__doc__ = f"`keras.applications.{called}`: {VARIANTS[row].summary}\n{ARGUMENTS}"
     return cast(DropIn, answering_other_words(builder))
 

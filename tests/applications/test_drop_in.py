@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import pickle
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +73,7 @@ def test_each_module_has_kerass_names(module: str) -> None:
     assert theirs <= set(vars(getattr(applications, module)))
     assert module in dir(applications)
     assert set(NAMES) <= set(dir(applications))
+    assert pickle.loads(pickle.dumps(applications.ResNet50)) is applications.resnet50.ResNet50
 
 
 def test_the_network_is_kerass_weight_for_weight(theirs: keras.Model, expected: np.ndarray, tmp_path: Path) -> None:
