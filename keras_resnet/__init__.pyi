@@ -1,3 +1,4 @@
+from . import applications as applications
 from . import callbacks as callbacks
 from . import losses as losses
 from . import optimizers as optimizers
@@ -19,6 +20,7 @@ from .exports.export import export as export
 from .exports.export import export_run as export_run
 from .exports.export import export_saved_model as export_saved_model
 from .exports.export import export_tflite as export_tflite
+from .inference.folding import fuse_batchnorm as fuse_batchnorm
 from .inference.predict import Predictions as Predictions
 from .inference.predict import predict as predict
 from .inspection.inspection import Inspection as Inspection
@@ -99,7 +101,6 @@ from .models.counting import Cost as Cost
 from .models.counting import cost as cost
 from .models.features import feature_extractor as feature_extractor
 from .models.features import freeze as freeze
-from .models.fusion import fuse_batchnorm as fuse_batchnorm
 from .models.precision import float32_copy as float32_copy
 from .models.recompute import recompute_activations as recompute_activations
 from .models.resnet import build as build

@@ -16,6 +16,7 @@ ALLOWED = {
     "compat": set(),
     "weights": {"compat"},
     "models": {"weights", "compat"},
+    "applications": {"models", "weights"},
     "images": set(),
     "augment": {"compat"},
     "tasks": set(),

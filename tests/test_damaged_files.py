@@ -99,7 +99,7 @@ def run(finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
         raise Stopped("here")
 
     monkeypatch.setattr(evaluation, "load_data", stop)
-    monkeypatch.setattr(predictors, "_load_keras", stop)
+    monkeypatch.setattr(predictors, "load_keras", stop)
     monkeypatch.setattr("keras_resnet.pictures.available", lambda: False)
     return copied
 

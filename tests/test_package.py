@@ -53,6 +53,17 @@ def test_what_a_source_is_can_be_known_without_importing_anything_heavy() -> Non
     assert found.stdout == "set()\n", found.stderr
 
 
+def test_the_networks_of_keras_applications_are_found_without_importing_keras() -> None:
+    found = run_python(
+        COMMON + "import keras_resnet\n"
+        "from keras_resnet.applications.resnet50 import ResNet50, preprocess_input, decode_predictions\n"
+        "from keras_resnet.applications import ResNet50V2, resnet_v2\n"
+        "print(keras_resnet.applications.ResNet50 is ResNet50, heavy & set(sys.modules))"
+    )
+
+    assert found.stdout == "True set()\n", found.stderr
+
+
 def test_every_public_name_is_there_and_says_what_it_is() -> None:
     assert {"ResNet50", "build", "fit", "evaluate", "predict", "export_tflite", "list_models"} <= set(
         keras_resnet.__all__

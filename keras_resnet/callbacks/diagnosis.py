@@ -89,7 +89,7 @@ class Diagnosis(BetweenBatches):
         self._board: TensorBoardWriter | None = None
         self._seen: dict[str, tuple[float, float]] = {}
         self._before: dict[str, np.ndarray] = {}  # of the health, from a checkpoint
-        self._goes_on = False
+        self._log_bytes: int | None = None  # from a checkpoint, until the training begins
         self._epoch = 0
         self._clock = self._seconds = self._window = 0.0  # now; of the epoch so far; since the last row
 
@@ -110,13 +110,12 @@ class Diagnosis(BetweenBatches):
         }
 
     def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
-        """Take what `tensors` gave, and drop the rows that were written after it."""
-        if self.is_writer:
-            self.run.log.cut(int(tensors[LOG_BYTES]))
+        """Take what `tensors` gave; the rows that were written after it are dropped."""
+        self._log_bytes = int(tensors[LOG_BYTES])
         self._seconds, self._window = tensors[CLOCKS].tolist()
         self._seen = {name[len(SEEN) :]: tuple(one.tolist()) for name, one in tensors.items() if name.startswith(SEEN)}
         self._before = {name[len(HEALTH) :]: one for name, one in tensors.items() if name.startswith(HEALTH)}
-        self._goes_on, self._board = True, None
+        self._board = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         before = those_before(self, "which says where the record goes on")
@@ -124,15 +123,14 @@ class Diagnosis(BetweenBatches):
         if self.is_writer:
             with storage_errors(self.run.path):
                 self.run.path.mkdir(parents=True, exist_ok=True)
-            if not self._goes_on:
-                self.run.log.cut(0)
+            self.run.log.cut(self._log_bytes or 0)
             if self.tensorboard and self._board is None:
                 self._board = TensorBoardWriter(self.run.folder("tensorboard"), self.run.log.rows())
         network = self.network or self.model
         if self._health is None or self._health.model is not network:
             self._health = Health(network, images_to_look_with(self.images))
-        self._health.restore(self._before if self._goes_on else {}, "the checkpoint's record")
-        self._goes_on = False
+        self._health.restore({} if self._log_bytes is None else self._before, "the checkpoint's record")
+        self._log_bytes = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_begin(epoch, logs)

@@ -165,6 +165,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self.store = CheckpointStore(self.folder / "checkpoints", keep)
         self.place = Place()
         self.workers: Workers = _Alone()
+        self.metrics_before: list[np.ndarray] = []  # of an epoch that another process began, in the order of variables
         self.until: int | None = None  # the epoch until which the optimizer serves; None: that which `fit` ends with
         self._given: tuple[Folder, Requests, Callable[[Place], None]] | None = None
         self._average: MovingAverage | None = None
@@ -403,7 +404,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
         for number, one in enumerate(self.states):
             _set_attributes(one, self.place.states[number], _under(tensors, f"states/{number}/"))
         if self.place.step:
-            assign(self._metric_variables(), _under(tensors, "metrics/"), f"the checkpoint in {self.folder}")
+            variables, sums = self._metric_variables(), _under(tensors, "metrics/")
+            assign(variables, sums, f"the checkpoint in {self.folder}")
+            self.metrics_before = [sums[name] for name in variables]
 
     def _take_final_weights(self) -> None:
         tensors = self.store.read_best(self.place) if self.restore_best and self.place.best else None
@@ -428,6 +431,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self.place.best_value, self.place.best_epoch = value, self.place.epoch
             weights = {name: one.numpy() for name, one in variables_by_path(self.model).items()}
             weights |= self._average.weights() if self._average else {}
+            if not self.workers.is_chief:
+                return
             self.place.best, self.place.best_digest = self.store.save_best(weights, self.place.epoch)
 
     def _is_due(self, step: int) -> bool:

@@ -37,6 +37,7 @@ class Progress(BetweenBatches):
     def __init__(self) -> None:
         super().__init__()
         self.display = Display()
+        self.most_seconds = MOST_SECONDS
         self._saving: ExactCheckpoint | None = None
         self._epoch = self._epochs = 0
         self._seen: dict[str, tuple[float, float]] = {}
@@ -58,7 +59,7 @@ class Progress(BetweenBatches):
 
     def between_batches(self, before: int, done: int) -> None:
         now = time.monotonic()
-        if done // LOOK_EVERY > before // LOOK_EVERY or now - self._looked >= MOST_SECONDS or done == self.steps:
+        if done // LOOK_EVERY > before // LOOK_EVERY or now - self._looked >= self.most_seconds or done == self.steps:
             sums = running_sums(self.model)
             means, _ = mean_since(sums, {})
             images = mean_since(sums, self._seen)[1]

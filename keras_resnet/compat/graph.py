@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -13,17 +14,34 @@ def is_functional(model: Any) -> bool:
     return isinstance(model, Functional)
 
 
-def readers(layer: Any) -> list[Any]:
-    """The layers and operations that read what a layer gives, one for each time that one does.
+@dataclass(frozen=True)
+class Call:
+    """A place in a graph where a layer, a model or an operation is called.
 
-    Those of all models that the layer is in are counted.
+    Args:
+        operation: What is called.
+        inputs: The symbolic tensors that it is given.
+        outputs: Those that it gives.
+        in_training: Whether the graph has it called as in training where the model is not told. Keras hands on what a
+            layer is told to those that are called after it.
     """
-    return [node.operation for node in layer._outbound_nodes]
+
+    operation: Any
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    in_training: bool
 
 
-def times_called(layer: Any) -> int:
-    """In how many places of all its graphs a layer or an operation is called."""
-    return len(layer._inbound_nodes)
+def calls(model: keras.Model) -> list[Call]:
+    """The calls of a functional model's graph, from input to output; those of other models with its layers are not."""
+    by_depth = model._nodes_by_depth
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
+    found, told = [], False
+    for node in nodes:
+        if "training" in node.arguments.kwargs:
+            told = node.arguments.kwargs["training"] is True
+        found.append(Call(node.operation, tuple(node.input_tensors), tuple(node.outputs), told))
+    return found
 
 
 def compute(function: keras.Function, x: Any, training: bool | None) -> Any:

@@ -285,7 +285,7 @@ def open_predictor(
     if not path.exists():
         raise ModelError(f"there is no model {path}")
     if preprocessing is not None and path.suffix == ".keras":
-        return _tried(lambda file: _unstamped(_load_keras(file), preprocessing, file), path)
+        return _tried(lambda file: _unstamped(load_keras(file), preprocessing, file), path)
     if preprocessing is not None:
         raise UsageError(f"preprocessing= is for Keras models that do not say it; {path} does: leave it out")
     for is_of_kind, opened in OPENERS.values():
@@ -322,12 +322,17 @@ def _unstamped(model: Any, preprocessing: Preprocessing | None, path: Path | Non
 
 def _open_keras(path: Path) -> KerasPredictor:
     if not has_stamp(path):
-        return _unstamped(_load_keras(path), None, path)
+        return _unstamped(load_keras(path), None, path)
     preprocessing = read_stamp(path)
-    return KerasPredictor(_load_keras(path), preprocessing, path)
+    return KerasPredictor(load_keras(path), preprocessing, path)
 
 
-def _load_keras(path: Path) -> keras.Model:
+def load_keras(path: Path) -> keras.Model:
+    """The model of a `.keras` file, none of whose layers gives more numbers than an image may have.
+
+    Raises:
+        ModelError: One does, or the file is damaged.
+    """
     import keras
 
     model = load_archive(path)

@@ -9,7 +9,7 @@ from keras_resnet.errors import UsageError
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import VARIANTS, Variant
-from keras_resnet.models.words import refuse_other_words
+from keras_resnet.models.words import understood
 
 if TYPE_CHECKING:
     import keras
@@ -29,15 +29,15 @@ def _builder(variant: Variant) -> Builder:
     parameters = list(signature.parameters.values())[1:]
     words = [parameter.name for parameter in parameters]
 
-    def builder(num_classes: int = 1000, *others: Any, **options: Any) -> keras.Model:
-        if others or isinstance(num_classes, bool):
-            received = ", ".join(map(repr, (num_classes, *others)))
+    def builder(*numbers: int, **options: Any) -> keras.Model:
+        if len(numbers) > 1 or any(isinstance(number, bool) for number in numbers):
+            received = ", ".join(map(repr, numbers))
             raise UsageError(
                 f"{variant.public_name} takes the number of classes alone without its name, as in "
-                f"{variant.public_name}(10, weights='imagenet'); received {received}: name them"
+                f"{variant.public_name}(10, weights='imagenet'); received {received}: name them, or take "
+                "keras.applications' order of arguments from keras_resnet.applications"
             )
-        refuse_other_words(variant.public_name, options, words)
-        return build(variant.spec, num_classes, **options)
+        return build(variant.spec, *numbers, **understood(variant.public_name, options, words, words[: len(numbers)]))
 
     arguments = str(inspect.getdoc(build)).split("Args:\n", 1)[1].split("\n", 1)[1]  # all but `spec`
     described = {

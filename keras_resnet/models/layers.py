@@ -220,7 +220,7 @@ class KerasLayers(Layers[Any]):
             padding="same" if same else "valid",
             data_format="channels_last",
             use_bias=has_bias(self.bias, normalised),
-            kernel_initializer=self._he_normal(name),
+            kernel_initializer=self.kernel_initializer(name),
             name=name,
         )
         return use_matrix_product(layer)(x)
@@ -304,7 +304,7 @@ class KerasLayers(Layers[Any]):
                 filters,
                 1,
                 data_format="channels_last",
-                kernel_initializer=self._he_normal(f"{name}_{part}"),
+                kernel_initializer=self.kernel_initializer(f"{name}_{part}"),
                 activation="relu" if part == "reduce" else "sigmoid",
                 name=f"{name}_{part}",
             )
@@ -322,7 +322,7 @@ class KerasLayers(Layers[Any]):
             data_format="channels_last",
             use_bias=False,
             activation="sigmoid",
-            kernel_initializer=self._he_normal(f"{name}_conv"),
+            kernel_initializer=self.kernel_initializer(f"{name}_conv"),
             name=f"{name}_conv",
         )(y)
         y = layers.Reshape((1, 1, x.shape[-1]), name=f"{name}_weights")(y)
@@ -348,7 +348,8 @@ class KerasLayers(Layers[Any]):
         initializer = keras.initializers.GlorotUniform(self.seed_for(name))
         return _layers().Dense(units, kernel_initializer=initializer, dtype="float32", name=name)(x)
 
-    def _he_normal(self, name: str) -> Any:
+    def kernel_initializer(self, name: str) -> Any:
+        """Initial values of a convolution's kernel, by the layer's name."""
         import keras
 
         return keras.initializers.VarianceScaling(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import ModelError, UsageError, listed
 from keras_resnet.layer_names import HEAD
 from keras_resnet.models.assembly import check_classes, check_output_stride, classifier, features
-from keras_resnet.models.feature_info import record
+from keras_resnet.models.feature_info import FeatureInfo
+from keras_resnet.models.inputs import model_on, refuse_channels_first, shape_of
 from keras_resnet.models.layers import KerasLayers
 from keras_resnet.models.precision import Precision, computing_in
 from keras_resnet.models.recognition import networks_of
@@ -30,12 +30,20 @@ Pooling = Literal["avg", "max"]
 POOLINGS = ("avg", "max")
 
 
+class _Unsaid(int):
+    """A number that stands where none was given, so that it is known from the same number given."""
+
+
+CLASSES = _Unsaid(1000)
+
+
 @answering_other_words
 def build(
     spec: ResNetSpec | str,
-    num_classes: int = 1000,
+    num_classes: int = CLASSES,
     *,
     input_shape: tuple[int | None, int | None, int] | None = None,
+    input_tensor: keras.KerasTensor | None = None,
     weights: str | os.PathLike[str] | None = None,
     head: Literal["load", "reset"] = "load",
     adapt_input: bool = False,
@@ -57,9 +65,13 @@ def build(
 
     Args:
         spec: Which network: its name, `"resnet50"`, or what `keras_resnet.spec` makes of it.
-        num_classes: Outputs of the classifier, at least 1.
+        num_classes: Outputs of the classifier, at least 1; `classes` says the same. Where a `Preprocessing` is given
+            it follows from that, and another number is refused.
         input_shape: Height, width, channels (channels last). Height and width may be None and at
             least the network's total stride. Default: the published size, RGB.
+        input_tensor: A tensor of Keras's functional API, (batch, height, width, channels), that the network reads
+            instead of an input of its own: an input, or what layers of yours make of one. Those layers are part of
+            the model then.
         weights: None for random initial weights; a name: `"imagenet"`, `"timm/<tag>"`, `"keras"` (see
             `keras_resnet.list_weights`); or a file: `.safetensors`, `.weights.h5`, `.keras`, a
             PyTorch `.pth`, `.pt`, `.th` or `.bin`, or a Keras 2 `.h5`. Every tensor's name, shape and
@@ -84,7 +96,7 @@ def build(
         stochastic_depth: Chance in [0, 1) that the last block's branch is left out of a training
             sample; in the blocks before, linearly less.
         preprocessing: If given, the model takes raw RGB pixels (0–255, any dtype that casts to float)
-            and normalises them itself; `num_classes` follows from it, and `input_shape` where none is given.
+            and normalises them itself; `num_classes` follows from it, and `input_shape` where no input is given.
             `"weights"`: as the `weights` were trained, leaving `num_classes` and `input_shape`. The first kernel of
             weights that read blue, green, red, as Caffe's do, is turned then.
         weights_preprocessing: What pixels a file of weights needs, where the file cannot tell or tells it wrongly:
@@ -107,7 +119,11 @@ def build(
     spec = replace(spec, stem=stem or spec.stem, shortcut=shortcut or spec.shortcut)
     pixels = _pixels(spec, weights, preprocessing, weights_preprocessing)
     if isinstance(preprocessing, Preprocessing):
-        input_shape, num_classes = input_shape or preprocessing.input_shape, len(preprocessing.class_names)
+        num_classes = _classes_of(preprocessing, num_classes)
+    if input_tensor is not None:
+        input_shape = shape_of(input_tensor, input_shape)
+    elif isinstance(preprocessing, Preprocessing):
+        input_shape = input_shape or preprocessing.input_shape
     input_shape = input_shape or (spec.input_size, spec.input_size, 3)
     stem_word = check_input(spec, input_shape)
     _check(pooling, head, adapt_input, weights, {"dropout": dropout, "stochastic_depth": stochastic_depth})
@@ -122,10 +138,10 @@ def build(
     path = None if weights is None else _weights_file(spec, weights, include_top)
     import keras  # seconds: not before the arguments are known to be good
 
+    refuse_channels_first()
     make = KerasLayers(seed, spec.bias, spec.padding)
 
-    with computing_in(precision):
-        inputs = x = keras.Input(input_shape, name="image")
+    def network(x: Any) -> tuple[Any, FeatureInfo]:
         if isinstance(preprocessing, Preprocessing):
             x = _normalise(x, preprocessing.mean, preprocessing.std)
         elif pixels is not None:
@@ -139,18 +155,34 @@ def build(
                 x = keras.layers.Activation(classifier_activation, dtype="float32", name=HEAD.layer("activation"))(x)
         elif pooling is not None:
             x = make.global_pool(x, pooling, name=HEAD.layer("pool"))
+        return x, info
 
-        with deep_recursion():
-            model = keras.Model(inputs, x, name=name or spec.name)
-    record(model, info)
-    if isinstance(preprocessing, Preprocessing) and include_top:
-        model.preprocessing = preprocessing  # for prediction, evaluation and export of the model in memory
-    if path is not None:
+    def fill(model: keras.Model) -> None:
+        assert path is not None
         try:
             load_weights(model, path, head=head, adapt_input=adapt_input, bgr=pixels is not None and pixels.bgr)
         except OtherNetworkError as error:
             raise ModelError(f"{error}{_other_network(spec, error)}") from None
+
+    with computing_in(precision):  # the model too, by whose precision Keras scales the loss
+        model = model_on(input_tensor, input_shape, network, name or spec.name, None if path is None else fill)
+    if isinstance(preprocessing, Preprocessing) and include_top:
+        model.preprocessing = preprocessing  # for prediction, evaluation and export of the model in memory
     return model
+
+
+def _classes_of(preprocessing: Preprocessing, num_classes: int) -> int:
+    """How many the preprocessing names. Raises: UsageError: Another number was given."""
+    named = len(preprocessing.class_names)
+    if not isinstance(num_classes, _Unsaid):
+        check_classes(num_classes)
+        if num_classes != named:
+            raise UsageError(
+                f"num_classes={num_classes} does not fit the preprocessing, which names {named} classes "
+                f"({listed(preprocessing.class_names, most=3)}): leave num_classes out, or give a Preprocessing with "
+                "as many class_names, as by dataclasses.replace(preprocessing, class_names=…)"
+            )
+    return named
 
 
 def _weights_file(spec: ResNetSpec, weights: str | os.PathLike[str], include_top: bool) -> str | os.PathLike[str]:

@@ -9,7 +9,7 @@ worker).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
@@ -119,6 +119,34 @@ class Distribution:
 
         if self.replicas > 1 and states:
             self.strategy.run(tf.function(part, autograph=False))
+
+    def metrics_gatherer(self, model: keras.Model) -> Callable[[Sequence[Any] | None], None]:
+        """A function that leaves the sums of a compiled model's metrics in the first replica alone.
+
+        A checkpoint holds their sums over the replicas. So that it makes no difference when one was written, the sums
+        are gathered after every batch, and given back to the first replica. All workers must call the function at the
+        same step.
+
+        Args:
+            model: Whose metrics have their variables.
+
+        Returns:
+            It takes the sums, in the order of the variables; None: those that there are.
+        """
+        variables = [one.value for metric in model.metrics for one in metric.variables]
+
+        def gather(given: Sequence[Any] | None) -> None:
+            context = tf.distribute.get_replica_context()
+            is_first = tf.cast(context.replica_id_in_sync_group, tf.int64) == 0
+            for number, variable in enumerate(variables):
+                own = tf.convert_to_tensor(variable)
+                whole = context.all_reduce(tf.distribute.ReduceOp.SUM, own) if given is None else given[number]
+                variable.assign(tf.where(is_first, whole, tf.zeros_like(own)))
+
+        if self.replicas == 1 or not variables:
+            return lambda _: None
+        compiled = tf.function(gather, autograph=False)
+        return lambda given: self.strategy.run(compiled, args=(given,))
 
     def statistics_averager(self, model: keras.Model) -> Callable[[], None]:
         """A function that sets the moving statistics of batch normalisation to their mean over the replicas.

@@ -5,7 +5,8 @@ A training that was stopped or killed ends with the same bits as one that never 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from keras_resnet.callbacks.guard import Guard
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
 from keras_resnet.callbacks.place import Place
-from keras_resnet.callbacks.progress import Progress
+from keras_resnet.callbacks.progress import MOST_SECONDS, Progress
 from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.batches import (
     Position,
@@ -163,6 +164,8 @@ class TrainingLoop:
         self.weights = loss_weights(self.recipe.class_weights, self.data.train)
         self.display, self.progress = display, Progress()
         self.progress.display = display
+        # Workers look at the metrics together, or never.
+        self.progress.most_seconds = MOST_SECONDS if self.place.worker[1] == 1 else math.inf
         self.diagnosis = Diagnosis(self.run.path, self.data.validation, tensorboard=tensorboard, report=False)
         self.diagnosis.network = self.compiled.network
         self.diagnosis.replicas = 1 if self.recipe.sync_batchnorm else self.place.replicas
@@ -232,7 +235,7 @@ class TrainingLoop:
                 steps_per_epoch=self.steps * self.parts if self.place.replicas > 1 else None,
                 validation_data=validation,
                 validation_steps=validation_steps,
-                callbacks=[saving, Replicas(self.compiled), *average, guard, self.diagnosis, self.progress],
+                callbacks=[saving, Replicas(self.compiled, saving), *average, guard, self.diagnosis, self.progress],
                 shuffle=False,  # the pipeline shuffles
                 verbose=0,
             )
@@ -343,16 +346,25 @@ class Replicas(BetweenBatches):
 
     Args:
         compiled: The network.
+        saving: What restores its metrics.
     """
 
-    def __init__(self, compiled: CompiledNetwork) -> None:
+    def __init__(self, compiled: CompiledNetwork, saving: ExactCheckpoint) -> None:
         super().__init__()
-        self.compiled = compiled
+        self.compiled, self.saving = compiled, saving
+        self._gather: Callable[[Sequence[Any] | None], None] = lambda _: None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.compiled.place.part_random_streams(self.compiled.model)  # a checkpoint holds the first replica's
+        self._gather = self.compiled.place.metrics_gatherer(self.compiled.model)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        super().on_epoch_begin(epoch, logs)
+        if self.begun:
+            self._gather(self.saving.metrics_before)
 
     def between_batches(self, before: int, done: int) -> None:
-        if done % (self.compiled.parts or 1) == 0:
+        if done % self.compiled.parts == 0:
             self.compiled.end_batch()
             self.compiled.average_statistics()
+            self._gather(None)

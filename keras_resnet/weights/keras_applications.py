@@ -1,7 +1,6 @@
 """The weights files that keras.applications publishes, recognised by digests of their content.
 
-They were ported from Caffe (v1) and TF-Slim (v2). The v1 networks read blue, green, red: their first
-kernel is turned here, so that every model of this package reads red, green, blue.
+They were ported from Caffe (v1) and TF-Slim (v2). The v1 networks read blue, green, red.
 """
 
 from __future__ import annotations
@@ -9,12 +8,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from keras_resnet.weights.files import Tensors
-
-if TYPE_CHECKING:
-    import keras
 
 URL = "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
 
@@ -69,7 +64,7 @@ def official(path: Path) -> Official | None:
 
 
 def read_official(path: Path) -> Tensors | None:
-    """The tensors of a published file, its v1 kernels turned to RGB; None for any other file.
+    """The tensors of a published file; None for any other file.
 
     Keras fills its own model with it, by order: the files are older than the names of today's layers.
     """
@@ -79,12 +74,10 @@ def read_official(path: Path) -> Tensors | None:
     import keras
 
     builder = getattr(keras.applications, found.builder)
-    return tensors_of(builder(weights=str(path), include_top=found.include_top))
+    model = builder(weights=str(path), include_top=found.include_top)
+    return {variable.path: variable.numpy() for variable in model.variables}
 
 
-def tensors_of(model: keras.Model) -> Tensors:
-    """The variables of a keras.applications ResNet by layer and name, the first kernel of v1 turned to RGB."""
-    tensors = {variable.path: variable.numpy() for variable in model.variables}
-    if "post_bn/gamma" not in tensors:
-        tensors["conv1_conv/kernel"] = tensors["conv1_conv/kernel"][:, :, ::-1]
-    return tensors
+def reads_bgr(tensors: Tensors) -> bool:
+    """Whether the tensors of a published file are of a network that reads blue, green, red: a v1."""
+    return "post_bn/gamma" not in tensors

@@ -22,12 +22,13 @@ from keras_resnet.weights.files import (
     variables_by_path,
 )
 from keras_resnet.weights.hdf5 import open_hdf5
-from keras_resnet.weights.keras_applications import read_official
+from keras_resnet.weights.keras_applications import read_official, reads_bgr
 from keras_resnet.weights.naming import (
     KERAS_APPLICATIONS,
     TIMM,
     TORCHVISION,
     Naming,
+    epsilon_of,
     namings_for,
     strided_conv,
     without_wrappers,
@@ -62,6 +63,7 @@ def load_weights(
     head: Literal["load", "reset"] = "load",
     adapt_input: bool = False,
     bgr: bool = False,
+    as_trained: bool = False,
 ) -> None:
     """Fill a model from a file. Every tensor's name, shape and dtype must match, or nothing changes.
 
@@ -72,6 +74,7 @@ def load_weights(
         adapt_input: Fit the first convolution of RGB weights to another number of input channels.
         bgr: The file's network reads blue, green, red: turn its first kernel, so that the model reads red first. A file
             that keras.applications published is turned in any case.
+        as_trained: Take the first kernel as the file has it in any case: the model reads what the file's network did.
 
     Raises:
         OtherNetworkError: (a ModelError) The tensors have known names and do not fit.
@@ -91,25 +94,10 @@ def load_weights(
     }
     official = read_official(path)
     held = _without_counts(official or read_weights(path))
-    tensors, naming = _in_our_names(held, variables, namings_for(model), path)
+    tensors, naming = _in_our_names(held, variables, namings_for(model), path, epsilon_of(model))
     _compare_striding(model, held, naming, path)
-    first = next((name for name in FIRST_KERNELS if name in tensors), None)
-    if bgr and official is None and first is not None:
-        tensors = {**tensors, first: tensors[first][:, :, ::-1]}
-        logger.info("%s: the first kernel is turned from blue, green, red to red, green, blue", path.name)
-    elif official is None and order_of_caffe(tensors) == "bgr":
-        logger.warning(
-            "%s: the first kernel is that of the network trained in Caffe, and is taken as it is: it reads blue, "
-            "green, red, minus (103.939, 116.779, 123.68). With preprocessing= it is turned, and the network reads "
-            "red, green, blue",
-            path,
-        )
-    elif naming is KERAS_APPLICATIONS and official is None and f"{STEM.layer('bn')}/gamma" in variables:
-        logger.warning(
-            "%s is none of the files that keras.applications publishes: its first kernel is taken as it is, in the "
-            "order of channels it was trained with (keras.applications' own v1 weights read blue, green, red)",
-            path,
-        )
+    if not as_trained:
+        tensors = _red_first(tensors, naming, path, official, bgr, f"{STEM.layer('bn')}/gamma" in variables)
     tensors = _without_idle_biases(tensors, variables)
     if head == "reset" or f"{CLASSIFIER}/kernel" not in variables:
         left_out = sorted(name for name in tensors if is_classifier(name))
@@ -174,7 +162,7 @@ def _count_arrays(path: Path) -> int:
 
 
 def _in_our_names(
-    tensors: Tensors, variables: dict[str, keras.Variable], namings: tuple[Naming, ...], path: Path
+    tensors: Tensors, variables: dict[str, keras.Variable], namings: tuple[Naming, ...], path: Path, epsilon: float
 ) -> tuple[Tensors, Naming]:
     """The tensors under our names, by the naming that knows most of them."""
     # Where the model has no head, that of the file must still be known for one.
@@ -186,7 +174,7 @@ def _in_our_names(
             f"{path} does not fit, nothing was loaded: no naming recognises its tensors, which are called "
             f"{listed(tensors, most=4)}; known are those of {listed(known)}"
         )
-    return naming.to_ours(tensors, layers), naming
+    return naming.to_ours(tensors, layers, epsilon), naming
 
 
 def _without_counts(tensors: Tensors) -> Tensors:
@@ -196,6 +184,30 @@ def _without_counts(tensors: Tensors) -> Tensors:
         for name, tensor in zip(without_wrappers(tensors), tensors.values(), strict=True)
         if not name.endswith(("num_batches_tracked", "/seed_generator_state"))
     }
+
+
+def _red_first(
+    tensors: Tensors, naming: Naming, path: Path, official: Tensors | None, bgr: bool, is_v1: bool
+) -> Tensors:
+    """The first kernel turned where it is known to read blue, green, red; where that may be, it is said."""
+    first = next((name for name in FIRST_KERNELS if name in tensors), None)
+    if first is not None and (bgr if official is None else reads_bgr(official)):
+        logger.info("%s: the first kernel is turned from blue, green, red to red, green, blue", path.name)
+        return {**tensors, first: tensors[first][:, :, ::-1]}
+    if official is None and order_of_caffe(tensors) == "bgr":
+        logger.warning(
+            "%s: the first kernel is that of the network trained in Caffe, and is taken as it is: it reads blue, "
+            "green, red, minus (103.939, 116.779, 123.68). With preprocessing= it is turned, and the network reads "
+            "red, green, blue",
+            path,
+        )
+    elif naming is KERAS_APPLICATIONS and official is None and is_v1:
+        logger.warning(
+            "%s is none of the files that keras.applications publishes: its first kernel is taken as it is, in the "
+            "order of channels it was trained with (keras.applications' own v1 weights read blue, green, red)",
+            path,
+        )
+    return tensors
 
 
 def _without_idle_biases(tensors: Tensors, variables: dict[str, keras.Variable]) -> Tensors:

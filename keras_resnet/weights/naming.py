@@ -61,8 +61,14 @@ class Naming:
             for variable in _variables(ours)
         }
 
-    def to_ours(self, tensors: Tensors, layers: Iterable[str]) -> Tensors:
-        """Tensors of this naming under our names and in our layout; those it has no place for keep their own."""
+    def to_ours(self, tensors: Tensors, layers: Iterable[str], epsilon: float = OUR_EPSILON) -> Tensors:
+        """Tensors of this naming under our names and in our layout; those it has no place for keep their own.
+
+        Args:
+            tensors: By the library's names.
+            layers: Names of the model's layers.
+            epsilon: Of the model's batch normalisations.
+        """
         ours_by_theirs = {theirs: ours for ours, theirs in self.names(layers).items()}
         found = {}
         for name, tensor in tensors.items():
@@ -70,12 +76,16 @@ class Naming:
             if self.torch and ours.endswith("/kernel") and tensor.ndim in TO_KERAS:
                 tensor = tensor.transpose(TO_KERAS[tensor.ndim])
             if ours.endswith("/moving_variance"):
-                tensor = _shifted(tensor, self.epsilon - OUR_EPSILON)
+                tensor = _shifted(tensor, self.epsilon - epsilon)
             found[ours] = tensor
         return found
 
-    def from_ours(self, tensors: Tensors) -> Tensors:
+    def from_ours(self, tensors: Tensors, epsilon: float = OUR_EPSILON) -> Tensors:
         """Our tensors under this naming and in its layout.
+
+        Args:
+            tensors: By our names.
+            epsilon: Of the batch normalisations of the model that has them.
 
         Raises:
             KeyError: A variable that the library has no name for.
@@ -86,9 +96,15 @@ class Naming:
             if self.torch and ours.endswith("/kernel"):
                 tensor = np.ascontiguousarray(tensor.transpose(TO_TORCH[tensor.ndim]))
             if ours.endswith("/moving_variance"):
-                tensor = _shifted(tensor, OUR_EPSILON - self.epsilon)
+                tensor = _shifted(tensor, epsilon - self.epsilon)
             found[names[ours]] = tensor
         return found
+
+
+def epsilon_of(model: keras.Model) -> float:
+    """What a network's batch normalisations add to the variance: ours 1e-5, unless it takes another library's."""
+    names = ((layer, read_name(layer.name)) for layer in model.layers)
+    return next((layer.epsilon for layer, name in names if name and name.kind == "bn"), OUR_EPSILON)
 
 
 def _variables(layer: str) -> tuple[str, ...]:

@@ -221,5 +221,13 @@ def imagenet_classes() -> tuple[str, ...]:
     return tuple(_read("imagenet_classes.txt").splitlines())
 
 
+@cache
+def imagenet_synsets() -> tuple[tuple[str, str], ...]:
+    """WordNet's number and the word for each class, as keras.applications has them; two words stand for two classes."""
+    words = {"crane bird": "crane", "maillot tank suit": "maillot"}  # torchvision's, to be all different
+    names = (words.get(name, name).replace(" ", "_") for name in imagenet_classes())
+    return tuple(zip(_read("imagenet_synsets.txt").split(), names, strict=True))
+
+
 def _read(name: str) -> str:
     return files("keras_resnet.weights").joinpath(name).read_text(encoding="utf-8")

@@ -18,7 +18,16 @@ from keras_resnet.json_files import parsed
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.stamp import write_stamp
 from keras_resnet.weights.files import DIGEST, tensor_digest, variables_by_path
-from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, OURS, TIMM, TORCHVISION, namings_for, strided_conv
+from keras_resnet.weights.naming import (
+    AKAMASTER,
+    HUGGING_FACE,
+    OURS,
+    TIMM,
+    TORCHVISION,
+    epsilon_of,
+    namings_for,
+    strided_conv,
+)
 from keras_resnet.weights.pixels import described
 
 if TYPE_CHECKING:
@@ -62,7 +71,7 @@ def save_weights(
         _refuse_v1(model)
         chosen = TIMM if TIMM in namings_for(model) else TORCHVISION
     try:
-        renamed = chosen.from_ours(tensors)
+        renamed = chosen.from_ours(tensors, epsilon_of(model))
     except KeyError as error:
         raise UsageError(f"{chosen.title}'s naming has no word for {error} of {model.name}") from None
     about = {"format": "pt" if chosen.torch else "keras", "naming": chosen.title, **described(model)}

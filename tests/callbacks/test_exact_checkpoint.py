@@ -334,7 +334,7 @@ def test_what_could_not_go_on_exactly_is_refused(tiny_data: ImageData, tmp_path:
     saving = ExactCheckpoint(tmp_path / "run", data=ours, monitor="val_f1")
     with pytest.raises(UsageError, match="leave out steps_per_epoch"):
         model.fit(ours, epochs=2, steps_per_epoch=3, callbacks=[saving], verbose=0)
-    with pytest.raises(UsageError, match="monitor='val_f1' is not among what fit reports: 'accuracy', 'loss'"):
+    with pytest.raises(UsageError, match="monitor='val_f1' is not among what fit reports: 'loss', 'accuracy'"):
         model.fit(ours, epochs=2, callbacks=[saving], verbose=0)
 
 

@@ -102,13 +102,13 @@ def killed(*_: object) -> None:
     [
         ("best", "../../other.safetensors", "best must be the name of a file"),
         ("epoch", -1, "epoch must be a whole number of at least 0"),
-        ("logs", [{"loss": "many"}], "a number in hexadecimal"),
+        ("rows", [{"loss": "many"}], "a number in hexadecimal"),
         ("states", {}, "states"),
     ],
 )
 def test_a_checkpoints_state_of_others_is_checked(name: str, value: object, said: str) -> None:
     with pytest.raises(ModelError, match=said):
         Place.from_json(Place().to_json() | {name: value}, "state.json")
-    with pytest.raises(ModelError, match="was not written by ExactCheckpoint of this version"):
+    with pytest.raises(ModelError, match="was written by another version of this package: state.json differs in"):
         Place.from_json({"epoch": 1}, "state.json")
     assert Place.from_json(Place(epoch=3).to_json(), "state.json") == Place(epoch=3)

@@ -90,7 +90,7 @@ def test_commands_write_to_the_terminal_in_one_place() -> None:
     assert {place.partition(":")[0] for place in found} == {
         "cli/terminal.py",
         "cli/tables.py",
-        "training/progress.py",
+        "display.py",
         "callbacks/notes.py",
     }, found
     assert len(found) == 4, "each of them makes what it prints visible"

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from keras_resnet.compat.graph import compute, is_functional, readers, times_called
+from keras_resnet.compat.graph import calls, compute, is_functional
 from tests.compat.contract import assert_takes, changed
 
 
@@ -15,21 +15,28 @@ def test_functional_models_are_known_from_the_others() -> None:
     assert found == [True, False, False], changed("Functional", "graph.is_functional", "refuse what has no graph")
 
 
-def test_readers_are_counted_for_layers_and_operations_once_for_each_reading() -> None:
+def test_the_calls_of_a_graph_are_those_of_this_model_alone() -> None:
     inputs = keras.Input((2,))
-    first, twice = keras.layers.Dense(2), keras.layers.ReLU()
+    first, twice, norm = keras.layers.Dense(2), keras.layers.ReLU(), keras.layers.BatchNormalization()
     y = first(inputs)
     last = keras.layers.Add()
-    last([twice(y), twice(y * 2.0)])
+    model = keras.Model(inputs, last([twice(y), twice(norm(y, training=True) * 2.0)]))
+    keras.Model(inputs, keras.layers.Dense(3)(y))  # another model with the first layer
 
-    names = sorted(type(reader).__name__ for reader in readers(first))
+    found = calls(model)
 
-    message = changed("Operation._outbound_nodes", "graph.readers", "fold only what nothing else reads")
-    assert names == ["Multiply", "ReLU"], message
-    assert readers(twice) == [last, last], message
-    assert readers(last) == [], message
-    counts = [times_called(layer) for layer in (first, twice, last)]
-    assert counts == [1, 2, 1], changed("Operation._inbound_nodes", "graph.times_called", "leave shared layers alone")
+    message = changed("Functional._nodes_by_depth, Node", "graph.calls", "fold only what nothing else reads")
+    kinds = [type(call.operation).__name__ for call in found]
+    assert kinds[0] == "Dense", message
+    assert sorted(kinds) == ["Add", "BatchNormalization", "Dense", "Multiply", "ReLU", "ReLU"], message
+    assert kinds[-1] == "Add", message
+    readers = sorted(type(call.operation).__name__ for call in found if any(one is y for one in call.inputs))
+    assert readers == ["BatchNormalization", "ReLU"], message
+    told = [call.operation for call in found if call.in_training]
+    assert norm in told, message
+    assert first not in told, message
+    assert last in told, message  # since it comes later
+    assert found[0].outputs[0] is y, message
 
 
 def test_a_part_of_a_graph_is_computed_as_its_layers_are_told() -> None:

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import keras_resnet
-from keras_resnet.errors import ModelError
+from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.preprocessing import Fit, Preprocessing
@@ -194,6 +194,21 @@ def test_a_model_with_preprocessing_takes_raw_pixels() -> None:
 
     np.testing.assert_allclose(raw(pixels.astype("float32")), plain(normalised), atol=1e-5)
     assert raw.output_shape == (None, 2)
+
+
+def test_a_number_of_classes_other_than_the_preprocessings_is_refused_and_the_same_is_taken() -> None:
+    preprocessing = Preprocessing(Fit((8, 8), 3), (0.0,) * 3, (1.0,) * 3, ("a", "b"))
+
+    assert build(BASIC, 2, preprocessing=preprocessing).output_shape == (None, 2)
+    for number in (3, 1000):
+        with pytest.raises(
+            UsageError, match=f"num_classes={number} does not fit the preprocessing, which names 2 classes"
+        ):
+            build(BASIC, number, preprocessing=preprocessing)
+        with pytest.raises(UsageError, match=f"num_classes={number} does not fit"):
+            keras_resnet.ResNet20(classes=number, preprocessing=preprocessing)
+    with pytest.raises(UsageError, match="num_classes must be a whole number of at least 1; received None"):
+        build(BASIC, None, preprocessing=preprocessing)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,8 @@ def test_the_same_seed_trains_the_same_network(tiny_data: ImageData, tmp_path: P
     assert expected is not None
     assert found is not None
     for key in expected.tensors:
-        np.testing.assert_array_equal(found.tensors[key], expected.tensors[key], err_msg=key)
+        if key.startswith(("model/", "optimizer/", "Guard/")):
+            np.testing.assert_array_equal(found.tensors[key], expected.tensors[key], err_msg=key)
 
 
 def test_overwriting_without_a_folder_replaces_the_default_one(

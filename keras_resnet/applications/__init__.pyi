@@ -1,0 +1,10 @@
+from . import imagenet_utils as imagenet_utils
+from . import resnet as resnet
+from . import resnet50 as resnet50
+from . import resnet_v2 as resnet_v2
+from .resnet import ResNet50 as ResNet50
+from .resnet import ResNet101 as ResNet101
+from .resnet import ResNet152 as ResNet152
+from .resnet_v2 import ResNet50V2 as ResNet50V2
+from .resnet_v2 import ResNet101V2 as ResNet101V2
+from .resnet_v2 import ResNet152V2 as ResNet152V2
