@@ -17,7 +17,7 @@ from keras_resnet.data.loading import Data, in_memory, load_data, merge
 from keras_resnet.data.sources.source import SETTINGS, Source
 from keras_resnet.data.stores import at_size
 from keras_resnet.errors import DataError, ModelError, UsageError
-from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
+from keras_resnet.inference.predictors import Predictor, open_predictor
 from keras_resnet.inference.tta import check_tta, view_logits, view_size
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
@@ -101,14 +101,13 @@ def evaluate(
         run = model if isinstance(model, Run) else Run.at(model, finished=True)
         data = load_run_data(run, progress)
     predictor = model if isinstance(model, Predictor) else open_predictor(model, preprocessing)
-    nameless = isinstance(predictor, KerasPredictor) and predictor.is_assumed and preprocessing is None
     undivided = not isinstance(data, ImageData)
+    numbered = not isinstance(data, ImageData | Source | str | os.PathLike)  # its labels number the model's classes
     own = predictor.task.class_names
     data = in_memory(data, class_names=own, task=predictor.task.name, whole=True)
     images = data if isinstance(data, ImageData) else _read(data, predictor, progress)
-    if nameless and images.class_names != own and len(images.class_names) == len(own):
-        assert isinstance(predictor, KerasPredictor)
-        predictor = predictor.with_classes(images.class_names)
+    if preprocessing is None and (numbered or predictor.is_assumed):
+        predictor = predictor.named(images.class_names)
     images = images.relabelled(predictor.task)
     split = split or ("all" if undivided and not len(images.splits[images.reported]) else images.reported)
     chosen = merge(images) if split == "all" else _chosen(images, split)
@@ -137,11 +136,13 @@ def load_run_data(run: Run, progress: OnRead | None = None, *, where: str | None
     Raises:
         DataError: They are gone or have changed since, or would have to be downloaded.
         ModelError: The run's record of them is damaged.
-        UsageError: The run was trained on arrays, which only the caller has.
+        UsageError: The run was trained on data that only the caller has.
     """
     settings: dict[str, Any] = {**run.config["data"]}
     if "arrays" in settings:
-        raise UsageError(f"the run {run.path} was trained on arrays: pass the data set again")
+        raise UsageError(
+            f"the run {run.path} was trained on arrays or on a script's own data, which only its script has: pass data="
+        )
     source = _recorded_source(run, settings | ({"name": where} if where else {}))
     if source.kind == "tfds" and source.data_dir is None:
         data = _load_prepared(run, source, progress)

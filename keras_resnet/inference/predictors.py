@@ -9,9 +9,10 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -49,19 +50,38 @@ class Predictor(ABC):
 
     Attributes:
         task: What it was trained for.
+        is_assumed: The preprocessing was not stored with the model, but is what its graph says.
+        is_nameless: Its classes have no names but numbers, or were given names that it does not know.
 
     Raises:
         ModelError: It was trained for a task that is unknown here.
     """
 
+    is_assumed = False
+
     def __init__(self, name: str, preprocessing: Preprocessing, path: Path | None) -> None:
         self.name = name
         self.preprocessing = preprocessing
         self.path = path
+        self.is_nameless = preprocessing.class_names == tuple(map(str, range(len(preprocessing.class_names))))
         try:
             self.task = task(preprocessing.task, preprocessing.class_names)
         except UsageError as error:
             raise ModelError(f"{path or 'the model'} was trained for a task that is unknown here: {error}") from None
+
+    def named(self, class_names: tuple[str, ...] | None) -> Self:
+        """The same model, with names for its classes where it has none of its own.
+
+        Args:
+            class_names: Of the data; those of another number of classes, and None, are passed over.
+        """
+        if not self.is_nameless or class_names is None or len(class_names) != len(self.task.class_names):
+            return self
+        other = copy(self)
+        other.preprocessing = replace(self.preprocessing, class_names=class_names)
+        other.task = task(other.preprocessing.task, class_names)
+        other.is_nameless = False
+        return other
 
     def _check_outputs(self, outputs: int, source: object) -> None:
         if outputs != self.task.outputs:
@@ -140,15 +160,6 @@ class KerasPredictor(Predictor):
         self.model = model = logits_model(model)
         signature = [tf.TensorSpec((None, *preprocessing.input_shape), tf.float32)]
         self._call = tf.function(lambda images: model(images, training=False), input_signature=signature)
-
-    def with_classes(self, class_names: tuple[str, ...]) -> KerasPredictor:
-        """The same model with other names for its outputs.
-
-        Args:
-            class_names: As many as it has outputs.
-        """
-        renamed = replace(self.preprocessing, class_names=class_names)
-        return KerasPredictor(self.model, renamed, self.path, is_assumed=self.is_assumed)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         return _in_batches(lambda batch: self._call(batch).numpy(), images)
@@ -317,7 +328,9 @@ def _unstamped(model: Any, preprocessing: Preprocessing | None, path: Path | Non
     logits = logits_model(model)
     if logits is model and len(getattr(model, "inputs", None) or ()) == 1 and gives_shares(model):
         logits = logs_of(model)
-    return KerasPredictor(*with_raw_pixels(model, preprocessing, logits), path, is_assumed=True)
+    predictor = KerasPredictor(*with_raw_pixels(model, preprocessing, logits), path, is_assumed=True)
+    predictor.is_nameless |= preprocessing is None and getattr(model, "preprocessing", None) is None
+    return predictor
 
 
 def _open_keras(path: Path) -> KerasPredictor:

@@ -58,8 +58,41 @@ def test_a_model_of_the_users_own_fit_becomes_all_integer(trained: keras.Model, 
     assert open_predictor(exported.path).name == "TFLite INT8"
     found = keras_resnet.predict(exported.path, IMAGES)
     assert np.mean(found.logits.argmax(1) == trained.predict(IMAGES, verbose=0).argmax(1)) >= 0.95
-    assert found.class_names == ("0", "1", "2")
+    assert found.class_names == NAMES
     assert keras_resnet.evaluate(exported.path, (IMAGES, LABELS)).metrics.images == 60
+
+
+def test_the_class_names_of_a_data_set_come_along_when_it_calibrates_or_evaluates(
+    trained: keras.Model, image_folder: Path, tmp_path: Path
+) -> None:
+    photos = keras.utils.image_dataset_from_directory(image_folder, image_size=(8, 8), batch_size=5, verbose=False)
+    batches = photos.map(lambda images, labels: (images, keras.ops.one_hot(labels, 3))).prefetch(1)
+
+    exported = export(trained, tmp_path / "mine.tflite", calibration=batches)
+    found = keras_resnet.evaluate(trained, batches)
+
+    names = ("blue", "green", "red")
+    assert keras_resnet.predict(exported.path, IMAGES[:1]).class_names == names
+    assert found.predictor.task.class_names == names
+    assert found.metrics.images == 36
+    # A file that was exported without images has numbers for names; these are the data set's.
+    bare = export(trained, tmp_path / "bare.tflite", "tflite-float").predictor
+    assert bare.task.class_names == ("0", "1", "2")
+    again = keras_resnet.evaluate(bare, batches)
+    assert again.predictor.task.class_names == names
+    assert again.metrics.correct == found.metrics.correct
+
+
+def test_a_model_with_names_of_its_own_keeps_them(image_folder: Path) -> None:
+    """Data that have the same classes in another order are counted in the model's."""
+    own = keras_resnet.Preprocessing(keras_resnet.Fit((8, 8), 3), (0.0,) * 3, (255.0,) * 3, ("red", "green", "blue"))
+    model = build(spec("oneblock"), preprocessing=own, seed=0)
+    data = keras_resnet.load_data(keras_resnet.Source(f"folder:{image_folder}", image_size=8), whole=True)
+
+    found = keras_resnet.evaluate(model, data)
+
+    assert found.predictor.task.class_names == ("red", "green", "blue")
+    assert found.labels.tolist() == (2 - data.test.labels).tolist()
 
 
 def test_with_data_the_file_has_their_class_names_and_is_verified_on_held_out_images(
