@@ -49,7 +49,7 @@ class Augmentation(keras.callbacks.Callback):
         >>> augmentation = keras_resnet.Augmentation("crop-flip", mixup=0.2, num_classes=3, seed=0)
         >>> train = data.map(augmentation, num_parallel_calls=tf.data.AUTOTUNE)
         >>> model = keras_resnet.ResNet8(num_classes=3, input_shape=(16, 16, 3))
-        >>> model.compile("sgd", keras.losses.CategoricalCrossentropy(from_logits=True))
+        >>> model.compile("sgd", "categorical_crossentropy")
         >>> _ = model.fit(train, callbacks=[augmentation], verbose=0)
     """
 

@@ -1,6 +1,7 @@
 """One way to ask every kind of saved model: raw pixels in, logits out.
 
-Evaluation, verification and prediction use a `Predictor` and never ask which kind it is.
+Evaluation, verification and prediction use a `Predictor` and never ask which kind it is. Each kind imports what it
+alone needs when it is opened, so that a `.tflite` file answers without TensorFlow, and at once.
 """
 
 from __future__ import annotations
@@ -17,10 +18,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from keras_resnet.errors import KerasResNetError, MissingExtraError, ModelError, UsageError
-from keras_resnet.inference.activation import gives_shares, logits_model, logs_of
 from keras_resnet.inference.saved_graph import check_saved_graph
 from keras_resnet.inference.tflite_file import check_tflite
-from keras_resnet.inference.unstamped import with_raw_pixels
 from keras_resnet.plain_paths import plain_path
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.regular_files import check_folder, check_regular
@@ -28,9 +27,6 @@ from keras_resnet.runs.run import Run, is_run
 from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import check_digests, has_stamp, read_stamp
 from keras_resnet.tasks.table import task
-from keras_resnet.weights.first_normalisation import check_pixels
-from keras_resnet.weights.keras_archive import load_archive
-from keras_resnet.weights.pixels import Pixels
 
 if TYPE_CHECKING:
     import keras
@@ -151,6 +147,8 @@ class KerasPredictor(Predictor):
     ) -> None:
         import tensorflow as tf
 
+        from keras_resnet.inference.activation import logits_model
+
         super().__init__("Keras", preprocessing, path)
         if not isinstance(model.output_shape, tuple) or not isinstance(model.input_shape, tuple):
             raise ModelError(f"{path or model.name} has several inputs or outputs, expected one of each")
@@ -171,6 +169,9 @@ class KerasPredictor(Predictor):
         return lambda: self._call(batch).numpy()
 
     def check_pixels(self, images: np.ndarray) -> str:
+        from keras_resnet.weights.first_normalisation import check_pixels
+        from keras_resnet.weights.pixels import Pixels
+
         own = self.preprocessing
         pixels = Pixels.of(own.mean, own.std, "as the model has it")
         remedy = (
@@ -323,6 +324,9 @@ def _tried(opened: Callable[[Path], Predictor], path: Path) -> Predictor:
 def _unstamped(model: Any, preprocessing: Preprocessing | None, path: Path | None = None) -> KerasPredictor:
     import keras
 
+    from keras_resnet.inference.activation import gives_shares, logits_model, logs_of
+    from keras_resnet.inference.unstamped import with_raw_pixels
+
     if not isinstance(model, keras.Model):
         raise UsageError(f"a model is a path, a run or a keras.Model; received {type(model).__name__}")
     logits = logits_model(model)
@@ -342,6 +346,8 @@ def _open_keras(path: Path) -> KerasPredictor:
 
 def _load_keras(path: Path) -> keras.Model:
     import keras
+
+    from keras_resnet.weights.keras_archive import load_archive
 
     model = load_archive(path)
     for layer in model.layers:
