@@ -71,7 +71,7 @@ class Augmentation(keras.callbacks.Callback):
                 f"repeats must be 1, since a batch of other data keeps its images; received {self.policy.repeats}. "
                 "Split.batches shows images several times in a batch"
             )
-        with tf.device("CPU"):  # where tf.data works
+        with tf.device("CPU"):  # where tf.data works; by itself TensorFlow takes a GPU
             self.epoch = tf.Variable(UNKNOWN, dtype=tf.int64, trainable=False, name="epoch")
             self._shown = tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, default_value=0)
 

@@ -39,9 +39,12 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Data: TypeAlias = Union[
-    ImageData, Source, str, os.PathLike[str], "tf.data.Dataset", tuple[np.ndarray, np.ndarray]
+    ImageData, Split, Source, str, os.PathLike[str], "tf.data.Dataset", tuple[np.ndarray, np.ndarray]
 ]  # fmt: skip
-"""What `fit` and `evaluate` take: a data set, the source of one, a `tf.data.Dataset`, or (images, labels)."""
+"""What `fit` and `evaluate` take: a data set, the source of one, a `tf.data.Dataset`, or (images, labels).
+
+`evaluate` takes a split of a data set, too.
+"""
 FOLDER_IMAGE_SIZE = 64
 DIGITS_IMAGE_SIZE = 16
 
@@ -251,10 +254,10 @@ def from_dataset(
 
 
 def in_memory(data: Data, **options: Any) -> ImageData | Source | str:
-    """A `tf.data.Dataset` or a pair of arrays as a data set; a data set or the source of one as it is.
+    """A `tf.data.Dataset`, a pair of arrays or a split as a data set; a data set or the source of one as it is.
 
     Args:
-        data: Any of these.
+        data: Any of these; a split only with `whole=True`: it is the test then.
         **options: Of `from_dataset` and `from_arrays`.
 
     Raises:
@@ -269,6 +272,9 @@ def in_memory(data: Data, **options: Any) -> ImageData | Source | str:
         return from_dataset(data, **options)
     if isinstance(data, tuple | list) and len(data) == 2:
         return from_arrays(np.asarray(data[0]), np.asarray(data[1]), **options)
+    if isinstance(data, Split) and options.get("whole"):
+        none = replace(data, indices=data.indices[:0], labels=data.labels[:0])
+        return ImageData("a split", data.task, {"train": none, "validation": none, "test": replace(data)}, "", ())
     if isinstance(data, os.PathLike):
         return os.fspath(data)
     if isinstance(data, ImageData | Source | str):

@@ -79,8 +79,8 @@ def evaluate(
 
     Args:
         model: A run, a model file, a Keras model, or a `Predictor`.
-        data: A data set, the source of one, or a `tf.data.Dataset` or a pair of arrays, (images, labels), whose labels
-            number the model's classes. Default for a run: the data it was trained on.
+        data: A data set or a split of one, the source of one, or a `tf.data.Dataset` or a pair of arrays, (images,
+            labels), whose labels number the model's classes. Default for a run: the data it was trained on.
         split: `train`, `validation`, `test` or `all`. Default: `test`, or `validation` where there is no test; of a
             source named here that is not divided, all of it.
         tta: Test-time augmentation: `none`; `flip`: the mean prediction for the image and its
@@ -101,8 +101,12 @@ def evaluate(
         run = model if isinstance(model, Run) else Run.at(model, finished=True)
         data = load_run_data(run, progress)
     predictor = model if isinstance(model, Predictor) else open_predictor(model, preprocessing)
+    if isinstance(data, Split) and split is None:
+        data, split = _place_of(data)
     undivided = not isinstance(data, ImageData)
-    numbered = not isinstance(data, ImageData | Source | str | os.PathLike)  # its labels number the model's classes
+    numbered = not isinstance(
+        data, ImageData | Split | Source | str | os.PathLike
+    )  # its labels number the model's classes
     own = predictor.task.class_names
     data = in_memory(data, class_names=own, task=predictor.task.name, whole=True)
     images = data if isinstance(data, ImageData) else _read(data, predictor, progress)
@@ -141,7 +145,7 @@ def load_run_data(run: Run, progress: OnRead | None = None, *, where: str | None
     settings: dict[str, Any] = {**run.config["data"]}
     if "arrays" in settings:
         raise UsageError(
-            f"the run {run.path} was trained on arrays or on a script's own data, which only its script has: pass data="
+            f"the run {run.path} was trained on arrays or on its script's own data: pass the data set again, data="
         )
     source = _recorded_source(run, settings | ({"name": where} if where else {}))
     if source.kind == "tfds" and source.data_dir is None:
@@ -211,6 +215,13 @@ def split_logits(predictor: Predictor, split: Split, tta: str = "none") -> np.nd
     larger = replace(split, images=at_size(split.images, size))
     starts = range(0, len(split), BATCH)
     return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), tta) for start in starts])
+
+
+def _place_of(split: Split) -> tuple[ImageData | Split, str | None]:
+    """The data set that a split belongs to, and its name there; a split of none as it is."""
+    whole: ImageData | None = getattr(split, "whole", None)
+    names = [] if whole is None else [name for name, one in whole.splits.items() if one is split]
+    return (whole, names[0]) if whole is not None and names else (split, None)
 
 
 def _check_fits(predictor: Predictor, split: Split) -> None:
