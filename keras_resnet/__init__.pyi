@@ -4,6 +4,7 @@ from . import losses as losses
 from . import optimizers as optimizers
 from . import schedules as schedules
 from ._version import __version__ as __version__
+from .augment.augmentation import Augmentation as Augmentation
 from .augment.policies import Policy as Policy
 from .augment.policies import policy as policy
 from .data.images import ImageData as ImageData

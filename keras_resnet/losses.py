@@ -33,6 +33,14 @@ class BinaryCrossEntropy(keras.losses.Loss):
 
     Raises:
         UsageError: `label_smoothing` or `threshold` is out of range.
+
+    Example:
+        >>> import keras_resnet, numpy as np
+        >>> loss = keras_resnet.losses.BinaryCrossEntropy(label_smoothing=0.1)
+        >>> round(float(loss(np.float32([[1, 0, 0]]), np.float32([[2, -1, -3]]))), 4)
+        0.2518
+        >>> model = keras_resnet.ResNet8(num_classes=3, input_shape=(16, 16, 3), classifier_activation=None)
+        >>> model.compile("sgd", loss)
     """
 
     @check_arguments(label_smoothing=LABEL_SMOOTHING, threshold=THRESHOLD.or_none)
@@ -87,6 +95,11 @@ def loss(
 
     Raises:
         UsageError: A setting is out of range.
+
+    Example:
+        >>> from keras_resnet.losses import loss
+        >>> type(loss("cross-entropy", 0.1)).__name__, type(loss("binary", threshold=0.2)).__name__
+        ('CategoricalCrossentropy', 'BinaryCrossEntropy')
     """
     if kind == "binary":
         return BinaryCrossEntropy(label_smoothing, threshold, sum_classes)

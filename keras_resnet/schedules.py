@@ -60,6 +60,15 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
     Raises:
         UsageError: A setting is out of range, or lengths are given in both ways or none.
+
+    Example:
+        >>> import keras_resnet
+        >>> class Falling(keras_resnet.schedules.Schedule):
+        ...     def after_warmup(self, step):
+        ...         return self.peak * (1 - step / self.steps)
+        >>> rate = Falling(0.5, epochs=10, warmup=2, steps_per_epoch=5)
+        >>> [round(float(rate(update)), 3) for update in (0, 5, 10, 30, 50)]
+        [0.0, 0.2, 0.4, 0.2, 0.0]
     """
 
     def __init__(
@@ -100,7 +109,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         """The rate of the update after `step` others, a float32 scalar; after the end the last rate."""
         step = ops.minimum(ops.convert_to_tensor(step), self.steps)
         begin = self.warmup_steps
-        rate = self.after_warmup(ops.maximum(step, begin))
+        rate = ops.cast(self.after_warmup(ops.maximum(step, begin)), "float32")  # of whole numbers it may be float64
         if not begin:
             return rate
         climbed = self.warmup_from + (1 - self.warmup_from) / begin * ops.cast(ops.minimum(step, begin), "float32")
@@ -225,6 +234,12 @@ class Cosine(Schedule):
         *args: As of `Schedule`.
         floor: The last rate, from 0 to `peak`.
         **options: As of `Schedule`.
+
+    Example:
+        >>> import keras_resnet
+        >>> rate = keras_resnet.schedules.Cosine(0.1, epochs=30, warmup=2, steps_per_epoch=10, floor=0.01)
+        >>> [round(float(rate(10 * epoch)), 3) for epoch in (0, 1, 2, 16, 30)]
+        [0.0, 0.05, 0.1, 0.055, 0.01]
     """
 
     def __init__(self, *args: Any, floor: float = 0.0, **options: Any) -> None:
@@ -248,6 +263,12 @@ class OneCycle(Schedule):
         initial_division: The first rate is `peak` divided by this.
         final_division: The last rate, of update `steps - 1`, is the first divided by this.
         **options: As of `Schedule`.
+
+    Example:
+        >>> import keras_resnet
+        >>> rate = keras_resnet.schedules.OneCycle(0.1, epochs=10, steps_per_epoch=10)
+        >>> [round(float(rate(update)), 6) for update in (0, 29, 64, 99)]
+        [0.004, 0.1, 0.05, 0.0]
     """
 
     def __init__(
@@ -360,6 +381,11 @@ def schedule(
 
     Raises:
         UsageError: A setting is out of range.
+
+    Example:
+        >>> from keras_resnet.schedules import schedule
+        >>> schedule("step", 0.1, 90, every=30).get_config()["every"]
+        30
     """
     shape, takes = _SHAPES[kind]
     given: dict[str, Any] = {

@@ -16,6 +16,18 @@ WITH_EXAMPLES = sorted(
 )
 
 
+def test_whatever_keras_takes_of_ours_shows_how_it_is_used() -> None:
+    ours = [
+        keras_resnet.Augmentation,
+        keras_resnet.losses.BinaryCrossEntropy,
+        *(getattr(room, name) for room in (keras_resnet.callbacks, keras_resnet.optimizers) for name in room.__all__),
+        *(one for one in vars(keras_resnet.schedules).values() if getattr(one, "after_warmup", None)),
+    ]
+
+    assert len(ours) > 20
+    assert [one.__name__ for one in ours if ">>>" not in one.__doc__] == []
+
+
 @pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_give_what_they_say(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

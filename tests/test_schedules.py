@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -7,7 +8,7 @@ from safetensors.numpy import load_file
 
 from keras_resnet.allowed import SCHEDULE
 from keras_resnet.errors import UsageError
-from keras_resnet.schedules import _SHAPES, Cosine, schedule
+from keras_resnet.schedules import _SHAPES, Cosine, Schedule, schedule
 from tests.golden import optimizer_cases as cases
 
 
@@ -141,6 +142,18 @@ def test_lengths_in_epochs_are_those_in_updates(kind: str) -> None:
 def test_a_length_that_is_not_clear_is_refused(given: dict[str, float], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         Cosine(0.1, **given)  # type: ignore[arg-type]
+
+
+def test_a_users_own_schedule_may_reckon_in_whole_numbers() -> None:
+    """Which TensorFlow divides in float64."""
+
+    class Falling(Schedule):
+        def after_warmup(self, step: Any) -> Any:
+            return self.peak * (1 - step / self.steps)
+
+    made = Falling(1.0, steps=10, warmup_steps=2)
+
+    assert [float(made(step)) for step in (0, 1, 2, 5, 10)] == pytest.approx([0.0, 0.4, 0.8, 0.5, 0.0])
 
 
 def test_a_schedule_draws_itself(tmp_path: Path) -> None:

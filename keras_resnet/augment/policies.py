@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,7 +17,7 @@ from keras_resnet.augment.erase import Cutout, RandomErasing
 from keras_resnet.augment.keras_layers import LayerStep
 from keras_resnet.augment.mixing import Batch, Mixing
 from keras_resnet.augment.randomness import SampleRandom
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import UsageError, listed
 from keras_resnet.settings import check_arguments, keep_checked
 
 Step = Callable[[tf.Tensor, SampleRandom], tf.Tensor]
@@ -90,6 +91,23 @@ class Policy:
         for step in self.steps:
             images = step(images, random)
         return self.mixing(images, labels, random)
+
+
+def policy_of(augment: str | Policy | None, settings: Mapping[str, Any]) -> Policy:
+    """The policy that is given, or that a crop and settings describe.
+
+    Args:
+        augment: A `Policy`; or a crop as `policy` names it, None: none.
+        settings: As `policy`; None: a setting's default.
+
+    Raises:
+        UsageError: Settings come beside a policy; or as `policy`.
+    """
+    if not isinstance(augment, Policy):
+        return policy(augment or "none", **{name: value for name, value in settings.items() if value is not None})
+    if settings:
+        raise UsageError(f"augment is a Policy, which has its settings already; received {listed(settings)} too")
+    return augment
 
 
 def shift(images: tf.Tensor, random: SampleRandom) -> tf.Tensor:

@@ -10,5 +10,6 @@ if TYPE_CHECKING:
 
 
 def inputs_of(dataset: tf.data.Dataset) -> Sequence[tf.data.Dataset]:
-    """The data sets that a data set reads: one for `map`, `batch` or `prefetch`, none for a source."""
-    return dataset._inputs()
+    """The data sets that a data set reads: one for `map`, `batch` or `prefetch`; none for a source or anything else."""
+    inputs: Sequence[tf.data.Dataset] = dataset._inputs() if hasattr(dataset, "_inputs") else ()
+    return inputs

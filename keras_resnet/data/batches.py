@@ -220,7 +220,8 @@ def repeated_batches(
     Raises: as `training_batches`.
     """
     pipeline = _Pipeline(split, batch_size, policy, seed, sampling=sampling, class_weights=class_weights)
-    variable = tf.Variable([0, 0], dtype=tf.int64, trainable=False, name="position")
+    with tf.device("CPU"):  # where tf.data works; by itself TensorFlow takes a GPU
+        variable = tf.Variable([0, 0], dtype=tf.int64, trainable=False, name="position")
 
     @as_it_is
     def begin(_: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -6,7 +6,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
+from typing import Any
 
+from keras_resnet.compat.datasets import inputs_of
 from keras_resnet.data.remarks import Remark
 from keras_resnet.errors import listed
 
@@ -24,6 +26,26 @@ _LATIN = str.maketrans(
     "aceopxyijshdqwABEKMHOPCTYXIJSovaABEZHIKMNOPTYX",
 )
 """Letters of Cyrillic and Greek, in this order, that are drawn as letters of Latin."""
+
+
+def class_names_of(data: Any) -> tuple[str, ...] | None:
+    """The class names that data carry, in the order of the labels.
+
+    Args:
+        data: An `ImageData` or a split of one; a `tf.data.Dataset` of `Split.batches` or
+            `keras.utils.image_dataset_from_directory`, or one that was made of it by `map`, `prefetch` and so on; or
+            anything else.
+
+    Returns:
+        None: it carries none, or a data set is made of several with other names.
+    """
+    own = getattr(data, "class_names", None) or getattr(getattr(data, "task", None), "class_names", None)
+    if isinstance(own, list | tuple) and own:
+        return tuple(map(str, own))
+    if not hasattr(data, "element_spec"):
+        return None
+    found = {names for one in inputs_of(data) if (names := class_names_of(one)) is not None}
+    return found.pop() if len(found) == 1 else None
 
 
 def number(name: str) -> Decimal | None:

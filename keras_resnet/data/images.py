@@ -105,19 +105,11 @@ class Split:
             >>> len(train), images.shape, labels.shape
             (19, TensorShape([64, 16, 16, 1]), TensorShape([64, 10]))
         """
-        from keras_resnet.augment.policies import Policy, policy
+        from keras_resnet.augment.policies import Policy, policy_of
         from keras_resnet.data.balance import loss_weights
         from keras_resnet.data.batches import batches_in_order, repeated_batches, with_class_numbers
 
-        if isinstance(augment, Policy):
-            if settings:
-                raise UsageError(
-                    f"augment is a Policy, which has its settings already; received {listed(settings)} too"
-                )
-            chosen = augment
-        else:
-            given = {name: value for name, value in settings.items() if value is not None}
-            chosen = policy(augment or "none", **given)
+        chosen = policy_of(augment, settings)
         numbers = labels == "int"
         if numbers and (self.labels.ndim != 1 or chosen.mixing):
             raise UsageError("labels='int' is for images that have one class each and are not mixed; use 'one-hot'")
@@ -132,7 +124,9 @@ class Split:
             dataset = repeated_batches(
                 self, batch_size, chosen, seed=seed, sampling=sampling, class_weights=loss_weights(class_weights, self)
             )
-        return with_class_numbers(dataset) if numbers else dataset
+        dataset = with_class_numbers(dataset) if numbers else dataset
+        dataset.class_names = list(self.task.class_names)  # as Keras says them: see `class_names_of`
+        return dataset
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from keras_resnet.allowed import COUNT, IMAGE_SIZE, SEED
 from keras_resnet.data import reading
-from keras_resnet.data.class_names import remarks_on_names
+from keras_resnet.data.class_names import class_names_of, remarks_on_names
 from keras_resnet.data.images import ImageData, OnRead, Skipped, Split
 from keras_resnet.data.labels import class_numbers
 from keras_resnet.data.memory import aligned
@@ -39,9 +39,12 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Data: TypeAlias = Union[
-    ImageData, Source, str, os.PathLike[str], "tf.data.Dataset", tuple[np.ndarray, np.ndarray]
+    ImageData, Split, Source, str, os.PathLike[str], "tf.data.Dataset", tuple[np.ndarray, np.ndarray]
 ]  # fmt: skip
-"""What `fit` and `evaluate` take: a data set, the source of one, a `tf.data.Dataset`, or (images, labels)."""
+"""What `fit` and `evaluate` take: a data set, the source of one, a `tf.data.Dataset`, or (images, labels).
+
+`evaluate` takes a split of a data set, too.
+"""
 FOLDER_IMAGE_SIZE = 64
 DIGITS_IMAGE_SIZE = 16
 
@@ -258,7 +261,7 @@ def from_dataset(
         dataset: Finite, of (image, label) or of batches of them: pixels in 0–255; labels whole numbers or one-hot,
             for multi-label 0 or 1 for each class.
         class_names: See `from_arrays`; default: those that `keras.utils.image_dataset_from_directory` gave the
-            dataset.
+            dataset, or the one that it was made of by `map`, `prefetch` and so on.
         task, name, limit, seed, whole: See `from_arrays`.
         image_size: Height and width to resize the images to; None: as they are, of one size.
 
@@ -270,15 +273,15 @@ def from_dataset(
     from keras_resnet.data.sources.elements import gather
 
     images, labels = gather(dataset, image_size, several=task_row(task).several)
-    class_names = getattr(dataset, "class_names", None) if class_names is None else class_names
+    class_names = class_names_of(dataset) if class_names is None else class_names
     return from_arrays(images, labels, class_names, task=task, name=name, limit=limit, seed=seed, whole=whole)
 
 
 def in_memory(data: Data, **options: Any) -> ImageData | Source | str:
-    """A `tf.data.Dataset` or a pair of arrays as a data set; a data set or the source of one as it is.
+    """A `tf.data.Dataset`, a pair of arrays or a split as a data set; a data set or the source of one as it is.
 
     Args:
-        data: Any of these.
+        data: Any of these; a split only with `whole=True`: it is the test then.
         **options: Of `from_dataset` and `from_arrays`.
 
     Raises:
@@ -288,11 +291,14 @@ def in_memory(data: Data, **options: Any) -> ImageData | Source | str:
     import tensorflow as tf
 
     if isinstance(data, tf.data.Dataset):
-        if getattr(data, "class_names", None):
+        if class_names_of(data):
             options["class_names"] = None  # its own
         return from_dataset(data, **options)
     if isinstance(data, tuple | list) and len(data) == 2:
         return from_arrays(np.asarray(data[0]), np.asarray(data[1]), **options)
+    if isinstance(data, Split) and options.get("whole"):
+        none = replace(data, indices=data.indices[:0], labels=data.labels[:0])
+        return ImageData("a split", data.task, {"train": none, "validation": none, "test": replace(data)}, "", ())
     if isinstance(data, os.PathLike):
         return os.fspath(data)
     if isinstance(data, ImageData | Source | str):

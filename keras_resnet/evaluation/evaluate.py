@@ -17,7 +17,7 @@ from keras_resnet.data.loading import Data, in_memory, load_data, merge
 from keras_resnet.data.sources.source import SETTINGS, Source
 from keras_resnet.data.stores import at_size
 from keras_resnet.errors import DataError, ModelError, UsageError
-from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
+from keras_resnet.inference.predictors import Predictor, open_predictor
 from keras_resnet.inference.tta import check_tta, view_logits, view_size
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
@@ -79,8 +79,8 @@ def evaluate(
 
     Args:
         model: A run, a model file, a Keras model, or a `Predictor`.
-        data: A data set, the source of one, or a `tf.data.Dataset` or a pair of arrays, (images, labels), whose labels
-            number the model's classes. Default for a run: the data it was trained on.
+        data: A data set or a split of one, the source of one, or a `tf.data.Dataset` or a pair of arrays, (images,
+            labels), whose labels number the model's classes. Default for a run: the data it was trained on.
         split: `train`, `validation`, `test` or `all`. Default: `test`, or `validation` where there is no test; of a
             source named here that is not divided, all of it.
         tta: Test-time augmentation: `none`; `flip`: the mean prediction for the image and its
@@ -101,14 +101,17 @@ def evaluate(
         run = model if isinstance(model, Run) else Run.at(model, finished=True)
         data = load_run_data(run, progress)
     predictor = model if isinstance(model, Predictor) else open_predictor(model, preprocessing)
-    nameless = isinstance(predictor, KerasPredictor) and predictor.is_assumed and preprocessing is None
+    if isinstance(data, Split) and split is None:
+        data, split = _place_of(data)
     undivided = not isinstance(data, ImageData)
+    numbered = not isinstance(
+        data, ImageData | Split | Source | str | os.PathLike
+    )  # its labels number the model's classes
     own = predictor.task.class_names
     data = in_memory(data, class_names=own, task=predictor.task.name, whole=True)
     images = data if isinstance(data, ImageData) else _read(data, predictor, progress)
-    if nameless and images.class_names != own and len(images.class_names) == len(own):
-        assert isinstance(predictor, KerasPredictor)
-        predictor = predictor.with_classes(images.class_names)
+    if preprocessing is None and (numbered or predictor.is_assumed):
+        predictor = predictor.named(images.class_names)
     images = images.relabelled(predictor.task)
     split = split or ("all" if undivided and not len(images.splits[images.reported]) else images.reported)
     chosen = merge(images) if split == "all" else _chosen(images, split)
@@ -137,11 +140,13 @@ def load_run_data(run: Run, progress: OnRead | None = None, *, where: str | None
     Raises:
         DataError: They are gone or have changed since, or would have to be downloaded.
         ModelError: The run's record of them is damaged.
-        UsageError: The run was trained on arrays, which only the caller has.
+        UsageError: The run was trained on data that only the caller has.
     """
     settings: dict[str, Any] = {**run.config["data"]}
     if "arrays" in settings:
-        raise UsageError(f"the run {run.path} was trained on arrays: pass the data set again")
+        raise UsageError(
+            f"the run {run.path} was trained on arrays or on its script's own data: pass the data set again, data="
+        )
     source = _recorded_source(run, settings | ({"name": where} if where else {}))
     if source.kind == "tfds" and source.data_dir is None:
         data = _load_prepared(run, source, progress)
@@ -210,6 +215,13 @@ def split_logits(predictor: Predictor, split: Split, tta: str = "none") -> np.nd
     larger = replace(split, images=at_size(split.images, size))
     starts = range(0, len(split), BATCH)
     return np.concatenate([view_logits(predictor, larger.read(slice(start, start + BATCH)), tta) for start in starts])
+
+
+def _place_of(split: Split) -> tuple[ImageData | Split, str | None]:
+    """The data set that a split belongs to, and its name there; a split of none as it is."""
+    whole: ImageData | None = getattr(split, "whole", None)
+    names = [] if whole is None else [name for name, one in whole.splits.items() if one is split]
+    return (whole, names[0]) if whole is not None and names else (split, None)
 
 
 def _check_fits(predictor: Predictor, split: Split) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 
 from keras_resnet.atomic import put_in_place, storage_errors, temporary_folder
+from keras_resnet.data.class_names import class_names_of
 from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.sources.source import Source
@@ -86,7 +87,7 @@ def export(
         format: A key of `keras_resnet.exports.formats.FORMATS`: `saved_model`, `tflite-float` or `tflite-int8`.
         calibration: What an INT8 file is calibrated with: training images as the model's user would give them, see
             `keras_resnet.exports.calibration.calibration_batch`. Files are verified with them, too, where there are no
-            `data`.
+            `data`, and a model without class names gets those of the data set.
         data: A data set or the source of one, to calibrate and verify with. Default, for a run: the data it was trained
             on, and where they are gone, the few images that the run keeps; for a run a name says where its data are
             now, if they were moved.
@@ -119,8 +120,8 @@ def export(
         raise UsageError(f"{model} is an exported file already: export the Keras model that it came from")
     if run is None and data is not None:
         data = _read(data, reference, progress)
-        if reference.is_assumed and len(data.class_names) == len(reference.task.class_names) and preprocessing is None:
-            reference = reference.with_classes(data.class_names)
+    if run is None and reference.is_assumed and preprocessing is None:
+        reference = reference.named(class_names_of(calibration if data is None else data))
     reference = _in_float32(reference)
     images = _images(reference, run, data, calibration, calibrated=chosen.calibrated, progress=progress)
     doubt = reference.check_pixels(images.verification) if images.are_real else ""
@@ -234,7 +235,7 @@ def _images(
     """What a model's file is calibrated and verified with: real images wherever there are any."""
     fit = reference.preprocessing.fit
     own = None if calibration is None else calibration_batch(calibration, fit)
-    if run is not None and (own is None or data is not None):
+    if run is not None and (data is not None or (own is None and not _has_no_images(run))):
         verification, training = _images_of_run(run, data, progress)
         return _Images(verification, training if own is None else own)
     if isinstance(data, ImageData):
@@ -285,6 +286,11 @@ def _images_of_run(run: Run, data: Data | None, progress: OnRead | None) -> tupl
     if data.fingerprint != run.fingerprint:
         raise DataError(f"{data.name} are not the data that {run.path} was trained on")
     return _verification_images(data), calibration_batch(data.train, run.preprocessing.fit)
+
+
+def _has_no_images(run: Run) -> bool:
+    """Whether a run's data were its script's own, of which nothing was kept."""
+    return "arrays" in run.config["data"] and run.kept_images() is None
 
 
 def _is_gone(run: Run) -> bool:

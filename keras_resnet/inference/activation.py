@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.compat.deep_graphs import deep_recursion
-from keras_resnet.compat.graph import made_by
 
 if TYPE_CHECKING:
     import keras
@@ -65,6 +64,8 @@ def _before_activation(model: keras.Model) -> tuple[str, Any] | None:
 
 def _behind(output: Any) -> tuple[str, Any] | None:
     import keras
+
+    from keras_resnet.compat.graph import made_by  # which imports Keras
 
     operation, given = made_by(output)
     if operation is None or len(given) != 1:

@@ -1,6 +1,7 @@
 """One way to ask every kind of saved model: raw pixels in, logits out.
 
-Evaluation, verification and prediction use a `Predictor` and never ask which kind it is.
+Evaluation, verification and prediction use a `Predictor` and never ask which kind it is. Each kind imports what it
+alone needs when it is opened, so that a `.tflite` file answers without TensorFlow, and at once.
 """
 
 from __future__ import annotations
@@ -9,17 +10,16 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from keras_resnet.errors import KerasResNetError, MissingExtraError, ModelError, UsageError
-from keras_resnet.inference.activation import gives_shares, logits_model, logs_of
 from keras_resnet.inference.saved_graph import check_saved_graph
 from keras_resnet.inference.tflite_file import check_tflite
-from keras_resnet.inference.unstamped import with_raw_pixels
 from keras_resnet.plain_paths import plain_path
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.regular_files import check_folder, check_regular
@@ -27,9 +27,6 @@ from keras_resnet.runs.run import Run, is_run
 from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import check_digests, has_stamp, read_stamp
 from keras_resnet.tasks.table import task
-from keras_resnet.weights.first_normalisation import check_pixels
-from keras_resnet.weights.keras_archive import load_archive
-from keras_resnet.weights.pixels import Pixels
 
 if TYPE_CHECKING:
     import keras
@@ -49,19 +46,38 @@ class Predictor(ABC):
 
     Attributes:
         task: What it was trained for.
+        is_assumed: The preprocessing was not stored with the model, but is what its graph says.
+        is_nameless: Its classes have no names but numbers, or were given names that it does not know.
 
     Raises:
         ModelError: It was trained for a task that is unknown here.
     """
 
+    is_assumed = False
+
     def __init__(self, name: str, preprocessing: Preprocessing, path: Path | None) -> None:
         self.name = name
         self.preprocessing = preprocessing
         self.path = path
+        self.is_nameless = preprocessing.class_names == tuple(map(str, range(len(preprocessing.class_names))))
         try:
             self.task = task(preprocessing.task, preprocessing.class_names)
         except UsageError as error:
             raise ModelError(f"{path or 'the model'} was trained for a task that is unknown here: {error}") from None
+
+    def named(self, class_names: tuple[str, ...] | None) -> Self:
+        """The same model, with names for its classes where it has none of its own.
+
+        Args:
+            class_names: Of the data; those of another number of classes, and None, are passed over.
+        """
+        if not self.is_nameless or class_names is None or len(class_names) != len(self.task.class_names):
+            return self
+        other = copy(self)
+        other.preprocessing = replace(self.preprocessing, class_names=class_names)
+        other.task = task(other.preprocessing.task, class_names)
+        other.is_nameless = False
+        return other
 
     def _check_outputs(self, outputs: int, source: object) -> None:
         if outputs != self.task.outputs:
@@ -131,6 +147,8 @@ class KerasPredictor(Predictor):
     ) -> None:
         import tensorflow as tf
 
+        from keras_resnet.inference.activation import logits_model
+
         super().__init__("Keras", preprocessing, path)
         if not isinstance(model.output_shape, tuple) or not isinstance(model.input_shape, tuple):
             raise ModelError(f"{path or model.name} has several inputs or outputs, expected one of each")
@@ -140,15 +158,6 @@ class KerasPredictor(Predictor):
         self.model = model = logits_model(model)
         signature = [tf.TensorSpec((None, *preprocessing.input_shape), tf.float32)]
         self._call = tf.function(lambda images: model(images, training=False), input_signature=signature)
-
-    def with_classes(self, class_names: tuple[str, ...]) -> KerasPredictor:
-        """The same model with other names for its outputs.
-
-        Args:
-            class_names: As many as it has outputs.
-        """
-        renamed = replace(self.preprocessing, class_names=class_names)
-        return KerasPredictor(self.model, renamed, self.path, is_assumed=self.is_assumed)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         return _in_batches(lambda batch: self._call(batch).numpy(), images)
@@ -160,6 +169,9 @@ class KerasPredictor(Predictor):
         return lambda: self._call(batch).numpy()
 
     def check_pixels(self, images: np.ndarray) -> str:
+        from keras_resnet.weights.first_normalisation import check_pixels
+        from keras_resnet.weights.pixels import Pixels
+
         own = self.preprocessing
         pixels = Pixels.of(own.mean, own.std, "as the model has it")
         remedy = (
@@ -312,12 +324,17 @@ def _tried(opened: Callable[[Path], Predictor], path: Path) -> Predictor:
 def _unstamped(model: Any, preprocessing: Preprocessing | None, path: Path | None = None) -> KerasPredictor:
     import keras
 
+    from keras_resnet.inference.activation import gives_shares, logits_model, logs_of
+    from keras_resnet.inference.unstamped import with_raw_pixels
+
     if not isinstance(model, keras.Model):
         raise UsageError(f"a model is a path, a run or a keras.Model; received {type(model).__name__}")
     logits = logits_model(model)
     if logits is model and len(getattr(model, "inputs", None) or ()) == 1 and gives_shares(model):
         logits = logs_of(model)
-    return KerasPredictor(*with_raw_pixels(model, preprocessing, logits), path, is_assumed=True)
+    predictor = KerasPredictor(*with_raw_pixels(model, preprocessing, logits), path, is_assumed=True)
+    predictor.is_nameless |= preprocessing is None and getattr(model, "preprocessing", None) is None
+    return predictor
 
 
 def _open_keras(path: Path) -> KerasPredictor:
@@ -334,6 +351,8 @@ def load_keras(path: Path) -> keras.Model:
         ModelError: One does, or the file is damaged.
     """
     import keras
+
+    from keras_resnet.weights.keras_archive import load_archive
 
     model = load_archive(path)
     for layer in model.layers:

@@ -123,6 +123,12 @@ def optimizer(
 
     Raises:
         UsageError: There is no such optimizer or option, or a setting is out of range.
+
+    Example:
+        >>> import keras_resnet
+        >>> made = keras_resnet.optimizers.optimizer("lamb", 0.005, weight_decay=0.02)
+        >>> type(made).__name__, made.clip, made.clip_at
+        ('LAMB', 'norm', 1.0)
     """
     if kind not in OPTIMIZERS:
         near = nearest(kind, OPTIMIZERS)

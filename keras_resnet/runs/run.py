@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import lock_descriptor
@@ -52,7 +52,9 @@ from keras_resnet.runs.contents import FORMAT, OVERWRITTEN, Config, DataFile, Ev
 from keras_resnet.runs.record import Record
 from keras_resnet.stamp import read_preprocessing
 from keras_resnet.visible import visible
-from keras_resnet.weights.first_normalisation import FirstStatistics
+
+if TYPE_CHECKING:
+    from keras_resnet.weights.first_normalisation import FirstStatistics
 
 KEPT_IMAGES = 64
 """At 224×224 they take at most 10 MB."""
@@ -138,6 +140,8 @@ class Run:
         Raises:
             ModelError: `events.jsonl` is damaged.
         """
+        from keras_resnet.weights.first_normalisation import FirstStatistics
+
         for event in self.events.rows():
             variance, shift, images = event.get("variance"), event.get("shift"), event.get("images")
             if variance is not None and shift is not None and images is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.errors import DataError
+from keras_resnet.tasks.shares import log_mean_exp, log_softmax, softmax
 from keras_resnet.tasks.task import Answers, ClassMetrics, Metric, Metrics, Task, class_rows, wholly_right
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ def top5(answers: Answers) -> float | None:
 
 def log_loss(answers: Answers) -> float:
     """The mean negative log-likelihood of the true classes, in nats."""
-    from scipy.special import log_softmax
-
-    logs = log_softmax(answers.logits.astype(np.float64), axis=1)
+    logs = log_softmax(answers.logits.astype(np.float64))
     return float(-logs[np.arange(len(answers.labels)), answers.labels].mean())
 
 
@@ -147,18 +146,13 @@ class Classification(Task):
         return keras.metrics.CategoricalAccuracy(name="accuracy")
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        from scipy.special import softmax
-
-        return softmax(logits, axis=1)
+        return softmax(logits)
 
     def decisions(self, logits: np.ndarray) -> np.ndarray:
         return logits.argmax(axis=1)
 
     def mean_logits(self, logits: Sequence[np.ndarray]) -> np.ndarray:
-        from scipy.special import log_softmax, logsumexp
-
-        logs = np.stack([log_softmax(one, axis=1) for one in logits])
-        return (logsumexp(logs, axis=0) - np.log(len(logs))).astype(np.float32)
+        return log_mean_exp(np.stack([log_softmax(one) for one in logits])).astype(np.float32)
 
     def agreement(self, first: np.ndarray, second: np.ndarray) -> float:
         """The share of images on which both choose the same class."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.errors import DataError
+from keras_resnet.tasks.shares import logit, sigmoid
 from keras_resnet.tasks.task import Answers, ClassMetrics, Metric, Metrics, Task, class_rows, wholly_right
 
 if TYPE_CHECKING:
@@ -148,17 +149,13 @@ class MultiLabel(Task):
         ]
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        from scipy.special import expit
-
-        return expit(logits)
+        return sigmoid(logits)
 
     def decisions(self, logits: np.ndarray) -> np.ndarray:
         return (logits > 0).astype(np.uint8)
 
     def mean_logits(self, logits: Sequence[np.ndarray]) -> np.ndarray:
-        from scipy.special import expit, logit
-
-        mean = np.mean([expit(one.astype(np.float64)) for one in logits], axis=0)
+        mean = np.mean([sigmoid(one.astype(np.float64)) for one in logits], axis=0)
         return logit(np.clip(mean, NEARLY, 1 - NEARLY)).astype(np.float32)
 
     def agreement(self, first: np.ndarray, second: np.ndarray) -> float:

@@ -1,6 +1,14 @@
-import pytest
+from pathlib import Path
+from typing import Any
 
-from keras_resnet.data.class_names import in_order, remarks_on_names
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_resnet.data.class_names import class_names_of, in_order, remarks_on_names
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import from_dataset
 
 
 def told(*names: str) -> dict[str, str]:
@@ -91,3 +99,35 @@ def test_numbers_are_ordered_by_value_and_all_else_as_text() -> None:
     assert in_order({"10", "9", "-1", "0"}) == ["-1", "0", "9", "10"]
     assert in_order({"1e1", "2", "b"}) == ["1e1", "2", "b"]
     assert in_order({"9007199254740993", "9007199254740992"}) == ["9007199254740992", "9007199254740993"]
+
+
+@pytest.mark.parametrize("mode", ["int", "categorical", "binary"])
+def test_the_names_of_a_directory_of_images_outlast_what_is_made_of_it(image_folder: Path, mode: str) -> None:
+    names = ("blue", "green", "red")[: 2 if mode == "binary" else 3]
+    options: dict[str, Any] = {"label_mode": mode, "class_names": list(names), "verbose": False}
+    photos = keras.utils.image_dataset_from_directory(image_folder, image_size=(8, 8), batch_size=5, **options)
+
+    derived = photos.cache().shuffle(3, seed=0).map(lambda images, labels: (images, labels)).prefetch(1)
+    data = from_dataset(derived)
+
+    assert not hasattr(derived, "class_names")
+    assert class_names_of(derived) == names
+    assert data.class_names == names
+    assert {split: len(part) for split, part in data.splits.items() if split == "train"}["train"] > 12
+    blue = data.train.labels == 0
+    assert (data.train.read(slice(None)).mean(axis=(1, 2)).argmax(axis=1)[blue] == 2).all()
+
+
+def test_whatever_has_class_names_says_them(tiny_data: ImageData) -> None:
+    nameless = tf.data.Dataset.range(3)
+    one, other = tf.data.Dataset.range(3), tf.data.Dataset.range(3)
+    one.class_names, other.class_names = ["a", "b"], ["b", "a"]
+    digits = tiny_data.class_names
+
+    assert class_names_of(tiny_data) == class_names_of(tiny_data.train) == digits
+    assert class_names_of(tiny_data.train.batches(16, seed=0, labels="int").take(1)) == digits
+    assert class_names_of(tiny_data.validation.batches(16).map(lambda images, labels: labels)) == digits
+    assert class_names_of(one.concatenate(nameless)) == ("a", "b")
+    assert class_names_of(one.concatenate(other)) is None
+    for nothing in (nameless, np.zeros(3), None, "photos", {"class_names": ["a"]}):
+        assert class_names_of(nothing) is None

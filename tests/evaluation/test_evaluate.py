@@ -1,7 +1,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
@@ -36,6 +36,18 @@ def test_a_run_is_measured_on_its_own_test_images(finished_run: Run, tiny_data: 
     logits = open_predictor(finished_run).logits(tiny_data.test.read(slice(None)))
     assert found.metrics.correct == (logits.argmax(1) == tiny_data.test.labels).sum()
     np.testing.assert_array_equal(found.logits, logits)
+
+
+def test_a_split_itself_is_evaluated_whatever_data_set_it_is_of(finished_run: Run, tiny_data: ImageData) -> None:
+    by_name = evaluate(finished_run, tiny_data, split="validation")
+
+    found = evaluate(finished_run, tiny_data.validation)
+    alone = evaluate(finished_run, replace(tiny_data.validation))
+
+    np.testing.assert_array_equal(found.logits, by_name.logits)
+    np.testing.assert_array_equal(alone.logits, by_name.logits)
+    assert (found.data_name, found.remarks) == (by_name.data_name, by_name.remarks)
+    assert alone.data_name == "a split"
 
 
 def test_a_split_can_be_chosen(finished_run: Run, tiny_data: ImageData) -> None:
@@ -120,7 +132,7 @@ def test_a_run_on_arrays_needs_them_again(on_arrays: Run) -> None:
     data = from_arrays(*ARRAYS)
 
     assert evaluate(on_arrays, data).metrics.images == len(data.test)
-    with pytest.raises(UsageError, match="trained on arrays: pass the data set again"):
+    with pytest.raises(UsageError, match="trained on arrays or on its script's own data: pass the data set again"):
         evaluate(on_arrays)
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_resnet
+from keras_resnet.callbacks import ExactCheckpoint, Export, Guard, MovingAverage
 from keras_resnet.cli.main import main
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import from_arrays
@@ -58,8 +60,41 @@ def test_a_model_of_the_users_own_fit_becomes_all_integer(trained: keras.Model, 
     assert open_predictor(exported.path).name == "TFLite INT8"
     found = keras_resnet.predict(exported.path, IMAGES)
     assert np.mean(found.logits.argmax(1) == trained.predict(IMAGES, verbose=0).argmax(1)) >= 0.95
-    assert found.class_names == ("0", "1", "2")
+    assert found.class_names == NAMES
     assert keras_resnet.evaluate(exported.path, (IMAGES, LABELS)).metrics.images == 60
+
+
+def test_the_class_names_of_a_data_set_come_along_when_it_calibrates_or_evaluates(
+    trained: keras.Model, image_folder: Path, tmp_path: Path
+) -> None:
+    photos = keras.utils.image_dataset_from_directory(image_folder, image_size=(8, 8), batch_size=5, verbose=False)
+    batches = photos.map(lambda images, labels: (images, keras.ops.one_hot(labels, 3))).prefetch(1)
+
+    exported = export(trained, tmp_path / "mine.tflite", calibration=batches)
+    found = keras_resnet.evaluate(trained, batches)
+
+    names = ("blue", "green", "red")
+    assert keras_resnet.predict(exported.path, IMAGES[:1]).class_names == names
+    assert found.predictor.task.class_names == names
+    assert found.metrics.images == 36
+    # A file that was exported without images has numbers for names; these are the data set's.
+    bare = export(trained, tmp_path / "bare.tflite", "tflite-float").predictor
+    assert bare.task.class_names == ("0", "1", "2")
+    again = keras_resnet.evaluate(bare, batches)
+    assert again.predictor.task.class_names == names
+    assert again.metrics.correct == found.metrics.correct
+
+
+def test_a_model_with_names_of_its_own_keeps_them(image_folder: Path) -> None:
+    """Data that have the same classes in another order are counted in the model's."""
+    own = keras_resnet.Preprocessing(keras_resnet.Fit((8, 8), 3), (0.0,) * 3, (255.0,) * 3, ("red", "green", "blue"))
+    model = build(spec("oneblock"), preprocessing=own, seed=0)
+    data = keras_resnet.load_data(keras_resnet.Source(f"folder:{image_folder}", image_size=8), whole=True)
+
+    found = keras_resnet.evaluate(model, data)
+
+    assert found.predictor.task.class_names == ("red", "green", "blue")
+    assert found.labels.tolist() == (2 - data.test.labels).tolist()
 
 
 def test_with_data_the_file_has_their_class_names_and_is_verified_on_held_out_images(
@@ -124,6 +159,50 @@ def test_a_runs_file_may_be_calibrated_with_other_images(
     exported = export(finished_run, tmp_path / "mine.tflite", calibration=tiny_data.train.read(slice(0, 20)))
 
     assert exported.verification.images == 20
+
+
+def test_layers_of_keras_applications_go_the_whole_way_of_their_users_own_fit(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    """Batches of Keras, our augmentation and callbacks; then a verified file, evaluation and prediction."""
+    keras.backend.clear_session()
+    photos = keras.utils.image_dataset_from_directory(image_folder, image_size=(32, 32), batch_size=18, verbose=False)
+    augmentation = keras_resnet.Augmentation("crop-flip", mixup=0.2, num_classes=3, seed=0)
+    train = photos.map(augmentation, num_parallel_calls=tf.data.AUTOTUNE)
+    inputs = keras.Input((32, 32, 3))
+    scaled = keras.layers.Rescaling(1 / 127.5, -1)(inputs)
+    whole = keras.applications.MobileNet(weights=None, input_tensor=scaled, alpha=0.25, include_top=False)
+    pooled = keras.layers.GlobalAveragePooling2D()(whole.get_layer("conv_pw_2_relu").output)
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(pooled))
+    rate = keras_resnet.schedules.Cosine(0.01, epochs=1, steps_per_epoch=len(train))
+    model.compile(keras_resnet.optimizers.SGD(rate, momentum=0.9), "categorical_crossentropy", run_eagerly=True)
+    exports = Export(tmp_path / "mine", "tflite-int8", calibration=photos)
+    callbacks = [ExactCheckpoint(tmp_path / "mine", data=train), MovingAverage(0.5), Guard(), augmentation, exports]
+
+    model.fit(train, callbacks=callbacks, verbose=0)
+
+    names = ("blue", "green", "red")
+    data = keras_resnet.load_data(keras_resnet.Source(f"folder:{image_folder}", image_size=32))
+    said = keras_resnet.Preprocessing(keras_resnet.Fit((32, 32), 3), (127.5,) * 3, (127.5,) * 3, names)
+    found = keras_resnet.evaluate(model, data.validation, preprocessing=said)
+    assert found.metrics.images == len(data.validation)
+    assert found.predictor.task.class_names == names
+    assert "validation split" in found.data_name
+    assert exports.exported is not None
+    assert exports.exported.verification.images == 36
+    asked = keras_resnet.predict(exports.exported.path, [image_folder / "red"])
+    assert asked.class_names == names
+    expected = model.predict(data.train.read(slice(0, 5)).astype(np.float32), verbose=0)
+    of_file = keras_resnet.predict(exports.exported.path, data.train.read(slice(0, 5)))
+    np.testing.assert_allclose(of_file.probabilities, expected, atol=0.05)
+    of_run = keras_resnet.evaluate(tmp_path / "mine", photos.prefetch(1))
+    assert of_run.metrics.images == 36
+    assert of_run.predictor.task.class_names == names
+    with pytest.raises(UsageError, match="on its script's own data: pass the data set again"):
+        keras_resnet.evaluate(tmp_path / "mine")
+    with pytest.raises(UsageError, match="give calibration="):
+        export(tmp_path / "mine", format="tflite-int8")
+    assert export(tmp_path / "mine", format="tflite-float").verification.images == 8
 
 
 def test_what_cannot_be_exported_is_refused_by_one_line(trained: keras.Model, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The structure of `.tflite` files: every case is one that ended the process in the runtime, or could."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from PIL import Image
 
 from keras_resnet.errors import ModelError
 from keras_resnet.exports.tflite import write_tflite
@@ -166,3 +169,27 @@ def test_one_flipped_bit_of_an_exported_file_is_noticed(exported: Path, tmp_path
         with pytest.raises(ModelError, match=r"m\.tflite is damaged: model\.flatbuffer is not what was written"):
             open_predictor(tmp_path / "m.tflite")
     assert read_stamp(exported) == PREPROCESSING
+
+
+COLD = """
+import sys
+import keras_resnet
+from keras_resnet.cli import main
+codes = [main(["predict", *sys.argv[1:], *more]) for more in ([], ["--tta", "flip"])]
+keras_resnet.predict(sys.argv[1], sys.argv[2:]).top(0)
+slow = {"tensorflow", "keras", "jax", "scipy", "sklearn", "matplotlib", "pandas", "h5py", "safetensors", "yaml"}
+print(codes, sorted(slow & set(sys.modules)))
+"""
+
+
+def test_a_cold_predict_imports_nothing_that_is_slow_to_import(exported: Path, tmp_path: Path) -> None:
+    """TensorFlow alone would make it wait for several seconds."""
+    Image.fromarray(np.full((20, 30, 3), 200, np.uint8)).save(tmp_path / "new.png")
+
+    # A fresh process: in this one TensorFlow is imported already.
+    done = subprocess.run(
+        [sys.executable, "-c", COLD, exported, tmp_path / "new.png"], capture_output=True, text=True, check=False
+    )
+
+    assert done.stdout.splitlines()[-1:] == ["[0, 0] []"], done.stderr
+    assert "new.png" in done.stdout
