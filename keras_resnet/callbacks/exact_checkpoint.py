@@ -24,8 +24,10 @@ from keras_resnet.callbacks.run_folder import RunFolder, is_finite
 from keras_resnet.callbacks.signals import StopRequests
 from keras_resnet.compat.fit import begin_at, build_for, callbacks_of_this_fit
 from keras_resnet.data.batches import Position, position_of
+from keras_resnet.data.class_names import class_names_of
 from keras_resnet.errors import UsageError, listed
 from keras_resnet.optimizers.state import last_rate, load_optimizer_state, optimizer_state
+from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, locked
 from keras_resnet.settings import Values, check_arguments
 from keras_resnet.weights.files import Tensors, assign, variables_by_path
@@ -112,7 +114,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
 
     Args:
         folder: For the checkpoints; made if it is missing.
-        data: The training data, as `fit` gets them, if they are of `Split.batches`; None: others.
+        data: The training data, as `fit` gets them. Those of `Split.batches` go on in mid-epoch; of others the class
+            names are taken where they have some, as those of `keras.utils.image_dataset_from_directory`.
         steps: Save after so many batches; 0: not by their number. Only with `data`.
         minutes: Save after so many minutes; 0: not by time. Only with `data`. Every epoch's end is saved in any case.
         keep: So many checkpoints are kept, at least 1.
@@ -123,6 +126,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
         states: Callbacks that have a state of their own, as `EarlyStopping` and `ReduceLROnPlateau`; they come after
             this one in the list of callbacks, too.
         epochs: At the end of which epoch the training is finished; None: of that which `fit` ends with.
+        preprocessing: How images become what the model takes, where the data pipeline does it and not the model, so
+            that the model of the run takes images; None: the model takes pixels as they are, 0–255.
 
     Raises:
         UsageError: A setting is out of range; or, in `fit`, the order of callbacks is wrong, the folder holds another
@@ -152,10 +157,12 @@ class ExactCheckpoint(keras.callbacks.Callback):
         restore_best: bool = True,
         states: Sequence[keras.callbacks.Callback] = (),
         epochs: int | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
         self.folder, self.data, self.monitor, self.restore_best = Path(folder), data, monitor, restore_best
         self.steps, self.minutes, self.states, self.epochs = steps, minutes, tuple(states), epochs
+        self.preprocessing = preprocessing
         self.position: Position | None = position_of(data) if data is not None else None
         if steps and self.position is None:
             raise UsageError(
@@ -197,7 +204,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if self._given is None:
             self._until_end.enter_context(locked(self.folder))
             images = getattr(self.position.split, "whole", None) if self.position is not None else None
-            self.run: Folder = RunFolder(self.folder, self.model, images, self._last_epoch)
+            names = class_names_of(self.data)
+            self.run: Folder = RunFolder(self.folder, self.model, images, self._last_epoch, names, self.preprocessing)
             self._requests: Requests = self._hear()
         else:
             self.run, self._requests, _ = self._given

@@ -33,13 +33,23 @@ class RunFolder:
         model: That is trained; a classifier of images is saved so that it can be evaluated, exported and asked.
         images: Its data, where they are known.
         epochs: As `fit` was told.
+        names: Of the classes, where the images are not known; None: numbers.
+        preprocessing: How images become what the model takes, where it does not do it itself; None: it does.
 
     Raises:
         UsageError: The folder holds another training, or something else.
     """
 
-    def __init__(self, folder: Path, model: keras.Model, images: ImageData | None, epochs: int) -> None:
-        self._images = images
+    def __init__(
+        self,
+        folder: Path,
+        model: keras.Model,
+        images: ImageData | None,
+        epochs: int,
+        names: tuple[str, ...] | None = None,
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
+        self._images, self._names, self._preprocessing = images, names, preprocessing
         config = {
             "recipe": {"model": model.name, "epochs": epochs, "tta": "none"},
             "data": _source_of(images),
@@ -60,8 +70,8 @@ class RunFolder:
                 "folder"
             )
         if not self.run.has_data:
-            preprocessing = self._classifier(model)
-            self.run.record_data(images, preprocessing[1] if preprocessing else None)
+            found = self._classifier(model)
+            self.run.record_data(images, found[1] if found else None)
 
     def record(self, rows: Sequence[Mapping[str, float]]) -> None:
         """Write what is known of each epoch so far."""
@@ -99,12 +109,16 @@ class RunFolder:
     def _classifier(self, model: keras.Model) -> tuple[keras.Model, Preprocessing] | None:
         """The model for pixels of 0–255 and its preprocessing; None: it is no classifier of images."""
         try:
-            raw, preprocessing = with_raw_pixels(model, None, logits_model(model))
+            raw, preprocessing = with_raw_pixels(model, self._preprocessing, logits_model(model))
         except UsageError:
+            if self._preprocessing is not None:
+                raise
             return None
-        images = self._images
-        if images is not None and len(images.class_names) == len(preprocessing.class_names):
+        images, count = self._images, len(preprocessing.class_names)
+        if images is not None and len(images.class_names) == count:
             preprocessing = replace(preprocessing, class_names=images.class_names, task=images.task.name)
+        elif self._preprocessing is None and self._names is not None and len(self._names) == count:
+            preprocessing = replace(preprocessing, class_names=self._names)
         return raw, preprocessing
 
 

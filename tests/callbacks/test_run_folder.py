@@ -59,6 +59,29 @@ def test_evaluate_predict_and_export_take_the_folder_of_a_users_fit(
     assert (run.exports / "model_int8.tflite").is_file()
 
 
+def test_of_data_of_others_it_has_the_class_names_and_what_is_done_to_pixels(
+    image_folder: Path, tmp_path: Path
+) -> None:
+    raw = keras.utils.image_dataset_from_directory(image_folder, image_size=(8, 8), batch_size=6, verbose=False, seed=0)
+    data = raw.map(lambda images, labels: (images / 255, labels))
+    keras.utils.set_random_seed(0)
+    layers = [keras.Input((8, 8, 3)), keras.layers.Flatten(name="flat"), keras.layers.Dense(3, "softmax", name="dense")]
+    model = keras.Sequential(layers, name="plain")
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    names = ("0", "1", "2")
+    scaled = keras_resnet.Preprocessing(keras_resnet.Fit((8, 8), 3), (0.0,) * 3, (255.0,) * 3, names)
+
+    for folder, preprocessing in (("raw", None), ("scaled", scaled)):
+        saving = ExactCheckpoint(tmp_path / folder, data=data, preprocessing=preprocessing)
+        model.fit(data, epochs=1, callbacks=[saving], verbose=0)
+
+    assert Run.at(tmp_path / "raw").preprocessing.class_names == tuple(raw.class_names)
+    images = np.concatenate([batch.numpy() for batch, _ in raw]).round().astype(np.uint8)
+    expected = model.predict(images.astype(np.float32) / 255, verbose=0)
+    found = keras_resnet.predict(Run.at(tmp_path / "scaled"), images)
+    np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
+
+
 def test_another_training_in_the_folder_is_refused(digits: ImageData, tmp_path: Path) -> None:
     fitted(digits, tmp_path / "mine", epochs=1)
 
