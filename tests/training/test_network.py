@@ -129,7 +129,7 @@ def test_only_the_classifier_learns_in_the_first_phase_and_normalisation_stands_
 
     assert [variable.path for variable in made.network.trainable_variables] == ["head_dense/kernel", "head_dense/bias"]
     assert made.optimizer.word == "adam"
-    assert made.learning_rate == pytest.approx(1e-3)
+    assert last_rate(made.model.optimizer) == pytest.approx(1e-3)
     before = {path: one.numpy() for path, one in variables_by_path(made.network).items()}
     made.model.train_on_batch(np.zeros((4, 8, 8, 1), np.uint8), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]])
     changed = [path for path, one in variables_by_path(made.network).items() if (one.numpy() != before[path]).any()]
