@@ -38,7 +38,7 @@ class Diagnosis(BetweenBatches):
     `plots`), `evaluation/diagnosis.json` has the warnings, and they are said. The network is looked at as at inference;
     nothing of the training changes.
 
-    It must come after `ExactCheckpoint`, with which the record goes on exactly, and after `Guard`.
+    It must come after `ExactCheckpoint`, with which the record goes on exactly.
 
     Args:
         folder: Of the record; that of `ExactCheckpoint`, if there is one.
@@ -118,7 +118,7 @@ class Diagnosis(BetweenBatches):
         self._board = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        before = those_before(self, "which says where the record goes on")
+        before = those_before(self, "which says where the record goes on", (ExactCheckpoint,))
         self._saving = next((one for one in before if isinstance(one, ExactCheckpoint)), None)
         if self.is_writer:
             with storage_errors(self.run.path):

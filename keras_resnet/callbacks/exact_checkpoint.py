@@ -224,7 +224,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
         begin_at(self.model, self.params["epochs"] if is_done else max(self.place.epoch, self.place.ended))
         if is_done:
             self._waiting = {}
-        self._saved, self._saved_time = (self.place.epoch, self.place.step) if found else None, time.monotonic()
+        is_of_this_optimizer = found is not None and self.place.until == self._until
+        self._saved = (self.place.epoch, self.place.step) if is_of_this_optimizer else None
+        self._saved_time = time.monotonic()
         if found and self.workers.is_chief:
             self.run.run.events.mend()
             if not is_done:
@@ -238,7 +240,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if self._waiting:  # other callbacks and the metrics are at their beginning only now
             self._restore_rest(self._waiting)
             self._waiting = {}
-        elif self._saved != (epoch, 0):
+        if not self.place.step and self._saved != (epoch, 0):
             self._save()  # the end of the epoch before: callbacks that come after this one have done theirs
         self._clock = time.perf_counter()
         self._stop_if_asked()
@@ -323,13 +325,16 @@ class ExactCheckpoint(keras.callbacks.Callback):
         """What one of the last checkpoints holds.
 
         Args:
-            back: How many newer ones to pass over; if there are fewer, the oldest.
+            back: How many newer ones to pass over; if there are fewer with this optimizer, the oldest of them.
 
         Raises:
             ModelError: All are damaged.
         """
-        found = self.store.load(self._warn, back=back)
-        return found.tensors if found else {}
+        for number in range(back, -1, -1):
+            found = self.store.load(self._warn, back=number)
+            if found and (found.state.until == self._until or not number):
+                return found.tensors
+        return {}
 
     def event(self, kind: str, **details: object) -> None:
         """Add a line to the run's `events.jsonl`.
@@ -495,19 +500,22 @@ class ExactCheckpoint(keras.callbacks.Callback):
             )
 
 
-def those_before(callback: keras.callbacks.Callback, why: str) -> Sequence[keras.callbacks.Callback]:
-    """The callbacks of this `fit` before one, among which must be those that save.
+def those_before(
+    callback: keras.callbacks.Callback, why: str, kinds: tuple[type[keras.callbacks.Callback], ...]
+) -> Sequence[keras.callbacks.Callback]:
+    """The callbacks of this `fit` before one.
 
     Args:
         callback: That `fit` is calling.
-        why: It must come after them, in words.
+        why: It must come after some, in words.
+        kinds: Of those.
 
     Raises:
-        UsageError: `ExactCheckpoint` or `MovingAverage` comes after it.
+        UsageError: One of them comes after it.
     """
     there = callbacks_of_this_fit()
     place = there.index(callback) if callback in there else len(there)
-    late = [one for one in there[place:] if isinstance(one, ExactCheckpoint | MovingAverage)]
+    late = [one for one in there[place:] if isinstance(one, kinds)]
     if late:
         raise UsageError(f"{type(callback).__name__} must come after {type(late[0]).__name__}, {why}")
     return there[:place]

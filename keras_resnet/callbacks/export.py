@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from keras_resnet.callbacks.exact_checkpoint import those_before
+from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, those_before
+from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
 from keras_resnet.errors import UsageError
 from keras_resnet.exports.export import Exported, export
@@ -62,7 +63,7 @@ class Export(keras.callbacks.Callback):
         self.exported: Exported | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        those_before(self, "which gives the model its last weights")
+        those_before(self, "which gives the model its last weights", (ExactCheckpoint, MovingAverage))
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.exported = export(self.model, self.path, self.format, **self.options)

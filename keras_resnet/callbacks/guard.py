@@ -99,7 +99,7 @@ class Guard(BetweenBatches):
         self._epoch = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        before = those_before(self, "since it gives back what that one has saved")
+        before = those_before(self, "since it gives back what that one has saved", (ExactCheckpoint, MovingAverage))
         self._saving = next((one for one in before if isinstance(one, ExactCheckpoint)), None)
         self._average = next((one for one in before if isinstance(one, MovingAverage)), None)
 

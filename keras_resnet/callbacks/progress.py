@@ -47,7 +47,7 @@ class Progress(BetweenBatches):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self.params["verbose"] != 0:
             raise UsageError("Progress shows what fit itself shows with verbose=1: give fit verbose=0")
-        before = those_before(self, "which knows how far the training has come")
+        before = those_before(self, "which knows how far the training has come", (ExactCheckpoint,))
         self._saving = next((one for one in before if isinstance(one, ExactCheckpoint)), None)
         self._epochs = (self._saving and self._saving.epochs) or self.params["epochs"]
         atexit.register(self.close)  # nobody tells a callback that fit has failed

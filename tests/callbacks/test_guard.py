@@ -69,6 +69,21 @@ def test_what_it_gives_back_at_an_epochs_end_is_not_undone_by_the_average(tiny_d
     assert all(np.isfinite(one.numpy()).all() for one in model.weights)
 
 
+def test_in_a_second_call_of_fit_it_does_not_go_back_to_the_first_ones_optimizer(
+    tiny_data: ImageData, tmp_path: Path
+) -> None:
+    model, train, spoil = network(tiny_data), batches(tiny_data), Spoil(7, 9)
+    for first, last, frozen in ((0, 1, True), (1, 2, False)):
+        model.get_layer("conv").trainable = not frozen
+        model.compile(keras.optimizers.Adam(0.01), "categorical_crossentropy")
+        saving = ExactCheckpoint(tmp_path / "run", data=train, epochs=2)
+        guard = Guard(every=1)
+        model.fit(train, initial_epoch=first, epochs=last, callbacks=[saving, guard, spoil], verbose=0)
+
+    assert guard.tries == 2
+    assert all(np.isfinite(one.numpy()).all() for one in model.weights)
+
+
 def test_without_checkpoints_it_goes_back_to_the_beginning_of_the_epoch(tiny_data: ImageData) -> None:
     model = network(tiny_data, keras.optimizers.SGD(0.05))
 
