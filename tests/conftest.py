@@ -49,7 +49,7 @@ ONE_BLOCK = ResNetSpec("oneblock", "basic", (1,), (16,), "cifar", stem_width=8)
 VARIANTS[ONE_BLOCK.name] = Variant("OneBlock", "For tests.", ONE_BLOCK)
 
 TINY = Recipe(model=ONE_BLOCK.name, epochs=3, batch_size=32, learning_rate=0.05, augment="shift")
-TRAINED = TINY.but(model="resnet8", epochs=12, warmup_epochs=1, learning_rate=0.1)
+TRAINED = TINY.but(epochs=12, warmup_epochs=1, learning_rate=0.4)
 TINY_SOURCE = Source("digits", image_size=8, limit=300)
 
 
@@ -59,7 +59,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(os.cpu_count() or 1, memory // BYTES_A_PROCESS))
 
 
-LONGEST = ("test_fault_campaign", "test_commands", "test_resume", "test_export", "test_resnet")
+LONGEST = (
+    "test_resume", "test_exact_checkpoint", "test_fault_campaign", "test_commands", "test_setbacks", "test_export",
+    "test_network", "test_fit_over_devices", "test_resnet", "test_model_mutations", "test_keras_applications",
+    "test_pixels",
+)  # fmt: skip
 """The files that take longest come first, so that no process works on one of them at the end while the others wait."""
 
 

@@ -32,6 +32,20 @@ as_it_is = tf.autograph.experimental.do_not_convert
 """Its loops and conditions are Python's. TensorFlow would take seconds to rewrite them for tensors before it traces."""
 
 
+def _untuned() -> tf.data.Options:
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
+UNTUNED = _untuned()
+"""Every pipeline here says how much of it runs at once, so that tf.data has nothing to tune.
+
+Its tuning costs: a thread of its own sleeps for as long as the iterator has lived, up to a minute, and where the signal
+to end comes before it sleeps, which happens on a busy machine, whoever lets the iterator go waits that long.
+"""
+
+
 def steps_per_epoch(split: LabelledImages, batch_size: int) -> int:
     """Full batches in an epoch; at least one."""
     return max(1, len(split) // batch_size)
@@ -86,7 +100,11 @@ def training_batches(
         begin = tf.where(epoch == first_epoch, tf.constant(first_step, tf.int64), 0)
         return pipeline.positions(epoch, tf.range(begin, pipeline.steps))
 
-    return pipeline.batches(tf.data.Dataset.range(first_epoch, epochs).flat_map(positions), parts).prefetch(4)
+    return (
+        pipeline.batches(tf.data.Dataset.range(first_epoch, epochs).flat_map(positions), parts)
+        .prefetch(4)
+        .with_options(UNTUNED)
+    )
 
 
 class _Pipeline:
@@ -230,7 +248,7 @@ def repeated_batches(
         return epoch, tf.range(step, pipeline.steps)
 
     dataset = pipeline.batches(tf.data.Dataset.range(1).map(begin).flat_map(pipeline.positions), parts).prefetch(4)
-    dataset = dataset.apply(tf.data.experimental.assert_cardinality(pipeline.steps * parts))
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(pipeline.steps * parts)).with_options(UNTUNED)
     _POSITIONS[dataset] = Position(split, pipeline.steps, pipeline.size, parts, variable)
     return dataset
 
@@ -252,7 +270,8 @@ def batches_in_order(split: LabelledImages, batch_size: int) -> tf.data.Dataset:
         order = tf.range(step * batch_size, tf.minimum((step + 1) * batch_size, count))
         return _read(split, order, None), split.task.targets(split.labels, order)
 
-    return tf.data.Dataset.range(math.ceil(count / batch_size)).map(batch, num_parallel_calls=2).prefetch(2)
+    numbers = tf.data.Dataset.range(math.ceil(count / batch_size))
+    return numbers.map(batch, num_parallel_calls=2).prefetch(2).with_options(UNTUNED)
 
 
 def with_class_numbers(dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -340,7 +359,7 @@ def evaluation_batches(split: LabelledImages, batch_size: int, *, worker: tuple[
         order = tf.range(place * count // (steps * workers), (place + 1) * count // (steps * workers))
         return _read(split, order, None), split.task.targets(split.labels, order)
 
-    return tf.data.Dataset.range(steps).map(batch).prefetch(2)
+    return tf.data.Dataset.range(steps).map(batch).prefetch(2).with_options(UNTUNED)
 
 
 def _read(split: LabelledImages, positions: tf.Tensor, size: int | None) -> tf.Tensor:

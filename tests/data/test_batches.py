@@ -6,9 +6,11 @@ import tensorflow as tf
 
 from keras_resnet.augment.policies import policy
 from keras_resnet.data.batches import (
+    batches_in_order,
     evaluation_batches,
     permutation,
     pixel_statistics,
+    repeated_batches,
     steps_per_epoch,
     training_batches,
 )
@@ -41,6 +43,19 @@ def values(batches: tf.data.Dataset) -> list[list[int]]:
 
 def flat(batches: tf.data.Dataset) -> list[int]:
     return [value for batch in values(batches) for value in batch]
+
+
+def test_whoever_lets_an_iterator_go_does_not_wait_for_the_tuning_of_what_is_fixed(split: Split) -> None:
+    """TensorFlow's tuning misses the signal to end on a busy machine, and sleeps on for up to a minute."""
+    made = [
+        training_batches(split, 16, none, seed=1),
+        training_batches(split, 16, none, seed=1, parts=2),
+        repeated_batches(split, 16, none, seed=1),
+        evaluation_batches(split, 16),
+        batches_in_order(split, 16),
+    ]
+
+    assert [one.options().autotune.enabled for one in made] == [False] * 5
 
 
 def test_an_epoch_shows_images_once_with_their_own_labels(split: Split) -> None:
