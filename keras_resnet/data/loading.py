@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -27,7 +27,7 @@ from keras_resnet.data.splits.divide import divide
 from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.data.splits.split_file import content_fingerprint, read_split, write_split
 from keras_resnet.data.stores import ArrayImages, ImageStore, as_uint8_images
-from keras_resnet.errors import DataError, UsageError, listed
+from keras_resnet.errors import DataError, UsageError, listed, nearest
 from keras_resnet.preprocessing import Fit
 from keras_resnet.settings import check_arguments
 from keras_resnet.tasks.classification import check_numbers
@@ -56,11 +56,12 @@ def load_data(
     whole: bool = False,
     cache: str = "auto",
     fit: Fit | None = None,
+    **settings: Any,
 ) -> ImageData:
     """Read a data source completely: every image is decoded once, and those that cannot be read are named.
 
     Args:
-        source: A `Source`, or its name.
+        source: A `Source`, or its name: `digits`, `folder:PATH`, `csv:PATH`, `jsonl:PATH`, `tfds:NAME`, or a path.
         progress: Called with the number of images read and to be read.
         whole: For evaluation: do not split. If the source has no splits of its own, all images are test images,
             and one class is enough.
@@ -68,11 +69,13 @@ def load_data(
             are decoded whenever they are used; `auto`: `memory` if they fit into a quarter of the machine's, else
             `none`.
         fit: How images become pixels, such as a model's; None: as the source says.
+        **settings: As `Source`, where the source is named: `image_size`, `split`, `limit`, `seed` and so on.
 
     Raises:
+        UsageError: A setting is out of range, unknown, or beside a `Source`, which has its own.
         DataError: The source is missing, empty, damaged or unlabelled, or a class has too few images.
     """
-    source = Source(source) if isinstance(source, str) else source
+    source = _source(source, settings)
     listing, fit = _listed(source, fewest_classes=1 if whole else 2, spool=cache == "disk", fit=fit)
     splits = divided(source, listing, whole)
     wanted = np.sort(np.concatenate(list(splits.values())))
@@ -95,6 +98,18 @@ def load_data(
     rest = np.setdiff1d(np.arange(len(listing)), wanted)
     unused = tuple(listing.names[position] for position in rest)
     return replace(data, source=source, notes=notes, skipped=read.skipped, unused=unused)
+
+
+def _source(source: Source | str, settings: dict[str, Any]) -> Source:
+    if isinstance(source, Source):
+        if settings:
+            raise UsageError(f"a Source has its settings already: say {listed(settings)} there")
+        return source
+    known = {one.name for one in fields(Source)} - {"name"}
+    for name in settings.keys() - known:
+        near = nearest(name, known)
+        raise UsageError(f"a source has no setting {name!r}{f'; did you mean {near!r}?' if near else ''}")
+    return Source(source, **settings)
 
 
 def list_source(source: Source | str) -> Listing:

@@ -36,6 +36,17 @@ def test_a_folder_gives_its_images_with_their_labels(image_folder: Path) -> None
         assert [channel[data.class_names[label]] for label in split.labels] == brightest.tolist()
 
 
+def test_a_named_source_takes_its_settings_beside_it(image_folder: Path) -> None:
+    data = load_data(f"folder:{image_folder}", image_size=8, limit=24, seed=3)
+
+    assert data.source == Source(f"folder:{image_folder}", image_size=8, limit=24, seed=3)
+    assert data.train.images.shape == (8, 8, 3)
+    with pytest.raises(UsageError, match="no setting 'imagesize'; did you mean 'image_size'"):
+        load_data("digits", imagesize=8)
+    with pytest.raises(UsageError, match="a Source has its settings already: say 'image_size' there"):
+        load_data(Source("digits"), image_size=8)
+
+
 def test_the_same_seed_gives_the_same_split_and_fingerprint(image_folder: Path) -> None:
     one, same, other = (load_data(Source(f"folder:{image_folder}", seed=seed)) for seed in (1, 1, 2))
 
