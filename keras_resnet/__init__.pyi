@@ -112,10 +112,10 @@ from .models.variants import wrn as wrn
 from .preprocessing import Fit as Fit
 from .preprocessing import Preprocessing as Preprocessing
 from .runs.run import Run as Run
-from .training.checkpointer import Saving as Saving
 from .training.configuration import configure as configure
 from .training.configuration import read_recipe as read_recipe
 from .training.fit import fit as fit
+from .training.loop import Saving as Saving
 from .training.recipe import Recipe as Recipe
 from .training.recipes import recipe as recipe
 from .tuning.choice import Choice as Choice

@@ -206,7 +206,8 @@ def test_a_damaged_state_of_a_checkpoint_with_right_digests_is_passed_over_by_na
         error = outcome(lambda: store.load(said.append))
         assert (error is None) == (not said), what
         assert error is None or isinstance(error, ModelError), f"{what}: {error!r}"
-        assert error or not any(token in what for token in ("NaN", "true", "[[[[")), what
+        possible = what == "('finished',) = true"  # what another moment of a training may hold
+        assert error or possible or not any(token in what for token in ("NaN", "true", "[[[[")), what
         assert not said or "state.json" in said[0] or "best weights" in said[0], what
 
 

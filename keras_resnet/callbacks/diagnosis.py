@@ -194,7 +194,9 @@ class Diagnosis(BetweenBatches):
         self.symptoms, files = report_history(self.run, history, title, data)
         for one in self.symptoms:
             note(f"warning: {one.text}")
-        note(f"{len(self.symptoms) or 'no'} warning{'s' * (len(self.symptoms) != 1)} on the training; see {files[-1]}")
+        note(
+            f"{len(self.symptoms) or 'no'} warning{'s' * (len(self.symptoms) != 1)} on the training; see {files[:2][-1]}"
+        )
 
     def _updates(self, done: int, epoch: int | None = None) -> int:
         """Updates after so many batches of an epoch."""

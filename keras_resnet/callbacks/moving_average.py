@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import keras
 import numpy as np
 
 from keras_resnet.callbacks.between_batches import BetweenBatches
@@ -43,12 +44,13 @@ class MovingAverage(BetweenBatches):
         self.decay = decay
         self.updates = self.batches = 0
         self._average: Average | None = None
+        self._averaged: keras.Model | None = None
         self._judging: Any = None
 
     def open(self) -> Average:
         """The average of the model that is being trained; made when it is first asked for."""
-        if self._average is None:
-            self._average = Average(self.model, self.decay)
+        if self._average is None or self._averaged is not self.model:  # of a fit that ended by an error
+            self._average, self._averaged = Average(self.model, self.decay), self.model
             self.updates = self.batches = 0
         return self._average
 

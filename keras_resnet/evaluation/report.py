@@ -93,9 +93,9 @@ def report_history(
     write_json(files[0], {"epochs": len(history.epochs), "symptoms": [asdict(one) for one in symptoms]})
     if pictures.available():
         plots = run.folder("plots")
-        files += [plots / "learning_curves.png", plots / "training.png"]
-        learning_curves(history, files[1])
-        training_picture(history, symptoms, title, files[2])
+        files += [plots / "training.png", plots / "learning_curves.png"]
+        training_picture(history, symptoms, title, files[1])
+        learning_curves(history, files[2])
     return symptoms, files
 
 

@@ -113,7 +113,8 @@ def test_outside_of_deferred_a_signal_raises() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="this system has no SIGHUP")
-def test_a_closed_terminal_is_a_wish_to_stop() -> None:
+def test_a_closed_terminal_is_a_wish_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("keras_resnet.callbacks.interruption._stays_ignored", lambda _: False)  # under nohup, too
     with Interruption() as interruption, interruption.deferred():
         signal.raise_signal(signal.SIGHUP)
         assert interruption.requested
