@@ -18,7 +18,7 @@ from keras_resnet.training.network import preprocessing_for
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe_for
 from keras_resnet.weights.first_normalisation import first_statistics
-from tests.explanation.training_rows import network, train
+from tests.explanation.training_rows import Training, network
 
 ONE_BLOCK = "oneblock"
 HEALTHY = Recipe(epochs=20, batch_size=32, learning_rate=0.05, augment="shift")
@@ -29,15 +29,26 @@ def digits() -> ImageData:
     return load_data(Source("digits", image_size=8, limit=400))
 
 
-def codes(recipe: Recipe, data: ImageData, model: keras.Model | None = None) -> list[str]:
-    rows = train(model or network(data), recipe, data)
-    symptoms = diagnose(History.of(rows, len(data.validation)))
+@pytest.fixture(scope="module")
+def traced(digits: ImageData) -> Training:
+    return Training(network(digits), digits)
+
+
+@pytest.fixture
+def training(traced: Training) -> Training:
+    """Of ResNet-8 with the weights that it begins with."""
+    traced.begin_again()
+    return traced
+
+
+def codes(recipe: Recipe, training: Training) -> list[str]:
+    symptoms = diagnose(History.of(training.rows(recipe), len(training.data.validation)))
     print(*symptoms, sep="\n")
     return [one.code for one in symptoms]
 
 
-def test_of_a_healthy_training_nothing_is_said(digits: ImageData) -> None:
-    assert codes(HEALTHY, digits) == []
+def test_of_a_healthy_training_nothing_is_said(training: Training) -> None:
+    assert codes(HEALTHY, training) == []
 
 
 @pytest.mark.slow
@@ -45,15 +56,15 @@ def test_of_a_healthy_training_nothing_is_said(digits: ImageData) -> None:
 def test_of_the_demos_recipe_nothing_is_said(seed: int) -> None:
     data = load_data(Source("digits", seed=seed))
 
-    assert codes(recipe_for("digits").but(seed=seed), data) == []
+    assert codes(recipe_for("digits").but(seed=seed), Training(network(data), data)) == []
 
 
-def test_a_learning_rate_far_too_high_makes_numbers_that_are_none(digits: ImageData) -> None:
-    assert "exploding-gradients" in codes(HEALTHY.but(learning_rate=10.0, epochs=6), digits)
+def test_a_learning_rate_far_too_high_makes_numbers_that_are_none(training: Training) -> None:
+    assert "exploding-gradients" in codes(HEALTHY.but(learning_rate=10.0, epochs=6), training)
 
 
-def test_a_learning_rate_far_too_low_is_told_by_weights_that_hardly_move(digits: ImageData) -> None:
-    rows = train(network(digits), HEALTHY.but(learning_rate=1e-5, epochs=8), digits)
+def test_a_learning_rate_far_too_low_is_told_by_weights_that_hardly_move(training: Training) -> None:
+    rows = training.rows(HEALTHY.but(learning_rate=1e-5, epochs=8))
 
     found = diagnose(History.of(rows))
 
@@ -65,7 +76,7 @@ def test_labels_that_say_nothing_are_blamed_and_no_rate(digits: ImageData) -> No
     random = np.random.default_rng(0)
     train_split = replace(digits.train, labels=random.permutation(digits.train.labels))
     data = replace(digits, splits={**digits.splits, "train": train_split})
-    rows = train(network(data, ONE_BLOCK), HEALTHY.but(epochs=4), data)
+    rows = Training(network(data, ONE_BLOCK), data).rows(HEALTHY.but(epochs=4))
 
     found = {one.code: one.text for one in diagnose(History.of(rows), lambda: labels_fit(data))}
 
@@ -78,7 +89,7 @@ def test_parts_that_are_frozen_at_random_weights_are_blamed_and_no_rate(digits: 
     model = network(digits)
     for layer in model.layers:
         layer.trainable = layer.name == "head_dense"
-    rows = train(model, HEALTHY.but(epochs=4), digits)
+    rows = Training(model, digits).rows(HEALTHY.but(epochs=4))
 
     found = {one.code: one.text for one in diagnose(History.of(rows), lambda: labels_fit(digits))}
 
@@ -90,7 +101,7 @@ def test_parts_that_are_frozen_at_random_weights_are_blamed_and_no_rate(digits: 
 
 def test_pixels_that_trained_weights_do_not_know_are_blamed_and_no_rate(digits: ImageData) -> None:
     good = network(digits, ONE_BLOCK)
-    train(good, HEALTHY.but(epochs=4), digits)
+    Training(good, digits).rows(HEALTHY.but(epochs=4))
     right = preprocessing_for(Recipe(), digits)
     wrong = replace(right, std=tuple(15 * std for std in right.std))
     model = build(spec(ONE_BLOCK), preprocessing=wrong, classifier_activation=None, seed=0)
@@ -100,7 +111,7 @@ def test_pixels_that_trained_weights_do_not_know_are_blamed_and_no_rate(digits: 
     first = first_statistics(model, digits.train.read(slice(0, 32)))
     assert first is not None
     assert first.variance == pytest.approx(1 / 15**2, rel=0.3)
-    rows = train(model, HEALTHY.but(epochs=4), digits)
+    rows = Training(model, digits).rows(HEALTHY.but(epochs=4))
 
     found = {one.code: one.text for one in diagnose(History.of(rows, first=first), lambda: labels_fit(digits))}
 
@@ -114,8 +125,8 @@ def assert_no_rate_is_advised(found: dict[str, str]) -> None:
     assert not [words for words in ("lower", "tenth", "ten times", "warmup", "find-lr", "clip") if words in said]
 
 
-def test_a_batch_of_two_is_too_small_to_normalise_by(digits: ImageData) -> None:
-    assert codes(HEALTHY.but(batch_size=2, epochs=2), digits) == ["batch-too-small"]
+def test_a_batch_of_two_is_too_small_to_normalise_by(training: Training) -> None:
+    assert codes(HEALTHY.but(batch_size=2, epochs=2), training) == ["batch-too-small"]
 
 
 @pytest.mark.slow
@@ -123,13 +134,12 @@ def test_twenty_images_trained_on_for_long_are_learnt_by_heart(digits: ImageData
     few = replace(digits.train, indices=digits.train.indices[:20], labels=digits.train.labels[:20])
     data = replace(digits, splits={**digits.splits, "train": few})
 
-    assert "overfitting" in codes(HEALTHY.but(epochs=60, augment="none"), data)
+    assert "overfitting" in codes(HEALTHY.but(epochs=60, augment="none"), Training(network(data), data))
 
 
-def test_a_bias_that_kills_relus_is_seen(digits: ImageData) -> None:
-    model = network(digits)
-    model.get_layer("stage1_block1_bn1").beta.assign(np.full(16, -10.0))
-    rows = train(model, HEALTHY.but(epochs=3), digits)
+def test_a_bias_that_kills_relus_is_seen(training: Training) -> None:
+    training.model.get_layer("stage1_block1_bn1").beta.assign(np.full(16, -10.0))
+    rows = training.rows(HEALTHY.but(epochs=3))
 
     found = {one.code: one.text for one in diagnose(History.of(rows))}
 
@@ -137,7 +147,7 @@ def test_a_bias_that_kills_relus_is_seen(digits: ImageData) -> None:
 
 
 def test_gradients_vanish_in_sigmoids_without_shortcuts(digits: ImageData) -> None:
-    found = codes(HEALTHY.but(epochs=3), digits, plain(digits, "sigmoid", scale=1.0))
+    found = codes(HEALTHY.but(epochs=3), Training(plain(digits, "sigmoid", scale=1.0), digits))
 
     assert "vanishing-gradients" in found
 
@@ -145,7 +155,7 @@ def test_gradients_vanish_in_sigmoids_without_shortcuts(digits: ImageData) -> No
 def test_gradients_explode_in_large_weights_without_normalisation(digits: ImageData) -> None:
     # Poole et al., 2016: in tanh networks of large weights outputs stay bounded and gradients grow layer by layer.
     # At a rate that changes nothing, so that only the gradients tell.
-    found = codes(HEALTHY.but(epochs=3, learning_rate=1e-30), digits, plain(digits, "tanh", scale=10_000.0))
+    found = codes(HEALTHY.but(epochs=3, learning_rate=1e-30), Training(plain(digits, "tanh", scale=10_000.0), digits))
 
     assert "exploding-gradients" in found
 

@@ -35,11 +35,19 @@ def test_the_whole_training_is_drawn_with_what_looks_ill(epochs: int, symptoms: 
     assert colours(tmp_path / "training.png") > 100
 
 
-def test_the_warnings_have_room_below(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The same training with no warning, one, and five."""
+    paths = [tmp_path_factory.mktemp("pictures") / f"{warnings}.png" for warnings in (0, 1, 5)]
+    for path in paths:
+        training_picture(History.of(rows()), ILL * int(path.stem), "net", path)
+    return paths
+
+
+def test_the_warnings_have_room_below(drawn: list[Path]) -> None:
     sizes = []
-    for number, symptoms in enumerate([[], ILL, ILL * 5]):
-        training_picture(History.of(rows()), symptoms, "net", tmp_path / f"{number}.png")
-        with Image.open(tmp_path / f"{number}.png") as image:
+    for path in drawn:
+        with Image.open(path) as image:
             sizes.append(image.size)
 
     assert len({width for width, _ in sizes}) == 1
@@ -85,11 +93,10 @@ def test_gradient_norms_are_drawn_by_stage_and_update() -> None:
     assert axes.get_yscale() == "log"
 
 
-def test_the_same_record_gives_the_same_file(tmp_path: Path) -> None:
-    for name in ("one.png", "two.png"):
-        training_picture(History.of(rows()), ILL, "net", tmp_path / name)
+def test_the_same_record_gives_the_same_file(drawn: list[Path], tmp_path: Path) -> None:
+    training_picture(History.of(rows()), ILL, "net", tmp_path / "again.png")
 
-    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert (tmp_path / "again.png").read_bytes() == drawn[1].read_bytes()
 
 
 def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

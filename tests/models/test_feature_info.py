@@ -73,8 +73,9 @@ def test_copies_keep_the_record_and_a_file_is_read_to_the_same(family: str, tmp_
     assert feature_info(loaded) == model.feature_info
     for copy in (float32_copy(model), recompute_activations(model), fuse_batchnorm(model)):
         assert read_feature_info(copy) == copy.feature_info
-    assert float32_copy(loaded) is not loaded
-    assert feature_info(float32_copy(loaded)) == model.feature_info
+    again = float32_copy(loaded)
+    assert again is not loaded
+    assert feature_info(again) == model.feature_info
 
 
 def test_a_convolution_that_does_a_relus_work_gives_the_activated_map() -> None:

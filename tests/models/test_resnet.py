@@ -245,7 +245,7 @@ def test_it_trains_with_the_string_loss_and_comes_back_from_a_keras_file(tmp_pat
     again = keras.models.load_model(tmp_path / "model.keras")
 
     assert np.isfinite(history.history["loss"][0])
-    np.testing.assert_array_equal(model.predict(x, verbose=0), again.predict(x, verbose=0))
+    np.testing.assert_array_equal(model(x), again(x))
 
 
 @pytest.mark.parametrize("ending", [".safetensors", ".weights.h5"])
@@ -285,7 +285,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
 def test_a_dilated_network_sees_at_every_second_position_what_the_strided_one_sees(
     block: Any, row: dict[str, Any]
 ) -> None:
-    spec = ResNetSpec("net", block, (2, 2, 2, 2), (16, 32, 48, 64), stem="imagenet", stem_width=8, **row)
+    spec = ResNetSpec("net", block, (1, 1, 2, 2), (16, 32, 48, 64), stem="imagenet", stem_width=8, **row)
     options: dict[str, Any] = {"include_top": False, "input_shape": (None, None, 3)}
     strided, eight, sixteen = (build(spec, output_stride=stride, **options, seed=1) for stride in (None, 8, 16))
     random = np.random.default_rng(0)
@@ -348,15 +348,15 @@ def test_the_dropout_of_a_wide_network_acts_between_the_convolutions_of_its_bloc
 def limit() -> Iterator[int]:
     """A limit of Python's recursion that a network reaches which is built in seconds."""
     before = sys.getrecursionlimit()
-    sys.setrecursionlimit(350)
-    yield 350
+    sys.setrecursionlimit(200)
+    yield 200
     sys.setrecursionlimit(before)
 
 
 def test_a_network_deeper_than_pythons_recursion_limit_is_built_and_read_and_gives_features(
     limit: int, tmp_path: Path
 ) -> None:
-    deep = ResNetSpec("deep", "basic", (52,), (2,), stem_width=2)  # 364 layers in blocks
+    deep = ResNetSpec("deep", "basic", (30,), (2,), stem_width=2)  # 210 layers in blocks
 
     model = build(deep, 3, input_shape=(4, 4, 1), seed=1)
     x = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype("float32")
