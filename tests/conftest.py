@@ -59,7 +59,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return max(1, min(os.cpu_count() or 1, memory // BYTES_A_PROCESS))
 
 
-LONGEST = ("test_fault_campaign", "test_commands", "test_resume", "test_export", "test_resnet")
+LONGEST = (
+    "test_resume", "test_exact_checkpoint", "test_fault_campaign", "test_commands", "test_setbacks", "test_export",
+    "test_network", "test_fit_over_devices", "test_resnet", "test_model_mutations", "test_keras_applications",
+    "test_pixels",
+)  # fmt: skip
 """The files that take longest come first, so that no process works on one of them at the end while the others wait."""
 
 
