@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import keras_resnet
 from keras_resnet.errors import UsageError
 from keras_resnet.models.precision import computing_in, float32_copy
 from keras_resnet.models.recompute import recompute_activations
-from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.preprocessing import Fit, Preprocessing
 
 SPEC = keras_resnet.spec("resnet50", depths=(1, 1), widths=(16, 32), stem_width=8, attention="se", antialias=True)
@@ -23,13 +21,9 @@ IMAGES = np.clip(60 * LABELS[:, None, None, None] + RANDOM.integers(0, 130, (24,
 HALVES = ["bfloat16", "float16"]
 
 
-# One block, and a pool whose stride is blurred: what may compute in 16 bits, traced in half the time.
-ONE_STAGE = replace(SPEC, depths=(1,), widths=(16,), stem="imagenet")
-
-
-def network(precision: Any, spec: ResNetSpec = SPEC, **options: Any) -> keras.Model:
+def network(precision: Any, **options: Any) -> keras.Model:
     return keras_resnet.build(
-        spec, preprocessing=PREPROCESSING, precision=precision, classifier_activation=None, seed=1, **options
+        SPEC, preprocessing=PREPROCESSING, precision=precision, classifier_activation=None, seed=1, **options
     )
 
 
@@ -82,7 +76,7 @@ def losses(request: pytest.FixtureRequest) -> dict[str, list[float]]:
     """Of four epochs in each precision, whose activations are kept or recomputed."""
     found = {}
     for name in ("float32", *HALVES):
-        model = network(name, ONE_STAGE)
+        model = network(name)
         model = recompute_activations(model) if request.param else model
         model.compile(
             keras.optimizers.SGD(0.05, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
