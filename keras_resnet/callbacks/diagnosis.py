@@ -62,8 +62,8 @@ class Diagnosis(BetweenBatches):
         >>> model.compile(keras_resnet.optimizers.SGD(0.1), "categorical_crossentropy", metrics=["accuracy"])
         >>> diagnosis = keras_resnet.callbacks.Diagnosis("diagnosed", digits.validation)
         >>> _ = model.fit(digits.train.batches(64, seed=0).take(2), callbacks=[diagnosis], verbose=0)
-        >>> diagnosis.symptoms
-        []
+        >>> [row["event"] for row in diagnosis.run.log.rows()]
+        ['step', 'epoch']
     """
 
     @check_arguments(every=COUNT)
@@ -194,9 +194,8 @@ class Diagnosis(BetweenBatches):
         self.symptoms, files = report_history(self.run, history, title, data)
         for one in self.symptoms:
             note(f"warning: {one.text}")
-        note(
-            f"{len(self.symptoms) or 'no'} warning{'s' * (len(self.symptoms) != 1)} on the training; see {files[:2][-1]}"
-        )
+        count = len(self.symptoms)
+        note(f"{count or 'no'} warning{'s' * (count != 1)} on the training; see {files[:2][-1]}")
 
     def _updates(self, done: int, epoch: int | None = None) -> int:
         """Updates after so many batches of an epoch."""

@@ -98,9 +98,9 @@ def test_a_batch_does_not_depend_on_those_before_it(
 
     whole = everything[3 * epoch + first : 9]  # only the first epoch begins in its middle
     assert len(some) == len(whole) > 0
-    for (images, labels), (expected, classes) in zip(some, whole, strict=True):
+    for (images, labels), (expected, wanted) in zip(some, whole, strict=True):
         np.testing.assert_array_equal(images, expected)
-        np.testing.assert_array_equal(labels, classes)
+        np.testing.assert_array_equal(labels, wanted)
 
 
 def test_a_batch_in_parts_has_the_same_images_in_the_same_order(
