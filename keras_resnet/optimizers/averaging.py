@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.weights.files import assign, variables_by_path
+from keras_resnet.weights.files import expectations, refuse_mismatches, variables_by_path
 
 
 class MovingAverage:
@@ -28,10 +29,16 @@ class MovingAverage:
         self.decay = decay
         named = variables_by_path(model) if decay else {}
         self._own = {name: one for name, one in named.items() if "float" in one.dtype}
-        # From an array: given a TensorFlow variable, Keras would not copy but share it.
-        self._average = {
-            name: keras.Variable(one.numpy(), trainable=False, dtype=one.dtype, name="average")
-            for name, one in self._own.items()
+        # One vector for all variables of a dtype: as many small operations as a network has variables would take as
+        # long as an update of a small network, since each of them waits for its turn.
+        self._vectors = {
+            dtype: keras.Variable(
+                np.concatenate([one.numpy().reshape(-1) for one in self._of(dtype).values()]),
+                trainable=False,
+                dtype=dtype,
+                name="average",
+            )
+            for dtype in sorted({one.dtype for one in self._own.values()})
         }
         self._update = tf.function(self._moved, autograph=False)
 
@@ -42,15 +49,24 @@ class MovingAverage:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The average, by the variables' paths."""
-        return {name: one.numpy() for name, one in self._average.items()}
+        found = {}
+        for dtype, vector in self._vectors.items():
+            values, begin = vector.numpy(), 0
+            for name, own in self._of(dtype).items():
+                size = math.prod(own.shape)
+                found[name] = values[begin : begin + size].reshape(own.shape)
+                begin += size
+        return {name: found[name] for name in self._own}
 
-    def restore(self, tensors: dict[str, np.ndarray], source: str) -> None:
+    def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
         """Take what `tensors` gave.
 
         Raises:
             ModelError: It does not fit; `source` is named.
         """
-        assign(self._average, tensors, source)
+        refuse_mismatches(expectations(self._own), tensors, source)
+        for dtype, vector in self._vectors.items():
+            vector.assign(np.concatenate([np.asarray(tensors[name]).reshape(-1) for name in self._of(dtype)]))
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
@@ -65,10 +81,14 @@ class MovingAverage:
 
     def put_into_model(self) -> None:
         """Give the model the average, for good."""
+        average = self.tensors()
         for name, variable in self._own.items():
-            variable.assign(self._average[name].value)
+            variable.assign(average[name])
+
+    def _of(self, dtype: str) -> dict[str, keras.Variable]:
+        return {name: one for name, one in self._own.items() if one.dtype == dtype}
 
     def _moved(self, decay: tf.Tensor) -> None:
-        for name, own in self._own.items():
-            average = self._average[name]
-            average.assign(average.value + (1 - decay) * (own.value - average.value))
+        for dtype, vector in self._vectors.items():
+            own = tf.concat([tf.reshape(one.value, (-1,)) for one in self._of(dtype).values()], axis=0)
+            vector.assign(vector.value + tf.cast(1 - decay, dtype) * (own - vector.value))
