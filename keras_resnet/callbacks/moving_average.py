@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_resnet.callbacks.between_batches import BetweenBatches
 from keras_resnet.optimizers.averaging import MovingAverage as Average
@@ -14,6 +15,8 @@ from keras_resnet.optimizers.state import unwrapped
 from keras_resnet.settings import Values, check_arguments
 
 COUNTS = "counts"
+STEP = "keras_resnet_average"
+"""The mark of a training step that takes the new weights in."""
 
 
 class MovingAverage(BetweenBatches):
@@ -42,17 +45,28 @@ class MovingAverage(BetweenBatches):
     def __init__(self, decay: float = 0.9999) -> None:
         super().__init__()
         self.decay = decay
-        self.updates = self.batches = 0
+        self._counts: tf.Variable | None = None  # int64 (2,): updates, and batches
         self._average: Average | None = None
         self._averaged: keras.Model | None = None
         self._judging: Any = None
+        self._inside = False  # of the function that makes a training step
 
     def open(self) -> Average:
         """The average of the model that is being trained; made when it is first asked for."""
         if self._average is None or self._averaged is not self.model:  # of a fit that ended by an error
             self._average, self._averaged = Average(self.model, self.decay), self.model
-            self.updates = self.batches = 0
+            self._counts = tf.Variable([0, 0], dtype=tf.int64, trainable=False, name="counts")
         return self._average
+
+    @property
+    def updates(self) -> int:
+        """Updates of the weights that the average has taken in."""
+        return 0 if self._counts is None else int(self._counts[0])
+
+    @property
+    def batches(self) -> int:
+        """Batches that it has seen; several make an update where gradients are accumulated."""
+        return 0 if self._counts is None else int(self._counts[1])
 
     def weights(self) -> dict[str, np.ndarray]:
         """The average, by the paths of the model's variables."""
@@ -60,7 +74,9 @@ class MovingAverage(BetweenBatches):
 
     def tensors(self) -> dict[str, np.ndarray]:
         """All that a checkpoint must keep."""
-        return {COUNTS: np.array([self.updates, self.batches]), **self.weights()}
+        own = self.weights()
+        assert self._counts is not None
+        return {COUNTS: self._counts.numpy(), **own}
 
     def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
         """Take what `tensors` gave.
@@ -74,7 +90,8 @@ class MovingAverage(BetweenBatches):
         """
         own = {name: one for name, one in tensors.items() if name != COUNTS}
         self.open().restore(own, source)
-        self.updates, self.batches = tensors[COUNTS].tolist()
+        assert self._counts is not None
+        self._counts.assign(tensors[COUNTS])
 
     def forget(self) -> None:
         """Keep the weights that the model has now: at the end it does not get the average."""
@@ -82,14 +99,38 @@ class MovingAverage(BetweenBatches):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self.open()
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self._inside = not self.model.run_eagerly and self.model.steps_per_execution == 1 and replicas == 1
+        if self._inside:
+            self._put_into_step()
 
     def between_batches(self, before: int, done: int) -> None:
+        if not self._inside:
+            self._take_in(done - before)
+
+    def _put_into_step(self) -> None:
+        """Let the training step take the new weights in: a call of its own would wait for its turn after each step."""
+        _take_out_of_step(self.model)  # of a fit that failed
+        step = self.model.train_step
+
+        def averaged(data: Any) -> Any:
+            logs = step(data)
+            self._take_in(1)
+            return logs
+
+        setattr(averaged, STEP, True)
+        self.model.train_step = averaged
+        self.model.make_train_function(force=True)
+
+    def _take_in(self, batches: int) -> None:
+        """Take in the weights after some batches; those of an update that is not made yet are passed over."""
+        assert self._average is not None
+        assert self._counts is not None
         together = unwrapped(self.model.optimizer).gradient_accumulation_steps or 1  # batches of one update
-        updates = self.batches // together
-        self.batches += done - before
-        if self.batches // together > updates:
-            self.updates += self.batches // together - updates
-            self.open().update(self.updates)
+        updates, seen = tf.unstack(self._counts.read_value())
+        made = (seen + batches) // together - seen // together
+        self._average.update(updates + made, when=None if together == 1 else made > 0)
+        self._counts.assign(tf.stack([updates + made, seen + batches]))
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_test_begin(logs)
@@ -102,6 +143,13 @@ class MovingAverage(BetweenBatches):
             self._judging = None
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        _take_out_of_step(self.model)
         if self._average is not None:
             self._average.put_into_model()
             self._average = None
+
+
+def _take_out_of_step(model: keras.Model) -> None:
+    if hasattr(model.train_step, STEP):
+        del model.train_step  # the attribute that hides its own
+        model.train_function = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,10 +43,15 @@ class MovingAverage:
         }
         self._update = tf.function(self._moved, autograph=False)
 
-    def update(self, updates: int) -> None:
-        """Take in the model as it is after so many updates."""
+    def update(self, updates: Any, when: Any = None) -> None:
+        """Take in the model as it is after so many updates. It may be a part of another `tf.function`.
+
+        Args:
+            updates: At least 1.
+            when: Whether to, a scalar; None: yes.
+        """
         if self._own:
-            self._update(tf.constant(min(self.decay, (1 + updates) / (10 + updates)), tf.float32))
+            self._update(tf.cast(updates, tf.float64), tf.constant(True) if when is None else when)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The average, by the variables' paths."""
@@ -88,7 +94,9 @@ class MovingAverage:
     def _of(self, dtype: str) -> dict[str, keras.Variable]:
         return {name: one for name, one in self._own.items() if one.dtype == dtype}
 
-    def _moved(self, decay: tf.Tensor) -> None:
+    def _moved(self, updates: tf.Tensor, when: tf.Tensor) -> None:
+        weight = tf.where(when, 1 - tf.minimum(tf.constant(self.decay, tf.float64), (1 + updates) / (10 + updates)), 0)
         for dtype, vector in self._vectors.items():
             own = tf.concat([tf.reshape(one.value, (-1,)) for one in self._of(dtype).values()], axis=0)
-            vector.assign(vector.value + tf.cast(1 - decay, dtype) * (own - vector.value))
+            moved = vector.value + tf.cast(weight, dtype) * (own - vector.value)
+            vector.assign(tf.where(when, moved, vector.value))
