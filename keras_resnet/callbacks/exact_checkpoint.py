@@ -54,10 +54,6 @@ class Folder(Protocol):
 
     run: Run
 
-    def record(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Write what is known of each epoch so far."""
-        ...
-
     def finish(self, model: keras.Model, place: Place, monitored: str | None) -> None:
         """Save the model, with the weights that it has, and mark the run as finished.
 
@@ -284,7 +280,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         figures["seconds"], self.place.seconds = self.place.seconds, 0.0
         self.place.rows.append({name: float(value).hex() for name, value in figures.items()})
         if self.workers.is_chief:
-            self.run.record(self.place.figures)
+            self.run.run.record_metrics(self.place.figures)
         if self.monitor is not None:
             self._keep_best(found)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 
 from keras_resnet.atomic import remove_leftovers, storage_errors, write_with
 from keras_resnet.callbacks.place import Place
-from keras_resnet.data.images import ImageData
+from keras_resnet.data.images import ImageData, Split
 from keras_resnet.errors import UsageError
 from keras_resnet.inference.activation import logits_model
 from keras_resnet.inference.unstamped import with_raw_pixels
@@ -73,10 +72,6 @@ class RunFolder:
             found = self._classifier(model)
             self.run.record_data(images, found[1] if found else None)
 
-    def record(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Write what is known of each epoch so far."""
-        self.run.record_metrics([dict(row) for row in rows])
-
     def finish(self, model: keras.Model, place: Place, monitored: str | None) -> None:
         """Save the model, with the weights that it has, and mark the run as finished.
 
@@ -91,20 +86,9 @@ class RunFolder:
         else:
             write_with(self.run.model, lambda temporary: save_model(found[0], temporary, found[1]))
             if self._images is not None:
-                train = self._images.train
-                kept = np.unique(np.linspace(0, len(train) - 1, KEPT_IMAGES).astype(np.int64))
-                self.run.keep_images(train.read(kept))
-        chosen: KeptEpoch | None = None
-        if monitored is not None and place.best_value is not None:
-            images = len(self._images.validation) if self._images is not None else 0
-            chosen = {
-                "epoch": place.best_epoch,
-                "metric": monitored,
-                "value": place.best_value,
-                "split": "validation",
-                "images": images,
-            }
-        self.run.finish(chosen)
+                self.run.keep_images(few(self._images.train))
+        images = len(self._images.validation) if self._images is not None else 0
+        self.run.finish(kept_epoch(place, monitored, images))
 
     def _classifier(self, model: keras.Model) -> tuple[keras.Model, Preprocessing] | None:
         """The model for pixels of 0–255 and its preprocessing; None: it is no classifier of images."""
@@ -120,6 +104,30 @@ class RunFolder:
         elif self._preprocessing is None and self._names is not None and len(self._names) == count:
             preprocessing = replace(preprocessing, class_names=self._names)
         return raw, preprocessing
+
+
+def few(train: Split) -> np.ndarray:
+    """The training images that a run keeps, from all over the split, uint8 (n, height, width, channels)."""
+    return train.read(np.unique(np.linspace(0, len(train) - 1, KEPT_IMAGES).astype(np.int64)))
+
+
+def kept_epoch(place: Place, metric: str | None, images: int) -> KeptEpoch | None:
+    """The epoch whose weights the finished model has.
+
+    Args:
+        place: The end of the training.
+        metric: What chose it; None: it is the last.
+        images: Validation images, by which it was chosen.
+    """
+    if metric is None or place.best_value is None:
+        return None
+    return {
+        "epoch": place.best_epoch,
+        "metric": metric,
+        "value": place.best_value,
+        "split": "validation",
+        "images": images,
+    }
 
 
 def _source_of(images: ImageData | None) -> dict[str, Any]:

@@ -131,8 +131,8 @@ def fit(
 
     SIGTERM, SIGHUP and the first Ctrl-C write a checkpoint and stop; a second Ctrl-C ends the process at once, with 130
     and without `finally` (where there is a prompt, it raises KeyboardInterrupt). After a loss that is no number or
-    jumps far up, the training goes back to its last checkpoint, leaves the batch out and halves the rate, up to three
-    times; out of memory, it computes batches in parts.
+    jumps far up, weights, optimizer and average become those of the last checkpoint, and the rate is halved, up to
+    three times; out of memory, it computes batches in parts.
 
     Args:
         recipe: A `Recipe`, or the name of one.

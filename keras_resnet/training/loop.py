@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from keras_resnet.atomic import write_with
@@ -25,6 +24,7 @@ from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
 from keras_resnet.callbacks.place import Place
 from keras_resnet.callbacks.progress import MOST_SECONDS, Progress
+from keras_resnet.callbacks.run_folder import few, kept_epoch
 from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.batches import (
     Position,
@@ -40,8 +40,7 @@ from keras_resnet.data.stores import at_size
 from keras_resnet.display import Display
 from keras_resnet.errors import StoppedError, StorageError, UsageError
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.runs.contents import KeptEpoch
-from keras_resnet.runs.run import KEPT_IMAGES, Run
+from keras_resnet.runs.run import Run
 from keras_resnet.shortage import shortage
 from keras_resnet.training.distribution import is_lost_worker
 from keras_resnet.training.network import CompiledNetwork, network_for
@@ -95,10 +94,6 @@ class RecipeRun:
     def __init__(self, run: Run, compiled: CompiledNetwork, preprocessing: Preprocessing, data: ImageData) -> None:
         self.run, self.compiled, self.preprocessing, self.data = run, compiled, preprocessing, data
 
-    def record(self, rows: Any) -> None:
-        """Write what is known of each epoch so far."""
-        self.run.record_metrics([dict(row) for row in rows])
-
     def finish(self, model: keras.Model, place: Place, monitored: str | None) -> None:
         """Save the model, keep a few images, and mark the run as finished.
 
@@ -107,23 +102,15 @@ class RecipeRun:
             place: The end of its training.
             monitored: What chose the weights; None: nothing was ever measured.
         """
-        train = self.data.train
-        self.run.keep_images(train.read(np.unique(np.linspace(0, len(train) - 1, KEPT_IMAGES).astype(np.int64))))
+        self.run.keep_images(few(self.data.train))
         # Without what serves training alone: mixed precision, statistics shared by replicas, any size.
         # Its initial weights are not loaded: they would be replaced at once.
         network = network_for(self.compiled.recipe.without_weights(), self.preprocessing)
         weights = {name: one.numpy() for name, one in variables_by_path(model).items()}
         assign(variables_by_path(network), weights, "the best weights")
         write_with(self.run.model, lambda temporary: save_model(network, temporary, self.preprocessing))
-        kept: KeptEpoch | None = None
-        if monitored is not None and place.best_value is not None:
-            kept = {
-                "epoch": place.best_epoch,
-                "metric": monitored.removeprefix("val_"),
-                "value": place.best_value,
-                "split": "validation",
-                "images": len(self.data.validation),
-            }
+        metric = None if monitored is None else monitored.removeprefix("val_")
+        kept = kept_epoch(place, metric, len(self.data.validation))
         self.run.finish(kept)
         if kept:
             note(
