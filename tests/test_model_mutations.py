@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from tests.conftest import script_module
+from tests.shared import script_module
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from keras_resnet.training.distribution import distribution
 from keras_resnet.training.network import CompiledNetwork, preprocessing_for
 from keras_resnet.training.recipes import recipe
 from keras_resnet.weights.files import variables_by_path
-from tests.conftest import ONE_BLOCK, script_module, shared_data
+from tests.shared import ONE_BLOCK, script_module, shared_data
 
 RECIPE = recipe("quick-reference-cifar10")
 DIGITS = Source("digits", image_size=32, channels=3, limit=300)

@@ -19,7 +19,7 @@ from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import VARIANTS, Variant
 from keras_resnet.weights import keras_applications
-from tests.conftest import shared_data
+from tests.shared import shared_data
 
 NAMES = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")
 TINY = ResNetSpec("tinyv1", "bottleneck", (1, 1), (16, 32), stem_width=8, strided_conv="1x1", input_size=64)

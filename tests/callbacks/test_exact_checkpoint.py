@@ -49,7 +49,7 @@ def terminate() -> None:
 
 
 def network(data: ImageData, optimizer: Any = None) -> keras.Model:
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     layers = keras.layers
     keras.utils.set_random_seed(3)
     inputs = keras.Input(data.train.images.shape, name="image")

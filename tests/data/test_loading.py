@@ -11,7 +11,7 @@ from keras_resnet.data.sources.source import Source
 from keras_resnet.data.stores import EncodedImages
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.tasks.classification import Classification
-from tests.conftest import shared_data
+from tests.shared import shared_data
 
 
 def test_the_digits_are_those_of_scikit_learn_on_the_scale_of_pixels() -> None:

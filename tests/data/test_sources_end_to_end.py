@@ -24,7 +24,7 @@ from keras_resnet.preprocessing import Fit
 from keras_resnet.runs.run import Run
 from keras_resnet.training.fit import fit, unheeded_imbalance
 from keras_resnet.training.network import preprocessing_for
-from tests.conftest import TINY
+from tests.shared import TINY
 
 
 def names_in(data: ImageData, split: str) -> set[str]:

@@ -26,7 +26,7 @@ from keras_resnet.runs.run import Run
 from keras_resnet.training.fit import fit
 from keras_resnet.training.loop import TrainingLoop
 from keras_resnet.weights.saving import save_model
-from tests.conftest import TINY
+from tests.shared import TINY
 
 
 def test_a_run_is_measured_on_its_own_test_images(finished_run: Run, tiny_data: ImageData) -> None:

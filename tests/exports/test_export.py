@@ -31,7 +31,7 @@ from keras_resnet.runs.run import Run
 from keras_resnet.stamp import read_stamp
 from keras_resnet.training.fit import fit
 from keras_resnet.weights.files import variables_by_path
-from tests.conftest import TINY
+from tests.shared import TINY
 
 pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed")
 

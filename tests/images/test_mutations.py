@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.images.image_file import REASONS, ImageError
-from tests.conftest import script_module
+from tests.shared import script_module
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from keras_resnet.images.decode import decode
 from keras_resnet.inspection import duplicates
 from keras_resnet.inspection.duplicates import exact_groups, near_groups
 from keras_resnet.preprocessing import Fit
-from tests.conftest import shared_data
+from tests.shared import shared_data
 
 
 def scene(seed: int, side: int = 80) -> Image.Image:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,15 @@ def gradient(model: keras.Model, **options: Any) -> Any:
     return compiled
 
 
+@pytest.fixture
+def grappler() -> Iterator[None]:
+    """As it is where nobody says anything; the tests do without it otherwise."""
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+@pytest.mark.usefixtures("grappler")
 def test_grappler_leaves_the_second_computation_in_the_graph() -> None:
     """It merges equal operations; merged, their results would be kept after all."""
     convolutions = {}

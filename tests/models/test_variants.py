@@ -15,7 +15,7 @@ from keras_resnet.models.counting import count
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import VARIANTS
 from keras_resnet.weights.files import variables_by_path
-from tests.conftest import ONE_BLOCK
+from tests.shared import ONE_BLOCK
 
 
 def trainable_parameters(model: keras.Model) -> int:

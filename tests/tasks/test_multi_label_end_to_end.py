@@ -16,7 +16,7 @@ from keras_resnet.exports.export import export_run
 from keras_resnet.inference.predict import predict
 from keras_resnet.inspection.check import check
 from keras_resnet.training.fit import fit
-from tests.conftest import TINY
+from tests.shared import TINY
 
 COUNT = 120
 NAMES = ("blue", "green", "red")

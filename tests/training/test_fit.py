@@ -19,7 +19,7 @@ from keras_resnet.training.loop import TrainingLoop
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.files import read_tensors
 from keras_resnet.weights.pixels import affine
-from tests.conftest import TINY, TINY_SOURCE, TRAINED
+from tests.shared import TINY, TINY_SOURCE, TRAINED
 
 
 def test_a_finished_run_holds_what_its_layout_promises(finished_run: Run) -> None:

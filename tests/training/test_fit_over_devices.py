@@ -13,7 +13,7 @@ from keras_resnet.runs.run import Run
 from keras_resnet.training.fit import fit
 from keras_resnet.training.loop import Saving
 from keras_resnet.training.recipe import Recipe
-from tests.conftest import TINY
+from tests.shared import TINY
 from tests.training.test_resume import assert_same_end, copying
 
 SYNCHRONISED = TINY.but(epochs=2, sync_batchnorm=True, ema=0.9)

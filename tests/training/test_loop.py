@@ -20,7 +20,7 @@ from keras_resnet.training.fit import fit
 from keras_resnet.training.loop import Saving, TrainingLoop
 from keras_resnet.weights.files import read_tensors
 from keras_resnet.weights.first_normalisation import FirstStatistics
-from tests.conftest import TINY
+from tests.shared import TINY
 from tests.training.moments import after_updates, copying
 from tests.training.test_resume import assert_same_end
 

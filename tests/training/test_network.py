@@ -22,7 +22,7 @@ from keras_resnet.training.network import CompiledNetwork, network_for, preproce
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.weights.files import variables_by_path
 from keras_resnet.weights.saving import save_weights
-from tests.conftest import ONE_BLOCK, TINY
+from tests.shared import ONE_BLOCK, TINY
 from tests.tasks.classes import classes
 from tests.training.test_resume import without_times
 

@@ -28,7 +28,7 @@ from keras_resnet.training.fit import fit
 from keras_resnet.training.loop import Saving
 from keras_resnet.training.network import network_for
 from keras_resnet.weights.saving import save_model
-from tests.conftest import TINY
+from tests.shared import TINY
 from tests.training.moments import after_updates, copying, stopping_after
 
 # Everything that has a state: dropout and stochastic depth draw numbers, the average follows.

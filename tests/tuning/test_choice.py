@@ -26,7 +26,7 @@ from keras_resnet.tuning.choice import (
     recipe_of,
     run_within,
 )
-from tests.conftest import TINY, TINY_SOURCE
+from tests.shared import TINY, TINY_SOURCE
 
 STEPS, VALIDATION, TEST = 6, 30, 60
 

@@ -12,7 +12,7 @@ from keras_resnet.runs.run import Run
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.tuning.rate_finder import RateCurve, find_learning_rate, valley
 from keras_resnet.tuning.trial import TrialSteps
-from tests.conftest import TINY
+from tests.shared import TINY
 
 
 class Bowl:

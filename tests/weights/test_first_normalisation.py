@@ -7,7 +7,7 @@ from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
 from keras_resnet.weights.first_normalisation import by_convention, check_pixels, first_statistics
 from keras_resnet.weights.pixels import CONVENTIONS
-from tests.conftest import shared_data
+from tests.shared import shared_data
 
 
 def trained_on(images: np.ndarray) -> keras.Model:

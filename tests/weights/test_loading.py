@@ -16,7 +16,7 @@ from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import spec
 from keras_resnet.weights.loading import load_weights
 from keras_resnet.weights.saving import save_weights
-from tests.conftest import shared_data
+from tests.shared import shared_data
 
 TINY = ResNetSpec("tiny", "bottleneck", (1, 1), (8, 16), stem="cifar", stem_width=8)
 X = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype("float32")

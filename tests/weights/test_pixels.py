@@ -22,7 +22,7 @@ from keras_resnet.weights.files import read_weights
 from keras_resnet.weights.pixels import CONVENTIONS, order_of_caffe, pixels_of
 from keras_resnet.weights.pretrained import pretrained
 from keras_resnet.weights.saving import save_weights
-from tests.conftest import shared_data
+from tests.shared import shared_data
 
 OWN = Preprocessing(Fit((16, 16), 3), (10.0, 20.0, 30.0), (4.0, 5.0, 6.0), ("a", "b"))
 NET = ResNetSpec("little", "basic", (1,), (64,), "imagenet", stem_width=64)

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError
-from tests.conftest import shared_data
+from tests.shared import shared_data
 
 
 @pytest.fixture(scope="module")
