@@ -16,8 +16,8 @@ from keras_resnet.inspection.findings import Subject, doubted, odd
 from keras_resnet.inspection.label_doubts import Doubts
 from keras_resnet.inspection.looks import inspect_images
 from keras_resnet.tasks.classification import Classification
-from tests.shared import shared_data
 from tests.inspection.test_duplicates import scene
+from tests.shared import shared_data
 from tests.zoo.images import chunk, packed, png
 
 

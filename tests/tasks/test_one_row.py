@@ -29,8 +29,8 @@ from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.table import TASKS, TaskRow
 from keras_resnet.tasks.task import Answers, Metric
 from keras_resnet.training.fit import fit
-from tests.shared import TINY
 from tests.data.sources.test_tfds import write as write_tfds
+from tests.shared import TINY
 
 
 def within_one(answers: Answers) -> int:
