@@ -36,8 +36,8 @@ tf.config.set_logical_device_configuration(
 if "PYTEST_XDIST_WORKER" in os.environ:
     tf.config.threading.set_intra_op_parallelism_threads(1)
 
-# Grappler looks for a shorter graph before the first run of each, which pays where graphs run often; here most run a few
-# times, and a tenth of all time went into it. What tests start in a process of its own trains with it.
+# Grappler looks for a shorter graph before the first run of each, which pays where graphs run often; here most run a
+# few times, and a tenth of all time went into it. What tests start in a process of its own trains with it.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 # Tracing asks often for all garbage to be collected, which takes a third of a second or more: a fifth of that suffices.

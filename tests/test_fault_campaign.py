@@ -13,12 +13,12 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "fault_campaign.py"
 def test_kills_at_random_times_and_inside_writes_change_nothing(options: list[str]) -> None:
     # A process of its own: it forks, which is safe only before TensorFlow is used.
     done = subprocess.run(
-        [sys.executable, SCRIPT, "--kills", "6", "--small", *options], capture_output=True, text=True, check=False
+        [sys.executable, SCRIPT, "--kills", "4", "--small", *options], capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 0, done.stderr
     *_, kinds, total = done.stdout.splitlines()
-    assert total.startswith("6 kills in ")
+    assert total.startswith("4 kills in ")
     runs = total.split()[3]
     assert total.endswith(f"{runs} came to their end, {runs} of them identical")
-    assert sum(int(word) for word in kinds.partition("kills:")[2].replace(",", "").split() if word.isdigit()) == 6
+    assert sum(int(word) for word in kinds.partition("kills:")[2].replace(",", "").split() if word.isdigit()) == 4

@@ -5,11 +5,13 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakValueDictionary
 
 import keras
 import numpy as np
@@ -91,6 +93,11 @@ class _Alone:
 
     def anywhere(self, flag: bool) -> bool:
         return flag
+
+
+_TRAINING: WeakValueDictionary[tuple[int, Path], ExactCheckpoint] = WeakValueDictionary()
+"""By thread and folder: whose `fit` took the folder's lock. One that ends by an error tells no callback, and would keep
+the lock for as long as Python keeps the callback, as a notebook does with the traceback of its last error."""
 
 
 class ExactCheckpoint(keras.callbacks.Callback):
@@ -198,7 +205,11 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self._check_length()
         self._until_end.close()  # of a fit that ended by an error
         if self._given is None:
+            here = (threading.get_ident(), self.folder.resolve())
+            if here in _TRAINING:
+                _TRAINING[here]._until_end.close()
             self._until_end.enter_context(locked(self.folder))
+            _TRAINING[here] = self
             images = getattr(self.position.split, "whole", None) if self.position is not None else None
             names = class_names_of(self.data)
             self.run: Folder = RunFolder(self.folder, self.model, images, self._last_epoch, names, self.preprocessing)

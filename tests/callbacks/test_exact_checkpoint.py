@@ -113,10 +113,13 @@ def test_a_fit_that_is_killed_anywhere_ends_the_same(
 def test_a_fit_that_is_killed_again_and_again_ends_the_same(
     tiny_data: ImageData, whole: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
+    """Also where their errors are kept, and with them the callbacks that had the folder's lock, as notebooks do."""
     options: dict[str, Any] = {"monitor": "val_accuracy", "steps": 1}
+    kept = []
     for _ in range(4):
-        with pytest.raises(Killed):
+        with pytest.raises(Killed) as error:
             train(tiny_data, tmp_path / "run", MovingAverage(0.9), KillAt(5, kill), **options)
+        kept.append(error)
 
     assert_same(end(*train(tiny_data, tmp_path / "run", MovingAverage(0.9), **options)), whole)
 
