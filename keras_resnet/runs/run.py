@@ -260,10 +260,13 @@ class Run:
             data: None: only the script that trains knows them.
             preprocessing: None: the model is no classifier of images.
         """
+        # The preprocessing last: where it is, all else is whole, whenever a process was killed.
+        self._record_images(data, list(preprocessing.class_names) if preprocessing else [])
         if preprocessing is not None:
             write_text(self.path / "preprocessing.json", preprocessing.to_json())
+
+    def _record_images(self, data: ImageData | None, names: list[str]) -> None:
         if data is None:
-            names = list(preprocessing.class_names) if preprocessing else []
             unknown = {"name": "", "fingerprint": "", "class_names": names}
             write_json(self.path / "data.json", unknown | {"images_per_class": {"train": [], "validation": []}})
             return

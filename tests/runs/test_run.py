@@ -237,3 +237,37 @@ def test_a_full_disk_under_the_lock_is_a_storage_error(tmp_path: Path) -> None:
             pass
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["images", "a script's data"])
+def test_what_is_recorded_of_the_data_counts_only_once_all_of_it_is_there(
+    known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before any of the writes: `has_data` still says whether everything can be read."""
+    images = np.random.default_rng(0).integers(0, 256, (40, 4, 4), dtype=np.uint8)
+    data = from_arrays(images, np.arange(40) % 2) if known else None
+    preprocessing = Preprocessing(Fit((4, 4), 1), (0.0,), (1.0,), ("0", "1"))
+    replace_file, writes = os.replace, 0
+
+    for killed_at in range(1, 20):
+        run, _ = Run.start(tmp_path / str(killed_at), CONFIG)
+        writes = 0
+
+        def counted(*arguments: Any, at: int = killed_at) -> None:
+            nonlocal writes
+            writes += 1
+            if writes == at:
+                raise KeyboardInterrupt
+            replace_file(*arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "replace", counted)
+            try:
+                run.record_data(data, preprocessing)
+            except KeyboardInterrupt:
+                assert not run.has_data
+                continue
+        assert run.has_data
+        assert run.fingerprint == (data.fingerprint if data else "")
+        break
+    assert killed_at == (5 if known else 3), "data, split twice, preprocessing, and then none is left"
