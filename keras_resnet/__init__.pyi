@@ -118,8 +118,13 @@ from .training.fit import fit as fit
 from .training.loop import Saving as Saving
 from .training.recipe import Recipe as Recipe
 from .training.recipes import recipe as recipe
+from .transfer.features import image_features as image_features
+from .transfer.linear_probe import LinearProbe as LinearProbe
+from .transfer.linear_probe import linear_probe as linear_probe
 from .tuning.choice import Choice as Choice
 from .tuning.choice import choose_recipe as choose_recipe
+from .tuning.first_choice import FirstChoice as FirstChoice
+from .tuning.first_choice import first_choice as first_choice
 from .tuning.rate_finder import find_learning_rate as find_learning_rate
 from .weights.pretrained import Pretrained as Pretrained
 from .weights.pretrained import list_weights as list_weights

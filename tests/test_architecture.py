@@ -26,7 +26,19 @@ ALLOWED = {
     "runs": {"data", "weights", "models"},
     "inference": {"runs", "data", "images", "tasks", "models", "weights", "compat"},
     "explanation": {"runs", "weights"},
-    "tuning": {"training", "runs", "data", "images", "tasks", "models", "weights", "augment", "optimizers"},
+    "transfer": {"data", "tasks", "weights", "compat"},
+    "tuning": {
+        "training",
+        "inspection",
+        "runs",
+        "data",
+        "images",
+        "tasks",
+        "models",
+        "weights",
+        "augment",
+        "optimizers",
+    },
     "evaluation": {"inference", "explanation", "inspection", "runs", "data", "images", "tasks"},
     "exports": {"evaluation", "inference", "runs", "data", "images", "tasks", "models"},
     "callbacks": {
@@ -42,6 +54,7 @@ ALLOWED = {
     },
     "training": {
         "callbacks",
+        "transfer",
         "runs",
         "data",
         "images",

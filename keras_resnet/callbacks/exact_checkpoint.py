@@ -176,6 +176,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self.place = Place()
         self.workers: Workers = _Alone()
         self.metrics_before: list[np.ndarray] = []  # of an epoch that another process began, in the order of variables
+        self.initial: dict[str, float] | None = None  # what `fit` would report of the weights that it begins with
         self.until: int | None = None  # the epoch until which the optimizer serves; None: that which `fit` ends with
         self._given: tuple[Folder, Requests, Callable[[Place], None]] | None = None
         self._average: MovingAverage | None = None
@@ -247,6 +248,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if self._waiting:  # other callbacks and the metrics are at their beginning only now
             self._restore_rest(self._waiting)
             self._waiting = {}
+        if self.initial is not None and epoch == 0 and not self.place.step and not self.place.best:
+            self._keep_best(self.initial)
         if not self.place.step and self._saved != (epoch, 0):
             self._save()  # the end of the epoch before: callbacks that come after this one have done theirs
         self._clock = time.perf_counter()

@@ -63,12 +63,15 @@ def configuration_of(options: argparse.Namespace) -> Configuration:
     Raises:
         UsageError: A setting does not fit.
     """
+    from keras_resnet.tuning.first_choice import first_choice
+
     said = vars(options)
     names = [name for name in KNOWN if name in said and KNOWN[name] is not RECIPE and name not in ("data", "source")]
     return configure(
         recipe=said.get("recipe"),
         config=said.get("config"),
         said_by="command line",
+        choose=first_choice,
         data=options.source,
         **{name: said[name] for name in names},
     )

@@ -34,6 +34,8 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, help="run folder (default: saved_models/<model>-<data>)")
     command.add_argument("--overwrite", action="store_true", help="replace the run that the folder holds")
     command.add_argument("--print-config", action="store_true", help="print the settings, and train nothing")
+    command.add_argument("--linear-probe", action="store_const", const="only", dest="probe",
+                         help="train nothing but a classifier of what --weights see: --probe only")  # fmt: skip
     add_cache_option(command)
     saving = command.add_argument_group("checkpoints", "besides those at every epoch's end; they change no result")
     saving.add_argument("--checkpoint-steps", type=int, default=0, metavar="N", help="every N updates (default: not)")
@@ -82,6 +84,8 @@ def train(options: argparse.Namespace) -> int:
     place = distribution(options.distribute)  # before anything uses TensorFlow
     num_classes, overwrite = configuration["num_classes"], options.overwrite
     with Display(place.is_chief) as progress:
+        for reason in configuration.reasons:
+            progress.note(reason)
         if configuration["budget"]:
             planned, data = plan_within_budget(configuration, source, options, progress)
         else:

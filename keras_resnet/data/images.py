@@ -160,6 +160,8 @@ class ImageData:
         unused: The names of images that the source has and no split.
         content: SHA-256 like `fingerprint`, but over names, contents and labels only: a saved split is
             checked by it.
+        groups: int64, a number for each image of the store: images of one group are held out together, where some are.
+            None: the source names no groups, or is not divided by them.
     """
 
     name: str
@@ -172,6 +174,7 @@ class ImageData:
     skipped: tuple[Skipped, ...] = ()
     unused: tuple[str, ...] = ()
     content: str = ""
+    groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         for split in self.splits.values():

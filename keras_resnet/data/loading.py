@@ -95,9 +95,12 @@ def load_data(
             saved.check(data.content)
         elif saved.fingerprint != data.content:
             notes += (f"images were skipped, so those of {saved.path} were compared by their names only",)
+    kept = np.sort(np.concatenate(list(splits.values())))
+    by_group = source.plan.method == "group" and listing.groups is not None
+    groups = listing.groups[kept] if by_group and listing.groups is not None else None
     rest = np.setdiff1d(np.arange(len(listing)), wanted)
     unused = tuple(listing.names[position] for position in rest)
-    return replace(data, source=source, notes=notes, skipped=read.skipped, unused=unused)
+    return replace(data, source=source, notes=notes, skipped=read.skipped, unused=unused, groups=groups)
 
 
 def _source(source: Source | str, settings: dict[str, Any]) -> Source:

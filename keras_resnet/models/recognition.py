@@ -5,12 +5,17 @@ No network is built: what each holds is counted (`models/counting.py`).
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
+from keras_resnet.errors import UsageError
 from keras_resnet.layer_names import CLASSIFIER, is_classifier
 from keras_resnet.models.counting import count
 from keras_resnet.models.spec import LARGEST_CIFAR_SIDE
 from keras_resnet.models.variants import VARIANTS
-from keras_resnet.weights.files import Tensors
-from keras_resnet.weights.naming import KERAS_APPLICATIONS, TIMM, TORCHVISION, Naming
+from keras_resnet.weights.at_hand import network_called
+from keras_resnet.weights.files import Tensors, read_weights
+from keras_resnet.weights.naming import KERAS_APPLICATIONS, TIMM, TORCHVISION, Naming, naming_of, without_wrappers
 from keras_resnet.weights.pixels import FIRST_KERNELS
 
 FAMILIES = (KERAS_APPLICATIONS, TORCHVISION, TIMM)
@@ -57,3 +62,26 @@ def _fits(held: dict[str, tuple[int, ...]], tensors: Tensors, naming: Naming) ->
         shape == held[name] or (name in FIRST_KERNELS and shape[:2] + shape[3:] == held[name][:2] + held[name][3:])
         for name, shape in ours.items()
     )
+
+
+def network_of_file(path: str | os.PathLike[str]) -> str:
+    """The network of the table whose weights a file holds.
+
+    Args:
+        path: As `read_weights` takes it. Of several networks with the same tensors, the one that the file is called
+            by; else the first.
+
+    Raises:
+        ModelError: The file cannot be read.
+        UsageError: It holds the weights of none of them.
+    """
+    tensors = read_weights(path)
+    tensors = dict(zip(without_wrappers(tensors), tensors.values(), strict=True))
+    naming = naming_of(tensors)
+    found = networks_of(tensors, naming) if naming is not None else []
+    if not found:
+        raise UsageError(
+            f"{path} holds the weights of no network that `keras-resnet models` lists; name one by --model (in a "
+            "Recipe model) to see what differs"
+        )
+    return network_called(Path(path).name, found) or found[0]

@@ -20,7 +20,7 @@ NUMBER = Annotated[int, Values(int, low=0)]
 class KeptEpoch(TypedDict):
     """The epoch whose weights are the model's, and the images that chose it."""
 
-    epoch: Annotated[int, COUNT]
+    epoch: NUMBER  # 0: what the training began with
     metric: str
     value: FIGURE
     split: str
@@ -117,3 +117,4 @@ class EventRow(TypedDict):
     variance: NotRequired[FIGURE]
     shift: NotRequired[FIGURE]
     images: NotRequired[NUMBER]
+    strength: NotRequired[FIGURE]

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
@@ -21,12 +21,14 @@ from keras_resnet.allowed import BUDGET, COUNT
 from keras_resnet.data.sources import source as sources
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
+from keras_resnet.models.recognition import network_of_file
 from keras_resnet.regular_files import read_bytes
 from keras_resnet.settings import Setting, Values, refuse_unknown
 from keras_resnet.training.recipe import SETTINGS as RECIPE_SETTINGS
 from keras_resnet.training.recipe import Recipe, stretched
 from keras_resnet.training.recipes import DEFAULTS, recipe
 from keras_resnet.visible import visible
+from keras_resnet.weights.pretrained import is_name
 
 
 def _recipe_name(name: str) -> str:
@@ -56,6 +58,10 @@ KNOWN = {
 
 _SGD = {"learning_rate": 0.1, "weight_decay": 1e-4}  # He et al., 2015
 _ADAM = {"learning_rate": 1e-3, "weight_decay": 0.0}  # Kingma & Ba, 2014; Keras's default for all of these
+FINETUNE = "finetune"
+"""The recipe where weights are named and no recipe is."""
+CHOSEN_KINDS = ("folder", "csv", "jsonl")
+"""Sources for which no recipe fits all."""
 MOST_BYTES = 2**20
 """Of a file of settings."""
 USUAL: dict[str, dict[str, Any]] = {
@@ -99,11 +105,13 @@ class Configuration:
         recipe: With every setting resolved.
         values: The value and origin of each setting, in the order in which they are shown.
         named: The source, at the recipe's image size; None if nothing names the data.
+        reasons: Why it was chosen, where nobody said it: a line each.
     """
 
     recipe: Recipe
     values: Mapping[str, Value]
     named: Source | None = field(repr=False)
+    reasons: tuple[str, ...] = ()
 
     @property
     def source(self) -> Source:
@@ -130,23 +138,46 @@ class Configuration:
         return "\n".join(f"{line:<{width}}  # {_visible(origin)}" for line, origin in lines)
 
 
+class Chosen(Protocol):
+    """What is trained where nobody says it, as `FirstChoice`."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """To train by."""
+        ...
+
+    @property
+    def origin(self) -> str:
+        """Of its settings, as `--print-config` shows it."""
+        ...
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why, a line each."""
+        ...
+
+
 def configure(
     *,
     recipe: str | None = None,
     config: str | os.PathLike[str] | None = None,
     said_by: str = "argument",
+    choose: Callable[[Source, Mapping[str, Any]], Chosen] | None = None,
     **settings: Any,
 ) -> Configuration:
     """Combine the settings of a training: defaults < recipe < file < `settings`.
 
     If the file or `settings` set `epochs`, what the recipe (and for `settings` the file) counts in epochs is stretched.
     If they set another optimizer than the recipe's, learning rate and weight decay become those usual for it, unless
-    they set these, too.
+    they set these, too. If they name weights and no recipe, it is `finetune`; if the weights are a file and they name
+    no network, it is the file's own.
 
     Args:
         recipe: The recipe to start from; None: that of the file, or else the default for the kind of data.
         config: A YAML file of settings.
         said_by: The origin of `settings`, as it is shown.
+        choose: Chooses for a folder or a table of images where neither a recipe nor weights are named, as
+            `keras_resnet.first_choice`; None: the default for the kind of data.
         **settings: `data`, and everything that may be in a file; those that are None are not set.
 
     Returns:
@@ -162,18 +193,21 @@ def configure(
         name: Value(KNOWN[name].checked(value), said_by, said=True) for name, value in said.items() if value is not None
     }
     layers = [_read(Path(config)) if config is not None else {}, given]
-    named, base = _base(layers)
+    named, base, reasons = _base(layers, choose)
     values = {"recipe": named} | {
         name: Value(one.default, "default") for name, one in KNOWN.items() if name != "recipe"
     }
     for name, one in RECIPE_SETTINGS.items():
         if getattr(base, name) != one.default:
-            values[name] = Value(getattr(base, name), f"recipe {named.value}")
+            values[name] = Value(getattr(base, name), f"recipe {named.value}" if named.value else named.origin)
     for layer in layers:
         before = {name: values[name].value for name in RECIPE_SETTINGS}
         for name, value in stretched(before, {name: one.value for name, one in layer.items()}).items():
             values[name] = Value(value, f"{values[name].origin}, in {layer['epochs'].value} epochs")
         values |= layer
+    weights = values["weights"]
+    if weights.said and weights.value and not is_name(weights.value) and not values["model"].said:
+        values["model"] = Value(network_of_file(weights.value), "of the weights", said=True)
     optimizer = values["optimizer"].value
     if USUAL[optimizer] != USUAL[base.optimizer]:  # otherwise the recipe's still fit
         for name, value in USUAL[optimizer].items():
@@ -182,7 +216,7 @@ def configure(
     # The recipe keeps its own `data`, a description, so that a run is the same however its data were named.
     resolved = Recipe(**{name: values[name].value for name in RECIPE_SETTINGS} | {"data": base.data})
     data, own = values["data"].value, {name: values[name].value for name in SOURCE_SETTINGS}
-    return Configuration(resolved, values, source_for(resolved, data, **own) if data else None)
+    return Configuration(resolved, values, source_for(resolved, data, **own) if data else None, reasons)
 
 
 def read_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -213,16 +247,25 @@ def source_for(recipe: Recipe, source: Source | str, **settings: Any) -> Source:
     return replace(source, **missing) if missing else source
 
 
-def _base(layers: list[dict[str, Value]]) -> tuple[Value, Recipe]:
-    """The recipe to start from: its name with the origin, and the recipe."""
+def _base(
+    layers: list[dict[str, Value]], choose: Callable[[Source, Mapping[str, Any]], Chosen] | None
+) -> tuple[Value, Recipe, tuple[str, ...]]:
+    """The recipe to start from: its name with the origin, the recipe, and why it was chosen."""
     merged = {**layers[0], **layers[1]}
     named = merged.get("recipe", Value(None, "default"))
     if named.value is not None:
-        return named, recipe(named.value)
+        return named, recipe(named.value), ()
+    if "weights" in merged and merged["weights"].value:
+        return Value(FINETUNE, "default with weights"), recipe(FINETUNE), ()
     if "data" not in merged:
-        return named, Recipe()
+        return named, Recipe(), ()
     kind = sources.full_name(merged["data"].value).partition(":")[0]
-    return Value(DEFAULTS[kind], f"default for {kind}"), recipe(DEFAULTS[kind])
+    if choose is not None and kind in CHOSEN_KINDS and "weights" not in merged:
+        said = {name: one.value for name, one in merged.items()}
+        settings = {name: said[name] for name in SOURCE_SETTINGS if name in said}
+        found = choose(Source(said["data"], seed=said.get("seed", 0), **settings), said)
+        return Value(None, found.origin), found.recipe, found.reasons
+    return Value(DEFAULTS[kind], f"default for {kind}"), recipe(DEFAULTS[kind]), ()
 
 
 class _Loader(yaml.SafeLoader):

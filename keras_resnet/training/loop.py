@@ -45,6 +45,7 @@ from keras_resnet.shortage import shortage
 from keras_resnet.training.distribution import is_lost_worker
 from keras_resnet.training.network import CompiledNetwork, network_for
 from keras_resnet.training.phases import Phase, phase_at, total_epochs
+from keras_resnet.training.probe import in_words, probe
 from keras_resnet.weights.files import assign, variables_by_path
 from keras_resnet.weights.saving import save_model
 
@@ -113,6 +114,12 @@ class RecipeRun:
         kept = kept_epoch(place, metric, len(self.data.validation))
         self.run.finish(kept)
         if kept:
+            if not kept["epoch"]:
+                note(
+                    f"kept the linear probe: no epoch had a higher {kept['metric'].replace('_', ' ')} on the "
+                    f"{kept['images']} {kept['split']} images than its {place.best_value:.4f}"
+                )
+                return
             note(
                 f"kept the weights of epoch {kept['epoch']} of {place.epoch}, the last with the highest "
                 f"{kept['metric'].replace('_', ' ')} on the {kept['images']} {kept['split']} images, "
@@ -167,6 +174,11 @@ class TrainingLoop:
         """
         place = self._newest()
         self._say(place)
+        if self.recipe.probe != "none" and CheckpointStore(self.run.checkpoints).is_empty:
+            self._probe()
+        if self.recipe.probe == "only":
+            self.folder.finish(self.compiled.network, Place(finished=True), None)
+            return
         while True:
             lack: Exception | None = None
             try:
@@ -216,6 +228,10 @@ class TrainingLoop:
             lambda worker: evaluation_batches(self.data.validation, evaluated, worker=worker)
         )
         with data_errors(self.data.train.images, self.data.validation.images):
+            if self.recipe.probe == "first" and not (place.epoch or place.step or place.best):
+                # The probe is a result, too: where no epoch is better, it is kept.
+                figures = self.compiled.model.evaluate(validation, steps=validation_steps, verbose=0, return_dict=True)
+                saving.initial = {f"val_{name}": value for name, value in figures.items()}
             self.compiled.model.fit(
                 batches,
                 epochs=phase.end,
@@ -262,6 +278,15 @@ class TrainingLoop:
             )
 
         return share
+
+    def _probe(self) -> None:
+        with data_errors(self.data.train.images, self.data.validation.images):
+            found = probe(self.compiled, self.data, self.display)
+        note(in_words(found))
+        if self.place.is_chief:
+            self.run.record_event(
+                "linear probe", AT_FIRST, text=in_words(found), images=len(found.labels), strength=found.strength
+            )
 
     def _newest(self) -> Place:
         def damaged(text: str) -> None:
@@ -318,6 +343,7 @@ class TrainingLoop:
         for text in self.data.notes:
             note(f"note: {text}")
         height, width, channels = self.data.train.images.shape
+        only = self.recipe.probe == "only"
         counts = ", ".join(f"{len(split)} {name}" for name, split in self.data.splits.items())
         note(
             f"{self.recipe.model} on {self.data.name}: {len(self.data.class_names)} classes, {counts} images "
@@ -325,6 +351,9 @@ class TrainingLoop:
         )
         where = f" batch {place.step} of epoch {place.epoch + 1}" if place.step else f" epoch {place.epoch}"
         going_on = f", continuing after{where}" if place.epoch or place.step else ""
+        if only:
+            note(f"a linear probe of {self.recipe.weights} into {self.run.path}")
+            return
         note(f"{total_epochs(self.recipe)} epochs of {self.steps} steps into {self.run.path}{going_on}")
 
 

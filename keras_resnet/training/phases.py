@@ -23,7 +23,9 @@ class Phase:
 
 
 def total_epochs(recipe: Recipe) -> int:
-    """All epochs: those of the classifier alone and those of the whole network."""
+    """All epochs: those of the classifier alone and those of the whole network; none with a linear probe only."""
+    if recipe.probe == "only":
+        return 0
     return recipe.head_epochs + recipe.epochs
 
 

@@ -28,6 +28,7 @@ from keras_resnet.allowed import (
     OPTIMIZER,
     PIXEL_DEVIATIONS,
     PIXEL_MEANS,
+    PROBE,
     SAMPLING,
     SCHEDULE,
     SEED,
@@ -85,6 +86,12 @@ class Recipe:
     )
     ema: float = training(
         0.0, "decay of the moving average of weights, which is evaluated and saved; 0: none", low=0, below=1
+    )
+    probe: str = training(
+        "none",
+        "a classifier made from the initial weights' features by logistic regression; first: the training begins with "
+        "it; only: nothing else is trained",
+        PROBE,
     )
     head_epochs: int = training(0, "epochs before the others in which only the classifier is trained, by Adam", low=0)
     head_rate: float = training(1e-3, "learning rate in these epochs", LEARNING_RATE)
@@ -178,6 +185,11 @@ class Recipe:
                 "weights_preprocessing says what pixels the initial weights need, and there are none: give weights, "
                 f"too; received {self.weights_preprocessing!r}"
             )
+        if self.probe != "none" and not self.weights:
+            raise UsageError(
+                f"probe={self.probe} makes a classifier of what trained weights see in the images, and there are none: "
+                "name them by weights (--weights)"
+            )
         if len(self.pixel_mean) != len(self.pixel_std):
             raise UsageError(
                 "pixel_mean and pixel_std go together, with as many numbers; received "
@@ -248,7 +260,7 @@ class Recipe:
 
     def without_weights(self) -> Recipe:
         """The same recipe from random initial weights."""
-        return replace(self, weights="", weights_preprocessing="")
+        return replace(self, weights="", weights_preprocessing="", probe="none")
 
     def lasting(self, epochs: int) -> Recipe:
         """The recipe with another number of epochs; what it counts in epochs is stretched. The same as `but(epochs=…)`.

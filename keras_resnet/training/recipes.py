@@ -19,6 +19,25 @@ cifar10 = partial(Recipe, data="tfds:cifar10", batch_size=128, epochs=200)
 imagenet = partial(
     Recipe, model="resnet50", data="tfds:imagenet2012", image_size=224, augment="resized-crop-flip", warmup_epochs=5
 )
+# From trained weights to other images: a linear probe, then all layers at low rates.
+finetuned = partial(
+    Recipe,
+    weights="imagenet",
+    epochs=20,
+    batch_size=32,
+    image_size=224,
+    crop_fraction=0.875,
+    probe="first",
+    freeze_batchnorm=True,
+    learning_rate=0.003,
+    layer_decay=0.8,
+    label_smoothing=0.1,
+    augment="resized-crop-flip",
+    crop_scale=0.25,
+    source="the rate of Kolesnikov et al., Big Transfer, 2019, https://arxiv.org/abs/1912.11370, not lowered with "
+    "the batch size, since small data sets make few steps; first a linear probe, as Kumar et al., Fine-Tuning can "
+    "Distort Pretrained Features, 2022, https://arxiv.org/abs/2202.10054; lower rates for lower layers",
+)
 # What the three procedures of Wightman et al. have in common.
 strikes_back = partial(
     imagenet,
@@ -57,24 +76,13 @@ RECIPES = {
         expected="depends on the images",
         source="this package's default for your own images",
     ),
-    "finetune-small": Recipe(
+    "finetune": finetuned(
+        model="resnet50",
+        expected="depends on the images",
+    ),
+    "finetune-small": finetuned(
         model="resnet18",
-        weights="imagenet",
-        epochs=20,
-        batch_size=32,
-        image_size=224,
-        crop_fraction=0.875,
-        head_epochs=3,
-        head_rate=1e-3,
-        freeze_batchnorm=True,
-        learning_rate=0.003,
-        layer_decay=0.8,
-        label_smoothing=0.1,
-        augment="resized-crop-flip",
-        crop_scale=0.25,
         expected="depends on the images; not run here",
-        source="the rate of Kolesnikov et al., Big Transfer, 2019, https://arxiv.org/abs/1912.11370, not lowered with "
-        "the batch size, since small data sets make few steps; first the classifier, and lower rates for lower layers",
     ),
     "cifar10-resnet20": stepped(
         model="resnet20",

@@ -371,7 +371,8 @@ def run_within(config: dict[str, Any], folders: Iterable[Path]) -> Run | None:
 def _fitted(one: Candidate, left: float, recipe: Recipe, data: ImageData) -> Candidate:
     if one.timing is None:
         return one
-    once = one.timing.start + len(data.splits[data.reported]) * one.timing.image
+    probed = len(data.train) if recipe.probe != "none" else 0
+    once = one.timing.start + (len(data.splits[data.reported]) + probed) * one.timing.image
     possible = max(0, math.floor((left - once) / one.epoch) - recipe.head_epochs)
     return Candidate(one.model, one.macs, one.timing, one.epoch, possible)
 

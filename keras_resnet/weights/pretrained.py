@@ -7,6 +7,9 @@ import hashlib
 import logging
 import os
 import re
+import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 # What "imagenet" means where timm has no a1_in1k: the first of these that it has.
 PREFERRED = ("a1_in1k", "ra2_in1k", "bt_in1k", "tf_in1k", "tv2_in1k", "c1_in1k", "miil_in1k", "gluon_in1k")
+SECONDS = 2.0
+"""How long an answer of the network is waited for, before anything is fetched."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,29 @@ def is_name(weights: str | os.PathLike[str]) -> bool:
     return weights in ("imagenet", "keras") or (isinstance(weights, str) and weights.startswith("timm/"))
 
 
+def cached(model: str, weights: str, *, include_top: bool = True) -> Path | None:
+    """The file of named weights where it was downloaded before; None: it was not.
+
+    Args: as `fetch`.
+
+    Raises:
+        UsageError: The network has no weights of this name.
+    """
+    found = pretrained(model, weights)
+    if found.name == "keras":
+        file = keras_applications.FILES[found.model][0 if include_top else 1]
+        path = _keras_folder() / "models" / file.file
+        return path if path.is_file() else None
+    from huggingface_hub import try_to_load_from_cache
+
+    there = try_to_load_from_cache(*_in_hub(found.url))
+    return Path(there) if isinstance(there, str) else None
+
+
 def fetch(model: str, weights: str, *, include_top: bool = True) -> Path:
     """The file of named weights, downloaded unless it was before.
+
+    Where the network gives no answer within two seconds, nothing is tried.
 
     Args:
         model: As `list_models` has it.
@@ -125,6 +151,10 @@ def fetch(model: str, weights: str, *, include_top: bool = True) -> Path:
     if found.name == "keras":
         file = keras_applications.FILES[found.model][0 if include_top else 1]
         url, digest = file.url, f"md5:{file.md5}"
+    path = cached(model, found.name, include_top=include_top)
+    if path is not None:
+        verify(path, digest)
+        return path
     logger.info("%s for %s: %s", found.name, model, url)
     try:
         path = _from_keras(url) if found.name == "keras" else _from_hub(url)
@@ -138,6 +168,32 @@ def fetch(model: str, weights: str, *, include_top: bool = True) -> Path:
         ) from None
     verify(path, digest)
     return path
+
+
+def answers(url: str, seconds: float = SECONDS) -> bool:
+    """Whether an address can be reached, through a proxy where the environment names one.
+
+    Args:
+        url: The address; nothing of it is read.
+        seconds: How long is waited for. Looking its name up alone may take longer, and nothing can cut that short: it
+            is left behind in a thread.
+    """
+    reached = threading.Event()
+    done = threading.Event()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds):
+                reached.set()
+        except urllib.error.HTTPError:  # it answers, if only that it will not
+            reached.set()
+        except (OSError, ValueError):
+            pass
+        done.set()
+
+    threading.Thread(target=ask, daemon=True).start()
+    done.wait(seconds)
+    return reached.is_set()
 
 
 def verify(path: Path, digest: str | None) -> None:
@@ -159,15 +215,31 @@ def verify(path: Path, digest: str | None) -> None:
 
 
 def _from_hub(url: str) -> Path:
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import constants, hf_hub_download
 
+    _refuse_silence(constants.ENDPOINT)
+    return Path(hf_hub_download(*_in_hub(url)))
+
+
+def _refuse_silence(url: str) -> None:
+    if not answers(url):
+        raise OSError(f"{url.split('/')[2]} does not answer")
+
+
+def _in_hub(url: str) -> tuple[str, str]:
+    """The repository and the file in it."""
     owner, repository, *_, file = url.removeprefix("https://huggingface.co/").split("/")
-    return Path(hf_hub_download(f"{owner}/{repository}", file))
+    return f"{owner}/{repository}", file
+
+
+def _keras_folder() -> Path:
+    return Path(os.environ.get("KERAS_HOME", Path.home() / ".keras"))
 
 
 def _from_keras(url: str) -> Path:
     import keras
 
+    _refuse_silence(url)
     return Path(keras.utils.get_file(url.rsplit("/", 1)[-1], url, cache_subdir="models"))
 
 

@@ -142,6 +142,7 @@ def hub(file_of_timm: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return str(file_of_timm)
 
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
+    monkeypatch.setattr(module, "answers", lambda url: True)
     return file_of_timm
 
 

@@ -1,0 +1,65 @@
+"""The linear probe of a training: its classifier, made at once from what the initial weights see in the images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_resnet.data.images import ImageData
+from keras_resnet.display import Display
+from keras_resnet.training.network import CompiledNetwork
+from keras_resnet.transfer.features import image_features
+from keras_resnet.transfer.linear_probe import LinearProbe, linear_probe
+
+
+def probe(compiled: CompiledNetwork, data: ImageData, display: Display) -> LinearProbe:
+    """Make a linear probe and put it into the network as its classifier.
+
+    If nothing else is trained, validation images need not choose an epoch: they serve, too, where there are others
+    for the test.
+
+    Args:
+        compiled: With its initial weights.
+        data: The images.
+        display: Shows how far it has come.
+    """
+    recipe = compiled.recipe
+    parts = [data.train]
+    if recipe.probe == "only" and len(data.test):
+        parts.append(data.validation)
+    features = []
+    for part in parts:
+        features.append(image_features(compiled.network, part, progress=_bar(display, "computing features")))
+        display.close()
+    found = linear_probe(
+        np.concatenate(features),
+        np.concatenate([part.labels for part in parts]),
+        data.task,
+        groups=None if data.groups is None else np.concatenate([data.groups[part.indices] for part in parts]),
+        balanced=recipe.class_weights != "none" or recipe.sampling == "balanced",
+        seed=recipe.seed,
+        progress=_bar(display, "choosing the probe's penalty"),
+    )
+    display.close()
+    found.assign_to(compiled.network)
+    return found
+
+
+def in_words(found: LinearProbe) -> str:
+    """What a probe is worth, in a sentence."""
+    count = len(found.labels)
+    if found.metrics is None:
+        return f"linear probe: made from {count} images, too few to hold any out"
+    task, metrics = found.task, found.metrics
+    name = task.headline
+    figure = f"{task.metrics[name].title} {task.shown(metrics, name)}"
+    text = f"linear probe: {figure} on {count} images, each held out in turn"
+    if name not in metrics.intervals:
+        return text
+    low, high = map(task.metrics[name].text, metrics.intervals[name])
+    return f"{text} ({metrics.hits[name]} right; 95 % interval {low} to {high})"
+
+
+def _bar(display: Display, what: str) -> Callable[[int, int], None]:
+    return lambda done, total: display.show(what, done, total)

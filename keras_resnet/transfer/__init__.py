@@ -1,0 +1,1 @@
+"""What a trained network knows, used for other images: its features, and linear classifiers of them."""

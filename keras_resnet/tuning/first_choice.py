@@ -1,0 +1,174 @@
+"""What a source of images is trained by where nobody says it: from a look at them, and the weights that are at hand."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.data.loading import divided, list_source
+from keras_resnet.data.sources.source import Source
+from keras_resnet.inspection.looks import inspect_images
+from keras_resnet.models.counting import cost
+from keras_resnet.models.recognition import network_of_file
+from keras_resnet.models.variants import spec
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recipes import RECIPES
+from keras_resnet.weights.at_hand import FOLDER, AtHand, at_hand
+from keras_resnet.weights.pretrained import answers, is_name, list_weights, pretrained
+
+NETWORKS = ("resnet50", "resnet50v1", "resnet50d", "resnet101", "resnet101v1", "resnet34", "resnet50v2", "resnet18",
+            "resnet34d", "resnet18d", "resnet152", "resnet152v1", "resnet26", "resnet26d")  # fmt: skip
+"""For photographs, the preferred one first. Deeper ones take longer than they are better by."""
+LOOKED_AT = 48
+"""Images whose size and colour are looked at."""
+SMALL_SIDE = 64
+"""Pictures whose shorter side is at most this have their own networks: ImageNet's would lose them in the first layers.
+"""
+SIZES = (16, 32, 48, 64)
+PASSES = 8_000
+"""Images that a fine-tuning sees, all epochs together, if that makes neither too few epochs nor too many."""
+EPOCHS = (5, 20)
+HUB = "https://huggingface.co"
+EFFICIENCY = 0.5
+"""Convolutions compute at about this share of the speed of a product of matrices. Seen with ResNet-50 on two cores."""
+BACKWARD = 3.0
+"""A training step takes as long as so many forward passes."""
+
+
+@dataclass(frozen=True)
+class FirstChoice:
+    """What was chosen.
+
+    Args:
+        recipe: To train by.
+        origin: Of its settings, as `--print-config` shows it.
+        reasons: What was seen, what is done, and how long it will take: a line each.
+    """
+
+    recipe: Recipe
+    origin: str
+    reasons: tuple[str, ...]
+
+
+def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) -> FirstChoice:
+    """Choose by a look at the images, as `keras-resnet train` does.
+
+    Small pictures get a small network from scratch, photographs are fine-tuned from weights of ImageNet if there are
+    any to be had: in the folder that `KERAS_RESNET_WEIGHTS` names, fetched before, or on huggingface.co.
+
+    Args:
+        source: Where they come from.
+        said: Settings that are not to be chosen, by name; None: all are.
+
+    Raises:
+        DataError: The source is missing, empty, or cannot be divided.
+        UsageError: `KERAS_RESNET_WEIGHTS` names no folder.
+
+    Example:
+        >>> import keras_resnet
+        >>> chosen = keras_resnet.first_choice("folder:photos")  # doctest: +SKIP
+        >>> print(*chosen.reasons, sep="\\n")  # doctest: +SKIP
+        >>> run = keras_resnet.fit(chosen.recipe, "folder:photos")  # doctest: +SKIP
+    """
+    source, said = Source(source) if isinstance(source, str) else source, said or {}
+    listing = list_source(source)
+    parts = divided(source, listing)
+    images = len(parts["train"])
+    few = listing.chosen(np.unique(np.linspace(0, len(listing) - 1, LOOKED_AT).astype(np.int64)))
+    looks = list(inspect_images(few).looks.values())
+    sizes = [look.header.upright for look in looks] or [(0, 0)]
+    height, width = (round(statistics.median(side)) for side in zip(*sizes, strict=True))
+    counts = listing.task.images_of_classes(listing.labels[parts["train"]])
+    colour = "grey" if looks and sum(look.grey for look in looks) > len(looks) / 2 else "colour"
+    seen = (
+        f"{images} training images of {len(counts)} classes ({_range(counts.tolist())} a class), {width}×{height} "
+        f"pixels, {colour}"
+    )
+    side = said.get("image_size") or 0
+    small = min(width, height) <= SMALL_SIDE and side <= SMALL_SIDE
+    own_pixels = "pixel_mean" in said or "pixel_std" in said
+    models = (str(said["model"]),) if "model" in said else NETWORKS
+    if small:
+        why, found = "small pictures have their own networks, for which nobody publishes weights", None
+    elif 0 < side <= SMALL_SIDE or own_pixels:
+        why, found = "as the other settings ask for", None
+    else:
+        why, found = _weights(models)
+    origin = f"chosen for {images:,} images"
+    if found is None:
+        recipe = RECIPES["folder"].but(image_size=_size(min(width, height)) if small else None)
+        recipe = recipe.but(model=said.get("model"))
+        done = f"{recipe.model} from scratch: {why}"
+        side = side or recipe.image_size or SMALL_SIDE
+    else:
+        epochs = int(np.clip(math.ceil(PASSES / max(images, 1)), *EPOCHS))
+        recipe = RECIPES["finetune"].but(model=found.model, weights=found.weights, epochs=epochs)
+        side = side or recipe.image_size
+        done = f"{found.model} fine-tuned from weights {found.place} ({found.weights}), after a linear probe: {why}"
+    epochs = int(said.get("epochs") or recipe.epochs)
+    macs = cost(spec(recipe.model), len(counts), input_shape=(side, side, 3)).macs
+    forward = images * macs / _macs_a_second()
+    long = (
+        f"{epochs} epochs at {side}×{side}, about {_duration(forward * BACKWARD * epochs)} on this machine's processor"
+    )
+    if found is not None:
+        long += f"; --linear-probe stops before them, after about {_duration(forward)}"
+    return FirstChoice(recipe, origin, (seen, done, long))
+
+
+def _weights(models: tuple[str, ...]) -> tuple[str, AtHand | None]:
+    """Why, and the weights to begin with; None: there are none to be had."""
+    why = "few images teach a network less than the million it has seen"
+    for one in at_hand(models):
+        if is_name(one.weights):
+            return why, one
+        network = network_of_file(one.weights)
+        if network in models:
+            return why, AtHand(network, one.weights, one.place)
+    model = next((model for model in models if list_weights(model)), None)
+    if model is None:
+        return "nobody publishes weights for it", None
+    if answers(HUB):
+        return why, AtHand(model, pretrained(model).name, "from huggingface.co")
+    url = pretrained(model).url
+    return (
+        f"no trained weights are at hand, and {HUB.removeprefix('https://')} does not answer. With few photographs "
+        f"that costs much: 65 % where trained weights give 94 %. Fetch {url}, save it as {model}.safetensors in a "
+        f"folder, and name the folder by the environment variable {FOLDER}"
+    ), None
+
+
+def _size(side: int) -> int:
+    """The least of the sizes that loses nothing of pictures of this side."""
+    return next((size for size in SIZES if size >= side), SIZES[-1])
+
+
+def _range(counts: list[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _macs_a_second() -> float:
+    """How many multiply-accumulates of convolutions this machine's processor makes in a second, roughly."""
+    side = 768
+    matrix = np.full((side, side), 0.5, np.float32)
+    matrix @ matrix
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        matrix @ matrix
+        times.append(time.perf_counter() - began)
+    return EFFICIENCY * side**3 / min(times)
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 50:
+        return f"{max(10, 10 * round(seconds / 10))} s"
+    minutes = seconds / 60
+    return f"{round(minutes)} min" if minutes < 90 else f"{minutes / 60:.1f} h"

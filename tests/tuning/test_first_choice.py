@@ -1,0 +1,130 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_resnet
+from keras_resnet.data.sources.source import Source
+from keras_resnet.training.configuration import configure
+from keras_resnet.training.recipes import RECIPES
+from keras_resnet.tuning import first_choice as module
+from keras_resnet.tuning.first_choice import first_choice
+from keras_resnet.weights.at_hand import FOLDER
+from keras_resnet.weights.saving import save_weights
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "answers", lambda url: False)
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda repository, file: None)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.delenv(FOLDER, raising=False)
+
+
+def photographs(root: Path, side: int = 90, counts: tuple[int, ...] = (10, 20), mode: str = "RGB") -> Source:
+    random = np.random.default_rng(0)
+    for label, count in zip("abc", counts, strict=False):
+        (root / label).mkdir(parents=True)
+        for number in range(count):
+            pixels = random.integers(0, 256, (side, side + 10, 3), dtype=np.uint8)
+            Image.fromarray(pixels).convert(mode).save(root / label / f"{number}.png")
+    return Source(str(root))
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the weights of a ResNet-18, under a name that says so."""
+    folder = tmp_path / "weights"
+    folder.mkdir()
+    model = keras_resnet.ResNet18(input_shape=(65, 65, 3), num_classes=5, preprocessing=None)
+    save_weights(model, folder / "resnet18.mine.safetensors", naming="torchvision")
+    monkeypatch.setenv(FOLDER, str(folder))
+    return folder / "resnet18.mine.safetensors"
+
+
+def test_small_pictures_have_a_network_of_their_size(image_folder: Path) -> None:
+    found = first_choice(Source(str(image_folder)), {})
+
+    assert found.recipe == RECIPES["folder"].but(image_size=16)
+    assert found.origin == "chosen for 25 images"
+    assert found.reasons[0] == "25 training images of 3 classes (8 to 9 a class), 12×10 pixels, colour"
+    assert found.reasons[1].startswith("resnet20 from scratch: small pictures have their own networks")
+    assert found.reasons[2].startswith("30 epochs at 16×16, about 10 s on this machine")
+
+
+def test_photographs_are_fine_tuned_from_weights_that_are_at_hand(tmp_path: Path, weights: Path) -> None:
+    found = first_choice(photographs(tmp_path / "photos"), {})
+
+    assert found.recipe == RECIPES["finetune"].but(model="resnet18", weights=str(weights))
+    assert "(7 to 14 a class), 100×90 pixels" in found.reasons[0]
+    assert f"resnet18 fine-tuned from weights in {weights.parent} ({weights})" in found.reasons[1]
+    assert "--linear-probe stops before them" in found.reasons[2]
+    grey = first_choice(photographs(tmp_path / "grey", mode="L"), {})
+    assert grey.reasons[0].endswith("grey")
+
+
+def test_the_more_images_the_fewer_epochs(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = photographs(tmp_path / "photos")
+    monkeypatch.setattr(module, "PASSES", 21 * 9 - 5)
+    assert first_choice(source, {}).recipe.epochs == 9
+    monkeypatch.setattr(module, "PASSES", 1)
+    assert first_choice(source, {}).recipe.epochs == 5
+
+
+def test_what_is_said_is_not_chosen(tmp_path: Path, weights: Path) -> None:
+    source = photographs(tmp_path / "photos")
+    for said in ({"image_size": 64}, {"pixel_mean": (0.5,), "pixel_std": (0.2,)}, {"model": "resnet8"}):
+        found = first_choice(source, said)
+        assert found.recipe.weights == "", said
+        assert "from scratch" in found.reasons[1]
+    assert first_choice(source, {"model": "resnet18"}).recipe.weights == str(weights)
+    assert first_choice(source, {"image_size": 128}).recipe.weights == str(weights)
+    assert first_choice(source, {"model": "resnet8"}).recipe.model == "resnet8"
+
+
+def test_without_weights_it_is_said_what_to_fetch_and_where_to_put_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photographs(tmp_path / "photos")
+    found = first_choice(source, {})
+
+    assert found.recipe == RECIPES["folder"]
+    assert "huggingface.co does not answer" in found.reasons[1]
+    assert (
+        "Fetch https://huggingface.co/timm/resnet50.a1_in1k/resolve/main/model.safetensors, save it as "
+        in (found.reasons[1])
+    )
+    assert (
+        "resnet50.safetensors in a folder, and name the folder by the environment variable KERAS_RESNET_WEIGHTS"
+        in (found.reasons[1])
+    )
+
+    monkeypatch.setattr(module, "answers", lambda url: True)
+    fetched = first_choice(source, {}).recipe
+    assert (fetched.model, fetched.weights) == ("resnet50", "timm/a1_in1k")
+
+
+def test_a_configuration_takes_the_choice_and_says_so_and_a_recipe_or_weights_rule_it_out(
+    tmp_path: Path, weights: Path
+) -> None:
+    data = str(photographs(tmp_path / "photos").location)
+
+    found = configure(data=data, choose=first_choice, learning_rate=0.5)
+    assert found.values["model"].value == "resnet18"
+    assert found.values["model"].origin == "chosen for 21 images"
+    assert found.recipe.learning_rate == 0.5
+    assert found.values["learning_rate"].said
+    assert len(found.reasons) == 3
+    again = tmp_path / "again.yaml"
+    again.write_text(str(found))
+    assert configure(config=again).recipe == found.recipe
+
+    assert configure(data=data, recipe="folder", choose=first_choice).reasons == ()
+    named = configure(data=data, weights=str(weights), choose=first_choice)
+    assert (named.reasons, named.recipe) == ((), RECIPES["finetune"].but(model="resnet18", weights=str(weights)))
+    assert named.values["recipe"].value == "finetune"
+    assert named.values["model"].origin == "of the weights"
+    other = configure(data=data, weights=str(weights), model="resnet34")
+    assert other.recipe.model == "resnet34", "to be refused when they are loaded"
+    assert configure(data="digits", choose=first_choice).values["recipe"].value == "digits"
