@@ -208,7 +208,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if self._given is None:
             here = (threading.get_ident(), self.folder.resolve())
             if here in _TRAINING:
-                _TRAINING[here]._until_end.close()
+                _TRAINING[here].release()
             self._until_end.enter_context(locked(self.folder))
             _TRAINING[here] = self
             images = getattr(self.position.split, "whole", None) if self.position is not None else None
@@ -314,6 +314,10 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self._until_end.close()
 
     # What it is made of.
+
+    def release(self) -> None:
+        """Let go of the folder and of signals, where `fit` has ended by an error and told nobody."""
+        self._until_end.close()
 
     @property
     def logs(self) -> list[dict[str, float]]:

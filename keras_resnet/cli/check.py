@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.errors import DataError
     from keras_resnet.inspection.inspection import check_outside, holder_of, inspect_data
 
-    configuration = configuration_of(options)
+    configuration = configuration_of(options, look=bool(options.show_batch))
     source, recipe = configuration.source, configuration.recipe
     out = options.out or Path("saved_models") / f"check-{source.short_name}"
     check_outside(holder_of(source), out)  # before images are read

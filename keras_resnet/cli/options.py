@@ -57,8 +57,12 @@ def add_cache_option(command: argparse.ArgumentParser) -> None:
                          "of it holds them)")  # fmt: skip
 
 
-def configuration_of(options: argparse.Namespace) -> Configuration:
+def configuration_of(options: argparse.Namespace, *, look: bool = True) -> Configuration:
     """The configuration that a parsed command line gives, with its settings file and recipe.
+
+    Args:
+        options: The command line.
+        look: Whether images are looked at to choose what is not said.
 
     Raises:
         UsageError: A setting does not fit.
@@ -71,7 +75,7 @@ def configuration_of(options: argparse.Namespace) -> Configuration:
         recipe=said.get("recipe"),
         config=said.get("config"),
         said_by="command line",
-        choose=first_choice,
+        choose=first_choice if look else None,
         data=options.source,
         **{name: said[name] for name in names},
     )

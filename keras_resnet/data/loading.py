@@ -115,13 +115,17 @@ def _source(source: Source | str, settings: dict[str, Any]) -> Source:
     return Source(source, **settings)
 
 
-def list_source(source: Source | str) -> Listing:
+def list_source(source: Source | str, *, fewest_classes: int = 1) -> Listing:
     """All images of a source with their labels; none is decoded.
+
+    Args:
+        source: The source, or its name.
+        fewest_classes: How many classes there must be at least.
 
     Raises:
         DataError: The source is missing, empty or unlabelled.
     """
-    return _listed(Source(source) if isinstance(source, str) else source, fewest_classes=1, spool=False)[0]
+    return _listed(Source(source) if isinstance(source, str) else source, fewest_classes=fewest_classes, spool=False)[0]
 
 
 def listing_of(data: ImageData) -> tuple[Listing, dict[str, np.ndarray]]:

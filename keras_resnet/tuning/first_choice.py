@@ -57,7 +57,7 @@ class FirstChoice:
 
 
 def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) -> FirstChoice:
-    """Choose by a look at the images, as `keras-resnet train` does.
+    r"""Choose by a look at the images, as `keras-resnet train` does.
 
     Small pictures get a small network from scratch, photographs are fine-tuned from weights of ImageNet if there are
     any to be had: in the folder that `KERAS_RESNET_WEIGHTS` names, fetched before, or on huggingface.co.
@@ -73,14 +73,14 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
     Example:
         >>> import keras_resnet
         >>> chosen = keras_resnet.first_choice("folder:photos")  # doctest: +SKIP
-        >>> print(*chosen.reasons, sep="\\n")  # doctest: +SKIP
+        >>> print(*chosen.reasons, sep="\n")  # doctest: +SKIP
         >>> run = keras_resnet.fit(chosen.recipe, "folder:photos")  # doctest: +SKIP
     """
     source, said = Source(source) if isinstance(source, str) else source, said or {}
-    listing = list_source(source)
+    listing = list_source(source, fewest_classes=2)
     parts = divided(source, listing)
     images = len(parts["train"])
-    few = listing.chosen(np.unique(np.linspace(0, len(listing) - 1, LOOKED_AT).astype(np.int64)))
+    few = listing.chosen(parts["train"][np.unique(np.linspace(0, images - 1, LOOKED_AT).astype(np.int64))])
     looks = list(inspect_images(few).looks.values())
     sizes = [look.header.upright for look in looks] or [(0, 0)]
     height, width = (round(statistics.median(side)) for side in zip(*sizes, strict=True))

@@ -59,7 +59,9 @@ def check_there(path: str | os.PathLike[str]) -> None:
         check_regular(path)
     except RefusedFileError as error:
         raise ModelError(f"cannot read {path}: {error}") from None
-    except OSError:
+    except OSError as error:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
         named = "" if path.suffix else "; weights that have a name are 'imagenet', 'timm/<tag>' and 'keras'"
         raise ModelError(f"there is no weights file {path}{named}") from None
 

@@ -25,7 +25,9 @@ def test_every_setting_of_a_recipe_is_an_option_of_training() -> None:
         arguments = ["train", "digits", option, *([word] if kind is not bool else [])]
         if name == "schedule":
             word, arguments = "step", ["train", "digits", option, "step", "--decay-every", "9"]
-        if name == "weights_preprocessing":
+        if name in ("weights", "weights_preprocessing", "probe"):
+            arguments += ["--model", "resnet8"]  # whose weights there need not be yet
+        if name in ("weights_preprocessing", "probe"):
             arguments += ["--weights", "net.safetensors"]
         if name in ("pixel_mean", "pixel_std"):
             arguments += ["--pixel-std" if name == "pixel_mean" else "--pixel-mean", word]
