@@ -76,6 +76,7 @@ FOUNDATION = {
     "json_files",
     "regular_files",
     "visible",
+    "spreadsheet",
     "streams",
     "display",
     "shortage",

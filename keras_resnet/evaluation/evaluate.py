@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet import pictures
-from keras_resnet.atomic import write_json
+from keras_resnet.atomic import write_json, write_text
 from keras_resnet.data.images import ImageData, OnRead, Split
 from keras_resnet.data.loading import Data, in_memory, load_data, merge
 from keras_resnet.data.sources.source import SETTINGS, Source
+from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.stores import at_size
 from keras_resnet.errors import DataError, ModelError, UsageError
 from keras_resnet.inference.predictors import Predictor, open_predictor
@@ -22,12 +23,15 @@ from keras_resnet.inference.tta import check_tta, view_logits, view_size
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.settings import refuse_unknown
+from keras_resnet.spreadsheet import csv_text
 from keras_resnet.tasks.task import Metrics
 
 if TYPE_CHECKING:
     import keras
 
 BATCH = 256
+MOST_COLUMNS = 100
+"""Classes whose probabilities are written for each image."""
 FIRST = 32
 """Images, by which it is seen whether a model gets the pixels that it was trained on."""
 
@@ -43,6 +47,7 @@ class Evaluation:
         predictor: What was evaluated.
         data_name: On what.
         remarks: What these figures hide or mean less than they seem to.
+        names: Of the images, in the order of the logits.
     """
 
     metrics: Metrics
@@ -51,19 +56,48 @@ class Evaluation:
     predictor: Predictor
     data_name: str
     remarks: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def write(self, folder: Path) -> list[Path]:
-        """Put the figures into `evaluation.json`, and beside it the task's picture if one can be drawn."""
-        files = [folder / "evaluation.json"]
+        """Put the figures into `evaluation.json`, and beside it every prediction and the task's picture.
+
+        `predictions.csv` has the path, the label and the prediction of each image, and the probabilities of all
+        classes, or of the label's and the prediction's where there are very many. The picture needs matplotlib.
+
+        Returns:
+            The files.
+        """
+        files = [folder / "evaluation.json", folder / "predictions.csv"]
         task = self.predictor.task
         summary = {"model": self.predictor.name, "data": self.data_name, "task": task.name, **self.metrics.to_dict()}
         write_json(files[0], summary | {"remarks": list(self.remarks)})
+        write_text(files[1], csv_text(*self._predictions()))
         if pictures.available():
             files.append(folder / task.picture_name)
             headline = f"{task.metrics[task.headline].title} {task.shown(self.metrics, task.headline)}"
             title = f"{self.predictor.name} on {self.data_name}: {headline} of {self.metrics.images} images"
-            task.draw(self.metrics, title, files[1])
+            task.draw(self.metrics, title, files[-1])
         return files
+
+    def _predictions(self) -> tuple[list[str], Iterator[list[str]]]:
+        """The head and the rows of `predictions.csv`."""
+        task = self.predictor.task
+        shares, decided = task.probabilities(self.logits), task.decisions(self.logits)
+        header = ["path", "label", "prediction"]
+        if len(task.class_names) <= MOST_COLUMNS:
+            header += task.class_names
+        else:
+            header += ["probability of the label", "probability of the prediction"]
+
+        def rows() -> Iterator[list[str]]:
+            labelled, predicted = task.membership(self.labels), task.membership(decided)
+            for row, share in enumerate(shares):
+                names = [LABEL_SEPARATOR.join(task.names_of(one)) for one in (self.labels[row], decided[row])]
+                if len(task.class_names) > MOST_COLUMNS:
+                    share = np.array([share[of[row]].mean() if of[row].any() else 0 for of in (labelled, predicted)])
+                yield [self.names[row] if self.names else str(row), *names, *(f"{one:.6f}" for one in share)]
+
+        return header, rows()
 
 
 def evaluate(
@@ -125,7 +159,13 @@ def evaluate(
     logits = split_logits(predictor, chosen, tta)
     metrics = predictor.task.evaluate(logits, chosen.labels)
     return Evaluation(
-        metrics, logits, chosen.labels, predictor, name, (*filter(None, [doubt]), *_remarks(split), *metrics.remarks)
+        metrics,
+        logits,
+        chosen.labels,
+        predictor,
+        name,
+        (*filter(None, [doubt]), *_remarks(split), *metrics.remarks),
+        tuple(images.names[index] for index in chosen.indices) if images.names else (),
     )
 
 

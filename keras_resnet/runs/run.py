@@ -50,8 +50,8 @@ from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.regular_files import open_regular, read_bytes, read_member, refuse_link
 from keras_resnet.runs.contents import FORMAT, OVERWRITTEN, Config, DataFile, EventRow, KeptEpoch, LogRow, RunFile
 from keras_resnet.runs.record import Record
+from keras_resnet.spreadsheet import csv_text
 from keras_resnet.stamp import read_preprocessing
-from keras_resnet.visible import visible
 
 if TYPE_CHECKING:
     from keras_resnet.weights.first_normalisation import FirstStatistics
@@ -481,24 +481,12 @@ def _split_table(data: ImageData) -> str:
         for name, split in data.splits.items()
         for index, label in zip(split.indices, split.labels, strict=True)
     ]
-    return _csv(["image", "class", "split"], sorted(rows))
+    return csv_text(["image", "class", "split"], sorted(rows))  # for people; split.json is exact
 
 
 def _skipped_table(data: ImageData) -> str:
     """Image, reason code and detail, as CSV."""
-    return _csv(["image", "reason", "detail"], [(one.name, one.code, one.detail) for one in data.skipped])
-
-
-def _csv(header: list[str], rows: list[tuple[str, ...]]) -> str:
-    lines = []
-    for row in (header, *(tuple(map(visible, row)) for row in rows)):  # these files are for people; split.json is exact
-        line = io.StringIO()
-        # Both characters end a line here, or cells with either of them would not be quoted. Spreadsheets run cells that
-        # begin like formulas, white space before them or not; a quote makes them text.
-        writer = csv.writer(line, lineterminator="\r\n")
-        writer.writerow([f"'{cell}" if cell.lstrip()[:1] in {*"=+-@"} else cell for cell in row])
-        lines.append(line.getvalue().removesuffix("\r\n") + "\n")
-    return "".join(lines)
+    return csv_text(["image", "reason", "detail"], [(one.name, one.code, one.detail) for one in data.skipped])
 
 
 def _epochs_done(run: Run) -> str:

@@ -1,3 +1,5 @@
+import csv
+import io
 import json
 import shutil
 from collections.abc import Callable
@@ -143,12 +145,13 @@ def test_a_report_writes_figures_and_pictures(finished_run: Run, tiny_data: Imag
 
     assert [file.relative_to(run.path).as_posix() for file in report.files] == [
         "evaluation/evaluation.json",
+        "evaluation/predictions.csv",
         "evaluation/confusion_matrix.png",
         "evaluation/diagnosis.json",
         "plots/training.png",
         "plots/learning_curves.png",
     ]
-    diagnosis = json.loads(report.files[2].read_text())
+    diagnosis = json.loads(report.files[3].read_text())
     assert diagnosis["epochs"] == len(run.metrics()) == 12
     assert diagnosis["symptoms"] == [asdict(one) for one in report.symptoms]
     written = json.loads(report.files[0].read_text())
@@ -258,3 +261,32 @@ def test_a_training_takes_arrays_and_a_dataset(on_arrays: Run, tmp_path: Path, m
         fit(TINY, tf.data.Dataset.from_tensor_slices(ARRAYS), tmp_path / "run", verbose=False)
 
     assert on_arrays.fingerprint == Run(tmp_path / "run").fingerprint == from_arrays(*ARRAYS).fingerprint
+
+
+def test_an_evaluation_writes_every_prediction(finished_run: Run, tiny_data: ImageData, tmp_path: Path) -> None:
+    evaluation = evaluate(finished_run, tiny_data)
+    files = evaluation.write(tmp_path)
+
+    assert tmp_path / "predictions.csv" in files
+    with open(tmp_path / "predictions.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == [tiny_data.names[index] for index in tiny_data.test.indices]
+    assert [int(row["label"]) for row in rows] == tiny_data.test.labels.tolist()
+    right = sum(row["label"] == row["prediction"] for row in rows)
+    assert right == evaluation.metrics.hits["top1"]
+    shares = np.array([[float(row[name]) for name in tiny_data.class_names] for row in rows])
+    np.testing.assert_allclose(shares, evaluation.predictor.task.probabilities(evaluation.logits), atol=1e-6)
+
+
+def test_of_very_many_classes_two_probabilities_are_written(
+    finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keras_resnet.evaluation.evaluate.MOST_COLUMNS", 9)
+    evaluation = evaluate(finished_run, tiny_data)
+    evaluation.write(tmp_path)
+
+    rows = list(csv.reader(io.StringIO((tmp_path / "predictions.csv").read_text())))
+    assert rows[0] == ["path", "label", "prediction", "probability of the label", "probability of the prediction"]
+    shares = evaluation.predictor.task.probabilities(evaluation.logits)
+    assert float(rows[1][3]) == pytest.approx(shares[0, tiny_data.test.labels[0]], abs=1e-6)
+    assert float(rows[1][4]) == pytest.approx(shares[0].max(), abs=1e-6)
