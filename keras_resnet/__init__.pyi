@@ -121,6 +121,9 @@ from .training.recipes import recipe as recipe
 from .transfer.features import image_features as image_features
 from .transfer.linear_probe import LinearProbe as LinearProbe
 from .transfer.linear_probe import linear_probe as linear_probe
+from .transfer.neighbours import nearest as nearest
+from .transfer.neighbours import vote_of_neighbours as vote_of_neighbours
+from .transfer.networks import trained_network as trained_network
 from .tuning.choice import Choice as Choice
 from .tuning.choice import choose_recipe as choose_recipe
 from .tuning.first_choice import FirstChoice as FirstChoice

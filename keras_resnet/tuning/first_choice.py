@@ -99,7 +99,7 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
     elif 0 < side <= SMALL_SIDE or own_pixels:
         why, found = "as the other settings ask for", None
     else:
-        why, found = _weights(models)
+        why, found = best_weights(models)
     origin = f"chosen for {images:,} images"
     if found is None:
         recipe = RECIPES["folder"].but(image_size=_size(min(width, height)) if small else None)
@@ -122,8 +122,15 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
     return FirstChoice(recipe, origin, (seen, done, long))
 
 
-def _weights(models: tuple[str, ...]) -> tuple[str, AtHand | None]:
-    """Why, and the weights to begin with; None: there are none to be had."""
+def best_weights(models: tuple[str, ...]) -> tuple[str, AtHand | None]:
+    """The weights to begin with.
+
+    Args:
+        models: Networks that come into question, the preferred one first.
+
+    Returns:
+        Why; and the weights, None: there are none to be had.
+    """
     why = "few images teach a network less than the million it has seen"
     for one in at_hand(models):
         if is_name(one.weights):

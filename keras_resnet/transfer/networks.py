@@ -1,0 +1,64 @@
+"""A trained network for images of one's own, whatever file it lies in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import keras
+
+from keras_resnet.errors import UsageError
+from keras_resnet.inference.predictors import KerasPredictor, open_predictor
+from keras_resnet.models.recognition import network_of_file
+from keras_resnet.models.resnet import build
+from keras_resnet.preprocessing import Fit, Preprocessing
+from keras_resnet.runs.run import is_run
+from keras_resnet.weights.pixels import CONVENTIONS, pixels_of
+from keras_resnet.weights.pretrained import is_name
+
+SIDE = 224
+CROP_FRACTION = 0.875
+
+
+def trained_network(
+    weights: str | os.PathLike[str], model: str | None = None, *, weights_preprocessing: str = ""
+) -> tuple[keras.Model, Fit]:
+    """A network with its weights, which takes pixels of 0–255, and how images become these.
+
+    Args:
+        weights: A run's folder, a `.keras` file with its preprocessing, or weights as `build` takes them, which get
+            images of 224×224.
+        model: The network, where `weights` is a name or a file of weights; None: the file's own.
+        weights_preprocessing: What pixels a file of weights needs, where it does not say it: see `build`.
+
+    Raises:
+        UsageError: What pixels the weights need is not known, the network of a name is not said, or the file is no
+            Keras model.
+        ModelError: The weights cannot be had or do not fit.
+    """
+    path = Path(weights)
+    if is_run(path) or (path.suffix == ".keras" and model is None):
+        predictor = open_predictor(path)
+        if not isinstance(predictor, KerasPredictor):
+            raise UsageError(f"{path} is no Keras model, whose features could be had: give a run or a .keras file")
+        return predictor.model, predictor.preprocessing.fit
+    if model is None and is_name(weights):
+        raise UsageError(f"weights {str(weights)!r} are there for several networks: name one by model (--model)")
+    name = model or network_of_file(path)
+    pixels = pixels_of(name, weights, weights_preprocessing)
+    if pixels is None:
+        raise UsageError(
+            f"{weights} does not say what pixels it needs: say it by weights_preprocessing (--weights-preprocessing): "
+            + ", ".join(CONVENTIONS)
+        )
+    fit = Fit((SIDE, SIDE), 3, crop_fraction=CROP_FRACTION)
+    network = build(
+        name,
+        preprocessing=Preprocessing(fit, *pixels.for_channels(3), ("0", "1")),
+        weights=weights,
+        weights_preprocessing=weights_preprocessing,
+        head="reset",
+        classifier_activation=None,
+        seed=0,
+    )
+    return network, fit
