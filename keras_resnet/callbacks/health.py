@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -63,7 +64,7 @@ class Health:
             `batchnorm_gap`: how far they are from what the
             normalisations receive for the fixed images. `dead_units`: share of the channels of the
             stage's ReLUs that are zero at every position of every image. `images_looked_at`: a number. Nothing, if
-            the network has no layers that can be looked at.
+            the network has no layers that can be looked at, or several inputs.
         """
         if self._probe is None:
             return {}
@@ -186,7 +187,7 @@ def _probe(
         x = ops.cast(first.input, "float32")
         all_axes = tuple(range(1, x.ndim))
         outputs += [ops.mean(x, all_axes), ops.var(x, all_axes)]
-    if not outputs:
+    if not outputs or len(model.inputs) != 1:  # the images are not all that it takes
         return None
     with deep_recursion():
         return keras.Model(model.inputs, outputs, name="probe")
@@ -194,7 +195,7 @@ def _probe(
 
 def _parts(images: np.ndarray) -> Iterable[np.ndarray]:
     """Batches of one size, so that the probe is traced once; images that do not fill one are left out."""
-    size = min(len(images), max(1, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])))
+    size = min(len(images), max(1, PIXELS_AT_ONCE // math.prod(images.shape[1:3])))
     return (images[start : start + size] for start in range(0, len(images) - size + 1, size))
 
 

@@ -9,7 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.callbacks.between_batches import BetweenBatches
+from keras_resnet.callbacks.between_batches import BetweenBatches, check_built
+from keras_resnet.compat.fit import callbacks_of_this_fit
+from keras_resnet.errors import UsageError
 from keras_resnet.optimizers.averaging import MovingAverage as Average
 from keras_resnet.optimizers.state import unwrapped
 from keras_resnet.settings import Values, check_arguments
@@ -30,7 +32,8 @@ class MovingAverage(BetweenBatches):
         decay: In (0, 1): 0.9999 for long trainings, 0.99 for short ones.
 
     Raises:
-        UsageError: `decay` is out of range.
+        UsageError: `decay` is out of range; or, in `fit`, the model has no weights yet, or an `EarlyStopping` would
+            give it others than the average at the end.
 
     Example:
         >>> import keras_resnet
@@ -98,6 +101,8 @@ class MovingAverage(BetweenBatches):
         self._average = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        check_built(self.model)
+        refuse_restored_weights("validation judges the average, and they are not it")
         self.open()
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         self._inside = not self.model.run_eagerly and self.model.steps_per_execution == 1 and replicas == 1
@@ -147,6 +152,23 @@ class MovingAverage(BetweenBatches):
         if self._average is not None:
             self._average.put_into_model()
             self._average = None
+
+
+def refuse_restored_weights(why: str) -> None:
+    """Refuse an `EarlyStopping` that gives the model other weights at the end of this `fit`.
+
+    Args:
+        why: Those would be wrong, in words.
+
+    Raises:
+        UsageError: There is one.
+    """
+    for one in callbacks_of_this_fit():
+        if isinstance(one, keras.callbacks.EarlyStopping) and one.restore_best_weights:
+            raise UsageError(
+                f"EarlyStopping(restore_best_weights=True) would give the model other weights at the end: {why}. Leave "
+                "restore_best_weights out; ExactCheckpoint(monitor=...) gives the best weights back"
+            )
 
 
 def _take_out_of_step(model: keras.Model) -> None:
