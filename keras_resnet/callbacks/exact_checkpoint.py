@@ -32,10 +32,11 @@ from keras_resnet.compat.fit import (
     callbacks_of_this_fit,
     is_lower_better,
 )
+from keras_resnet.compat.optimizers import follows_schedule
 from keras_resnet.data.batches import Position, displacing, position_of
 from keras_resnet.data.class_names import class_names_of
 from keras_resnet.errors import ModelError, UsageError, listed
-from keras_resnet.optimizers.state import last_rate, load_optimizer_state, optimizer_state
+from keras_resnet.optimizers.state import last_rate, load_optimizer_state, optimizer_state, unwrapped
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, locked
 from keras_resnet.settings import Values, check_arguments
@@ -200,6 +201,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self._waiting: Tensors = {}
         self._until_end = ExitStack()
         self._cut_short = False
+        self._rate: np.ndarray | None = None  # of an epoch that another process began, until its next batch
         self._unreported = ""  # why `monitor` tells nothing
         self._saved: tuple[int, int] | None = None  # epoch and step of the last checkpoint
         self._saved_time = self._clock = 0.0
@@ -220,11 +222,11 @@ class ExactCheckpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._check_order()
         self._check_data()
-        self._until_end.close()  # of a fit that ended by an error
+        self.release()  # of a fit that ended by an error
         if self._given is None:
             here = (threading.get_ident(), self.folder.resolve())
             if here in _TRAINING:
-                _TRAINING[here]._until_end.close()
+                _TRAINING[here].release()
             self._until_end.enter_context(locked(self.folder))
             _TRAINING[here] = self
             images = getattr(self.position.split, "whole", None) if self.position is not None else None
@@ -273,6 +275,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self.position.set(epoch, self.place.step)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._rate is not None:
+            unwrapped(self.model.optimizer).learning_rate = self._rate
+            self._rate = None
         done, steps = self._begun + batch, self.params["steps"]
         if self._begun and done + self.model.steps_per_execution >= steps:
             # An epoch that was begun by another process is shorter, which Keras would take for a lack of data.
@@ -328,9 +333,13 @@ class ExactCheckpoint(keras.callbacks.Callback):
             # Also where a kill fell between the last checkpoint and this.
             self._take_final_weights()
             self.run.finish(self.model, self.place, self.monitor if self.restore_best and self.place.best else None)
-        self._until_end.close()
+        self.release()
 
     # What it is made of.
+
+    def release(self) -> None:
+        """Give up the folder and the signals, if they are held."""
+        self._until_end.close()
 
     @property
     def logs(self) -> list[dict[str, float]]:
@@ -457,6 +466,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if self.place.step:
             variables, sums = self._metric_variables(), _under(tensors, "metrics/")
             assign(variables, sums, f"the checkpoint in {self.folder}")
+            # A LearningRateScheduler, told once more that the epoch begins, would change what it has changed already.
+            is_number = not follows_schedule(unwrapped(self.model.optimizer))
+            self._rate = tensors.get("optimizer/learning_rate") if is_number else None
             self.metrics_before = [sums[name] for name in variables]
 
     def _take_final_weights(self) -> None:
@@ -513,7 +525,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
 
     def _stop(self) -> None:
         self.event("stopped")
-        self._until_end.close()
+        self.release()
         for one in self._others:
             one.close()
         if self._given is not None:
@@ -547,6 +559,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self._average = next((one for one in there if isinstance(one, MovingAverage)), None)
         self._kept = [one for one in there if isinstance(one, Kept)]
         self._others = [one for one in there if isinstance(one, BetweenBatches)]
+        kinds = [type(one).__name__ for one in self._kept]
+        if len(set(kinds)) < len(kinds):
+            raise UsageError(f"there are two of one kind among the callbacks, {listed(kinds)}: a checkpoint keeps one")
 
     def _check_data(self) -> None:
         """Refuse what could not go on exactly."""

@@ -51,13 +51,13 @@ class MovingAverage(BetweenBatches):
         self._counts: tf.Variable | None = None  # int64 (2,): updates, and batches
         self._average: Average | None = None
         self._averaged: keras.Model | None = None
-        self._judging: Any = None
+        self._own: dict[str, np.ndarray] | None = None  # the model's values while the average is judged
         self._inside = False  # of the function that makes a training step
 
     def open(self) -> Average:
         """The average of the model that is being trained; made when it is first asked for."""
         if self._average is None or self._averaged is not self.model:  # of a fit that ended by an error
-            self._average, self._averaged = Average(self.model, self.decay), self.model
+            self._average, self._averaged, self._own = Average(self.model, self.decay), self.model, None
             self._counts = tf.Variable([0, 0], dtype=tf.int64, trainable=False, name="counts")
         return self._average
 
@@ -91,6 +91,7 @@ class MovingAverage(BetweenBatches):
         Raises:
             ModelError: It is of another model.
         """
+        self._own = None  # of a fit that was interrupted: what the model has is restored, too
         own = {name: one for name, one in tensors.items() if name != COUNTS}
         self.open().restore(own, source)
         assert self._counts is not None
@@ -104,6 +105,7 @@ class MovingAverage(BetweenBatches):
         check_built(self.model)
         refuse_restored_weights("validation judges the average, and they are not it")
         self.open()
+        self.on_test_end()  # of a fit that was interrupted as the average was judged
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         self._inside = not self.model.run_eagerly and self.model.steps_per_execution == 1 and replicas == 1
         if self._inside:
@@ -139,13 +141,12 @@ class MovingAverage(BetweenBatches):
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_test_begin(logs)
-        self._judging = self.open().swapped()
-        self._judging.__enter__()
+        self._own = self.open().swap()
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._judging is not None:
-            self._judging.__exit__(None, None, None)
-            self._judging = None
+        if self._own is not None:
+            self.open().put_back(self._own)
+            self._own = None
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         _take_out_of_step(self.model)

@@ -209,6 +209,44 @@ def test_callbacks_with_a_state_go_on_where_they_were(batch: int, tiny_data: Ima
     assert_same(end(*once_more), expected)
 
 
+def test_a_rate_that_is_changed_as_an_epoch_begins_is_changed_once(tiny_data: ImageData, tmp_path: Path) -> None:
+    def trained(name: str, *others: keras.callbacks.Callback) -> dict[str, np.ndarray]:
+        halved = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+        return end(*train(tiny_data, tmp_path / name, halved, *others, steps=2, epochs=2))
+
+    expected = trained("whole")
+    with pytest.raises(Killed):
+        trained("run", KillAt(9, kill))
+
+    assert_same(trained("run"), expected)
+
+
+def test_a_validation_that_is_interrupted_leaves_no_average_in_the_model(tiny_data: ImageData) -> None:
+    model, data, average, weights = network(tiny_data), batches(tiny_data), MovingAverage(0.9), []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+            weights.append(self.model.get_weights())
+
+        def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+            weights.append(self.model.get_weights())
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            raise KeyboardInterrupt
+
+    fitting: dict[str, Any] = {"validation_data": tiny_data.validation.batches(16), "epochs": 1, "verbose": 0}
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(data, callbacks=[Look(), average, Look(), Interrupt()], **fitting)
+    _, _, own, averaged = weights
+    assert any((one != other).any() for one, other in zip(own, averaged, strict=True))
+
+    model.fit(data, callbacks=[average, Look()], **fitting)
+
+    for one, other in zip(weights[4], own, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_with_other_data_it_goes_on_from_the_end_of_an_epoch(tiny_data: ImageData, tmp_path: Path) -> None:
     images, targets = (np.concatenate(one) for one in zip(*((a, b) for a, b in batches(tiny_data)), strict=True))
 
@@ -323,6 +361,7 @@ class Late(keras.callbacks.Callback):
             lambda one: [one, keras.callbacks.ModelCheckpoint("a.keras", "loss", save_best_only=True)],
             "would begin anew",
         ),
+        (lambda one: [one, MovingAverage(), MovingAverage()], "two of one kind among the callbacks, .* keeps one"),
         (lambda one: [one, keras.callbacks.BackupAndRestore("a")], "would undo each other: .* leave it out"),
         (lambda one: [one, MovingAverage(), *one.states], "would give the model other weights .* judges the average"),
     ],
