@@ -78,6 +78,9 @@ class Run:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))  # also of a text
+
     @property
     def status(self) -> str:
         """`unfinished`, `finished`, or `overwritten`: a process was killed while it replaced this run by a new one."""
