@@ -332,7 +332,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if self.place.finished and self.workers.is_chief and self.run.run.status != "finished":
             # Also where a kill fell between the last checkpoint and this.
             self._take_final_weights()
-            self.run.finish(self.model, self.place, self.monitor if self.restore_best and self.place.best else None)
+            if is_finite(self.model):  # else the same script goes on from the checkpoint before
+                self.run.finish(self.model, self.place, self.monitor if self.restore_best and self.place.best else None)
         self.release()
 
     # What it is made of.

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.data.images import Split
-from keras_resnet.errors import ModelError
+from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.layer_names import part_of
 from keras_resnet.weights.files import Tensors
 
@@ -43,6 +43,9 @@ class Health:
 
     Attributes:
         norms: The batch normalisations that are looked at.
+
+    Raises:
+        UsageError: There are no images, or they are of another shape than the network takes.
     """
 
     def __init__(self, model: keras.Model, images: np.ndarray) -> None:
@@ -54,6 +57,14 @@ class Health:
         self._first = next((layer for layer in layers if hasattr(layer, "kernel")), None)
         self._probe = _probe(model, self._relus, self.norms, self._first)
         self._before: dict[str, Statistics] = {}
+        if self._probe is not None:
+            taken, found = tuple(model.inputs[0].shape)[1:], images.shape[1:]
+            fits = len(taken) == len(found) and all(one in (None, two) for one, two in zip(taken, found, strict=True))
+            if not fits or not len(images):
+                raise UsageError(
+                    f"the network takes images of {taken}, and is to be looked at with {len(images)} of {found}: give "
+                    "Diagnosis some as the network takes them, such as those of the validation"
+                )
 
     def observe(self) -> dict[str, Any]:
         """Measure the network as it is now, and remember its moving statistics for the next time.
@@ -126,7 +137,7 @@ def images_to_look_with(images: Split | tf.data.Dataset) -> np.ndarray:
         found.append(keras.ops.convert_to_numpy(keras.tree.flatten(batch)[0]))
         if sum(map(len, found)) >= MOST_IMAGES:
             break
-    return np.concatenate(found)[:MOST_IMAGES]
+    return np.concatenate(found)[:MOST_IMAGES] if found else np.zeros((0,))
 
 
 def moving_statistics(layer: keras.layers.BatchNormalization) -> Statistics:

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_resnet
 from keras_resnet.callbacks import Diagnosis, ExactCheckpoint, Guard, Progress
@@ -119,6 +120,10 @@ def test_what_it_cannot_do_is_refused(tiny_data: ImageData, tmp_path: Path) -> N
         Diagnosis(tmp_path, np.zeros((4, 8, 8, 1)))  # type: ignore[arg-type]
 
     model, data = network(tiny_data), batches(tiny_data)
+    for wrong in (np.zeros((4, 9, 9, 1)), np.zeros((0, 8, 8, 1))):
+        shown = Diagnosis(tmp_path / "other", tf.data.Dataset.from_tensor_slices(wrong).batch(4, drop_remainder=False))
+        with pytest.raises(UsageError, match=rf"takes images of \(8, 8, 1\), .* with {len(wrong)} of"):
+            model.fit(data, callbacks=[shown], verbose=0)
     run, looks = tmp_path / "run", Diagnosis(tmp_path / "run", tiny_data.validation, report=False)
     model.fit(data, callbacks=[ExactCheckpoint(run, data=data), looks], verbose=0)
     before = recorded(run)

@@ -18,6 +18,7 @@ from keras_resnet.callbacks import ExactCheckpoint, MovingAverage
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.optimizers.state import optimizer_state
+from keras_resnet.runs.run import Run
 from keras_resnet.weights.files import variables_by_path
 
 EPOCHS = 4
@@ -173,6 +174,22 @@ def test_a_finished_training_trains_nothing_and_gives_its_best_weights(
     loss = second.evaluate(tiny_data.validation.batches(16), verbose=0)[0]
     assert loss == pytest.approx(saving.logs[best - 1]["val_loss"], rel=1e-5)
     assert second.fit(batches(tiny_data), epochs=1, verbose=0).epoch == [0], "another fit begins where it is told to"
+
+
+def test_weights_that_are_no_numbers_finish_no_training(
+    tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def spoil() -> None:
+        model.get_layer("dense").bias.assign(np.full(10, np.nan, np.float32))
+
+    model, ours = network(tiny_data), batches(tiny_data)
+    callbacks = [ExactCheckpoint(tmp_path / "run", data=ours), KillAt(8, spoil), keras.callbacks.TerminateOnNaN()]
+    model.fit(ours, epochs=3, callbacks=callbacks, verbose=0)
+    assert "the weights are no numbers any more" in capsys.readouterr().err
+    assert Run(tmp_path / "run").status == "unfinished"
+
+    assert network(tiny_data).fit(ours, epochs=3, callbacks=callbacks[:1], verbose=0).epoch == [1, 2]
+    assert Run(tmp_path / "run").status == "finished"
 
 
 def test_the_average_is_what_is_judged_and_kept(tiny_data: ImageData, tmp_path: Path) -> None:
