@@ -200,7 +200,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self._kept: list[Any] = []
         self._waiting: Tensors = {}
         self._until_end = ExitStack()
-        self._cut_short = False
+        self._cut_short = self._was_finished = False
         self._rate: np.ndarray | None = None  # of an epoch that another process began, until its next batch
         self._unreported = ""  # why `monitor` tells nothing
         self._saved: tuple[int, int] | None = None  # epoch and step of the last checkpoint
@@ -245,7 +245,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self._restore(found.tensors)
         if self.place.finished:
             note(f"the training in {self.folder} is finished: nothing is trained")
-            self._take_final_weights()
+        self._was_finished = self.place.finished
         is_done = self.place.finished or self.place.ended >= self.params["epochs"]
         begin_at(self.model, self.params["epochs"] if is_done else max(self.place.epoch, self.place.ended))
         if is_done or not is_of_this_optimizer:  # callbacks of a `fit` before have nothing to say to those of this one
@@ -321,19 +321,21 @@ class ExactCheckpoint(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         begin_at(self.model, None)  # where no epoch was left
         if not self.place.finished:
-            is_new = self.params["epochs"] > self.place.ended
+            goes_further = self.params["epochs"] > self.place.ended
             self.place.ended = max(self.place.ended, self.params["epochs"])
             self.place.finished = self.place.ended >= self._last_epoch
-            if is_new:
+            if goes_further:
                 for one in self.states:
                     one.on_train_end(logs)  # it may change the weights: what is saved is what it leaves
                 self._save()
         self._check_reported()
-        if self.place.finished and self.workers.is_chief and self.run.run.status != "finished":
-            # Also where a kill fell between the last checkpoint and this.
+        is_new = self.workers.is_chief and self.run.run.status != "finished"
+        if self.place.finished and (is_new or self._was_finished):
+            # Only now: an optimizer that averages (use_ema) has just given the model its average.
             self._take_final_weights()
-            if is_finite(self.model):  # else the same script goes on from the checkpoint before
-                self.run.finish(self.model, self.place, self.monitor if self.restore_best and self.place.best else None)
+        if self.place.finished and is_new and is_finite(self.model):
+            # Also where a kill fell between the last checkpoint and this. Without it the script goes on from a checkpoint.
+            self.run.finish(self.model, self.place, self.monitor if self.restore_best and self.place.best else None)
         self.release()
 
     # What it is made of.

@@ -157,12 +157,15 @@ def test_after_a_fit_that_failed_signals_do_what_they_did_before(tiny_data: Imag
 def test_a_finished_training_trains_nothing_and_gives_its_best_weights(
     tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, saving = train(tiny_data, tmp_path / "run", monitor="val_loss")
+    def averaging() -> Any:  # which gives its average to the model at the end of each fit
+        return keras.optimizers.Adam(0.01, use_ema=True)
+
+    first, saving = train(tiny_data, tmp_path / "run", monitor="val_loss", optimizer=averaging())
     best = int(np.argmin([row["val_loss"] for row in saving.logs])) + 1
     assert saving.place.best_epoch == best
 
     counted = KillAt(1, kill)
-    second, again = train(tiny_data, tmp_path / "run", counted, monitor="val_loss")
+    second, again = train(tiny_data, tmp_path / "run", counted, monitor="val_loss", optimizer=averaging())
 
     assert "is finished: nothing is trained" in capsys.readouterr().err
     assert counted.left == 1
