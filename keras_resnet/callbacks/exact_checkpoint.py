@@ -334,7 +334,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
             # Only now: an optimizer that averages (use_ema) has just given the model its average.
             self._take_final_weights()
         if self.place.finished and is_new and is_finite(self.model):
-            # Also where a kill fell between the last checkpoint and this. Without it the script goes on from a checkpoint.
+            # Also where a kill fell between the last checkpoint and this.
             self.run.finish(self.model, self.place, self.monitor if self.restore_best and self.place.best else None)
         self.release()
 
