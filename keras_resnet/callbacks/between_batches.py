@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_resnet.compat.fit import callbacks_of_this_fit
+from keras_resnet.errors import UsageError
 
 LOOK_EVERY = 10
 """Batches between two looks at what the metrics have summed up: to look means to wait for the device."""
@@ -80,6 +82,29 @@ class BetweenBatches(keras.callbacks.Callback):
         for one in callbacks_of_this_fit() or (self,):
             if isinstance(one, BetweenBatches):
                 one.catch_up_with_epoch()
+
+
+def check_built(model: keras.Model) -> None:
+    """Refuse a model that has no variables yet, of which a callback could neither save nor average any.
+
+    Raises:
+        UsageError: Keras would make them with the first batch.
+    """
+    if not model.built:
+        raise UsageError(
+            f"the model {model.name} has no weights yet, since it does not know its input: begin it with keras.Input, "
+            "or call it on a batch before fit"
+        )
+
+
+def figures_of(logs: Mapping[str, Any] | None) -> dict[str, float]:
+    """What `fit` reports, as far as it is single numbers: a metric may give a number for each class."""
+    return {name: float(one) for name, one in (logs or {}).items() if np.ndim(one) == 0}
+
+
+def metrics_by_name(model: keras.Model) -> dict[str, keras.metrics.Metric]:
+    """The metrics of a model by their names, `loss` among them; those of `compile` once they are built."""
+    return {one.name: one for one in _each(model.metrics)}
 
 
 def running_sums(model: keras.Model) -> dict[str, tuple[float, float]]:

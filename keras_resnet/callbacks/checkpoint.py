@@ -149,7 +149,7 @@ class CheckpointStore:
         if folders:
             raise ModelError(
                 f"all of the {len(folders)} checkpoints in {self.folder} are damaged, so that the run cannot continue. "
-                "Restore them from a copy, or begin anew with --overwrite"
+                "Restore them from a copy, or begin anew in another folder (or with --overwrite)"
             )
         return None
 

@@ -14,12 +14,14 @@ import tensorflow as tf
 
 from keras_resnet.allowed import COUNT
 from keras_resnet.atomic import storage_errors
-from keras_resnet.callbacks.between_batches import LOOK_EVERY, BetweenBatches, mean_since, running_sums
+from keras_resnet.callbacks.between_batches import LOOK_EVERY, BetweenBatches, figures_of, mean_since, running_sums
 from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, those_before
 from keras_resnet.callbacks.health import Health, images_to_look_with
 from keras_resnet.callbacks.notes import note
 from keras_resnet.callbacks.tensorboard import TensorBoardWriter, require_tensorboard
+from keras_resnet.compat.fit import arguments_of_this_fit
 from keras_resnet.data.images import Split
+from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.report import report_history
 from keras_resnet.explanation.history import History
 from keras_resnet.optimizers.state import last_rate, unwrapped
@@ -38,7 +40,8 @@ class Diagnosis(BetweenBatches):
     `plots`), `evaluation/diagnosis.json` has the warnings, and they are said. The network is looked at as at inference;
     nothing of the training changes.
 
-    It must come after `ExactCheckpoint`, with which the record goes on exactly.
+    It must come after `ExactCheckpoint`, with which the record goes on exactly. Without, it begins anew, or, in a `fit`
+    that begins with a later epoch (`initial_epoch`), goes on behind the epochs before.
 
     Args:
         folder: Of the record; that of `ExactCheckpoint`, if there is one.
@@ -52,7 +55,8 @@ class Diagnosis(BetweenBatches):
         symptoms: The warnings; none before the end.
 
     Raises:
-        UsageError: `every` is less than 1; or, in `fit`, the order is wrong.
+        UsageError: `every` is less than 1, or `images` are something else; or, in `fit`, the order is wrong, or the
+            folder holds a run and there is no `ExactCheckpoint`.
         MissingExtraError: `tensorboard` is wanted and TensorBoard is not installed.
 
     Example:
@@ -77,6 +81,11 @@ class Diagnosis(BetweenBatches):
         report: bool = True,
     ) -> None:
         super().__init__()
+        if not isinstance(images, Split | tf.data.Dataset):
+            raise UsageError(
+                "the network is shown images of a Split, as images.validation, or of a tf.data.Dataset of batches; "
+                f"received {type(images).__name__}: tf.data.Dataset.from_tensor_slices(arrays).batch(64) makes one"
+            )
         if tensorboard:
             require_tensorboard()
         self.run, self.images, self.every = Run(Path(folder)), images, every
@@ -123,7 +132,7 @@ class Diagnosis(BetweenBatches):
         if self.is_writer:
             with storage_errors(self.run.path):
                 self.run.path.mkdir(parents=True, exist_ok=True)
-            self.run.log.cut(self._log_bytes or 0)
+            self.run.log.cut(self._beginning() if self._log_bytes is None else self._log_bytes)
             if self.tensorboard and self._board is None:
                 self._board = TensorBoardWriter(self.run.folder("tensorboard"), self.run.log.rows())
         network = self.network or self.model
@@ -165,7 +174,7 @@ class Diagnosis(BetweenBatches):
         if self._saving is not None:
             figures = dict(self._saving.place.figures[-1])
         else:
-            figures = {"epoch": epoch + 1, "step": self._updates(self.done, epoch), **(logs or {})}
+            figures = {"epoch": epoch + 1, "step": self._updates(self.done, epoch), **figures_of(logs)}
             figures |= {"learning_rate": last_rate(self.model.optimizer), "seconds": self._seconds}
         whole = {name: int(figures.pop(name)) for name in ("epoch", "step")}
         assert self._health is not None
@@ -196,6 +205,18 @@ class Diagnosis(BetweenBatches):
             note(f"warning: {one.text}")
         count = len(self.symptoms)
         note(f"{count or 'no'} warning{'s' * (count != 1)} on the training; see {files[:2][-1]}")
+
+    def _beginning(self) -> int:
+        """Bytes of the record that are of epochs before those of this `fit`, where no checkpoint says it."""
+        if self._saving is not None:
+            return 0
+        if is_run(self.run.path):
+            raise UsageError(
+                f"{self.run.path} holds a run, whose record this fit would replace: give Diagnosis another folder, or "
+                "fit ExactCheckpoint with this one, too"
+            )
+        before = arguments_of_this_fit(self.model).get("initial_epoch", 0)
+        return 0 if not before else self.run.log.size_while(lambda row: row["epoch"] <= before)
 
     def _updates(self, done: int, epoch: int | None = None) -> int:
         """Updates after so many batches of an epoch."""

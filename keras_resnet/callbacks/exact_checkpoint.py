@@ -15,25 +15,34 @@ from weakref import WeakValueDictionary
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_resnet.allowed import COUNT
-from keras_resnet.callbacks.between_batches import BetweenBatches
+from keras_resnet.callbacks.between_batches import BetweenBatches, check_built, figures_of, metrics_by_name
 from keras_resnet.callbacks.checkpoint import CheckpointStore
-from keras_resnet.callbacks.moving_average import MovingAverage
+from keras_resnet.callbacks.moving_average import MovingAverage, refuse_restored_weights
 from keras_resnet.callbacks.notes import note
 from keras_resnet.callbacks.place import Place
-from keras_resnet.callbacks.run_folder import RunFolder, is_finite
+from keras_resnet.callbacks.run_folder import BUILT_ANEW, RunFolder, is_finite, without_number
 from keras_resnet.callbacks.signals import StopRequests
-from keras_resnet.compat.fit import begin_at, build_for, callbacks_of_this_fit
-from keras_resnet.data.batches import Position, position_of
+from keras_resnet.compat.fit import (
+    arguments_of_this_fit,
+    begin_at,
+    build_for,
+    callbacks_of_this_fit,
+    is_lower_better,
+)
+from keras_resnet.compat.optimizers import follows_schedule
+from keras_resnet.data.batches import Position, displacing, position_of
 from keras_resnet.data.class_names import class_names_of
-from keras_resnet.errors import UsageError, listed
-from keras_resnet.optimizers.state import last_rate, load_optimizer_state, optimizer_state
+from keras_resnet.errors import ModelError, UsageError, listed
+from keras_resnet.optimizers.state import last_rate, load_optimizer_state, optimizer_state, unwrapped
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, locked
 from keras_resnet.settings import Values, check_arguments
 from keras_resnet.weights.files import Tensors, assign, variables_by_path
 
+MODE = Values(str, choices=("auto", "min", "max"))
 STOPPED = 75
 """The exit code of a process that was asked to stop and has saved: `EX_TEMPFAIL` of sysexits.h."""
 
@@ -117,20 +126,24 @@ class ExactCheckpoint(keras.callbacks.Callback):
 
     Args:
         folder: For the checkpoints; made if it is missing.
-        data: The training data, as `fit` gets them. Those of `Split.batches` go on in mid-epoch; of others the class
-            names are taken where they have some, as those of `keras.utils.image_dataset_from_directory`.
-        steps: Save after so many batches; 0: not by their number. Only with `data`.
-        minutes: Save after so many minutes; 0: not by time. Only with `data`. Every epoch's end is saved in any case.
+        data: The training data, as `fit` gets them; None: those that it gets. Those of `Split.batches`, also behind
+            `map` and `prefetch`, go on in mid-epoch; of others the class names are taken where they have some, as those
+            of `keras.utils.image_dataset_from_directory`.
+        steps: Save after so many batches; 0: not by their number. Only with `data` of `Split.batches`.
+        minutes: Save after so many minutes; 0: not by time. Only with data of `Split.batches`. Every epoch's end is
+            saved in any case.
         keep: So many checkpoints are kept, at least 1.
-        monitor: What `fit` reports of an epoch, as `val_accuracy`, whose best value tells the best weights; the higher
-            the better, but for losses and errors. Of equal values the later one is taken. None: the last weights are
-            the best.
+        monitor: What `fit` reports of an epoch, as `val_accuracy`, whose best value tells the best weights. Of equal
+            values the later one is taken. Epochs without a validation (`validation_freq`) are passed over. None: the
+            last weights are the best.
         restore_best: Give the model the best weights at the end.
         states: Callbacks that have a state of their own, as `EarlyStopping` and `ReduceLROnPlateau`; they come after
             this one in the list of callbacks, too.
         epochs: At the end of which epoch the training is finished; None: of that which `fit` ends with.
         preprocessing: How images become what the model takes, where the data pipeline does it and not the model, so
             that the model of the run takes images; None: the model takes pixels as they are, 0–255.
+        mode: Which values of `monitor` are the better ones: `max`, `min`, or `auto`: as Keras knows it of its metrics;
+            of others the higher ones, but of losses and errors.
 
     Raises:
         UsageError: A setting is out of range; or, in `fit`, the order of callbacks is wrong, the folder holds another
@@ -147,7 +160,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
         >>> _ = model.fit(train, epochs=1, callbacks=[saving], verbose=0)
     """
 
-    @check_arguments(steps=Values(int, low=0), minutes=Values(float, low=0), keep=COUNT, epochs=COUNT.or_none)
+    @check_arguments(
+        steps=Values(int, low=0), minutes=Values(float, low=0), keep=COUNT, epochs=COUNT.or_none, mode=MODE
+    )
     def __init__(
         self,
         folder: str | os.PathLike[str],
@@ -161,11 +176,13 @@ class ExactCheckpoint(keras.callbacks.Callback):
         states: Sequence[keras.callbacks.Callback] = (),
         epochs: int | None = None,
         preprocessing: Preprocessing | None = None,
+        mode: str = "auto",
     ) -> None:
         super().__init__()
-        self.folder, self.data, self.monitor, self.restore_best = Path(folder), data, monitor, restore_best
+        self.folder, self.monitor, self.restore_best = Path(folder), monitor, restore_best
+        self.data = self._told = data  # `data`: also where only `fit` was told
         self.steps, self.minutes, self.states, self.epochs = steps, minutes, tuple(states), epochs
-        self.preprocessing = preprocessing
+        self.preprocessing, self.mode = preprocessing, mode
         self.position: Position | None = position_of(data) if data is not None else None
         if steps and self.position is None:
             raise UsageError(
@@ -184,7 +201,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self._kept: list[Any] = []
         self._waiting: Tensors = {}
         self._until_end = ExitStack()
-        self._cut_short = False
+        self._cut_short = self._was_finished = False
+        self._rate: np.ndarray | None = None  # of an epoch that another process began, until its next batch
+        self._unreported = ""  # why `monitor` tells nothing
         self._saved: tuple[int, int] | None = None  # epoch and step of the last checkpoint
         self._saved_time = self._clock = 0.0
 
@@ -203,8 +222,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._check_order()
-        self._check_length()
-        self._until_end.close()  # of a fit that ended by an error
+        self._check_data()
+        self.release()  # of a fit that ended by an error
         if self._given is None:
             here = (threading.get_ident(), self.folder.resolve())
             if here in _TRAINING:
@@ -217,22 +236,21 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self._requests: Requests = self._hear()
         else:
             self.run, self._requests, _ = self._given
-        self.model.optimizer.build(self.model.trainable_variables)
-        if self.position is not None and not isinstance(self.data, Position):
-            build_for(self.model, self.data)
+        self._build()
+        self._check_monitor()
         self.workers.anywhere(True)  # wait until the last checkpoint is written
         found = self.store.load(self._warn)
         self.place, self._waiting = (found.state, found.tensors) if found else (Place(), {})
+        is_of_this_optimizer = found is not None and self.place.until == self._until
         if found:
             self._restore(found.tensors)
         if self.place.finished:
             note(f"the training in {self.folder} is finished: nothing is trained")
-            self._take_final_weights()
+        self._was_finished = self.place.finished
         is_done = self.place.finished or self.place.ended >= self.params["epochs"]
         begin_at(self.model, self.params["epochs"] if is_done else max(self.place.epoch, self.place.ended))
-        if is_done:
+        if is_done or not is_of_this_optimizer:  # callbacks of a `fit` before have nothing to say to those of this one
             self._waiting = {}
-        is_of_this_optimizer = found is not None and self.place.until == self._until
         self._saved = (self.place.epoch, self.place.step) if is_of_this_optimizer else None
         self._saved_time = time.monotonic()
         if found and self.workers.is_chief:
@@ -252,6 +270,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self._keep_best(self.initial)
         if not self.place.step and self._saved != (epoch, 0):
             self._save()  # the end of the epoch before: callbacks that come after this one have done theirs
+        self._check_reported()
         self._clock = time.perf_counter()
         self._stop_if_asked()
         self._begun = self.place.step * self._parts
@@ -259,6 +278,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self.position.set(epoch, self.place.step)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        if self._rate is not None:
+            unwrapped(self.model.optimizer).learning_rate = self._rate
+            self._rate = None
         done, steps = self._begun + batch, self.params["steps"]
         if self._begun and done + self.model.steps_per_execution >= steps:
             # An epoch that was begun by another process is shorter, which Keras would take for a lack of data.
@@ -286,8 +308,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self._go_on()
         for one in self._others:
             one.catch_up_with_epoch()
-        losses_first = sorted(logs or {}, key=lambda name: (name.startswith("val_"), not name.endswith("loss")))
-        found = {name: float((logs or {})[name]) for name in losses_first}
+        figures = figures_of(logs)
+        losses_first = sorted(figures, key=lambda name: (name.startswith("val_"), not name.endswith("loss")))
+        found = {name: figures[name] for name in losses_first}
         self._count_time()
         self.place.epoch, self.place.step = epoch + 1, 0
         figures = {"step": self.updates, **found, "learning_rate": last_rate(self.model.optimizer)}
@@ -296,27 +319,32 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if self.workers.is_chief:
             self.run.run.record_metrics(self.place.figures)
         if self.monitor is not None:
-            self._keep_best(found)
+            self._keep_best(found, logs or {})
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        begin_at(self.model, None)  # where no epoch was left
         if not self.place.finished:
-            is_new = self.params["epochs"] > self.place.ended
+            goes_further = self.params["epochs"] > self.place.ended
             self.place.ended = max(self.place.ended, self.params["epochs"])
             self.place.finished = self.place.ended >= self._last_epoch
-            if is_new:
+            if goes_further:
                 for one in self.states:
                     one.on_train_end(logs)  # it may change the weights: what is saved is what it leaves
                 self._save()
-        if self.place.finished and self.workers.is_chief and self.run.run.status != "finished":
-            # Also where a kill fell between the last checkpoint and this.
+        self._check_reported()
+        is_new = self.workers.is_chief and self.run.run.status != "finished"
+        if self.place.finished and (is_new or self._was_finished):
+            # Only now: an optimizer that averages (use_ema) has just given the model its average.
             self._take_final_weights()
+        if self.place.finished and is_new and is_finite(self.model):
+            # Also where a kill fell between the last checkpoint and this.
             self.run.finish(self.model, self.place, self.monitor if self.restore_best and self.place.best else None)
-        self._until_end.close()
+        self.release()
 
     # What it is made of.
 
     def release(self) -> None:
-        """Let go of the folder and of signals, where `fit` has ended by an error and told nobody."""
+        """Give up the folder and the signals, if they are held."""
         self._until_end.close()
 
     @property
@@ -414,12 +442,23 @@ class ExactCheckpoint(keras.callbacks.Callback):
 
     def _restore(self, tensors: Tensors) -> None:
         called = f"the checkpoint in {self.folder}"
-        assign(variables_by_path(self.model), _under(tensors, "model/"), called)
+        own, weights = variables_by_path(self.model), _under(tensors, "model/")
+        if own.keys() != weights.keys() and sorted(map(without_number, own)) == sorted(map(without_number, weights)):
+            changed = next(name for name in own if name not in weights)
+            raise ModelError(f"{called} knows {changed} by another number: {BUILT_ANEW}")
+        assign(own, weights, called)
         if self.place.until == self._until:
+            if len(self.states) != len(self.place.states):
+                raise UsageError(
+                    f"{called} has the state of {len(self.place.states)} callbacks, and states= names "
+                    f"{len(self.states)}: name the same as before"
+                )
             load_optimizer_state(self.model.optimizer, _under(tensors, "optimizer/"), called)
         there = {type(one).__name__: one for one in self._kept}
         before = {name.split("/")[0] for name in tensors} - {"model", "optimizer", "metrics", "states"}
-        if there.keys() != before:
+        if self.place.until != self._until:  # a `fit` that comes after may have others
+            there = {name: one for name, one in there.items() if name in before}
+        elif there.keys() != before:
             raise UsageError(
                 f"{called} is of a fit with {listed(sorted(before)) or 'no others'} among its callbacks, and this one "
                 f"has {listed(sorted(there)) or 'none'}: give fit the same callbacks as before"
@@ -433,6 +472,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if self.place.step:
             variables, sums = self._metric_variables(), _under(tensors, "metrics/")
             assign(variables, sums, f"the checkpoint in {self.folder}")
+            # A LearningRateScheduler, told once more that the epoch begins, would change what it has changed already.
+            is_number = not follows_schedule(unwrapped(self.model.optimizer))
+            self._rate = tensors.get("optimizer/learning_rate") if is_number else None
             self.metrics_before = [sums[name] for name in variables]
 
     def _take_final_weights(self) -> None:
@@ -445,13 +487,20 @@ class ExactCheckpoint(keras.callbacks.Callback):
         if self._average:
             self._average.forget()
 
-    def _keep_best(self, found: Mapping[str, float]) -> None:
+    def _keep_best(self, found: Mapping[str, float], reported: Mapping[str, Any]) -> None:
         assert self.monitor is not None
         if self.monitor not in found:
-            raise UsageError(f"monitor={self.monitor!r} is not among what fit reports: {listed(found, most=20)}")
+            if self.monitor in reported:
+                why = "is several numbers, of which none is the best: metrics as F1Score give one with average='macro'"
+            elif _is_judged(self.monitor) and not any(map(_is_judged, found)):
+                return  # there was no validation, by validation_freq
+            else:
+                why = f"is not among what fit reports: {listed(found, most=20)}"
+            self._unreported = f"monitor={self.monitor!r} {why}"
+            return
         value = found[self.monitor]
         best = self.place.best_value
-        lower = any(part in self.monitor for part in ("loss", "error"))
+        lower = self._is_lower_better(self.monitor.removeprefix("val_"))
         if not math.isfinite(found.get("val_loss", 0.0)) or not is_finite(self.model):
             return  # whatever else it has of weights that are no numbers
         if math.isfinite(value) and (best is None or (value <= best if lower else value >= best)):
@@ -461,6 +510,16 @@ class ExactCheckpoint(keras.callbacks.Callback):
             if not self.workers.is_chief:
                 return
             self.place.best, self.place.best_digest = self.store.save_best(weights, self.place.epoch)
+
+    def _is_lower_better(self, name: str) -> bool:
+        if self.mode != "auto":
+            return self.mode == "min"
+        for own, metric in metrics_by_name(self.model).items():
+            if name == own or name.endswith(f"_{own}"):  # of one of several outputs
+                known = is_lower_better(metric)
+                if known is not None:
+                    return known
+        return any(part in name for part in ("loss", "error"))
 
     def _is_due(self, step: int) -> bool:
         late = self.minutes and time.monotonic() - self._saved_time >= 60 * self.minutes
@@ -472,7 +531,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
 
     def _stop(self) -> None:
         self.event("stopped")
-        self._until_end.close()
+        self.release()
         for one in self._others:
             one.close()
         if self._given is not None:
@@ -492,25 +551,76 @@ class ExactCheckpoint(keras.callbacks.Callback):
                 f"ExactCheckpoint must be the first of the callbacks, before {type(there[0]).__name__}: it saves what "
                 "the others have done when the next batch begins"
             )
+        for kind, remedy in REPLACED.items():
+            if any(isinstance(one, kind) for one in there):
+                raise UsageError(f"{kind.__name__} and ExactCheckpoint would undo each other: {remedy}")
         missing = [type(one).__name__ for one in self.states if there and one not in there]
         if missing:
             raise UsageError(f"states= names {listed(missing)}, which fit was not given: name it in callbacks=, too")
-        kept = (keras.callbacks.EarlyStopping, keras.callbacks.ReduceLROnPlateau)
-        forgotten = [type(one).__name__ for one in there if isinstance(one, kept) and one not in self.states]
+        forgotten = [type(one).__name__ for one in there if _begins_anew(one) and one not in self.states]
         if forgotten:
             raise UsageError(f"{listed(forgotten)} would begin anew when the training goes on: name it in states=, too")
+        if self.monitor is not None and self.restore_best:
+            refuse_restored_weights(f"those with the best {self.monitor} are the ones that are saved")
         self._average = next((one for one in there if isinstance(one, MovingAverage)), None)
         self._kept = [one for one in there if isinstance(one, Kept)]
         self._others = [one for one in there if isinstance(one, BetweenBatches)]
+        kinds = [type(one).__name__ for one in self._kept]
+        if len(set(kinds)) < len(kinds):
+            raise UsageError(f"there are two of one kind among the callbacks, {listed(kinds)}: a checkpoint keeps one")
 
-    def _check_length(self) -> None:
+    def _check_data(self) -> None:
+        """Refuse what could not go on exactly."""
+        given = arguments_of_this_fit(self.model).get("x")
+        if self._told is None:
+            self.data = given if isinstance(given, tf.data.Dataset) else None
+            self.position = position_of(self.data)
         if self.position is None:
             return
-        steps, own = self.params["steps"], self.position.steps * self.position.parts
-        if steps != own:
+        if isinstance(self.data, tf.data.Dataset) and isinstance(given, tf.data.Dataset):
+            if position_of(given) is not self.position:
+                raise UsageError("data= is another data set than the one that fit gets: give both the same")
+            if kind := displacing(given):
+                raise UsageError(
+                    f"data of Split.batches go on behind map and prefetch alone, and there is a {kind.lower()}: leave "
+                    "it out (they are shuffled, and begin anew in every epoch, by themselves)"
+                )
+        steps, own, together = self.params["steps"], self.position.steps, self.model.steps_per_execution
+        if steps != own * self.position.parts:
             raise UsageError(
-                f"fit makes {steps} steps an epoch of data that have {own}: leave out steps_per_epoch, or a "
-                "training could not go on in mid-epoch"
+                f"fit makes {steps} steps an epoch of data that have {own * self.position.parts}: leave out "
+                "steps_per_epoch, or a training could not go on in mid-epoch"
+            )
+        if steps % together:
+            fitting = max(number for number in range(1, together) if steps % number == 0)
+            raise UsageError(
+                f"an epoch of {steps} steps is no multiple of steps_per_execution={together}, so that a training could "
+                f"not go on in mid-epoch: compile with steps_per_execution={fitting}"
+            )
+
+    def _build(self) -> None:
+        """Make the variables that `fit` else makes with the first batch."""
+        is_known = self.position is not None and not isinstance(self.data, Position)
+        if is_known or (isinstance(self.data, tf.data.Dataset) and not self.model.built):
+            build_for(self.model, self.data)
+        check_built(self.model)
+        self.model.optimizer.build(self.model.trainable_variables)
+
+    def _check_reported(self) -> None:
+        """Refuse a wrong `monitor`, once the epoch that told so is saved."""
+        if self._unreported:
+            text, self._unreported = self._unreported, ""
+            raise UsageError(text)
+
+    def _check_monitor(self) -> None:
+        """Refuse, before an epoch is trained, what `fit` will not report."""
+        told = arguments_of_this_fit(self.model)
+        if self.monitor is None:
+            return
+        if _is_judged(self.monitor) and "validation_data" in told and told["validation_data"] is None:
+            raise UsageError(
+                f"monitor={self.monitor!r} is of a validation, and fit has none: give it validation_data=, or monitor "
+                f"the training, as {self.monitor.removeprefix('val_')!r}"
             )
 
 
@@ -533,6 +643,24 @@ def those_before(
     if late:
         raise UsageError(f"{type(callback).__name__} must come after {type(late[0]).__name__}, {why}")
     return there[:place]
+
+
+REPLACED = {
+    keras.callbacks.BackupAndRestore: "ExactCheckpoint does what it does; leave it out",
+    keras.callbacks.SwapEMAWeights: "keras_resnet.callbacks.MovingAverage averages weights and goes on exactly",
+}
+"""Callbacks of Keras that cannot be in one `fit` with `ExactCheckpoint`, and what to do instead."""
+
+
+def _begins_anew(callback: keras.callbacks.Callback) -> bool:
+    """Whether one of Keras's callbacks has a state that decides something, and that it forgets with its process."""
+    if isinstance(callback, keras.callbacks.ModelCheckpoint):
+        return bool(callback.save_best_only)
+    return isinstance(callback, keras.callbacks.EarlyStopping | keras.callbacks.ReduceLROnPlateau)
+
+
+def _is_judged(name: str) -> bool:
+    return name.startswith("val_")
 
 
 def _under(tensors: Tensors, prefix: str) -> Tensors:

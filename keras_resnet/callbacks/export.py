@@ -11,23 +11,33 @@ import keras
 from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, those_before
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
+from keras_resnet.data.loading import Data
 from keras_resnet.errors import UsageError
 from keras_resnet.exports.export import Exported, export
 from keras_resnet.exports.formats import format_named
+from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run
+
+CHANGING = (
+    ExactCheckpoint,
+    MovingAverage,
+    keras.callbacks.EarlyStopping,
+    keras.callbacks.SwapEMAWeights,
+)
+"""What may give a model other weights at the end of a `fit`."""
 
 
 class Export(keras.callbacks.Callback):
     """Writes the model in another format at the end of a `fit`, and verifies the file.
 
     It exports the weights that the model has then: the best ones with `ExactCheckpoint`, the average with
-    `MovingAverage`. It must come after both.
+    `MovingAverage`. It must come after both, and after Keras's callbacks that give the model other weights at the end.
 
     Args:
         folder: A run folder, as of `ExactCheckpoint`; the file goes into its `exports/`.
         format: `saved_model`, `tflite-float` or `tflite-int8`.
         calibration: For INT8: training images, see `keras_resnet.export`.
-        **options: As `keras_resnet.export`: `data`, `preprocessing`.
+        data, preprocessing: As `keras_resnet.export`.
 
     Attributes:
         exported: The file and how it compares with the model; None before the end.
@@ -52,18 +62,19 @@ class Export(keras.callbacks.Callback):
         format: str = "tflite-int8",
         *,
         calibration: Any = None,
-        **options: Any,
+        data: Data | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> None:
         super().__init__()
         chosen = format_named(format)
-        if chosen.calibrated and calibration is None and options.get("data") is None:
+        if chosen.calibrated and calibration is None and data is None:
             raise UsageError("an INT8 file is calibrated on training images: give calibration=images.train, say")
         self.path, self.format = Run(Path(folder)).exports / chosen.path, format
-        self.options = {"calibration": calibration, **options}
+        self.options: dict[str, Any] = {"calibration": calibration, "data": data, "preprocessing": preprocessing}
         self.exported: Exported | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        those_before(self, "which gives the model its last weights", (ExactCheckpoint, MovingAverage))
+        those_before(self, "which gives the model its last weights", CHANGING)
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         self.exported = export(self.model, self.path, self.format, **self.options)

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from keras_resnet.allowed import COUNT
-from keras_resnet.callbacks.between_batches import LOOK_EVERY, BetweenBatches, mean_since, running_sums
+from keras_resnet.callbacks.between_batches import LOOK_EVERY, BetweenBatches, check_built, mean_since, running_sums
 from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, those_before
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
@@ -68,7 +68,7 @@ class Guard(BetweenBatches):
         guess: The loss of one who knows nothing, as log(classes); None: that of the first look.
 
     Raises:
-        UsageError: `every` is less than 1, or, in `fit`, the order is wrong.
+        UsageError: `every` is less than 1, or, in `fit`, the order is wrong or the model has no weights yet.
         DivergedError: In `fit`: it went back three times, and again.
 
     Example:
@@ -99,6 +99,7 @@ class Guard(BetweenBatches):
         self._epoch = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        check_built(self.model)
         before = those_before(self, "since it gives back what that one has saved", (ExactCheckpoint, MovingAverage))
         self._saving = next((one for one in before if isinstance(one, ExactCheckpoint)), None)
         self._average = next((one for one in before if isinstance(one, MovingAverage)), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.data.images import Split
-from keras_resnet.errors import ModelError
+from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.layer_names import part_of
 from keras_resnet.weights.files import Tensors
 
@@ -42,6 +43,9 @@ class Health:
 
     Attributes:
         norms: The batch normalisations that are looked at.
+
+    Raises:
+        UsageError: There are no images, or they are of another shape than the network takes.
     """
 
     def __init__(self, model: keras.Model, images: np.ndarray) -> None:
@@ -53,6 +57,14 @@ class Health:
         self._first = next((layer for layer in layers if hasattr(layer, "kernel")), None)
         self._probe = _probe(model, self._relus, self.norms, self._first)
         self._before: dict[str, Statistics] = {}
+        if self._probe is not None:
+            taken, found = tuple(model.inputs[0].shape)[1:], images.shape[1:]
+            fits = len(taken) == len(found) and all(one in (None, two) for one, two in zip(taken, found, strict=True))
+            if not fits or not len(images):
+                raise UsageError(
+                    f"the network takes images of {taken}, and is to be looked at with {len(images)} of {found}: give "
+                    "Diagnosis some as the network takes them, such as those of the validation"
+                )
 
     def observe(self) -> dict[str, Any]:
         """Measure the network as it is now, and remember its moving statistics for the next time.
@@ -63,7 +75,7 @@ class Health:
             `batchnorm_gap`: how far they are from what the
             normalisations receive for the fixed images. `dead_units`: share of the channels of the
             stage's ReLUs that are zero at every position of every image. `images_looked_at`: a number. Nothing, if
-            the network has no layers that can be looked at.
+            the network has no layers that can be looked at, or several inputs.
         """
         if self._probe is None:
             return {}
@@ -125,7 +137,7 @@ def images_to_look_with(images: Split | tf.data.Dataset) -> np.ndarray:
         found.append(keras.ops.convert_to_numpy(keras.tree.flatten(batch)[0]))
         if sum(map(len, found)) >= MOST_IMAGES:
             break
-    return np.concatenate(found)[:MOST_IMAGES]
+    return np.concatenate(found)[:MOST_IMAGES] if found else np.zeros((0,))
 
 
 def moving_statistics(layer: keras.layers.BatchNormalization) -> Statistics:
@@ -186,7 +198,7 @@ def _probe(
         x = ops.cast(first.input, "float32")
         all_axes = tuple(range(1, x.ndim))
         outputs += [ops.mean(x, all_axes), ops.var(x, all_axes)]
-    if not outputs:
+    if not outputs or len(model.inputs) != 1:  # the images are not all that it takes
         return None
     with deep_recursion():
         return keras.Model(model.inputs, outputs, name="probe")
@@ -194,7 +206,7 @@ def _probe(
 
 def _parts(images: np.ndarray) -> Iterable[np.ndarray]:
     """Batches of one size, so that the probe is traced once; images that do not fill one are left out."""
-    size = min(len(images), max(1, PIXELS_AT_ONCE // (images.shape[1] * images.shape[2])))
+    size = min(len(images), max(1, PIXELS_AT_ONCE // math.prod(images.shape[1:3])))
     return (images[start : start + size] for start in range(0, len(images) - size + 1, size))
 
 

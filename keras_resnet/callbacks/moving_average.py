@@ -9,7 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.callbacks.between_batches import BetweenBatches
+from keras_resnet.callbacks.between_batches import BetweenBatches, check_built
+from keras_resnet.compat.fit import callbacks_of_this_fit
+from keras_resnet.errors import UsageError
 from keras_resnet.optimizers.averaging import MovingAverage as Average
 from keras_resnet.optimizers.state import unwrapped
 from keras_resnet.settings import Values, check_arguments
@@ -30,7 +32,8 @@ class MovingAverage(BetweenBatches):
         decay: In (0, 1): 0.9999 for long trainings, 0.99 for short ones.
 
     Raises:
-        UsageError: `decay` is out of range.
+        UsageError: `decay` is out of range; or, in `fit`, the model has no weights yet, or an `EarlyStopping` would
+            give it others than the average at the end.
 
     Example:
         >>> import keras_resnet
@@ -48,13 +51,13 @@ class MovingAverage(BetweenBatches):
         self._counts: tf.Variable | None = None  # int64 (2,): updates, and batches
         self._average: Average | None = None
         self._averaged: keras.Model | None = None
-        self._judging: Any = None
+        self._own: dict[str, np.ndarray] | None = None  # the model's values while the average is judged
         self._inside = False  # of the function that makes a training step
 
     def open(self) -> Average:
         """The average of the model that is being trained; made when it is first asked for."""
         if self._average is None or self._averaged is not self.model:  # of a fit that ended by an error
-            self._average, self._averaged = Average(self.model, self.decay), self.model
+            self._average, self._averaged, self._own = Average(self.model, self.decay), self.model, None
             self._counts = tf.Variable([0, 0], dtype=tf.int64, trainable=False, name="counts")
         return self._average
 
@@ -88,6 +91,7 @@ class MovingAverage(BetweenBatches):
         Raises:
             ModelError: It is of another model.
         """
+        self._own = None  # of a fit that was interrupted: what the model has is restored, too
         own = {name: one for name, one in tensors.items() if name != COUNTS}
         self.open().restore(own, source)
         assert self._counts is not None
@@ -98,7 +102,10 @@ class MovingAverage(BetweenBatches):
         self._average = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        check_built(self.model)
+        refuse_restored_weights("validation judges the average, and they are not it")
         self.open()
+        self.on_test_end()  # of a fit that was interrupted as the average was judged
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         self._inside = not self.model.run_eagerly and self.model.steps_per_execution == 1 and replicas == 1
         if self._inside:
@@ -134,19 +141,35 @@ class MovingAverage(BetweenBatches):
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_test_begin(logs)
-        self._judging = self.open().swapped()
-        self._judging.__enter__()
+        self._own = self.open().swap()
 
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
-        if self._judging is not None:
-            self._judging.__exit__(None, None, None)
-            self._judging = None
+        if self._own is not None:
+            self.open().put_back(self._own)
+            self._own = None
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         _take_out_of_step(self.model)
         if self._average is not None:
             self._average.put_into_model()
             self._average = None
+
+
+def refuse_restored_weights(why: str) -> None:
+    """Refuse an `EarlyStopping` that gives the model other weights at the end of this `fit`.
+
+    Args:
+        why: Those would be wrong, in words.
+
+    Raises:
+        UsageError: There is one.
+    """
+    for one in callbacks_of_this_fit():
+        if isinstance(one, keras.callbacks.EarlyStopping) and one.restore_best_weights:
+            raise UsageError(
+                f"EarlyStopping(restore_best_weights=True) would give the model other weights at the end: {why}. Leave "
+                "restore_best_weights out; ExactCheckpoint(monitor=...) gives the best weights back"
+            )
 
 
 def _take_out_of_step(model: keras.Model) -> None:

@@ -6,7 +6,7 @@ import atexit
 import time
 from typing import Any
 
-from keras_resnet.callbacks.between_batches import LOOK_EVERY, BetweenBatches, mean_since, running_sums
+from keras_resnet.callbacks.between_batches import LOOK_EVERY, BetweenBatches, figures_of, mean_since, running_sums
 from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, those_before
 from keras_resnet.display import Display
 from keras_resnet.errors import UsageError
@@ -74,15 +74,15 @@ class Progress(BetweenBatches):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         super().on_epoch_end(epoch, logs)
-        logs = logs or {}
+        found = figures_of(logs)
         seconds = time.perf_counter() - self._clock
         if self._saving is not None:
             seconds = self._saving.place.figures[-1]["seconds"]
         left = seconds * (self._epochs - epoch - 1)  # by the last epoch: the first one includes compiling
-        names = sorted(logs, key=lambda name: not name.endswith("loss"))
+        names = sorted(found, key=lambda name: not name.endswith("loss"))
         own, judged = ([name for name in names if name.startswith("val_") == which] for which in (False, True))
-        shown = [f"{name} {logs[name]:.4f}" for name in own if name != "learning_rate"]
-        shown += [f"{'validation ' if not n else ''}{name[4:]} {logs[name]:.4f}" for n, name in enumerate(judged)]
+        shown = [f"{name} {found[name]:.4f}" for name in own if name != "learning_rate"]
+        shown += [f"{'validation ' if not n else ''}{name[4:]} {found[name]:.4f}" for n, name in enumerate(judged)]
         rate = last_rate(self.model.optimizer)
         self.display.note(
             f"epoch {epoch + 1:>{len(str(self._epochs))}}/{self._epochs}  {'  '.join(shown)}  "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,16 @@ from keras_resnet.inference.activation import logits_model
 from keras_resnet.inference.unstamped import with_raw_pixels
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.contents import KeptEpoch
-from keras_resnet.runs.run import KEPT_IMAGES, Run, is_run
+from keras_resnet.runs.run import KEPT_IMAGES, Run, differences, is_run
 from keras_resnet.weights.saving import save_model
 
 UNKNOWN = "data of a script"
+MOST_CHANGES = 3
+"""Of a configuration that a message tells of."""
+BUILT_ANEW = (
+    "Keras numbers the models and layers of a process. Call keras.utils.clear_session() before you build the model "
+    "anew in the same process, as in a notebook, or give the model and its layers names"
+)
 
 
 class RunFolder:
@@ -62,6 +69,7 @@ class RunFolder:
             with storage_errors(folder):
                 remove_leftovers(folder)
                 remove_leftovers(self.run.checkpoints)
+            _check_continues(self.run, config)
         self.run, continues = Run.start(folder, config)
         if continues and self.run.has_data and images is not None and self.run.fingerprint != images.fingerprint:
             raise UsageError(
@@ -82,7 +90,7 @@ class RunFolder:
         """
         found = self._classifier(model)
         if found is None:
-            write_with(self.run.model, lambda temporary: keras.Model(model.inputs, model.outputs).save(temporary))
+            write_with(self.run.model, lambda temporary: _without_training(model).save(temporary))
         else:
             write_with(self.run.model, lambda temporary: save_model(found[0], temporary, found[1]))
             if self._images is not None:
@@ -104,6 +112,33 @@ class RunFolder:
         elif self._preprocessing is None and self._names is not None and len(self._names) == count:
             preprocessing = replace(preprocessing, class_names=self._names)
         return raw, preprocessing
+
+
+def _without_training(model: keras.Model) -> keras.Model:
+    """A model without its optimizer, where that is not a part of its class."""
+    ends = getattr(model, "inputs", None), getattr(model, "outputs", None)
+    return keras.Model(*ends) if all(ends) else model
+
+
+def without_number(name: str) -> str:
+    """A name without the numbers by which Keras tells the models and layers of a process apart: `dense_1/kernel`."""
+    return re.sub(r"_\d+(?=/|$)", "", name)
+
+
+def _check_continues(run: Run, config: dict[str, Any]) -> None:
+    """Refuse a folder that holds another training than this one."""
+    found: dict[str, Any] = {**run.config}
+    changed = differences(found, config)
+    if run.status not in ("finished", "unfinished") or (run.status == "unfinished" and not changed):
+        return
+    before, now = (str(one.get("recipe", {}).get("model", "")) for one in (found, config))
+    if before != now and without_number(before) == without_number(now):
+        raise UsageError(f"{run.path} holds the training of the model {before}, and this one is {now}: {BUILT_ANEW}")
+    more = f"; and {len(changed) - MOST_CHANGES} more" if len(changed) > MOST_CHANGES else ""
+    raise UsageError(
+        f"{run.path} holds {'a finished' if run.status == 'finished' else 'an unfinished'} run of another "
+        f"configuration ({'; '.join(changed[:MOST_CHANGES])}{more}). Train into another folder, or remove this one"
+    )
 
 
 def few(train: Split) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -45,3 +45,23 @@ def callbacks_of_this_fit() -> Sequence[keras.callbacks.Callback]:
             return tuple(owner.callbacks)
         frame = frame.f_back  # type: ignore[assignment]
     return ()
+
+
+def arguments_of_this_fit(model: keras.Model) -> Mapping[str, Any]:
+    """What the `fit` that is calling a callback was told, by the names of its arguments; none if it cannot be seen.
+
+    A callback is told `epochs` and `steps`, and neither the data nor whether there is a validation, without which what
+    it was asked for may be impossible.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_name == "fit" and frame.f_locals.get("self") is model:
+            return {**frame.f_locals}
+        frame = frame.f_back  # type: ignore[assignment]
+    return {}
+
+
+def is_lower_better(metric: keras.metrics.Metric) -> bool | None:
+    """Whether a metric falls as a model gets better, which Keras knows of its own metrics; None: nobody knows."""
+    direction = getattr(metric, "_direction", None)
+    return None if direction is None else direction == "down"

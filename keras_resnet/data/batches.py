@@ -20,7 +20,7 @@ from keras_resnet.allowed import SAMPLING
 from keras_resnet.augment.crop import ResizedCrop, crop_resize
 from keras_resnet.augment.policies import Policy
 from keras_resnet.augment.randomness import SampleRandom
-from keras_resnet.compat.datasets import inputs_of
+from keras_resnet.compat.datasets import inputs_of, kind_of
 from keras_resnet.data.balance import balanced_order, shown_classes
 from keras_resnet.data.memory import as_tensor
 from keras_resnet.data.python_calls import call_python
@@ -214,6 +214,25 @@ def position_of(dataset: object) -> Position | None:
         return None
     own = _POSITIONS.get(dataset)
     return own or next((found for one in inputs_of(dataset) if (found := position_of(one))), None)
+
+
+KEEPING = ("Map", "ParallelMap", "Prefetch", "Options", "Take", "AssertCardinality")
+"""What makes a data set of another whose elements are those of the other, in their order, each read when it is due."""
+
+
+def displacing(dataset: tf.data.Dataset) -> str | None:
+    """What was done to a data set of `repeated_batches` so that it does not begin where its position says.
+
+    A `cache` gives the same epoch again, a `repeat` reads ahead into the next one, and a `shuffle` has an order of its
+    own.
+
+    Returns:
+        TensorFlow's word for it, as `Cache`; None: nothing.
+    """
+    if dataset in _POSITIONS or position_of(dataset) is None:
+        return None
+    kind, inputs = kind_of(dataset), inputs_of(dataset)
+    return kind if kind not in KEEPING or len(inputs) > 1 else displacing(inputs[0])
 
 
 @check_arguments(sampling=SAMPLING)

@@ -77,13 +77,26 @@ class MovingAverage:
     @contextmanager
     def swapped(self) -> Iterator[None]:
         """Within the block the model has the average; afterwards its own values again, to the bit."""
-        own = {name: one.numpy() for name, one in self._own.items()}
-        self.put_into_model()
+        own = self.swap()
         try:
             yield
         finally:
-            for name, variable in self._own.items():
-                variable.assign(own[name])
+            self.put_back(own)
+
+    def swap(self) -> dict[str, np.ndarray]:
+        """Give the model the average.
+
+        Returns:
+            The model's own values, for `put_back`.
+        """
+        own = {name: one.numpy() for name, one in self._own.items()}
+        self.put_into_model()
+        return own
+
+    def put_back(self, own: Mapping[str, np.ndarray]) -> None:
+        """Give the model the values that `swap` gave."""
+        for name, variable in self._own.items():
+            variable.assign(own[name])
 
     def put_into_model(self) -> None:
         """Give the model the average, for good."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Callable
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -54,6 +56,17 @@ class Record(Generic[RowKind]):
         if os.path.lexists(self.path):
             with storage_errors(self.path), open_regular(self.path, "r+b", follow=False) as file:
                 file.truncate(min(size, os.fstat(file.fileno()).st_size))
+
+    def size_while(self, holds: Callable[[RowKind], bool]) -> int:
+        """The length in bytes of the first rows, all for which this holds.
+
+        Raises: as `rows`.
+        """
+        count = len(list(takewhile(holds, self.rows())))
+        if not count:
+            return 0
+        with storage_errors(self.path), open_regular(self.path, "rb", follow=False) as file:
+            return sum(map(len, islice(file, count)))
 
     def mend(self) -> None:
         """Remove a last line that a kill left half written, so that the next row starts on a new line.

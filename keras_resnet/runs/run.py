@@ -78,6 +78,9 @@ class Run:
 
     path: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))  # also of a text
+
     @property
     def status(self) -> str:
         """`unfinished`, `finished`, or `overwritten`: a process was killed while it replaced this run by a new one."""
@@ -369,10 +372,10 @@ class Run:
                 f"{self.path} holds a finished run. Evaluate or export it, choose another folder by --out, "
                 "or replace it by --overwrite"
             )
-        differences = _differences({**self.config}, config)
-        if differences:
+        changed = differences({**self.config}, config)
+        if changed:
             raise UsageError(
-                f"{self.path} holds an unfinished run of another configuration ({'; '.join(differences)}). Continue "
+                f"{self.path} holds an unfinished run of another configuration ({'; '.join(changed)}). Continue "
                 "it with the command that began it, choose another folder by --out, or replace it by --overwrite"
             )
 
@@ -441,17 +444,24 @@ def _is_untouched(path: Path) -> bool:
 def _continues(path: Path, config: dict[str, Any]) -> bool:
     try:
         run = Run.at(path)
-        return run.status == OVERWRITTEN or (run.status == "unfinished" and not _differences({**run.config}, config))
+        return run.status == OVERWRITTEN or (run.status == "unfinished" and not differences({**run.config}, config))
     except (UsageError, ModelError):  # not a run, or a damaged one: leave it alone
         return False
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+def differences(old: dict[str, Any], new: dict[str, Any], prefix: str = "") -> list[str]:
+    """In what two configurations differ, in words.
+
+    Args:
+        old: What is recorded.
+        new: What is wanted.
+        prefix: Of the names.
+    """
     found = []
     for key in sorted(old.keys() | new.keys()):
         before, now = old.get(key), new.get(key)
         if isinstance(before, dict) and isinstance(now, dict):
-            found += _differences(before, now, f"{prefix}{key}.")
+            found += differences(before, now, f"{prefix}{key}.")
         elif before != now:
             found.append(f"{prefix}{key} {before!r}, now {now!r}")
     return found

@@ -31,17 +31,28 @@ TORCH_AND_NUMPY = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16"
 
 
 def variables_by_path(model: keras.Model) -> dict[str, keras.Variable]:
-    """Every variable of a functional model, random state included, by layer and name.
+    """Every variable of a model, random state included, by layer and name.
 
-    `stage1_block1_conv1/kernel`; a layer's random state is `head_dropout/seed_generator_state`. (Keras
-    numbers random states through the whole process, so that the same model built twice would have
-    two different names for them.)
+    `stage1_block1_conv1/kernel`; a layer's random state is `head_dropout/seed_generator_state`, and the second one of a
+    model inside `augment/seed_generator_state#2`. (Keras numbers random states through the whole process, so that the
+    same model built twice would have two different names for them.)
+
+    Raises:
+        ModelError: Two variables have one name.
     """
     named: dict[str, keras.Variable] = {}
-    for layer in model.layers:
-        for variable in layer.variables:
-            is_random_state = variable.name == "seed_generator_state"
-            key = f"{layer.name}/{variable.name}" if is_random_state else variable.path
+    seen: set[int] = set()
+    own = [("", model.variables)]  # at last: of a subclassed model, those that are no layer's
+    for layer, variables in [*((layer.name, layer.variables) for layer in model.layers), *own]:
+        states = 0
+        for variable in variables:
+            if id(variable) in seen:  # of a layer that stands in a model inside, too
+                continue
+            seen.add(id(variable))
+            key = variable.path
+            if variable.name == "seed_generator_state":
+                states += 1
+                key = f"{layer}/{variable.name}" + (f"#{states}" if states > 1 else "")
             if key in named:
                 raise ModelError(f"{model.name} has two variables called {key}: give its layers different names")
             named[key] = variable

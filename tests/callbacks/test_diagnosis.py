@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_resnet
 from keras_resnet.callbacks import Diagnosis, ExactCheckpoint, Guard, Progress
@@ -98,6 +99,55 @@ def test_networks_of_others_are_looked_at_as_far_as_they_can_be(tiny_data: Image
     assert own["images_looked_at"] == 30
     assert next(iter(own["batchnorm_gap"].values())) > 0
     assert np.isfinite(own["input_deviation"])
+
+
+def test_without_checkpoints_the_record_goes_on_behind_the_epochs_before(tiny_data: ImageData, tmp_path: Path) -> None:
+    model, data = network(tiny_data), tiny_data.train.batches(64, seed=0)
+    looks = Diagnosis(tmp_path, tiny_data.validation, report=False)
+    model.fit(data, epochs=2, callbacks=[looks], verbose=0)
+    model.fit(data, initial_epoch=1, epochs=2, callbacks=[looks], verbose=0)
+
+    assert [(row["event"], row["epoch"]) for row in recorded(tmp_path)] == [
+        *[("step", 1), ("epoch", 1)],
+        *[("step", 2), ("epoch", 2)],
+    ]
+    model.fit(data, epochs=1, callbacks=[looks], verbose=0)
+    assert [row["epoch"] for row in recorded(tmp_path)] == [1, 1]
+
+
+def test_what_it_cannot_do_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"received ndarray: tf.data.Dataset.from_tensor_slices\(arrays\)"):
+        Diagnosis(tmp_path, np.zeros((4, 8, 8, 1)))  # type: ignore[arg-type]
+
+    model, data = network(tiny_data), batches(tiny_data)
+    for wrong in (np.zeros((4, 9, 9, 1)), np.zeros((0, 8, 8, 1))):
+        shown = Diagnosis(tmp_path / "other", tf.data.Dataset.from_tensor_slices(wrong).batch(4, drop_remainder=False))
+        with pytest.raises(UsageError, match=rf"takes images of \(8, 8, 1\), .* with {len(wrong)} of"):
+            model.fit(data, callbacks=[shown], verbose=0)
+    run, looks = tmp_path / "run", Diagnosis(tmp_path / "run", tiny_data.validation, report=False)
+    model.fit(data, callbacks=[ExactCheckpoint(run, data=data), looks], verbose=0)
+    before = recorded(run)
+    with pytest.raises(UsageError, match="holds a run, whose record this fit would replace"):
+        model.fit(data, callbacks=[looks], verbose=0)
+    assert recorded(run) == before
+
+
+def test_several_inputs_and_metrics_of_several_numbers_are_recorded_without_them(
+    tiny_data: ImageData, tmp_path: Path
+) -> None:
+    layers, image, more = keras.layers, keras.Input((8, 8, 1)), keras.Input((10,))
+    maps = layers.ReLU()(layers.Conv2D(4, 3)(image))
+    joined = layers.Concatenate()([layers.Flatten()(maps), more])
+    model = keras.Model([image, more], layers.Dense(10, "softmax")(joined))
+    model.compile("sgd", "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+    data = tiny_data.train.batches(64).map(lambda images, labels: ((images, labels), labels))
+
+    callbacks = [ExactCheckpoint(tmp_path), Guard(), Diagnosis(tmp_path, data, report=False), Progress()]
+    model.fit(data, callbacks=callbacks, verbose=0)
+
+    row = recorded(tmp_path)[-1]
+    assert (row["event"], "f1_score" in row, "dead_units" in row) == ("epoch", False, False)
+    assert row["loss"] > 0
 
 
 def test_progress_shows_a_line_an_epoch_and_refuses_two_bars(

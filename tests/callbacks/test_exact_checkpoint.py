@@ -11,12 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_resnet
 from keras_resnet.callbacks import ExactCheckpoint, MovingAverage
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.optimizers.state import optimizer_state
+from keras_resnet.runs.run import Run
 from keras_resnet.weights.files import variables_by_path
 
 EPOCHS = 4
@@ -155,12 +157,15 @@ def test_after_a_fit_that_failed_signals_do_what_they_did_before(tiny_data: Imag
 def test_a_finished_training_trains_nothing_and_gives_its_best_weights(
     tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, saving = train(tiny_data, tmp_path / "run", monitor="val_loss")
+    def averaging() -> Any:  # which gives its average to the model at the end of each fit
+        return keras.optimizers.Adam(0.01, use_ema=True)
+
+    first, saving = train(tiny_data, tmp_path / "run", monitor="val_loss", optimizer=averaging())
     best = int(np.argmin([row["val_loss"] for row in saving.logs])) + 1
     assert saving.place.best_epoch == best
 
     counted = KillAt(1, kill)
-    second, again = train(tiny_data, tmp_path / "run", counted, monitor="val_loss")
+    second, again = train(tiny_data, tmp_path / "run", counted, monitor="val_loss", optimizer=averaging())
 
     assert "is finished: nothing is trained" in capsys.readouterr().err
     assert counted.left == 1
@@ -171,6 +176,23 @@ def test_a_finished_training_trains_nothing_and_gives_its_best_weights(
     assert again.logs == saving.logs
     loss = second.evaluate(tiny_data.validation.batches(16), verbose=0)[0]
     assert loss == pytest.approx(saving.logs[best - 1]["val_loss"], rel=1e-5)
+    assert second.fit(batches(tiny_data), epochs=1, verbose=0).epoch == [0], "another fit begins where it is told to"
+
+
+def test_weights_that_are_no_numbers_finish_no_training(
+    tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def spoil() -> None:
+        model.get_layer("dense").bias.assign(np.full(10, np.nan, np.float32))
+
+    model, ours = network(tiny_data), batches(tiny_data)
+    callbacks = [ExactCheckpoint(tmp_path / "run", data=ours), KillAt(8, spoil), keras.callbacks.TerminateOnNaN()]
+    model.fit(ours, epochs=3, callbacks=callbacks, verbose=0)
+    assert "the weights are no numbers any more" in capsys.readouterr().err
+    assert Run(tmp_path / "run").status == "unfinished"
+
+    assert network(tiny_data).fit(ours, epochs=3, callbacks=callbacks[:1], verbose=0).epoch == [1, 2]
+    assert Run(tmp_path / "run").status == "finished"
 
 
 def test_the_average_is_what_is_judged_and_kept(tiny_data: ImageData, tmp_path: Path) -> None:
@@ -205,6 +227,44 @@ def test_callbacks_with_a_state_go_on_where_they_were(batch: int, tiny_data: Ima
     states = stopping()
     once_more = train(tiny_data, tmp_path / "run", *states, states=states, steps=2, epochs=8)
     assert_same(end(*once_more), expected)
+
+
+def test_a_rate_that_is_changed_as_an_epoch_begins_is_changed_once(tiny_data: ImageData, tmp_path: Path) -> None:
+    def trained(name: str, *others: keras.callbacks.Callback) -> dict[str, np.ndarray]:
+        halved = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+        return end(*train(tiny_data, tmp_path / name, halved, *others, steps=2, epochs=2))
+
+    expected = trained("whole")
+    with pytest.raises(Killed):
+        trained("run", KillAt(9, kill))
+
+    assert_same(trained("run"), expected)
+
+
+def test_a_validation_that_is_interrupted_leaves_no_average_in_the_model(tiny_data: ImageData) -> None:
+    model, data, average, weights = network(tiny_data), batches(tiny_data), MovingAverage(0.9), []
+
+    class Look(keras.callbacks.Callback):
+        def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+            weights.append(self.model.get_weights())
+
+        def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+            weights.append(self.model.get_weights())
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_test_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+            raise KeyboardInterrupt
+
+    fitting: dict[str, Any] = {"validation_data": tiny_data.validation.batches(16), "epochs": 1, "verbose": 0}
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(data, callbacks=[Look(), average, Look(), Interrupt()], **fitting)
+    _, _, own, averaged = weights
+    assert any((one != other).any() for one, other in zip(own, averaged, strict=True))
+
+    model.fit(data, callbacks=[average, Look()], **fitting)
+
+    for one, other in zip(weights[4], own, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_with_other_data_it_goes_on_from_the_end_of_an_epoch(tiny_data: ImageData, tmp_path: Path) -> None:
@@ -317,15 +377,24 @@ class Late(keras.callbacks.Callback):
     [
         (lambda one: [Late(), one], "ExactCheckpoint must be the first of the callbacks, before Late"),
         (lambda one: [one, keras.callbacks.EarlyStopping("loss")], "would begin anew .* name it in states=, too"),
+        (
+            lambda one: [one, keras.callbacks.ModelCheckpoint("a.keras", "loss", save_best_only=True)],
+            "would begin anew",
+        ),
+        (lambda one: [one, MovingAverage(), MovingAverage()], "two of one kind among the callbacks, .* keeps one"),
+        (lambda one: [one, keras.callbacks.BackupAndRestore("a")], "would undo each other: .* leave it out"),
+        (lambda one: [one, MovingAverage(), *one.states], "would give the model other weights .* judges the average"),
     ],
 )
 def test_an_order_that_would_be_wrong_is_refused(
     make: Callable[[Any], list[Any]], said: str, tiny_data: ImageData, tmp_path: Path
 ) -> None:
     model, ours = network(tiny_data), batches(tiny_data)
+    states = [keras.callbacks.EarlyStopping("loss", restore_best_weights=True)] if "other weights" in said else []
+    saving = ExactCheckpoint(tmp_path / "run", data=ours, states=states)
 
     with pytest.raises(UsageError, match=said):
-        model.fit(ours, epochs=1, callbacks=make(ExactCheckpoint(tmp_path / "run", data=ours)), verbose=0)
+        model.fit(ours, epochs=1, callbacks=make(saving), verbose=0)
 
 
 def test_what_could_not_go_on_exactly_is_refused(tiny_data: ImageData, tmp_path: Path) -> None:
@@ -333,11 +402,141 @@ def test_what_could_not_go_on_exactly_is_refused(tiny_data: ImageData, tmp_path:
     with pytest.raises(UsageError, match="steps= saves in mid-epoch, which needs data="):
         ExactCheckpoint(tmp_path / "run", steps=10)
     model = network(tiny_data)
-    saving = ExactCheckpoint(tmp_path / "run", data=ours, monitor="val_f1")
+    saving = ExactCheckpoint(tmp_path / "run", data=ours)
     with pytest.raises(UsageError, match="leave out steps_per_epoch"):
         model.fit(ours, epochs=2, steps_per_epoch=3, callbacks=[saving], verbose=0)
-    with pytest.raises(UsageError, match="monitor='val_f1' is not among what fit reports: 'loss', 'accuracy'"):
+    with pytest.raises(UsageError, match="data= is another data set than the one that fit gets"):
+        model.fit(batches(tiny_data), epochs=2, callbacks=[saving], verbose=0)
+    with pytest.raises(UsageError, match="there is a cache: leave it out"):
+        model.fit(ours.cache().prefetch(2), epochs=2, callbacks=[ExactCheckpoint(tmp_path / "run")], verbose=0)
+    model.compile("sgd", "categorical_crossentropy", steps_per_execution=4)
+    with pytest.raises(UsageError, match="an epoch of 6 steps is no .* compile with steps_per_execution=3"):
         model.fit(ours, epochs=2, callbacks=[saving], verbose=0)
+
+
+def test_a_monitor_that_tells_nothing_is_refused_and_no_epoch_is_lost(tiny_data: ImageData, tmp_path: Path) -> None:
+    model, ours = network(tiny_data), batches(tiny_data)
+    saving = ExactCheckpoint(tmp_path / "run", data=ours, monitor="val_accuracy")
+    with pytest.raises(
+        UsageError, match="is of a validation, and fit has none: .* monitor the training, as 'accuracy'"
+    ):
+        model.fit(ours, epochs=2, callbacks=[saving], verbose=0)
+
+    saving = ExactCheckpoint(tmp_path / "run", data=ours, monitor="f1")
+    with pytest.raises(UsageError, match="monitor='f1' is not among what fit reports: 'loss', 'accuracy'"):
+        model.fit(ours, epochs=2, callbacks=[saving], verbose=0)
+
+    saving = ExactCheckpoint(tmp_path / "run", data=ours, monitor="accuracy")
+    assert model.fit(ours, epochs=2, callbacks=[saving], verbose=0).epoch == [1]
+
+
+@pytest.mark.parametrize("mode", ["auto", "max"])
+def test_keras_knows_which_values_of_its_metrics_are_the_better_ones_unless_it_is_told(
+    mode: str, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    model, ours = network(tiny_data), batches(tiny_data)
+    model.compile("sgd", "categorical_crossentropy", metrics=["kl_divergence", keras.metrics.F1Score()])
+    saving = ExactCheckpoint(tmp_path / "run", data=ours, monitor="val_kl_divergence", mode=mode)
+
+    history = model.fit(
+        ours,
+        validation_data=tiny_data.validation.batches(16),
+        validation_freq=2,
+        epochs=4,
+        callbacks=[saving],
+        verbose=0,
+    ).history["val_kl_divergence"]
+
+    assert len(history) == 2
+    best = (np.argmin if mode == "auto" else np.argmax)(history)
+    assert (saving.place.best_epoch, saving.place.best_value) == (2 * (best + 1), history[best])
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_several_steps_a_call_go_on_too_and_the_data_need_not_be_named(
+    is_told: bool, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    def trained(name: str, *others: keras.callbacks.Callback) -> dict[str, np.ndarray]:
+        model, ours = network(tiny_data), batches(tiny_data)
+        model.compile(keras.optimizers.Adam(0.01), "categorical_crossentropy", steps_per_execution=3)
+        told: dict[str, Any] = {"data": ours, "steps": 3} if is_told else {}
+        saving = ExactCheckpoint(tmp_path / name, **told)
+        model.fit(ours, epochs=2, callbacks=[saving, MovingAverage(0.9), *others], verbose=0)
+        return end(model, saving)
+
+    expected = trained("whole")
+    with pytest.raises(Killed):
+        trained("run", KillAt(4, kill))  # at the end of the second epoch
+
+    assert_same(trained("run"), expected)
+
+
+def test_a_second_call_of_fit_may_have_other_callbacks_which_begin_anew(tiny_data: ImageData, tmp_path: Path) -> None:
+    model, data = network(tiny_data), batches(tiny_data)
+    early = keras.callbacks.EarlyStopping("loss", mode="max", patience=1)
+    first = ExactCheckpoint(tmp_path / "run", data=data, epochs=5, states=[early])
+    assert model.fit(data, epochs=3, callbacks=[first, early], verbose=0).epoch == [0, 1]
+
+    early = keras.callbacks.EarlyStopping("loss", patience=1)
+    falling = keras.callbacks.ReduceLROnPlateau("loss", patience=1)
+    second = ExactCheckpoint(tmp_path / "run", data=data, epochs=5, states=[early, falling])
+    callbacks = [second, MovingAverage(0.9), early, falling]
+    fitted = model.fit(data, initial_epoch=3, epochs=5, callbacks=callbacks, verbose=0)
+
+    assert fitted.epoch == [3, 4]
+    assert early.best == pytest.approx(fitted.history["loss"][1])
+
+
+def test_callbacks_that_were_not_saved_are_told(tiny_data: ImageData, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        train(tiny_data, tmp_path / "run", KillAt(7, kill))
+    early = keras.callbacks.EarlyStopping("loss")
+
+    with pytest.raises(UsageError, match="has the state of 0 callbacks, and states= names 1"):
+        train(tiny_data, tmp_path / "run", early, states=[early])
+
+
+def test_a_model_that_is_built_with_its_first_batch_is_built_before_where_that_can_be(
+    tiny_data: ImageData, tmp_path: Path
+) -> None:
+    def made() -> keras.Model:
+        layers = [keras.layers.RandomFlip(seed=1), keras.layers.RandomRotation(0.1, seed=2)]
+        turning = keras.Sequential(layers, name="turning")
+        model = keras.Sequential([turning, keras.layers.Flatten(), keras.layers.Dense(10, name="dense")], name="plain")
+        model.compile("sgd", "mse")
+        return model
+
+    data = tiny_data.train.batches(64).map(lambda images, labels: (tf.cast(images, tf.float32) / 255, labels))
+    first = made()
+    first.fit(data, epochs=1, callbacks=[ExactCheckpoint(tmp_path / "run", epochs=2), MovingAverage(0.5)], verbose=0)
+    known = [name for name in variables_by_path(first) if "seed" in name]
+    assert known == ["turning/seed_generator_state", "turning/seed_generator_state#2"]
+
+    second = made()
+    fitted = second.fit(data, epochs=2, callbacks=[ExactCheckpoint(tmp_path / "run"), MovingAverage(0.5)], verbose=0)
+    assert fitted.epoch == [1]
+    arrays = [np.concatenate(list(data.map(lambda *pair, n=n: pair[n]).as_numpy_iterator())) for n in (0, 1)]
+    for callback in (ExactCheckpoint(tmp_path / "other"), MovingAverage()):
+        with pytest.raises(UsageError, match="the model plain has no weights yet, .* begin it with keras.Input"):
+            made().fit(*arrays, epochs=1, callbacks=[callback], verbose=0)
+
+
+def test_a_model_that_was_built_twice_in_one_process_is_told_from_another_one(
+    tiny_data: ImageData, tmp_path: Path
+) -> None:
+    def fit(name: str | None) -> None:
+        inputs = keras.Input((8, 8, 1))
+        model = keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(inputs)), name=name)
+        model.compile("sgd", "mse")
+        ours = batches(tiny_data)
+        callbacks = [ExactCheckpoint(tmp_path / str(name), data=ours), KillAt(7, kill)]
+        model.fit(ours, epochs=2, callbacks=callbacks, verbose=0)
+
+    for name, error in ((None, UsageError), ("mine", ModelError)):
+        with pytest.raises(Killed):
+            fit(name)
+        with pytest.raises(error, match="Call keras.utils.clear_session"):
+            fit(name)
 
 
 SCRIPT = """

@@ -85,7 +85,7 @@ def test_of_data_of_others_it_has_the_class_names_and_what_is_done_to_pixels(
 def test_another_training_in_the_folder_is_refused(digits: ImageData, tmp_path: Path) -> None:
     fitted(digits, tmp_path / "mine", epochs=1)
 
-    with pytest.raises(UsageError, match="holds a finished run"):
+    with pytest.raises(UsageError, match=r"holds a finished run .*epochs 1, now 2\). Train into another folder"):
         fitted(digits, tmp_path / "mine", epochs=2)
 
 
@@ -96,6 +96,9 @@ def test_an_export_that_would_come_too_early_is_refused(digits: ImageData, tmp_p
 
     with pytest.raises(UsageError, match="Export must come after MovingAverage"):
         model.fit(train, callbacks=callbacks, verbose=0)
+    early = keras.callbacks.EarlyStopping("loss", restore_best_weights=True)
+    with pytest.raises(UsageError, match="Export must come after EarlyStopping"):
+        model.fit(train, callbacks=[Export(tmp_path / "mine", "saved_model"), early], verbose=0)
     with pytest.raises(UsageError, match="give calibration="):
         Export(tmp_path / "mine", "tflite-int8")
 

@@ -8,7 +8,13 @@ import pytest
 import tensorflow as tf
 
 from keras_resnet.compat.datasets import inputs_of
-from keras_resnet.compat.fit import begin_at, build_for, callbacks_of_this_fit
+from keras_resnet.compat.fit import (
+    arguments_of_this_fit,
+    begin_at,
+    build_for,
+    callbacks_of_this_fit,
+    is_lower_better,
+)
 from keras_resnet.compat.graph import made_by
 from keras_resnet.compat.optimizers import follows_schedule
 
@@ -55,6 +61,31 @@ def test_a_callback_finds_those_of_its_fit_in_their_order() -> None:
 
     assert first.there[:2] == second.there[:2] == (first, second)
     assert callbacks_of_this_fit() == ()
+
+
+def test_a_callback_sees_what_its_fit_was_told() -> None:
+    class Sees(keras.callbacks.Callback):
+        def on_train_begin(self, logs: Any = None) -> None:
+            self.told = arguments_of_this_fit(self.model)
+
+    sees, data = Sees(), tf.data.Dataset.from_tensor_slices((X, Y)).batch(2)
+
+    network().fit(data, validation_data=data, initial_epoch=1, epochs=2, callbacks=[sees], verbose=0)
+
+    assert sees.told["x"] is sees.told["validation_data"] is data
+    assert sees.told["initial_epoch"] == 1
+    network().fit(X, Y, callbacks=[sees], verbose=0)
+    assert sees.told["validation_data"] is None
+    assert arguments_of_this_fit(network()) == {}
+
+
+def test_keras_says_of_its_metrics_which_values_are_the_better_ones() -> None:
+    metrics = keras.metrics
+
+    known = [metrics.MeanAbsoluteError(), metrics.KLDivergence(), metrics.CategoricalAccuracy(), metrics.F1Score()]
+
+    assert [is_lower_better(one) for one in known] == [True, True, False, False]
+    assert is_lower_better(metrics.Mean()) is None
 
 
 def test_metrics_have_their_variables_before_the_first_batch_and_no_batch_is_read() -> None:

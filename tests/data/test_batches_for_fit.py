@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import keras_resnet
 from keras_resnet.augment.policies import policy
-from keras_resnet.data.batches import position_of, training_batches
+from keras_resnet.data.batches import displacing, position_of, training_batches
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import UsageError
 
@@ -68,6 +68,22 @@ def test_it_goes_on_from_any_batch_of_any_epoch(
     assert_same(arrays(derived), of_three_epochs[2 * len(train) :])
     assert position_of(tiny_data.validation.batches(32)) is None
     assert position_of(np.zeros(3)) is None
+
+
+def test_what_keeps_the_place_of_batches_is_told_from_what_loses_it(tiny_data: ImageData) -> None:
+    train = tiny_data.train.batches(32, seed=5)
+
+    for kept in (train, train.map(lambda *pair: pair).prefetch(2).take(9).with_options(tf.data.Options())):
+        assert displacing(kept) is None
+    assert displacing(tiny_data.validation.batches(32).cache()) is None, "it has no place"
+    for lost, word in {
+        train.cache(): "Cache",
+        train.repeat().prefetch(2): "Repeat",
+        train.shuffle(4).map(lambda *pair: pair): "Shuffle",
+        tf.data.Dataset.zip(train, train): "Zip",
+        train.unbatch(): "Unbatch",
+    }.items():
+        assert displacing(lost) == word
 
 
 def test_fit_trains_on_a_new_epoch_each_time(tiny_data: ImageData) -> None:

@@ -30,6 +30,7 @@ def test_a_run_records_its_configuration_and_environment(tmp_path: Path) -> None
     assert not continues
     assert run.status == "unfinished"
     assert run.config == CONFIG
+    assert Run(str(tmp_path / "run")) == run  # type: ignore[arg-type]
     environment = json.loads((run.path / "environment.json").read_text())
     assert environment["tensorflow"].startswith("2.")
     assert {"keras-resnet-kit", "keras", "python", "machine"} <= environment.keys()

@@ -34,6 +34,23 @@ def test_variables_go_by_layer_and_name_and_include_random_state(model: keras.Mo
     assert "head_dropout/seed_generator_state" in names
 
 
+def test_those_of_a_subclassed_model_itself_are_named_and_a_layer_that_is_reached_twice_once() -> None:
+    class Scaled(keras.Model):
+        def __init__(self) -> None:
+            super().__init__(name="scaled")
+            self.dense = keras.layers.Dense(2, name="dense")
+            self.inside = keras.Sequential([self.dense], name="inside")
+            self.scale = self.add_weight(shape=(), name="scale")
+
+        def call(self, x: object) -> object:
+            return self.inside(x) * self.scale
+
+    model = Scaled()
+    model(np.zeros((1, 3), "float32"))
+
+    assert [name.split("/")[-1] for name in variables_by_path(model)] == ["kernel", "bias", "scale"]
+
+
 def test_a_model_built_twice_in_a_process_has_the_same_names_twice() -> None:
     spec = ResNetSpec("tiny", "basic", (1,), (4,), stem_width=4)
 
