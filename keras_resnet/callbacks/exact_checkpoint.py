@@ -267,7 +267,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self._restore_rest(self._waiting)
             self._waiting = {}
         if self.initial is not None and epoch == 0 and not self.place.step and not self.place.best:
-            self._keep_best(self.initial)
+            self._keep_best(self.initial, self.initial)
         if not self.place.step and self._saved != (epoch, 0):
             self._save()  # the end of the epoch before: callbacks that come after this one have done theirs
         self._check_reported()
