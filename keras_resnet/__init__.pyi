@@ -123,6 +123,7 @@ from .transfer.linear_probe import LinearProbe as LinearProbe
 from .transfer.linear_probe import linear_probe as linear_probe
 from .transfer.neighbours import nearest as nearest
 from .transfer.neighbours import vote_of_neighbours as vote_of_neighbours
+from .transfer.networks import seeing as seeing
 from .transfer.networks import trained_network as trained_network
 from .tuning.choice import Choice as Choice
 from .tuning.choice import choose_recipe as choose_recipe

@@ -26,7 +26,7 @@ ALLOWED = {
     "runs": {"data", "weights", "models"},
     "inference": {"runs", "data", "images", "tasks", "models", "weights", "compat"},
     "explanation": {"runs", "weights"},
-    "transfer": {"inference", "runs", "data", "tasks", "models", "weights", "compat"},
+    "transfer": {"inference", "runs", "data", "images", "tasks", "models", "weights", "compat"},
     "tuning": {
         "training",
         "inspection",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from keras_resnet.data.sources.source import Source
+    from keras_resnet.inspection.check import Seeing
     from keras_resnet.inspection.inspection import Inspection
     from keras_resnet.training.recipe import Recipe
 
@@ -30,6 +31,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, metavar="DIR", help="default: saved_models/check-<data>")
     command.add_argument("--show-batch", action="store_true",
                          help="also draw a training batch as the network gets it: batch.png")  # fmt: skip
+    eyes = command.add_argument_group("a trained network", "doubts labels better than edges and colours do")
+    eyes.add_argument("--weights", metavar="FILE", dest="eyes",
+                      help="a run's folder, a .keras file, or weights by file or name")  # fmt: skip
+    eyes.add_argument("--model", metavar="NETWORK", dest="eyes_of", help="of the weights (default: the file's own)")
+    eyes.add_argument("--weights-preprocessing", metavar="WORD", dest="eyes_get", default="",
+                      help="what pixels a weights file needs, as in `train`")  # fmt: skip
     add_settings(command, [SETTINGS["seed"], SETTINGS["image_size"], SETTINGS["crop_fraction"]])
     add_settings(command, [one for one in SETTINGS.values() if one.group == "augmentation"])
     add_settings(command, SOURCE_SETTINGS.values())
@@ -44,8 +51,9 @@ def run(options: argparse.Namespace) -> int:
     out = options.out or Path("saved_models") / f"check-{source.short_name}"
     check_outside(holder_of(source), out)  # before images are read
     with _bar() as bar:
+        seeing = _seeing(options, bar) if options.eyes else None
         task = bar.add_task("reading images", total=None)
-        found = inspect_data(source, lambda done, total: bar.update(task, completed=done, total=total))
+        found = inspect_data(source, lambda done, total: bar.update(task, completed=done, total=total), seeing=seeing)
     files = found.write(out)
     _show(found)
     if options.show_batch:
@@ -53,6 +61,14 @@ def run(options: argparse.Namespace) -> int:
     for file in files:
         say(f"wrote {file}")
     return 0 if found.trainable else DataError.exit_code
+
+
+def _seeing(options: argparse.Namespace, bar: Progress) -> Seeing:
+    from keras_resnet.transfer.networks import seeing, trained_network
+
+    network, fit = trained_network(options.eyes, options.eyes_of, weights_preprocessing=options.eyes_get)
+    task = bar.add_task("looking by the trained network", total=None)
+    return seeing(network, fit, lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def _show_batch(source: Source, recipe: Recipe, path: Path) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import glob
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from keras_resnet.data.images import Split
     from keras_resnet.display import Display
     from keras_resnet.preprocessing import Fit
 
@@ -110,45 +109,25 @@ def _usual_weights(model: str | None, display: Display) -> tuple[str, str]:
 
 def _vectors(network: keras.Model, files: Sequence[Path], fit: Fit, display: Display) -> tuple[list[int], np.ndarray]:
     """Which files can be read, and their vectors; the others are named."""
-    import numpy as np
-
     from keras_resnet.errors import DataError
     from keras_resnet.images.decode import decode
     from keras_resnet.transfer.features import image_features
 
     read: list[int] = []
-    parts: list[np.ndarray] = []
-    batch: list[np.ndarray] = []
 
-    def compute() -> None:
-        if batch:
-            parts.append(image_features(network, _split(np.stack(batch))))
-            batch.clear()
-
-    for number, file in enumerate(files):
-        try:
-            batch.append(decode(file, fit))
-        except DataError as error:
-            display.note(f"keras-resnet: {error}")
-        else:
+    def images() -> Iterator[np.ndarray]:
+        for number, file in enumerate(files):
+            try:
+                image = decode(file, fit)
+            except DataError as error:
+                display.note(f"keras-resnet: {error}")
+                continue
             read.append(number)
-        if len(batch) == 256:
-            compute()
-        display.show("images", number + 1, len(files))
-    compute()
+            yield image
+
+    found = image_features(network, images(), progress=lambda done, _: display.show("images", done, len(files)))
     display.close()
-    return read, np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
-
-
-def _split(images: np.ndarray) -> Split:
-    import numpy as np
-
-    from keras_resnet.data.images import Split
-    from keras_resnet.data.stores import ArrayImages
-    from keras_resnet.tasks.classification import Classification
-
-    every = np.arange(len(images))
-    return Split(ArrayImages(images), every, np.zeros(len(images), np.int64), Classification(("0", "1")))
+    return read, found
 
 
 def _write(path: Path, names: Sequence[str], labels: Sequence[str], features: np.ndarray) -> None:

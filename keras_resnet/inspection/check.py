@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,9 +21,12 @@ from keras_resnet.inspection import duplicates, findings
 from keras_resnet.inspection.findings import BLOCKING, SEVERITIES, Finding, printable
 from keras_resnet.inspection.label_doubts import doubt_labels
 from keras_resnet.inspection.looks import Look, Seen, inspect_images
+from keras_resnet.inspection.strangers import strangers
 from keras_resnet.tasks.task import Task
 from keras_resnet.visible import visible
 
+Seeing = Callable[[Listing, np.ndarray], np.ndarray]
+"""What a trained network sees in the images of a listing at these positions: float (n, features)."""
 FORMAT = 1
 MOST_NAMED = 5
 """Images of a finding that are named in its line; the files name all."""
@@ -189,6 +192,7 @@ def check(
     tolerated: float = 0.0,
     name: str = "images",
     progress: OnRead | None = None,
+    seeing: Seeing | None = None,
 ) -> Report:
     """Read every image of a listing once and say what is wrong or unusual.
 
@@ -200,6 +204,8 @@ def check(
         tolerated: The largest share of unreadable images that a training is told to skip, 0–1.
         name: What the page calls the images.
         progress: Called with the number of images that have been read and the number of all.
+        seeing: Gives what a trained network sees in the readable images, by which labels are doubted, and images that
+            are like no others are found; None: labels are doubted by edges and colours.
     """
     found: list[Finding] = []
     if splits is None:
@@ -224,7 +230,10 @@ def check(
     )
     found += findings.odd(seen.looks)
     found += _repeated(listing, seen, tuple(split_names), seed)
-    found += _doubted(listing, seen, seed)
+    vectors = seeing(listing, np.array(list(seen.looks), np.int64)) if seeing and seen.looks else None
+    found += _doubted(listing, seen, seed, vectors)
+    if vectors is not None:
+        found += findings.strange(*strangers(vectors), np.array(list(seen.looks), np.int64))
     return Report(
         name=name,
         listing=listing,
@@ -267,11 +276,11 @@ def _repeated(listing: Listing, seen: Seen, split_names: tuple[str, ...], seed: 
     return found
 
 
-def _doubted(listing: Listing, seen: Seen, seed: int) -> list[Finding]:
+def _doubted(listing: Listing, seen: Seen, seed: int, vectors: np.ndarray | None) -> list[Finding]:
     if listing.task.several:
         return [findings.not_doubted("labels are doubted where each image has one")]
     positions = np.array(list(seen.looks), np.int64)
-    doubts = doubt_labels(seen.thumbnails[positions], listing.labels[positions], seed)
+    doubts = doubt_labels(seen.thumbnails[positions], listing.labels[positions], seed, vectors)
     finding = findings.doubted(doubts, positions, listing.class_names)
     return [finding] if finding else []
 

@@ -277,6 +277,28 @@ def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -
     return Finding("suspicious-label", severity, "labels that may be wrong", advice, _singles(subjects[:MOST_DOUBTED]))
 
 
+def strange(found: np.ndarray, alike: np.ndarray, usual: float, positions: np.ndarray) -> list[Finding]:
+    """Images that a trained network finds like no others, if there are any.
+
+    Args:
+        found: int64 (k,), which of the images that it was shown.
+        alike: float (k,), how alike they are to their neighbours.
+        usual: How alike images are.
+        positions: int64 (n,): the positions in the listing of the images that it was shown.
+    """
+    if not len(found):
+        return []
+    advice = (
+        f"To a trained network they are far less like their neighbours than images are here ({usual:.2f}; 1 is the "
+        "same): pictures of something else, placeholders as “picture not found”, or rare views. Look at them, and "
+        "remove those that do not show their class."
+    )
+    if len(found) > MOST_DOUBTED:
+        advice += f" Only the first {MOST_DOUBTED} of {len(found):,} are listed."
+    subjects = [(int(positions[one]), f"alike {share:.2f}") for one, share in zip(found, alike, strict=True)]
+    return [Finding("stranger", "warning", "like no other images", advice, _singles(subjects[:MOST_DOUBTED]))]
+
+
 def not_doubted(reason: str) -> Finding:
     """That the labels could not be checked, and why."""
     advice = f"The labels could not be checked: {reason}."

@@ -16,7 +16,7 @@ from keras_resnet.data.reading import MOST_SKIPPED
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.errors import UsageError
-from keras_resnet.inspection.check import Report, check
+from keras_resnet.inspection.check import Report, Seeing, check
 from keras_resnet.inspection.page import page
 
 
@@ -72,7 +72,7 @@ class Inspection(Report):
         return Path(path)
 
 
-def inspect_data(data: Data, progress: OnRead | None = None) -> Inspection:
+def inspect_data(data: Data, progress: OnRead | None = None, *, seeing: Seeing | None = None) -> Inspection:
     """Look for what would spoil a training, as `keras-resnet check` does; nothing in the images is changed.
 
     Finds images that cannot be read, odd ones, copies (the same file, or the same picture saved again) under other
@@ -83,6 +83,8 @@ def inspect_data(data: Data, progress: OnRead | None = None) -> Inspection:
         data: A `Source`, a source's name, a data set, a `tf.data.Dataset` or a pair of arrays, (images, labels). Of a
             data set from a source, the source is read again.
         progress: Called with the number of images that have been read and the number of all.
+        seeing: What a trained network sees, `keras_resnet.seeing(…)`: labels are doubted by it, and images that are
+            like no others are found. None: labels are doubted by edges and colours.
 
     Returns:
         The findings. `print` shows them as the command does; `write_page` writes them with thumbnails.
@@ -103,7 +105,8 @@ def inspect_data(data: Data, progress: OnRead | None = None) -> Inspection:
         data = in_memory(data)
     if isinstance(data, ImageData) and not isinstance(data.source, Source):
         listing, held = listing_of(data)
-        return Inspection(**vars(check(listing, splits=held, name=data.name, progress=progress)), source=data.name)
+        found = check(listing, splits=held, name=data.name, progress=progress, seeing=seeing)
+        return Inspection(**vars(found), source=data.name)
     source = data.source if isinstance(data, ImageData) else data
     source = source if isinstance(source, Source) else Source(os.fspath(source))  # type: ignore[arg-type]
     listing = list_source(source)
@@ -122,6 +125,7 @@ def inspect_data(data: Data, progress: OnRead | None = None) -> Inspection:
         tolerated=MOST_SKIPPED if source.on_error == "skip" else 0.0,
         name=source.short_name,
         progress=progress,
+        seeing=seeing,
     )
     return Inspection(**vars(found), source=source.name, holder=holder_of(source))
 

@@ -63,18 +63,23 @@ def label_agreement(thumbnails: np.ndarray, labels: np.ndarray, seed: int = 0) -
     return float((found == given).mean()), float(np.bincount(given).max() / len(given)), len(given)
 
 
-def doubt_labels(thumbnails: np.ndarray, labels: np.ndarray, seed: int = 0) -> Doubts:
+def doubt_labels(
+    thumbnails: np.ndarray, labels: np.ndarray, seed: int = 0, vectors: np.ndarray | None = None
+) -> Doubts:
     """Find labels that a simple model doubts.
 
     Args:
         thumbnails: uint8 (n, 32, 32, 3).
         labels: int64 (n,).
         seed: Of the folds, and of the random choice among more than `MOST_IMAGES`.
+        vectors: float (n, features): what a trained network sees in the images, which the model goes by then; None: it
+            goes by the edges and colours of the thumbnails.
     """
     kept, given, classes = _numerous(labels, seed)
     if not len(kept):
         return _nothing(0, f"at least two classes with {FOLDS} images or more are needed")
-    probabilities = _out_of_fold(_features(thumbnails[kept]), given, seed)
+    features = _features(thumbnails[kept]) if vectors is None else vectors[kept]
+    probabilities = _out_of_fold(features, given, seed)
     accuracy = float((probabilities.argmax(axis=1) == given).mean())
     guessing = float(np.bincount(given).max() / len(given))
     if 1 - accuracy > (1 - guessing) / 2:  # it must make at most half of the mistakes of guessing

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import keras
@@ -49,7 +50,7 @@ def pooled(network: keras.Model) -> keras.Model:
 
 def image_features(
     network: keras.Model,
-    split: Split,
+    images: Split | Iterable[np.ndarray],
     *,
     mirrored: bool = False,
     cached: bool = True,
@@ -58,15 +59,15 @@ def image_features(
     """What the classifier of a network reads of each image.
 
     Args:
-        network: It takes the split's pixels, 0–255.
-        split: The images.
+        network: It takes the images' pixels, 0–255.
+        images: A split, or images one after the other, uint8 (height, width, channels), all of one size.
         mirrored: Of the images with left and right exchanged.
         cached: Look in the cache folder (`$KERAS_RESNET_CACHE`) for what was computed before, and leave there what is
             computed now.
-        progress: Called with the images that are done and all images.
+        progress: Called with the images that are done and, of a split, all images; else 0.
 
     Returns:
-        float32 (images, features), in the order of the split.
+        float32 (images, features), in their order.
 
     Example:
         >>> import keras_resnet
@@ -76,33 +77,44 @@ def image_features(
         (20, 64)
     """
     model = pooled(network)
-    call = tf.function(
-        lambda images: tf.cast(model(tf.cast(images, tf.float32), training=False), tf.float32),
-        input_signature=[tf.TensorSpec((None, *split.images.shape), tf.uint8)],
-    )
+    total = len(images) if isinstance(images, Split) else 0
+
+    @tf.function(input_signature=[tf.TensorSpec((None, *model.input_shape[1:]), tf.uint8)], autograph=False)
+    def call(pixels: tf.Tensor) -> tf.Tensor:
+        return tf.cast(model(tf.cast(pixels, tf.float32), training=False), tf.float32)
+
     kept = _Kept(model) if cached else None
     known = kept.read() if kept else {}
     computed: dict[bytes, np.ndarray] = {}
     found: list[np.ndarray] = []
     try:
-        for begin in range(0, len(split), BATCH):
-            images = split.read(np.arange(begin, min(begin + BATCH, len(split))))
-            images = np.ascontiguousarray(images[:, :, ::-1]) if mirrored else images
-            digests = [hashlib.sha256(image).digest()[:DIGEST_BYTES] for image in images]
+        for batch in _batches(images):
+            pixels = np.ascontiguousarray(batch[:, :, ::-1] if mirrored else batch)
+            digests = [hashlib.sha256(image).digest()[:DIGEST_BYTES] for image in pixels]
             new = [number for number, digest in enumerate(digests) if digest not in known]
             if new:
-                rows = call(images[new]).numpy()
+                rows = call(tf.constant(pixels[new])).numpy()
                 fresh = {digests[number]: row for number, row in zip(new, rows, strict=True)}
                 known |= fresh
                 computed |= fresh
             found += [known[digest] for digest in digests]
             if progress:
-                progress(len(found), len(split))
+                progress(len(found), total)
     finally:  # also where it was interrupted: it goes on from there
         if kept and computed:
             kept.write(known)
     width = model.output_shape[-1]
     return np.stack(found) if found else np.zeros((0, width), np.float32)
+
+
+def _batches(images: Split | Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    if isinstance(images, Split):
+        for begin in range(0, len(images), BATCH):
+            yield images.read(np.arange(begin, min(begin + BATCH, len(images))))
+        return
+    one_by_one = iter(images)
+    while batch := list(islice(one_by_one, BATCH)):
+        yield np.stack(batch)
 
 
 class _Kept:

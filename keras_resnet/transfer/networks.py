@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
+import numpy as np
 
+from keras_resnet.data.sources.listing import Listing
 from keras_resnet.errors import UsageError
+from keras_resnet.images.decode import decode
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.recognition import network_of_file
 from keras_resnet.models.resnet import build
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import is_run
+from keras_resnet.transfer.features import image_features
 from keras_resnet.weights.pixels import CONVENTIONS, pixels_of
 from keras_resnet.weights.pretrained import is_name
 
@@ -62,3 +67,33 @@ def trained_network(
         seed=0,
     )
     return network, fit
+
+
+def seeing(
+    network: keras.Model, fit: Fit, progress: Callable[[int, int], None] | None = None
+) -> Callable[[Listing, np.ndarray], np.ndarray]:
+    """What a network sees in the images of a source, for `inspect_data`.
+
+    Args:
+        network, fit: As `trained_network` gives them.
+        progress: Called with the images that are done and all images.
+
+    Example:
+        >>> import keras_resnet
+        >>> network, fit = keras_resnet.trained_network("saved_models/photos")  # doctest: +SKIP
+        >>> sees = keras_resnet.seeing(network, fit)  # doctest: +SKIP
+        >>> found = keras_resnet.inspect_data("folder:photos", seeing=sees)  # doctest: +SKIP
+    """
+
+    def sees(listing: Listing, positions: np.ndarray) -> np.ndarray:
+        def images() -> Iterator[np.ndarray]:
+            for position in positions.tolist():
+                yield decode(listing.contents.read(position), fit, name=listing.names[position])
+
+        def told(done: int, _: int) -> None:
+            if progress:
+                progress(done, len(positions))
+
+        return image_features(network, images(), progress=told)
+
+    return sees

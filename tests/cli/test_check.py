@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -11,7 +12,9 @@ from keras_resnet.cli import main
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources import listing
 from keras_resnet.data.sources.source import Source
+from keras_resnet.inspection import label_doubts
 from keras_resnet.inspection.inspection import inspect_data
+from keras_resnet.runs.run import Run
 from tests.inspection.test_check import pile
 
 
@@ -199,3 +202,25 @@ def test_a_limit_checks_the_images_that_training_would_use_and_reads_no_other(
     assert set(read) == set(used.names)
     splits = [one["splits"] for one in report["classes"]]
     assert sum(one["test"] for one in splits) == len(used.test)
+
+
+def test_a_trained_network_looks_at_the_images(
+    image_folder: Path, finished_run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_RESNET_CACHE", str(tmp_path / "cache"))
+    seen = []
+    really = label_doubts.doubt_labels
+
+    def noted(thumbnails: np.ndarray, labels: np.ndarray, seed: int, vectors: np.ndarray | None) -> object:
+        seen.append(vectors)
+        return really(thumbnails, labels, seed, vectors)
+
+    monkeypatch.setattr("keras_resnet.inspection.check.doubt_labels", noted)
+    command = ["check", str(image_folder), "--out", str(tmp_path / "out"), "--weights", str(finished_run.path)]
+    assert main(command) == 0
+    assert main(command[:4]) == 0
+
+    (vectors, without) = seen
+    assert vectors.shape == (36, 16)
+    assert (vectors.std(axis=0) > 0).any()
+    assert without is None

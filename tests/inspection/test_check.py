@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from keras_resnet.data.loading import list_source
+from keras_resnet.data.loading import from_arrays, list_source
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.data.sources.listing import Files, Listing
 from keras_resnet.data.splits.plan import PARTS
 from keras_resnet.inspection import duplicates
 from keras_resnet.inspection.check import Report, check
 from keras_resnet.inspection.findings import Subject, doubted, odd
+from keras_resnet.inspection.inspection import inspect_data
 from keras_resnet.inspection.label_doubts import Doubts
 from keras_resnet.inspection.looks import inspect_images
 from keras_resnet.tasks.classification import Classification
@@ -442,3 +443,31 @@ def test_nothing_in_the_source_is_changed(tmp_path: Path) -> None:
     check(list_folder(tmp_path))
 
     assert state() == before
+
+
+def test_a_trained_network_doubts_labels_and_finds_what_is_like_no_other_image() -> None:
+    """By what it sees, whatever the pixels are: here each image is the same grey."""
+    random = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    vectors = np.eye(2, 20)[labels] + 0.02 * random.normal(size=(200, 20))
+    vectors[11] = np.eye(20)[9]  # like no other
+    given = labels.copy()
+    given[[4, 25]] = 1 - given[[4, 25]]
+    pixels = np.full((200, 8, 8, 1), 100, np.uint8)
+    pixels[:, 0, 0, 0] = np.arange(200)  # no copies
+    data = from_arrays(pixels, given, ["a", "b"])
+    asked = []
+
+    def seeing(listing: Listing, positions: np.ndarray) -> np.ndarray:
+        asked.append(positions.tolist())
+        return vectors
+
+    found = {one.code: one for one in inspect_data(data, seeing=seeing).findings}
+
+    assert asked == [list(range(200))]
+    doubted = {subject.position for group in found["suspicious-label"].groups for subject in group}
+    assert {4, 25} <= doubted <= {4, 25, 11}
+    ((stranger,),) = found["stranger"].groups
+    assert stranger.position == 11
+    assert stranger.remark.startswith("alike 0.")
+    assert "stranger" not in {one.code for one in inspect_data(data).findings}

@@ -40,6 +40,15 @@ def test_features_are_what_the_classifier_reads(network: keras.Model, tiny_data:
     np.testing.assert_allclose(mirrored, pooled(network).predict(turned, verbose=0), atol=1e-5)
 
 
+def test_images_one_after_the_other_have_the_features_of_a_split(network: keras.Model, tiny_data: ImageData) -> None:
+    split, seen = first(tiny_data.train, 40), []
+    one_by_one = image_features(network, iter(split.read(slice(None))), progress=lambda *far: seen.append(far))
+
+    np.testing.assert_array_equal(one_by_one, image_features(network, split, cached=False))
+    assert seen == [(32, 0), (40, 0)]
+    assert image_features(network, []).shape == (0, 16)
+
+
 def test_they_are_kept_by_image_and_by_weights(network: keras.Model, tiny_data: ImageData, cache: Path) -> None:
     few, more = first(tiny_data.train, 6), first(tiny_data.train, 9)
     image_features(network, few)
