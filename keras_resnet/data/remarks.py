@@ -41,6 +41,13 @@ def of_splits(given: Collection[str], parts: Mapping[str, Collection[Any]]) -> l
     """
     train, validation, test = (len(parts.get(name, ())) for name in ("train", "validation", "test"))
     found = []
+    if "validation" in given and "test" not in given and test and validation:
+        advice = (
+            f"The {test:,} validation images are the test, so that figures are of images that choose nothing. "
+            f"{validation:,} of the {train + validation:,} training images choose the best epoch and are not trained "
+            "on. Name a part test to have both."
+        )
+        return [Remark("no-test-images", "note", "the data have no test images", advice)]
     if given and "validation" not in given and validation:
         taken = f"{validation:,} of the {train + validation + ('test' not in given) * test:,} training images"
         also = "" if "test" in given else f", and {test:,} more are the test"

@@ -24,9 +24,14 @@ def test_options_for_one_label_an_image_are_not_advised_for_several() -> None:
 
 def test_it_is_said_which_images_choose_the_epoch_unless_the_data_are_in_three_parts_or_undivided() -> None:
     assert of_splits((), PARTS) == of_splits(PARTS, PARTS) == of_splits((), {}) == []
-    (no_test,) = of_splits(("train", "validation"), {**PARTS, "test": ()})
+    (no_test,) = of_splits(("train", "validation"), PARTS)
     assert no_test.code == "no-test-images"
-    assert no_test.advice.startswith("The 10 validation images choose the best epoch, and the figures are of the same")
+    assert no_test.advice.startswith(
+        "The 20 validation images are the test, so that figures are of images that choose nothing. 10 of the 100 "
+        "training images choose the best epoch and are not trained on. "
+    )
+    (no_other,) = of_splits(("train", "validation", "test"), {**PARTS, "test": ()})
+    assert no_other.advice.startswith("The 10 validation images choose the best epoch, and the figures are of the same")
     (carved,) = of_splits(("train", "test"), PARTS)
     assert carved.advice.startswith("10 of the 100 training images choose the best epoch and are not trained on. ")
     (alone,) = of_splits(("train",), PARTS)

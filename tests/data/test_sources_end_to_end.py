@@ -311,16 +311,16 @@ def in_two_parts(image_folder: Path, kind: str) -> Source:
 
 
 @pytest.mark.parametrize("kind", ["folder", "csv"])
-def test_given_validation_images_choose_the_epoch_and_are_what_is_reported(
+def test_given_validation_images_are_what_is_reported_and_choose_nothing(
     image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     source = in_two_parts(image_folder, kind)
     data = load_data(source)
-    assert [len(split) for split in data.splits.values()] == [27, 9, 0]
-    chosen = {data.names[index] for index in data.validation.indices}
-    assert chosen == {name for name in data.names if int(Path(name).stem) > 8}
+    assert [len(split) for split in data.splits.values()] == [24, 3, 9]
+    tested = {data.names[index] for index in data.test.indices}
+    assert tested == {name for name in data.names if int(Path(name).stem) > 8}
     (note,) = data.notes
-    assert note.startswith("the data have no test images: The 9 validation images choose the best epoch")
+    assert note.startswith("the data have no test images: The 9 validation images are the test")
     if kind == "csv":  # one training is enough
         return
 
@@ -331,19 +331,18 @@ def test_given_validation_images_choose_the_epoch_and_are_what_is_reported(
     kept = run.kept
     assert kept is not None
     assert kept | {"value": None} == {
-        "epoch": best, "metric": "accuracy", "value": None, "split": "validation", "images": 9,
+        "epoch": best, "metric": "accuracy", "value": None, "split": "validation", "images": 3,
     }  # fmt: skip
     assert kept["value"] == pytest.approx(max(values), abs=1e-5)
     assert note in shown
     assert (
-        f"kept the weights of epoch {best} of 3, the last with the highest accuracy on the 9 validation images, "
+        f"kept the weights of epoch {best} of 3, the last with the highest accuracy on the 3 validation images, "
         f"{max(values):.4f}"
     ) in shown
     report = report_run(run)
     assert report.evaluation.metrics.images == 9
-    assert report.evaluation.metrics.top1 == pytest.approx(max(values), abs=1e-5)
-    written = json.loads((run.path / "evaluation" / "evaluation.json").read_text())
-    assert written["remarks"][0].startswith("These are validation images.")
+    assert report.evaluation.data_name.endswith("test split")
+    assert not any(remark.startswith("These are validation images.") for remark in report.evaluation.remarks)
     assert evaluate(run.model, source).metrics.images == 9
     again = load_data(replace(source, split_file=str(run.path / "split.json")))
     assert again.fingerprint == data.fingerprint

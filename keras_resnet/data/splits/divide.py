@@ -28,10 +28,10 @@ def divide(
 ) -> dict[str, np.ndarray]:
     """Divide images into train, validation and test.
 
-    The source's own splits are kept: validation images choose the best epoch, and test images nothing. If it has no
-    validation images, some are taken from the training images. If it has validation images and no test, as ImageNet
-    without its secret labels, there is none. If it has only training images, or no splits, these are divided by the
-    plan.
+    The source's own splits are kept: validation images choose the best epoch, and test images nothing. If it has
+    validation images and no test, as ImageNet without its secret labels, they are the test: figures are of images that
+    chose nothing. If it has no validation images, or none any more, some are taken from the training images. If it has
+    only training images, or no splits, these are divided by the plan.
 
     Args:
         labels: int (n,), or 0 and 1 (n, classes) if an image may have any number of classes.
@@ -60,6 +60,8 @@ def divide(
             return BySeveralClasses(labels, class_names, seed).subset(positions, limit)
         return positions[stratified_subset(labels[positions], limit, len(class_names), seed)]
 
+    if "validation" in given and "test" not in given:
+        given = {"test" if name == "validation" else name: positions for name, positions in given.items()}
     if whole:
         parts = {name: limited(positions) for name, positions in (given or {"test": np.arange(len(labels))}).items()}
         return {name: parts.get(name, np.arange(0)) for name in PARTS}

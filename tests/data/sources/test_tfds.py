@@ -63,15 +63,15 @@ def test_a_limit_and_a_size_are_kept(prepared: Path) -> None:
     assert data.names[0].startswith("train/")
 
 
-def test_a_validation_split_without_a_test_chooses_the_epoch(tmp_path: Path) -> None:
+def test_a_validation_split_is_the_test_where_there_is_no_other(tmp_path: Path) -> None:
     write(tmp_path, "two_parts", held="validation")
 
     data = load_data(Source("tfds:two_parts", data_dir=str(tmp_path)))
 
-    assert [len(split) for split in data.splits.values()] == [30, 9, 0]
-    assert data.notes[0].startswith("the data have no test images: The 9 validation images choose the best epoch")
+    assert [len(split) for split in data.splits.values()] == [27, 3, 9]
+    assert data.notes[0].startswith("the data have no test images: The 9 validation images are the test")
     whole = load_data(Source("tfds:two_parts", data_dir=str(tmp_path)), whole=True)
-    assert (whole.reported, len(whole.validation)) == ("validation", 9)
+    assert (whole.reported, len(whole.test)) == ("test", 9)
 
 
 def test_a_name_that_begins_alike_is_taken_with_a_note(prepared: Path) -> None:

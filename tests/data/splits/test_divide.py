@@ -51,14 +51,17 @@ def test_given_splits_are_kept() -> None:
     assert {name: part.tolist() for name, part in found.items()} == {k: v.tolist() for k, v in given.items()}
 
 
-def test_given_validation_images_choose_the_epoch_also_where_there_is_no_test() -> None:
+@pytest.mark.parametrize("whole", [False, True])
+def test_given_validation_images_are_the_test_where_there_is_no_other(whole: bool) -> None:
     labels = np.tile([0, 1], 80)
+    given = {"train": np.arange(100), "validation": np.arange(100, 160)}
 
-    found = divide(labels, ("a", "b"), {"train": np.arange(100), "validation": np.arange(100, 160)}, seed=0)
+    found = divide(labels, ("a", "b"), given, seed=0, whole=whole)
 
-    assert {name: part.tolist() for name, part in found.items()} == {
-        "train": list(range(100)), "validation": list(range(100, 160)), "test": [],
-    }  # fmt: skip
+    assert found["test"].tolist() == list(range(100, 160))
+    assert len(found["validation"]) == (0 if whole else 10), "some of the training images choose the epoch"
+    assert set(found["validation"]) | set(found["train"]) == set(range(100))
+    assert list(given) == ["train", "validation"]
 
 
 def test_validation_images_are_taken_from_the_training_images_where_only_a_test_is_given() -> None:
