@@ -90,6 +90,9 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
         f"{images} training images of {len(counts)} classes ({_range(counts.tolist())} a class), {width}×{height} "
         f"pixels, {colour}"
     )
+    dark = sum("dark-16-bit" in look.oddities for look in looks)
+    if dark > len(looks) / 2:
+        seen += "; of 16 bits, of which less than an eighth is used: nearly black as they are, see `keras-resnet check`"
     side = said.get("image_size") or 0
     small = min(width, height) <= SMALL_SIDE and side <= SMALL_SIDE
     own_pixels = "pixel_mean" in said or "pixel_std" in said

@@ -128,3 +128,17 @@ def test_a_configuration_takes_the_choice_and_says_so_and_a_recipe_or_weights_ru
     other = configure(data=data, weights=str(weights), model="resnet34")
     assert other.recipe.model == "resnet34", "to be refused when they are loaded"
     assert configure(data="digits", choose=first_choice).values["recipe"].value == "digits"
+
+
+def test_sixteen_bits_of_which_few_are_used_are_mentioned(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for scale, name in ((0xFFFF, "bright"), (4095, "dark")):
+        for label in "ab":
+            (tmp_path / name / label).mkdir(parents=True)
+            for number in range(5):
+                pixels = random.integers(0, scale + 1, (30, 30), dtype=np.uint16)
+                Image.fromarray(pixels).save(tmp_path / name / label / f"{number}.png")
+
+    said = {name: first_choice(Source(str(tmp_path / name))).reasons[0] for name in ("bright", "dark")}
+    assert said["bright"].endswith("30×30 pixels, grey")
+    assert "nearly black as they are, see `keras-resnet check`" in said["dark"]
