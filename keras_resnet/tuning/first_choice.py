@@ -93,7 +93,7 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
     dark = sum("dark-16-bit" in look.oddities for look in looks)
     if dark > len(looks) / 2:
         seen += "; of 16 bits, of which less than an eighth is used: nearly black as they are, see `keras-resnet check`"
-    side = said.get("image_size") or 0
+    side, only = said.get("image_size") or 0, said.get("probe") == "only"
     small = min(width, height) <= SMALL_SIDE and side <= SMALL_SIDE
     own_pixels = "pixel_mean" in said or "pixel_std" in said
     models = (str(said["model"]),) if "model" in said else NETWORKS
@@ -113,15 +113,21 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
         epochs = int(np.clip(math.ceil(PASSES / max(images, 1)), *EPOCHS))
         recipe = RECIPES["finetune"].but(model=found.model, weights=found.weights, epochs=epochs)
         side = side or recipe.image_size
-        done = f"{found.model} fine-tuned from weights {found.place} ({found.weights}), after a linear probe: {why}"
+        weights = f"{found.weights} {found.place}" if is_name(found.weights) else found.weights
+        what = "its classifier alone" if only else "a linear probe, then all of it"
+        done = f"{found.model} from the weights {weights}, {what}: {why}"
     epochs = int(said.get("epochs") or recipe.epochs)
     macs = cost(spec(recipe.model), len(counts), input_shape=(side, side, 3)).macs
     forward = images * macs / _macs_a_second()
-    long = (
-        f"{epochs} epochs at {side}×{side}, about {_duration(forward * BACKWARD * epochs)} on this machine's processor"
-    )
-    if found is not None:
-        long += f"; --linear-probe stops before them, after about {_duration(forward)}"
+    whole = f"about {_duration(forward * BACKWARD * epochs)} on this machine's processor"
+    if found is None:
+        long = f"{epochs} epochs at {side}×{side}, {whole}"
+    elif only:
+        long = f"every image once at {side}×{side}, about {_duration(forward)} on this machine's processor"
+    else:
+        long = (
+            f"{epochs} epochs at {side}×{side}, {whole}; --linear-probe stops before them, after {_duration(forward)}"
+        )
     return FirstChoice(recipe, origin, (seen, done, long))
 
 

@@ -58,8 +58,11 @@ def test_photographs_are_fine_tuned_from_weights_that_are_at_hand(tmp_path: Path
 
     assert found.recipe == RECIPES["finetune"].but(model="resnet18", weights=str(weights))
     assert "(7 to 14 a class), 100×90 pixels" in found.reasons[0]
-    assert f"resnet18 fine-tuned from weights in {weights.parent} ({weights})" in found.reasons[1]
+    assert f"resnet18 from the weights {weights}, a linear probe, then all of it: " in found.reasons[1]
     assert "--linear-probe stops before them" in found.reasons[2]
+    only = first_choice(photographs(tmp_path / "more"), {"probe": "only"})
+    assert "its classifier alone" in only.reasons[1]
+    assert only.reasons[2].startswith("every image once at 224×224, about 10 s")
     grey = first_choice(photographs(tmp_path / "grey", mode="L"), {})
     assert grey.reasons[0].endswith("grey")
 
