@@ -36,7 +36,7 @@ from keras_resnet.settings import check_arguments
 from keras_resnet.training.configuration import source_for
 from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.loop import AT_FIRST, RecipeRun, Saving, TrainingLoop
-from keras_resnet.training.network import CompiledNetwork, look_at_weights, preprocessing_for
+from keras_resnet.training.network import CompiledNetwork, check_frozen, look_at_weights, preprocessing_for
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
 
@@ -87,6 +87,7 @@ def plan(
         name, side = source.short_name, source.settings.get("image_size")
         if side:
             check_input(spec(recipe.model), (side, side, 3))
+    check_frozen(recipe)
     policy = recipe.policy.then(layers)
     config = configuration(recipe, source, num_classes) | ({"budget": budget} if budget else {})
     config |= {"layers": described(layers)} if layers else {}

@@ -10,8 +10,9 @@ import numpy as np
 
 from keras_resnet.data.batches import pixel_statistics
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import UsageError, listed
 from keras_resnet.layer_names import is_classifier
+from keras_resnet.models.features import freeze
 from keras_resnet.models.precision import Precision
 from keras_resnet.models.recompute import recompute_activations
 from keras_resnet.models.resnet import build, check_input
@@ -114,7 +115,7 @@ class CompiledNetwork:
                 self._size = size
             return False
         self._compiled, self._size, self.parts = (head, parts), size, parts
-        freeze_for(self.network, head=head, batchnorm=self.recipe.freeze_batchnorm)
+        freeze_for(self.network, head=head, batchnorm=self.recipe.freeze_batchnorm, until=self.recipe.frozen)
         with self.place.scope():
             self.accuracy = self.task.accuracy()
             self.optimizer = _head_optimizer(self.recipe, parts) if head else _optimizer(self.recipe, steps, parts)
@@ -138,18 +139,36 @@ class CompiledNetwork:
         self.optimizer.rate_factor.assign(factor)
 
 
-def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool) -> None:
-    """Decide which layers learn: all, all but batch normalisation, or the classifier alone.
+def freeze_for(network: keras.Model, *, head: bool, batchnorm: bool, until: str = "") -> None:
+    """Decide which layers learn: all, all behind a part, all but batch normalisation, or the classifier alone.
 
     Args:
         network: Its layers' `trainable` is set.
         head: Only the classifier learns.
         batchnorm: Batch normalisation does not learn: it uses the statistics that it has.
+        until: The last part that does not learn, `stem`, `stage1` and so on; empty: none.
     """
+    freeze(network, until or None)
     for layer in network.layers:
         is_norm = isinstance(layer, keras.layers.BatchNormalization)
         # A normalisation that does not learn uses the statistics it has.
-        layer.trainable = is_classifier(layer.name) if head else not (batchnorm and is_norm)
+        layer.trainable = is_classifier(layer.name) if head else layer.trainable and not (batchnorm and is_norm)
+
+
+def check_frozen(recipe: Recipe) -> None:
+    """Refuse a part that the network does not have, or a network of which nothing would learn but the classifier.
+
+    Raises:
+        UsageError: It has no such part; the message names those it has.
+    """
+    parts = ["stem", *(f"stage{number}" for number in range(1, len(spec(recipe.model).depths) + 1))]
+    if recipe.frozen and recipe.frozen not in parts:
+        known = listed(parts, most=20)
+        raise UsageError(f"frozen must be one of {known} for {recipe.model}; received {recipe.frozen!r}")
+    if recipe.frozen and not recipe.weights:
+        raise UsageError(
+            "frozen keeps initial weights, which are random here: give trained ones by weights (--weights)"
+        )
 
 
 def _optimizer(recipe: Recipe, steps: int, parts: int) -> Layerwise:

@@ -95,6 +95,9 @@ class Recipe:
     )
     head_epochs: int = training(0, "epochs before the others in which only the classifier is trained, by Adam", low=0)
     head_rate: float = training(1e-3, "learning rate in these epochs", LEARNING_RATE)
+    frozen: str = training(
+        "", "the last part that keeps its initial weights, with all before it: stem, stage1, stage2 …; none: all learn"
+    )
     freeze_batchnorm: bool = training(
         False, "keep batch normalisation as in the initial weights (for fine-tuning, or batches under 32)"
     )

@@ -269,6 +269,35 @@ def test_fine_tuning_begins_with_the_weights_and_a_new_classifier(
     assert run.metrics()[0]["learning_rate"] == pytest.approx(1e-3)
 
 
+def test_frozen_parts_keep_their_weights_and_statistics_and_the_others_learn(
+    plain: Run, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    recipe = TINY.but(epochs=1, weights=str(plain.model), frozen="stem")
+    run = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    trained, tuned = (variables_by_path(keras.models.load_model(one.model)) for one in (plain, run))
+    same = {name for name, one in tuned.items() if (one.numpy() == trained[name].numpy()).all()}
+    assert {name for name in tuned if name.startswith("stem")} == {name for name in same if name.startswith("stem")}
+    assert "stem_bn/moving_mean" in same
+    assert not {name for name in same if name.startswith("stage")}
+
+
+@pytest.mark.parametrize(
+    ("frozen", "weights", "message"),
+    [
+        ("stage2", "w", "frozen must be one of 'stem', 'stage1' for oneblock; received 'stage2'"),
+        ("head", "w", "frozen must be one of"),
+        ("stem", "", "which are random here: give trained ones by weights"),
+    ],
+)
+def test_parts_that_cannot_be_frozen_are_refused_before_anything_is_written(
+    frozen: str, weights: str, message: str, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        fit(TINY.but(frozen=frozen, weights=weights), tiny_data, tmp_path / "run", verbose=False)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_finished_runs_model_brings_the_normalisation_it_was_trained_with(finished_run: Run, tmp_path: Path) -> None:
     grey = from_arrays(np.arange(40 * 64).reshape(40, 8, 8) % 250, np.arange(40) % 2, ("a", "b"))
     recipe, own = TINY.but(weights=str(finished_run.model)), preprocessing_for(TINY, grey)
