@@ -31,6 +31,7 @@ finetuned = partial(
     freeze_batchnorm=True,
     learning_rate=0.003,
     layer_decay=0.8,
+    clip="norm",
     label_smoothing=0.1,
     augment="resized-crop-flip",
     crop_scale=0.25,
