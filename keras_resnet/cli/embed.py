@@ -7,7 +7,6 @@ their label. Vectors that were computed before are taken from the cache.
 from __future__ import annotations
 
 import argparse
-import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,23 +74,16 @@ def run(options: argparse.Namespace) -> int:
 
 def _files(images: Sequence[str]) -> tuple[list[Path], list[str]]:
     """The image files, and the sub-folder that each lies in."""
-    from keras_resnet.errors import DataError
     from keras_resnet.inference.inputs import files_in
 
     files: list[Path] = []
     labels: list[str] = []
     for image in images:
-        places = [image]
-        if not Path(image).exists() and glob.has_magic(image):
-            places = sorted(glob.glob(image, recursive=True))
-            if not places:
-                raise DataError(f"no file is called as the pattern {image} says")
-        for place in places:
-            found = files_in(place)
-            files += found
-            inside = Path(place).expanduser()
-            parts = [file.relative_to(inside).parts if inside.is_dir() else () for file in found]
-            labels += [part[0] if len(part) > 1 else "" for part in parts]
+        found = files_in(image)
+        files += found
+        inside = Path(image).expanduser()
+        parts = [file.relative_to(inside).parts if inside.is_dir() else () for file in found]
+        labels += [part[0] if len(part) > 1 else "" for part in parts]
     return files, labels
 
 

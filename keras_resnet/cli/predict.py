@@ -7,7 +7,6 @@ image on standard input. What cannot be read is named, the rest is classified al
 from __future__ import annotations
 
 import argparse
-import glob
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -93,12 +92,6 @@ def _named(options: argparse.Namespace) -> Iterator[str]:
     for image in options.images:
         if image == "-":
             yield image
-        elif not Path(image).exists() and glob.has_magic(image):
-            found = sorted(glob.glob(image, recursive=True))
-            if not found:
-                raise DataError(f"no file is called as the pattern {image} says")
-            for one in found:
-                yield from map(str, files_in(one))
         else:
             yield from map(str, files_in(image))
     if options.list is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import os
 from collections.abc import Iterable, Mapping
@@ -70,12 +71,17 @@ def files_in(path: str | os.PathLike[str]) -> list[Path]:
     """An image file itself, or the image files in a folder and below, in the order of their paths.
 
     Args:
-        path: Of either.
+        path: Of either, or a pattern such as `photos/*.jpg` that stands for several.
 
     Raises:
-        DataError: The folder holds no image file, or it is an address.
+        DataError: The folder holds no image file, no file is called as the pattern says, or it is an address.
     """
     written = os.fspath(path)
+    if glob.has_magic(written) and not is_address(written) and not os.path.lexists(os.path.expanduser(written)):
+        places = sorted(glob.glob(os.path.expanduser(written), recursive=True))
+        if not places:
+            raise DataError(f"no file is called as the pattern {written} says")
+        return [file for place in places for file in files_in(place)]
     if is_address(written):
         raise DataError(f"{written} is an address, and nothing is fetched: download the image and give its path")
     path = Path(place_of(os.path.expanduser(written)))

@@ -155,7 +155,7 @@ def best_weights(models: tuple[str, ...]) -> tuple[str, AtHand | None]:
     url = pretrained(model).url
     return (
         f"no trained weights are at hand, and {HUB.removeprefix('https://')} does not answer. With few photographs "
-        f"that costs much accuracy, often a quarter of it. Fetch {url}, save it as {model}.safetensors in a folder, "
+        f"that costs much accuracy. Fetch {url}, save it as {model}.safetensors in a folder, "
         f"and name the folder by the environment variable {FOLDER}"
     ), None
 

@@ -150,3 +150,13 @@ def test_separators_of_windows_are_understood_where_no_file_has_such_a_name(file
     assert files_in(f"{folder.parent}\\photos") == files
     Path(written).write_bytes(files[0].read_bytes())
     assert files_in(written) == [Path(written)]
+
+
+def test_a_pattern_stands_for_the_files_that_are_called_so(tmp_path: Path) -> None:
+    for name in ("b.png", "a.png", "c.jpg", "[a].png"):
+        (tmp_path / name).write_bytes(b"")
+
+    assert [file.name for file in files_in(tmp_path / "*.png")] == ["[a].png", "a.png", "b.png"]
+    assert [file.name for file in files_in(tmp_path / "[a].png")] == ["[a].png"], "a file of this name is that file"
+    with pytest.raises(DataError, match="no file is called as the pattern"):
+        files_in(tmp_path / "*.gif")
