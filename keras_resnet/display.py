@@ -34,6 +34,11 @@ class Display:
         )
         self._task: Any = None
 
+    @property
+    def has_bar(self) -> bool:
+        """Whether anyone sees the bar."""
+        return not self._bars.disable
+
     def __enter__(self) -> Display:
         return self
 

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.callbacks.between_batches import BetweenBatches, check_built
+from keras_resnet.allowed import COUNT
+from keras_resnet.callbacks.between_batches import LOOK_EVERY, BetweenBatches, check_built
 from keras_resnet.compat.fit import callbacks_of_this_fit
 from keras_resnet.errors import UsageError
 from keras_resnet.optimizers.averaging import MovingAverage as Average
@@ -17,8 +18,6 @@ from keras_resnet.optimizers.state import unwrapped
 from keras_resnet.settings import Values, check_arguments
 
 COUNTS = "counts"
-STEP = "keras_resnet_average"
-"""The mark of a training step that takes the new weights in."""
 
 
 class MovingAverage(BetweenBatches):
@@ -28,12 +27,20 @@ class MovingAverage(BetweenBatches):
     `(1 + n) / (10 + n)` after n updates, if that is less. With `ExactCheckpoint`, which must come before it, it goes on
     to the bit.
 
+    To take the weights in after every update takes a twentieth of a small network's training. So they are taken in
+    every few batches and at the end of an epoch, and count for all updates since the last time.
+
     Args:
-        decay: In (0, 1): 0.9999 for long trainings, 0.99 for short ones.
+        decay: Of one update, in (0, 1): 0.9999 for long trainings, 0.99 for short ones.
+        every: Batches between two times that it takes the weights in.
+
+    Attributes:
+        updates: Those of the weights that the average has taken in.
+        batches: Those that it was told of; several make an update where gradients are accumulated.
 
     Raises:
-        UsageError: `decay` is out of range; or, in `fit`, the model has no weights yet, or an `EarlyStopping` would
-            give it others than the average at the end.
+        UsageError: `decay` or `every` is out of range; or, in `fit`, the model has no weights yet, or an
+            `EarlyStopping` would give it others than the average at the end.
 
     Example:
         >>> import keras_resnet
@@ -44,32 +51,23 @@ class MovingAverage(BetweenBatches):
         >>> _ = model.fit(train, callbacks=[keras_resnet.callbacks.MovingAverage(0.99)], verbose=0)
     """
 
-    @check_arguments(decay=Values(float, above=0, below=1))
-    def __init__(self, decay: float = 0.9999) -> None:
+    @check_arguments(decay=Values(float, above=0, below=1), every=COUNT)
+    def __init__(self, decay: float = 0.9999, every: int = LOOK_EVERY) -> None:
         super().__init__()
         self.decay = decay
-        self._counts: tf.Variable | None = None  # int64 (2,): updates, and batches
+        self.every = every
+        self.updates = self.batches = 0
         self._average: Average | None = None
         self._averaged: keras.Model | None = None
-        self._own: dict[str, np.ndarray] | None = None  # the model's values while the average is judged
+        self._own: dict[str, tf.Tensor] | None = None  # by dtype, the model's values while the average is judged
         self._inside = False  # of the function that makes a training step
 
     def open(self) -> Average:
         """The average of the model that is being trained; made when it is first asked for."""
         if self._average is None or self._averaged is not self.model:  # of a fit that ended by an error
             self._average, self._averaged, self._own = Average(self.model, self.decay), self.model, None
-            self._counts = tf.Variable([0, 0], dtype=tf.int64, trainable=False, name="counts")
+            self.updates = self.batches = 0
         return self._average
-
-    @property
-    def updates(self) -> int:
-        """Updates of the weights that the average has taken in."""
-        return 0 if self._counts is None else int(self._counts[0])
-
-    @property
-    def batches(self) -> int:
-        """Batches that it has seen; several make an update where gradients are accumulated."""
-        return 0 if self._counts is None else int(self._counts[1])
 
     def weights(self) -> dict[str, np.ndarray]:
         """The average, by the paths of the model's variables."""
@@ -78,8 +76,7 @@ class MovingAverage(BetweenBatches):
     def tensors(self) -> dict[str, np.ndarray]:
         """All that a checkpoint must keep."""
         own = self.weights()
-        assert self._counts is not None
-        return {COUNTS: self._counts.numpy(), **own}
+        return {COUNTS: np.array([self.updates, self.batches]), **own}
 
     def restore(self, tensors: Mapping[str, np.ndarray], source: str) -> None:
         """Take what `tensors` gave.
@@ -94,8 +91,7 @@ class MovingAverage(BetweenBatches):
         self._own = None  # of a fit that was interrupted: what the model has is restored, too
         own = {name: one for name, one in tensors.items() if name != COUNTS}
         self.open().restore(own, source)
-        assert self._counts is not None
-        self._counts.assign(tensors[COUNTS])
+        self.updates, self.batches = tensors[COUNTS].tolist()
 
     def forget(self) -> None:
         """Keep the weights that the model has now: at the end it does not get the average."""
@@ -106,38 +102,24 @@ class MovingAverage(BetweenBatches):
         refuse_restored_weights("validation judges the average, and they are not it")
         self.open()
         self.on_test_end()  # of a fit that was interrupted as the average was judged
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self._inside = not self.model.run_eagerly and self.model.steps_per_execution == 1 and replicas == 1
-        if self._inside:
-            self._put_into_step()
 
     def between_batches(self, before: int, done: int) -> None:
-        if not self._inside:
-            self._take_in(done - before)
+        self.batches += done - before
+        # Not whenever it is told: before a checkpoint it is, and the average does not depend on when those are written.
+        if any(number % self.every == 0 for number in range(before + 1, done + 1)):
+            self._take_in()
 
-    def _put_into_step(self) -> None:
-        """Let the training step take the new weights in: a call of its own would wait for its turn after each step."""
-        _take_out_of_step(self.model)  # of a fit that failed
-        step = self.model.train_step
+    def catch_up_with_epoch(self) -> None:
+        super().catch_up_with_epoch()
+        self._take_in()
 
-        def averaged(data: Any) -> Any:
-            logs = step(data)
-            self._take_in(1)
-            return logs
-
-        setattr(averaged, STEP, True)
-        self.model.train_step = averaged
-        self.model.make_train_function(force=True)
-
-    def _take_in(self, batches: int) -> None:
-        """Take in the weights after some batches; those of an update that is not made yet are passed over."""
-        assert self._average is not None
-        assert self._counts is not None
+    def _take_in(self) -> None:
+        """Take in the weights, if they were updated since the last time."""
         together = unwrapped(self.model.optimizer).gradient_accumulation_steps or 1  # batches of one update
-        updates, seen = tf.unstack(self._counts.read_value())
-        made = (seen + batches) // together - seen // together
-        self._average.update(updates + made, when=None if together == 1 else made > 0)
-        self._counts.assign(tf.stack([updates + made, seen + batches]))
+        updates = self.batches // together
+        if self._average is not None and updates > self.updates:
+            self._average.update(updates, since=updates - self.updates)
+            self.updates = updates
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
         super().on_test_begin(logs)
@@ -149,7 +131,6 @@ class MovingAverage(BetweenBatches):
             self._own = None
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        _take_out_of_step(self.model)
         if self._average is not None:
             self._average.put_into_model()
             self._average = None
@@ -170,9 +151,3 @@ def refuse_restored_weights(why: str) -> None:
                 f"EarlyStopping(restore_best_weights=True) would give the model other weights at the end: {why}. Leave "
                 "restore_best_weights out; ExactCheckpoint(monitor=...) gives the best weights back"
             )
-
-
-def _take_out_of_step(model: keras.Model) -> None:
-    if hasattr(model.train_step, STEP):
-        del model.train_step  # the attribute that hides its own
-        model.train_function = None

@@ -12,15 +12,15 @@ from keras_resnet.display import Display
 from keras_resnet.errors import UsageError
 from keras_resnet.optimizers.state import last_rate
 
-MOST_SECONDS = 0.5
-"""Between two looks, if batches are slow."""
+SECONDS = 0.5
+"""Between two looks at the figures."""
 
 
 class Progress(BetweenBatches):
     """Shows a `fit` on standard error: a bar with figures, speed and time left, and a line an epoch.
 
-    It reads the figures every ten batches, or twice a second where batches are slow. Keras's own bar starts anew in
-    every epoch; `verbose=0` turns it off. It must come after `ExactCheckpoint`, if there is one.
+    For the bar it reads the figures twice a second, and where there is no terminal not at all. Keras's own bar starts
+    anew in every epoch; `verbose=0` turns it off. It must come after `ExactCheckpoint`, if there is one.
 
     Raises:
         UsageError: In `fit`: Keras's own bar is on, too; or the order is wrong.
@@ -37,7 +37,7 @@ class Progress(BetweenBatches):
     def __init__(self) -> None:
         super().__init__()
         self.display = Display()
-        self.most_seconds = MOST_SECONDS
+        self.by_time = True
         self._saving: ExactCheckpoint | None = None
         self._epoch = self._epochs = 0
         self._seen: dict[str, tuple[float, float]] = {}
@@ -59,7 +59,11 @@ class Progress(BetweenBatches):
 
     def between_batches(self, before: int, done: int) -> None:
         now = time.monotonic()
-        if done // LOOK_EVERY > before // LOOK_EVERY or now - self._looked >= self.most_seconds or done == self.steps:
+        if self.by_time:
+            is_due = self.display.has_bar and now - self._looked >= SECONDS
+        else:  # all workers look at the same time, since the figures are summed up over them
+            is_due = done // LOOK_EVERY > before // LOOK_EVERY or done == self.steps
+        if is_due:
             sums = running_sums(self.model)
             means, _ = mean_since(sums, {})
             images = mean_since(sums, self._seen)[1]

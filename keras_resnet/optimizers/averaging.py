@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import keras
 import numpy as np
@@ -41,17 +40,21 @@ class MovingAverage:
             )
             for dtype in sorted({one.dtype for one in self._own.values()})
         }
+        # On the device, and in one call: through the host, each variable takes as long as all of them do so.
         self._update = tf.function(self._moved, autograph=False)
+        self._exchange = tf.function(self._exchanged, autograph=False)
+        self._give = tf.function(self._given, autograph=False)
 
-    def update(self, updates: Any, when: Any = None) -> None:
-        """Take in the model as it is after so many updates. It may be a part of another `tf.function`.
+    def update(self, updates: int, since: int = 1) -> None:
+        """Take in the model as it is after so many updates.
 
         Args:
-            updates: At least 1.
-            when: Whether to, a scalar; None: yes.
+            updates: All that were made, at least 1.
+            since: Those since it was taken in last, for all of which it counts.
         """
         if self._own:
-            self._update(tf.cast(updates, tf.float64), tf.constant(True) if when is None else when)
+            decays = (min(self.decay, (1 + n) / (10 + n)) for n in range(updates - since + 1, updates + 1))
+            self._update(tf.constant(1 - math.prod(decays), tf.float64))
 
     def tensors(self) -> dict[str, np.ndarray]:
         """The average, by the variables' paths."""
@@ -83,33 +86,41 @@ class MovingAverage:
         finally:
             self.put_back(own)
 
-    def swap(self) -> dict[str, np.ndarray]:
+    def swap(self) -> dict[str, tf.Tensor]:
         """Give the model the average.
 
         Returns:
             The model's own values, for `put_back`.
         """
-        own = {name: one.numpy() for name, one in self._own.items()}
-        self.put_into_model()
+        own: dict[str, tf.Tensor] = self._exchange()
         return own
 
-    def put_back(self, own: Mapping[str, np.ndarray]) -> None:
+    def put_back(self, own: Mapping[str, tf.Tensor]) -> None:
         """Give the model the values that `swap` gave."""
-        for name, variable in self._own.items():
-            variable.assign(own[name])
+        self._give(own)
 
     def put_into_model(self) -> None:
         """Give the model the average, for good."""
-        average = self.tensors()
-        for name, variable in self._own.items():
-            variable.assign(average[name])
+        self._exchange()
 
     def _of(self, dtype: str) -> dict[str, keras.Variable]:
         return {name: one for name, one in self._own.items() if one.dtype == dtype}
 
-    def _moved(self, updates: tf.Tensor, when: tf.Tensor) -> None:
-        weight = tf.where(when, 1 - tf.minimum(tf.constant(self.decay, tf.float64), (1 + updates) / (10 + updates)), 0)
+    def _together(self, dtype: str) -> tf.Tensor:
+        return tf.concat([tf.reshape(one.value, (-1,)) for one in self._of(dtype).values()], axis=0)
+
+    def _moved(self, weight: tf.Tensor) -> None:
         for dtype, vector in self._vectors.items():
-            own = tf.concat([tf.reshape(one.value, (-1,)) for one in self._of(dtype).values()], axis=0)
-            moved = vector.value + tf.cast(weight, dtype) * (own - vector.value)
-            vector.assign(tf.where(when, moved, vector.value))
+            vector.assign(vector.value + tf.cast(weight, dtype) * (self._together(dtype) - vector.value))
+
+    def _exchanged(self) -> dict[str, tf.Tensor]:
+        own = {dtype: self._together(dtype) for dtype in self._vectors}
+        self._given({dtype: vector.value for dtype, vector in self._vectors.items()})
+        return own
+
+    def _given(self, vectors: Mapping[str, tf.Tensor]) -> None:
+        for dtype, vector in vectors.items():
+            variables = self._of(dtype).values()
+            parts = tf.split(vector, [math.prod(one.shape) for one in variables])
+            for variable, part in zip(variables, parts, strict=True):
+                variable.assign(tf.reshape(part, variable.shape))

@@ -96,7 +96,7 @@ class Layerwise(HookedOptimizer):
     @property
     def last_rate(self) -> float:
         """The rate of the last update, without `layer_decay`; before the first update, the rate of the first."""
-        return float(ops.convert_to_numpy(self.rate_after(ops.maximum(self.iterations - 1, 0))))
+        return float(ops.convert_to_numpy(self.rate_after(max(int(ops.convert_to_numpy(self.iterations)) - 1, 0))))
 
     def rate_after(self, updates: Any) -> Tensor:
         return super().rate_after(updates) * self.rate_factor

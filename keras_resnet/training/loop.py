@@ -5,7 +5,6 @@ A training that was stopped or killed ends with the same bits as one that never 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +22,7 @@ from keras_resnet.callbacks.guard import Guard
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
 from keras_resnet.callbacks.place import Place
-from keras_resnet.callbacks.progress import MOST_SECONDS, Progress
+from keras_resnet.callbacks.progress import Progress
 from keras_resnet.callbacks.run_folder import few, kept_epoch
 from keras_resnet.data.balance import loss_weights
 from keras_resnet.data.batches import (
@@ -159,7 +158,7 @@ class TrainingLoop:
         self.display, self.progress = display, Progress()
         self.progress.display = display
         # Workers look at the metrics together, or never.
-        self.progress.most_seconds = MOST_SECONDS if self.place.worker[1] == 1 else math.inf
+        self.progress.by_time = self.place.worker[1] == 1
         self.diagnosis = Diagnosis(self.run.path, self.data.validation, tensorboard=tensorboard, report=False)
         self.diagnosis.network = self.compiled.network
         self.diagnosis.replicas = 1 if self.recipe.sync_batchnorm else self.place.replicas
