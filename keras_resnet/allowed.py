@@ -92,7 +92,7 @@ CLASS_WEIGHTS = one_of("none", "balanced", "effective")
 LABELS = one_of("one-hot", "int")
 """How batches give labels."""
 
-PROBE = one_of("none", "first", "only")
+PROBE = one_of("none", "auto", "first", "only")
 """Whether a training has a linear probe: not, to begin with, or nothing else."""
 
 TTA = one_of("none", "flip", "ten-crop")

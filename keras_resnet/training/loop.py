@@ -44,7 +44,8 @@ from keras_resnet.shortage import shortage
 from keras_resnet.training.distribution import is_lost_worker
 from keras_resnet.training.network import CompiledNetwork, network_for
 from keras_resnet.training.phases import Phase, phase_at, total_epochs
-from keras_resnet.training.probe import in_words, probe
+from keras_resnet.training.probe import FEWEST, in_words, mistakes, probe
+from keras_resnet.transfer.linear_probe import LinearProbe
 from keras_resnet.weights.files import assign, variables_by_path
 from keras_resnet.weights.saving import save_model
 
@@ -173,9 +174,11 @@ class TrainingLoop:
         """
         place = self._newest()
         self._say(place)
-        if self.recipe.probe != "none" and CheckpointStore(self.run.checkpoints).is_empty:
-            self._probe()
-        if self.recipe.probe == "only":
+        if (
+            self.recipe.probe != "none"
+            and CheckpointStore(self.run.checkpoints).is_empty
+            and self._is_enough(self._probe(alone=self.recipe.probe == "only"))
+        ):
             self.folder.finish(self.compiled.network, Place(finished=True), None)
             return
         while True:
@@ -227,7 +230,7 @@ class TrainingLoop:
             lambda worker: evaluation_batches(self.data.validation, evaluated, worker=worker)
         )
         with data_errors(self.data.train.images, self.data.validation.images):
-            if self.recipe.probe == "first" and not (place.epoch or place.step or place.best):
+            if self.recipe.probe != "none" and not (place.epoch or place.step or place.best):
                 # The probe is a result, too: where no epoch is better, it is kept.
                 figures = self.compiled.model.evaluate(validation, steps=validation_steps, verbose=0, return_dict=True)
                 saving.initial = {f"val_{name}": value for name, value in figures.items()}
@@ -278,14 +281,35 @@ class TrainingLoop:
 
         return share
 
-    def _probe(self) -> None:
+    def _is_enough(self, found: LinearProbe) -> bool:
+        """Whether nothing is trained beyond the probe, which then is the classifier."""
+        if self.recipe.probe != "auto":
+            return self.recipe.probe == "only"
         with data_errors(self.data.train.images, self.data.validation.images):
-            found = probe(self.compiled, self.data, self.display)
+            wrong = mistakes(found, self.compiled, self.data, self.display)
+        if wrong is None or wrong >= FEWEST:
+            return False
+        text = (
+            f"kept the linear probe: it tells {wrong} of {len(self.data.validation)} validation images wrong, and "
+            f"fewer than {FEWEST} could not show that a further training is better. --probe first trains further all "
+            "the same"
+        )
+        note(text)
+        if self.place.is_chief:
+            self.run.record_event("note", AT_FIRST, text=text)
+        if len(self.data.test):
+            self._probe(alone=True)
+        return True
+
+    def _probe(self, alone: bool) -> LinearProbe:
+        with data_errors(self.data.train.images, self.data.validation.images):
+            found = probe(self.compiled, self.data, self.display, alone)
         note(in_words(found))
         if self.place.is_chief:
             self.run.record_event(
                 "linear probe", AT_FIRST, text=in_words(found), images=len(found.labels), strength=found.strength
             )
+        return found
 
     def _newest(self) -> Place:
         def damaged(text: str) -> None:
@@ -353,7 +377,9 @@ class TrainingLoop:
         if only:
             note(f"a linear probe of {self.recipe.weights} into {self.run.path}")
             return
-        note(f"{total_epochs(self.recipe)} epochs of {self.steps} steps into {self.run.path}{going_on}")
+        begun = place.epoch or place.step
+        first = "a linear probe, and perhaps " if self.recipe.probe == "auto" and not begun else ""
+        note(f"{first}{total_epochs(self.recipe)} epochs of {self.steps} steps into {self.run.path}{going_on}")
 
 
 class Replicas(BetweenBatches):

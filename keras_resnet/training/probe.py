@@ -12,21 +12,27 @@ from keras_resnet.training.network import CompiledNetwork
 from keras_resnet.transfer.features import image_features
 from keras_resnet.transfer.linear_probe import LinearProbe, linear_probe
 
+FEWEST = 5
+"""Of the validation images that the probe tells wrong, those by which another classifier could be told from it.
 
-def probe(compiled: CompiledNetwork, data: ImageData, display: Display) -> LinearProbe:
+One that is right on four of them, and wrong on no other image, is so by chance in one of 16 cases; on five, in one of
+32 (McNemar's test, exact, one-sided).
+"""
+
+
+def probe(compiled: CompiledNetwork, data: ImageData, display: Display, alone: bool) -> LinearProbe:
     """Make a linear probe and put it into the network as its classifier.
-
-    If nothing else is trained, validation images need not choose an epoch: they serve, too, where there are others
-    for the test.
 
     Args:
         compiled: With its initial weights.
         data: The images.
         display: Shows how far it has come.
+        alone: Whether nothing else is trained. Then validation images need not choose an epoch: they serve, too, where
+            there are others for the test.
     """
     recipe = compiled.recipe
     parts = [data.train]
-    if recipe.probe == "only" and len(data.test):
+    if alone and len(data.test):
         parts.append(data.validation)
     features = []
     for part in parts:
@@ -44,6 +50,22 @@ def probe(compiled: CompiledNetwork, data: ImageData, display: Display) -> Linea
     display.close()
     found.assign_to(compiled.network)
     return found
+
+
+def mistakes(found: LinearProbe, compiled: CompiledNetwork, data: ImageData, display: Display) -> int | None:
+    """How many validation images a probe tells wrong; None where its task has no right and wrong.
+
+    Args:
+        found: It, made of the training images.
+        compiled: The network.
+        data: The images.
+        display: Shows how far it has come.
+    """
+    features = image_features(compiled.network, data.validation, progress=_bar(display, "computing features"))
+    display.close()
+    metrics = found.task.evaluate(found.logits(features), data.validation.labels)
+    right = metrics.hits.get(found.task.headline)
+    return None if right is None else len(data.validation) - right
 
 
 def in_words(found: LinearProbe) -> str:

@@ -90,7 +90,7 @@ class Recipe:
     probe: str = training(
         "none",
         "a classifier made from the initial weights' features by logistic regression; first: the training begins with "
-        "it; only: nothing else is trained",
+        "it; only: nothing else is trained; auto: first, and only where it leaves too few mistakes to tell more by",
         PROBE,
     )
     head_epochs: int = training(0, "epochs before the others in which only the classifier is trained, by Adam", low=0)

@@ -28,12 +28,21 @@ NETWORKS = ("resnet50", "resnet50v1", "resnet50d", "resnet101", "resnet101v1", "
 LOOKED_AT = 48
 """Images whose size and colour are looked at."""
 SMALL_SIDE = 64
-"""Pictures whose shorter side is at most this have their own networks: ImageNet's would lose them in the first layers.
-"""
+"""Pictures whose shorter side is at most this have their own networks, unless they are few and in colour: those are
+enlarged for a network that has seen a million others."""
+LEAST_SIDE = 24
+"""Smaller ones are not."""
 SIZES = (16, 32, 48, 64)
 PASSES = 8_000
 """Images that a fine-tuning sees, all epochs together, if that makes neither too few epochs nor too many."""
 EPOCHS = (5, 20)
+PASSES_FROM_SCRATCH = 120_000
+"""Likewise of a training from scratch, which learns all that it knows from these images: docs/log.md."""
+EPOCHS_FROM_SCRATCH = (30, 150)
+FEW = 5_000
+"""Fewer images than these are few: from scratch, weights are pulled towards 0 more strongly."""
+WEIGHT_DECAYS = (2e-3, 5e-4)
+"""With few images, and with many: docs/log.md."""
 HUB = "https://huggingface.co"
 EFFICIENCY = 0.5
 """Convolutions compute at about this share of the speed of a product of matrices. Seen with ResNet-50 on two cores."""
@@ -97,7 +106,7 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
     small = min(width, height) <= SMALL_SIDE and side <= SMALL_SIDE
     own_pixels = "pixel_mean" in said or "pixel_std" in said
     models = (str(said["model"]),) if "model" in said else NETWORKS
-    if small:
+    if small and (colour == "grey" or images >= FEW or min(width, height) < LEAST_SIDE):
         why, found = "small pictures have their own networks, for which nobody publishes weights", None
     elif 0 < side <= SMALL_SIDE or own_pixels:
         why, found = "as the other settings ask for", None
@@ -105,8 +114,14 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
         why, found = best_weights(models)
     origin = f"chosen for {images:,} images"
     if found is None:
-        recipe = RECIPES["folder"].but(image_size=_size(min(width, height)) if small else None)
-        recipe = recipe.but(model=said.get("model"))
+        epochs = int(np.clip(math.ceil(PASSES_FROM_SCRATCH / max(images, 1)), *EPOCHS_FROM_SCRATCH))
+        recipe = RECIPES["folder"].but(
+            model=said.get("model"),
+            epochs=epochs,
+            warmup_epochs=RECIPES["folder"].warmup_epochs,
+            image_size=_size(min(width, height)) if small else None,
+            weight_decay=WEIGHT_DECAYS[images >= FEW],
+        )
         done = f"{recipe.model} from scratch: {why}"
         side = side or recipe.image_size or SMALL_SIDE
     else:
@@ -114,7 +129,7 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
         recipe = RECIPES["finetune"].but(model=found.model, weights=found.weights, epochs=epochs)
         side = side or recipe.image_size
         weights = f"{found.weights} {found.place}" if is_name(found.weights) else found.weights
-        what = "its classifier alone" if only else "a linear probe, then all of it"
+        what = "its classifier alone" if only else "a linear probe, then all of it if that can be seen to help"
         done = f"{found.model} from the weights {weights}, {what}: {why}"
     epochs = int(said.get("epochs") or recipe.epochs)
     macs = cost(spec(recipe.model), len(counts), input_shape=(side, side, 3)).macs
@@ -125,9 +140,7 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
     elif only:
         long = f"every image once at {side}×{side}, about {_duration(forward)} on this machine's processor"
     else:
-        long = (
-            f"{epochs} epochs at {side}×{side}, {whole}; --linear-probe stops before them, after {_duration(forward)}"
-        )
+        long = f"the probe at {side}×{side} in about {_duration(forward)}, then perhaps {epochs} epochs, {whole}"
     return FirstChoice(recipe, origin, (seen, done, long))
 
 

@@ -124,6 +124,31 @@ def test_where_no_epoch_is_better_the_probe_is_kept_and_that_is_said(
     np.testing.assert_array_equal(kernel, right.kernel)
 
 
+@pytest.mark.parametrize(("wrong", "is_kept"), [(4, True), (5, False)])
+def test_where_it_leaves_too_few_mistakes_to_tell_more_by_nothing_else_is_trained(
+    recipe: Recipe, tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: int, is_kept: bool
+) -> None:
+    network = keras.models.load_model(recipe.weights)
+    right = linear_probe(image_features(network, tiny_data.train), tiny_data.train.labels, tiny_data.task)
+    validation = tiny_data.validation
+    labels = right.logits(image_features(network, validation)).argmax(axis=1)
+    labels[:wrong] = (labels[:wrong] + 1) % 10
+    judged = type(validation)(validation.images, validation.indices, labels, validation.task)
+    data = type(tiny_data)(
+        "judged", tiny_data.task, {**tiny_data.splits, "validation": judged}, tiny_data.fingerprint, tiny_data.names
+    )
+
+    run = fit(recipe.but(probe="auto", learning_rate=1e-6), data, tmp_path / "run")
+
+    said = capsys.readouterr().err.replace("\n", " ")
+    text = f"kept the linear probe: it tells 4 of {len(validation)} validation images wrong, and fewer than 5 could not"
+    assert (text in said) == is_kept
+    assert len(run.metrics()) == (0 if is_kept else 1)
+    images = [one["images"] for one in run.events.rows() if one["event"] == "linear probe"]
+    both = len(data.train) + len(validation)
+    assert images == ([len(data.train), both] if is_kept else [len(data.train)]), "validation images serve, too, then"
+
+
 def test_it_needs_trained_weights() -> None:
     with pytest.raises(UsageError, match=r"probe=only makes a classifier of what trained weights see"):
         Recipe(probe="only")

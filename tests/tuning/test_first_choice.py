@@ -46,11 +46,11 @@ def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_small_pictures_have_a_network_of_their_size(image_folder: Path) -> None:
     found = first_choice(Source(str(image_folder)), {})
 
-    assert found.recipe == RECIPES["folder"].but(image_size=16)
+    assert found.recipe == RECIPES["folder"].but(image_size=16, epochs=150, warmup_epochs=3, weight_decay=2e-3)
     assert found.origin == "chosen for 25 images"
     assert found.reasons[0] == "25 training images of 3 classes (8 to 9 a class), 12×10 pixels, colour"
     assert found.reasons[1].startswith("resnet20 from scratch: small pictures have their own networks")
-    assert found.reasons[2].startswith("30 epochs at 16×16, about 10 s on this machine")
+    assert found.reasons[2].startswith("150 epochs at 16×16, about ")
 
 
 def test_photographs_are_fine_tuned_from_weights_that_are_at_hand(tmp_path: Path, weights: Path) -> None:
@@ -58,13 +58,38 @@ def test_photographs_are_fine_tuned_from_weights_that_are_at_hand(tmp_path: Path
 
     assert found.recipe == RECIPES["finetune"].but(model="resnet18", weights=str(weights))
     assert "(7 to 14 a class), 100×90 pixels" in found.reasons[0]
-    assert f"resnet18 from the weights {weights}, a linear probe, then all of it: " in found.reasons[1]
-    assert "--linear-probe stops before them" in found.reasons[2]
+    assert f"resnet18 from the weights {weights}, a linear probe, then all of it if that " in found.reasons[1]
+    assert found.reasons[2].startswith("the probe at 224×224 in about 10 s, then perhaps 20 epochs, about ")
     only = first_choice(photographs(tmp_path / "more"), {"probe": "only"})
     assert "its classifier alone" in only.reasons[1]
     assert only.reasons[2].startswith("every image once at 224×224, about 10 s")
     grey = first_choice(photographs(tmp_path / "grey", mode="L"), {})
     assert grey.reasons[0].endswith("grey")
+
+
+def test_few_small_pictures_in_colour_are_enlarged_for_trained_weights(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    colour = photographs(tmp_path / "colour", side=40)
+    assert first_choice(colour, {}).recipe.weights == str(weights)
+    for source in (photographs(tmp_path / "grey", side=40, mode="L"), photographs(tmp_path / "tiny", side=20)):
+        assert first_choice(source, {}).recipe.weights == ""
+    monkeypatch.setattr(module, "FEW", 21)
+    assert first_choice(colour, {}).recipe.image_size == 48
+
+
+def test_from_scratch_more_images_get_fewer_epochs_and_a_weaker_pull(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photographs(tmp_path / "photos", side=20)
+    monkeypatch.setattr(module, "PASSES_FROM_SCRATCH", 21 * 40 - 5)
+    monkeypatch.setattr(module, "FEW", 22)
+    few = first_choice(source, {}).recipe
+    assert (few.epochs, few.weight_decay) == (40, 2e-3)
+    monkeypatch.setattr(module, "PASSES_FROM_SCRATCH", 1)
+    monkeypatch.setattr(module, "FEW", 21)
+    many = first_choice(source, {}).recipe
+    assert (many.epochs, many.weight_decay) == (30, 5e-4)
 
 
 def test_the_more_images_the_fewer_epochs(tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +117,7 @@ def test_without_weights_it_is_said_what_to_fetch_and_where_to_put_it(
     source = photographs(tmp_path / "photos")
     found = first_choice(source, {})
 
-    assert found.recipe == RECIPES["folder"]
+    assert found.recipe == RECIPES["folder"].but(epochs=150, warmup_epochs=3, weight_decay=2e-3)
     assert "huggingface.co does not answer" in found.reasons[1]
     assert (
         "Fetch https://huggingface.co/timm/resnet50.a1_in1k/resolve/main/model.safetensors, save it as "
