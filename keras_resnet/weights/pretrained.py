@@ -177,7 +177,12 @@ def answers(url: str, seconds: float = SECONDS) -> bool:
         url: The address; nothing of it is read.
         seconds: How long is waited for. Looking its name up alone may take longer, and nothing can cut that short: it
             is left behind in a thread.
+
+    Returns:
+        No, unasked, where the environment variable `HF_HUB_OFFLINE` is set, as for huggingface_hub.
     """
+    if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "ON", "YES", "TRUE"}:
+        return False
     reached = threading.Event()
     done = threading.Event()
 

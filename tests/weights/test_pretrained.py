@@ -197,3 +197,10 @@ def test_every_row_of_the_catalogue_is_of_a_network_and_has_a_preprocessing() ->
             assert found.preprocessing.fit.size[0] in range(128, 321)
     with pytest.raises(UsageError):
         fetch("resnet20", "imagenet")
+
+
+def test_where_the_hub_is_switched_off_nothing_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(module.threading, "Thread", lambda **_: pytest.fail("it was asked"))
+
+    assert not module.answers("https://huggingface.co")
