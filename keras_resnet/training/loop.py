@@ -41,6 +41,8 @@ from keras_resnet.errors import StoppedError, StorageError, UsageError
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.shortage import shortage
+from keras_resnet.training.behind_frozen import FILE as FROZEN
+from keras_resnet.training.behind_frozen import cut, feature_maps, fits_into_memory, keep_weights, stays_the_same
 from keras_resnet.training.distribution import is_lost_worker
 from keras_resnet.training.network import CompiledNetwork, network_for
 from keras_resnet.training.phases import Phase, phase_at, total_epochs
@@ -107,12 +109,14 @@ class RecipeRun:
         # Without what serves training alone: mixed precision, statistics shared by replicas, any size.
         # Its initial weights are not loaded: they would be replaced at once.
         network = network_for(self.compiled.recipe.without_weights(), self.preprocessing)
-        weights = {name: one.numpy() for name, one in variables_by_path(model).items()}
+        variables = variables_by_path(self.compiled.whole) | variables_by_path(model)
+        weights = {name: one.numpy() for name, one in variables.items()}
         assign(variables_by_path(network), weights, "the best weights")
         write_with(self.run.model, lambda temporary: save_model(network, temporary, self.preprocessing))
         metric = None if monitored is None else monitored.removeprefix("val_")
         kept = kept_epoch(place, metric, len(self.data.validation))
         self.run.finish(kept)
+        (self.run.path / FROZEN).unlink(missing_ok=True)
         if kept:
             if not kept["epoch"]:
                 note(
@@ -181,6 +185,7 @@ class TrainingLoop:
         ):
             self.folder.finish(self.compiled.network, Place(finished=True), None)
             return
+        self._compute_frozen()
         while True:
             lack: Exception | None = None
             try:
@@ -200,6 +205,27 @@ class TrainingLoop:
                 self._use_less_memory(lack, place)
             elif place.finished:
                 return
+
+    def _compute_frozen(self) -> None:
+        """Put what the frozen part makes of the images in their place, if that is the same in every epoch."""
+        begun = not CheckpointStore(self.run.checkpoints).is_empty
+        if self.place.replicas > 1 or not stays_the_same(self.recipe, self.policy):
+            return
+        front, behind = cut(self.compiled.network, self.recipe.frozen)
+        parts = {name: self.data.splits[name] for name in ("train", "validation")}
+        was_kept = (self.run.path / FROZEN).exists()
+        if not (was_kept if begun else fits_into_memory(front, sum(map(len, parts.values())))):
+            return
+        keep_weights(front, self.run.path, is_new=not begun)
+        with data_errors(*(part.images for part in parts.values())):
+            for name, part in parts.items():
+                parts[name] = feature_maps(
+                    front, part, lambda done, total: self.display.show("computing what is frozen", done, total)
+                )
+                self.display.close()
+        note(f"what {self.recipe.frozen} makes of the images is computed once: no augmentation changes them")
+        self.data = replace(self.data, splits={**self.data.splits, **parts})
+        self.compiled.train_behind_frozen(behind)  # what looks at the whole network goes on doing so
 
     def _fit(self, place: Place) -> Place:
         """One call of `fit`: to the end of a phase.

@@ -81,6 +81,7 @@ class CompiledNetwork:
     Attributes:
         network: Whose weights are trained.
         model: What `fit` is called on; it has the same variables.
+        whole: What is saved at the end: the network with what is frozen before it.
         parts: Micro-batches to an update.
     """
 
@@ -90,11 +91,21 @@ class CompiledNetwork:
         with place.scope():
             self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes), precision=precision)
             self.model = recompute_activations(self.network) if recipe.recompute else self.network
+        self.whole, self._frozen = self.network, recipe.frozen
         synchronise_batch_norm(self.network, recipe.sync_batchnorm)
         self.average_statistics = place.statistics_averager(self.network)
         self.parts = 1
         self._compiled: tuple[bool, int] | None = None
         self._size = 0
+
+    def train_behind_frozen(self, network: keras.Model) -> None:
+        """Train a part of the network alone, which shares its layers.
+
+        Args:
+            network: What lies behind the frozen part.
+        """
+        self.network = self.model = network
+        self._frozen = ""
 
     def compile(self, *, head: bool, parts: int, size: int, steps: int) -> bool:
         """Compile the model for a phase. A change of the trained layers or of the parts makes a new optimizer.
@@ -115,7 +126,7 @@ class CompiledNetwork:
                 self._size = size
             return False
         self._compiled, self._size, self.parts = (head, parts), size, parts
-        freeze_for(self.network, head=head, batchnorm=self.recipe.freeze_batchnorm, until=self.recipe.frozen)
+        freeze_for(self.network, head=head, batchnorm=self.recipe.freeze_batchnorm, until=self._frozen)
         with self.place.scope():
             self.accuracy = self.task.accuracy()
             self.optimizer = _head_optimizer(self.recipe, parts) if head else _optimizer(self.recipe, steps, parts)
