@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from keras_resnet.data.images import ImageData
+from keras_resnet.data.images import ImageData, Split
 from keras_resnet.display import Display
 from keras_resnet.training.network import CompiledNetwork
 from keras_resnet.transfer.features import image_features
@@ -34,12 +34,13 @@ def probe(compiled: CompiledNetwork, data: ImageData, display: Display, alone: b
     parts = [data.train]
     if alone and len(data.test):
         parts.append(data.validation)
-    features = []
-    for part in parts:
-        features.append(image_features(compiled.network, part, progress=_bar(display, "computing features")))
-        display.close()
+    # Where views are averaged in the end, it learns from the mirrored images, too: without, that pays less.
+    mirrored = (False,) if recipe.tta == "none" else (False, True)
+    views = [
+        np.concatenate([_features(compiled, part, display, mirrored=mirror) for part in parts]) for mirror in mirrored
+    ]
     found = linear_probe(
-        np.concatenate(features),
+        views[0] if len(views) == 1 else np.stack(views, axis=1),
         np.concatenate([part.labels for part in parts]),
         data.task,
         groups=None if data.groups is None else np.concatenate([data.groups[part.indices] for part in parts]),
@@ -61,8 +62,7 @@ def mistakes(found: LinearProbe, compiled: CompiledNetwork, data: ImageData, dis
         data: The images.
         display: Shows how far it has come.
     """
-    features = image_features(compiled.network, data.validation, progress=_bar(display, "computing features"))
-    display.close()
+    features = _features(compiled, data.validation, display)
     metrics = found.task.evaluate(found.logits(features), data.validation.labels)
     right = metrics.hits.get(found.task.headline)
     return None if right is None else len(data.validation) - right
@@ -81,6 +81,13 @@ def in_words(found: LinearProbe) -> str:
         return text
     low, high = map(task.metrics[name].text, metrics.intervals[name])
     return f"{text} ({metrics.hits[name]} right; 95 % interval {low} to {high})"
+
+
+def _features(compiled: CompiledNetwork, part: Split, display: Display, mirrored: bool = False) -> np.ndarray:
+    what = "computing features" if not mirrored else "computing features of mirrored images"
+    found = image_features(compiled.network, part, mirrored=mirrored, progress=_bar(display, what))
+    display.close()
+    return found
 
 
 def _bar(display: Display, what: str) -> Callable[[int, int], None]:

@@ -92,7 +92,8 @@ def linear_probe(
     The strength of the penalty is the one with the least loss on images that were held out.
 
     Args:
-        features: float (n, features).
+        features: float (n, features); or (n, views, features), of several views of each image, as mirrored: it learns
+            from all, and where it is judged, their predictions are averaged.
         labels: As the task has them, n of them.
         task: What is asked.
         groups: int (n,): images of one group are held out together; None: each by itself.
@@ -115,6 +116,8 @@ def linear_probe(
     """
     if not len(features) or not _classes_differ(labels):
         raise DataError("a linear probe needs images of two classes or more")
+    count, views = len(features), features.shape[1] if features.ndim == 3 else 1
+    features = features.reshape(count * views, -1)
     mean, scale = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     scale = np.where(scale > 1e-6 * max(float(scale.max()), 1e-12), scale, np.inf)  # what never changes says nothing
     standard = ((features - mean) / scale).astype(np.float32)
@@ -122,12 +125,14 @@ def linear_probe(
     folds = _folds(labels, groups, seed)
     most = len(STRENGTHS) * len(folds) + 1
     best, best_loss, held_out, worse = STRENGTHS[len(STRENGTHS) // 2], np.inf, None, 0
-    paths = [_Path(small[train], labels[train], task, balanced) for train, _ in folds]
+    small = small.reshape(count, views, -1)
+    paths = [_Path(_rows(small[train]), np.repeat(labels[train], views, axis=0), task, balanced) for train, _ in folds]
     for number, strength in enumerate(STRENGTHS if folds else ()):
         logits = np.zeros((len(labels), task.outputs), np.float32)
         for fold, (path, (_, test)) in enumerate(zip(paths, folds, strict=True)):
             path.fit(strength)
-            logits[test] = path.logits(small[test])
+            seen = [path.logits(small[test, view]) for view in range(views)]
+            logits[test] = seen[0] if views == 1 else task.mean_logits(seen)
             if progress:
                 progress(number * len(folds) + fold + 1, most)
         loss = _loss(logits, labels, balanced)
@@ -137,7 +142,7 @@ def linear_probe(
             worse += 1
         if worse == PATIENCE:
             break
-    whole = _Path(small, labels, task, balanced)
+    whole = _Path(_rows(small), np.repeat(labels, views, axis=0), task, balanced)
     whole.fit(best)
     if progress:
         progress(most, most)
@@ -188,6 +193,11 @@ class _Path:
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         return (features @ self.kernel + self.bias).astype(np.float32)
+
+
+def _rows(features: np.ndarray) -> np.ndarray:
+    """All views of all images one after the other."""
+    return features.reshape(-1, features.shape[-1])
 
 
 def _turned(standard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

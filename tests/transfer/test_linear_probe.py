@@ -55,6 +55,23 @@ def test_labels_by_chance_are_not_held_for_knowledge() -> None:
     assert found.strength < 0.1, "the penalty counts much"
 
 
+def test_views_of_an_image_are_learned_from_held_out_together_and_averaged() -> None:
+    features, labels = blobs(60, 40, apart=0.4)
+    other, _ = blobs(60, 40, apart=0.4, seed=1)
+
+    once = linear_probe(features, labels, TASK)
+    twice = linear_probe(np.stack([features, other], axis=1), labels, TASK)
+    same = linear_probe(np.stack([features, features], axis=1), labels, TASK)
+
+    assert twice.held_out is not None
+    assert same.held_out is not None
+    assert once.held_out is not None
+    assert twice.held_out.shape == once.held_out.shape
+    assert len(twice.labels) == 60
+    assert twice.metrics.hits["top1"] > once.metrics.hits["top1"], "two views with noise of their own tell more"
+    assert same.metrics.hits["top1"] < 60, "the other view of an image that is held out would give it away"
+
+
 def test_images_of_one_group_are_held_out_together() -> None:
     random = np.random.default_rng(0)
     groups = np.repeat(np.arange(20), 6)
