@@ -96,6 +96,7 @@ def test_the_network_is_kerass_weight_for_weight(theirs: keras.Model, expected: 
     np.testing.assert_array_equal(theirs(X), expected)
 
 
+@pytest.mark.slow  # the weights of such a network of Keras are also read by test_keras_applications
 @pytest.mark.usefixtures("alone")
 def test_the_pre_activation_network_is_kerass_weight_for_weight() -> None:
     theirs = lively(keras.applications.ResNet50V2(weights=None, input_shape=(33, 33, 3), classes=7))
@@ -107,7 +108,7 @@ def test_the_pre_activation_network_is_kerass_weight_for_weight() -> None:
     np.testing.assert_allclose(ours(X), theirs(X), atol=1e-6)
 
 
-@pytest.mark.parametrize("file", ["theirs.weights.h5", "theirs.keras"])
+@pytest.mark.parametrize("file", ["theirs.keras", pytest.param("theirs.weights.h5", marks=pytest.mark.slow)])
 def test_files_of_keras_fill_the_network_also_on_a_tensor(
     file: str, theirs: keras.Model, expected: np.ndarray, tmp_path: Path
 ) -> None:
@@ -154,6 +155,7 @@ def test_it_is_filled_from_files_of_its_own_bit_for_bit(tiny: DropIn, tmp_path: 
             np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.slow  # the same with random weights above
 @pytest.mark.usefixtures("alone")
 def test_trained_weights_classify_photographs_as_with_keras() -> None:
     path = shared_data("../weights/resnet50v1_imagenet_caffe.h5")

@@ -30,7 +30,11 @@ def random(count: int, epoch: int = 1, step: int = 0) -> SampleRandom:
     [
         ("none", {}),
         ("crop-flip", EVERYTHING),
-        *(("crop-flip", {"automatic": name}) for name in AUTOMATIC.choices if name != EVERYTHING["automatic"]),
+        *(
+            pytest.param("crop-flip", {"automatic": name}, marks=pytest.mark.slow)
+            for name in AUTOMATIC.choices
+            if name != EVERYTHING["automatic"]
+        ),
     ],
     ids=str,
 )

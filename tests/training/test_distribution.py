@@ -153,6 +153,7 @@ def test_without_it_each_replica_normalises_by_its_own_images_until_the_statisti
         np.testing.assert_allclose(averaged, (first + second) / 2, rtol=1e-6)
 
 
+@pytest.mark.slow  # a run over two devices goes on in test_fit_over_devices
 def test_a_training_goes_on_bit_identical_from_arrays(
     two: Distribution, together: tuple[keras.Model, Steps, list[np.ndarray]]
 ) -> None:

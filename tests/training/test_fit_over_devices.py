@@ -19,7 +19,9 @@ from tests.training.test_resume import assert_same_end, copying
 SYNCHRONISED = TINY.but(epochs=2, sync_batchnorm=True, ema=0.9)
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["synchronised", "each by itself"])
+@pytest.fixture(
+    scope="module", params=[True, pytest.param(False, marks=pytest.mark.slow)], ids=["synchronised", "each by itself"]
+)
 def two(request: pytest.FixtureRequest, tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run over two devices; beside it, `killed`, as it was in the middle of its second epoch."""
     path, recipe = tmp_path_factory.mktemp("two") / "run", SYNCHRONISED.but(sync_batchnorm=request.param)

@@ -202,7 +202,7 @@ def test_recomputation_trains_the_same_network_bit_by_bit(plain: Run, tiny_data:
     assert [row["step"] for row in recomputed.metrics()] == [row["step"] for row in plain.metrics()]
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["float16", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_the_model_of_a_run_in_mixed_precision_with_synchronised_normalisation_is_a_plain_one(
     precision: str, tiny_data: ImageData, tmp_path: Path
 ) -> None:
@@ -321,6 +321,7 @@ def test_weights_that_are_not_there_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow  # XLA compiles for seconds
 def test_the_same_recipe_compiled_by_xla_trains_too(tiny_data: ImageData, tmp_path: Path) -> None:
     run = fit(TINY.but(epochs=1, jit=True), tiny_data, tmp_path / "run", verbose=False)
 
