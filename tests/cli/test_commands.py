@@ -132,6 +132,7 @@ def test_the_demo_goes_the_whole_way_and_on_where_it_was_stopped_after_its_train
     out = tmp_path / "demo"
     command = ["demo", "--epochs", "1", "--out", str(out)]
     monkeypatch.setitem(RECIPES, "digits", RECIPES["digits"].but(model="oneblock"))
+    monkeypatch.setattr("keras_resnet.evaluation.comparison.ROUNDS", 1)
 
     with monkeypatch.context() as patch:
         patch.setattr("keras_resnet.exports.export.export_run", interrupted)

@@ -121,11 +121,10 @@ FIELDS = ("block", "stem", "shortcut", "attention", "strided_conv", "strided_blo
 
 def few_of_every_sort() -> list[str]:
     """Of the kinds, so many that every value of every field is among them."""
-    left = {(field, getattr(one.spec, field)) for one in PUBLIC.values() for field in FIELDS}
-    found = []
+    has = {name: {(field, getattr(one.spec, field)) for field in FIELDS} for name, one in PUBLIC.items()}
+    kinds, left, found = sorted(smallest_of_each_kind()), set().union(*has.values()), []
     while left:
-        has = {name: {(f, getattr(PUBLIC[name].spec, f)) for f in FIELDS} for name in sorted(smallest_of_each_kind())}
-        found.append(max(has, key=lambda name: len(has[name] & left)))
+        found.append(max(kinds, key=lambda name: len(has[name] & left)))
         left -= has[found[-1]]
     return found
 
