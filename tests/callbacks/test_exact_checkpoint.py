@@ -218,8 +218,8 @@ def test_the_average_is_what_is_judged_and_kept(tiny_data: ImageData, tmp_path: 
 
 
 def stopping() -> list[keras.callbacks.Callback]:
-    early = keras.callbacks.EarlyStopping("val_loss", patience=3, min_delta=0.3, restore_best_weights=True)
-    return [early, keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, min_delta=0.3, factor=0.5)]
+    early = keras.callbacks.EarlyStopping("val_loss", patience=3, min_delta=0.8, restore_best_weights=True)
+    return [early, keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, min_delta=0.8, factor=0.5)]
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from keras_resnet.weights.pretrained import fetch
 pytestmark = pytest.mark.usefixtures("alone")
 NAMES = ("resnet50v1", "resnet101v1", "resnet152v1", "resnet50v2", "resnet101v2", "resnet152v2")
 OPTIONS = {"weights": None, "input_shape": (65, 65, 3), "classes": 10, "classifier_activation": None}
-FEW = {"depths": (2,) * 4, "widths": (32,) * 4}
+FEW = {"depths": (2,) * 4, "widths": (32, 64, 128, 256)}
 X = np.random.default_rng(0).uniform(-1, 1, (2, 65, 65, 3)).astype("float32")
 
 
@@ -30,8 +30,8 @@ def of_few_blocks(name: str) -> keras.Model:
     strides = (2, 2, 2, 1) if preact else (1, 2, 2, 2)
 
     def stacks(x: keras.KerasTensor) -> keras.KerasTensor:
-        for number, stride in enumerate(strides, 2):
-            x = stack(x, 8, 2, stride, name=f"conv{number}")
+        for number, (width, stride) in enumerate(zip(FEW["widths"], strides, strict=True), 2):
+            x = stack(x, width // 4, 2, stride, name=f"conv{number}")
         return x
 
     return of_keras.ResNet(stacks, preact, use_bias=True, **OPTIONS)
