@@ -69,6 +69,12 @@ def alone() -> Iterator[None]:
     keras.backend.clear_session()
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out a report's pictures, as without matplotlib: to draw them takes seconds."""
+    monkeypatch.setattr("keras_resnet.pictures.available", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def tiny_data() -> ImageData:
     return load_data(TINY_SOURCE)

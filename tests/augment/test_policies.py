@@ -29,11 +29,13 @@ def random(count: int, epoch: int = 1, step: int = 0) -> SampleRandom:
     ("crop", "options"),
     [
         ("none", {}),
-        ("crop-flip", EVERYTHING),
+        ("crop-flip", EVERYTHING | {"automatic": "none"}),
+        ("crop-flip", {"automatic": "trivialaugment"}),
+        pytest.param("crop-flip", EVERYTHING, marks=pytest.mark.slow),
         *(
             pytest.param("crop-flip", {"automatic": name}, marks=pytest.mark.slow)
             for name in AUTOMATIC.choices
-            if name != EVERYTHING["automatic"]
+            if name not in ("trivialaugment", EVERYTHING["automatic"])
         ),
     ],
     ids=str,

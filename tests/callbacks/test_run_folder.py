@@ -32,6 +32,7 @@ def digits() -> ImageData:
     return keras_resnet.load_data(keras_resnet.Source("digits", image_size=8, limit=300))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_evaluate_predict_and_export_take_the_folder_of_a_users_fit(
     digits: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

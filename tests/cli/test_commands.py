@@ -34,8 +34,17 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
+@pytest.mark.parametrize(
+    ("file_format", "name"),
+    [("tflite-int8", "model_int8.tflite"), pytest.param("saved_model", "saved_model", marks=pytest.mark.slow)],
+)
 def test_training_evaluating_exporting_and_predicting(
-    image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    file_format: str,
+    name: str,
+    image_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = tmp_path / "run"
     train = ["train", f"folder:{image_folder}", "--out", str(run), "--model", "oneblock", "--epochs", "2"]
@@ -50,12 +59,11 @@ def test_training_evaluating_exporting_and_predicting(
     assert main(["evaluate", str(run)]) == 0
     assert "shapes, test split" in capsys.readouterr().out
 
-    for file_format, name in {"tflite-int8": "model_int8.tflite", "saved_model": "saved_model"}.items():
-        assert main(["export", str(run), "--format", file_format]) == 0
-        assert "verified on 29 images" in capsys.readouterr().out
-        assert main(["evaluate", str(run), "--artifact", str(run / "exports" / name)]) == 0
-        assert (run / "evaluation" / name / "evaluation.json").exists()
-        capsys.readouterr()
+    assert main(["export", str(run), "--format", file_format]) == 0
+    assert "verified on 29 images" in capsys.readouterr().out
+    assert main(["evaluate", str(run), "--artifact", str(run / "exports" / name)]) == 0
+    assert (run / "evaluation" / name / "evaluation.json").exists()
+    capsys.readouterr()
 
     assert main(["predict", str(run), str(image_folder / "red" / "00.png"), "--top", "2"]) == 0
     alone = capsys.readouterr().out
@@ -90,6 +98,7 @@ SLOW_POLICY = (
 )
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("policy", ["--erasing 0.2", pytest.param(SLOW_POLICY, marks=pytest.mark.slow)])
 def test_a_table_is_trained_on_with_everything_that_can_be_asked_for(
     policy: str,
@@ -136,6 +145,7 @@ def test_the_demo_goes_the_whole_way_and_on_where_it_was_stopped_after_its_train
 
     with monkeypatch.context() as patch:
         patch.setattr("keras_resnet.exports.export.export_run", interrupted)
+        patch.setattr("keras_resnet.pictures.available", lambda: False)
         assert main(command) == 130
     trained = (out / "model.keras").stat().st_mtime_ns
     assert "the same command, without --overwrite, continues" in one_line(capsys)
@@ -269,6 +279,7 @@ def test_the_digits_script_trains(tmp_path: Path) -> None:
     assert Run.at(tmp_path / "run").status == "finished"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_folder_script_trains_without_out_into_saved_models_and_the_next_run_goes_beside_it(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

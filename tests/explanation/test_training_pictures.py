@@ -54,7 +54,7 @@ def test_the_warnings_have_room_below(drawn: list[Path]) -> None:
     assert sizes[0][1] < sizes[1][1] < sizes[2][1]
 
 
-@pytest.mark.parametrize("missing", [None, float("nan")])
+@pytest.mark.parametrize("missing", [float("nan"), pytest.param(None, marks=pytest.mark.slow)])
 def test_a_training_of_which_little_was_recorded_is_drawn_too(missing: float | None, tmp_path: Path) -> None:
     bare = [
         {

@@ -40,7 +40,7 @@ def network(family: str, **options: Any) -> keras.Model:
     return keras_resnet.build(FAMILIES[family], 3, input_shape=(SIDE, SIDE, 3), **options)
 
 
-@pytest.mark.parametrize("output_stride", [None, 8, 16])
+@pytest.mark.parametrize("output_stride", [None, 8, pytest.param(16, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_recorded_is_what_layers_say_and_divides_the_image_by_its_strides(
     family: str, output_stride: Any

@@ -89,6 +89,7 @@ def test_a_single_image_is_evaluated_by_every_replica(two: Distribution) -> None
     assert shown(two, *evaluation_data(two, images(1), 8)) == [[[0], [0]]]
 
 
+@pytest.mark.slow  # the losses of a run over two devices are compared in test_fit_over_devices
 def test_with_synchronised_batch_norm_two_devices_train_as_one(
     alone: tuple[keras.Model, Steps], together: tuple[keras.Model, Steps, list[np.ndarray]]
 ) -> None:
@@ -102,6 +103,7 @@ def test_with_synchronised_batch_norm_two_devices_train_as_one(
         np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-4)
 
 
+@pytest.mark.slow  # of the training above
 def test_all_replicas_stay_the_same(together: tuple[keras.Model, Steps, list[np.ndarray]]) -> None:
     model, _, _ = together
 

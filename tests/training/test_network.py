@@ -187,10 +187,18 @@ def plain(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run
     return fit(ONE_EPOCH, tiny_data, tmp_path_factory.mktemp("plain") / "run", verbose=False)
 
 
-def test_recomputation_trains_the_same_network_bit_by_bit(plain: Run, tiny_data: ImageData, tmp_path: Path) -> None:
+def test_a_network_recomputes_where_the_recipe_says_so() -> None:
     made = compiled(recompute=True)
-    assert made.model is not made.network
 
+    made.model.train_on_batch(np.zeros((4, 8, 8, 1), np.uint8), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]])
+
+    assert made.model is not made.network
+    assert made.model.variables[0] is made.network.variables[0]
+    assert compiled().model is compiled().network
+
+
+@pytest.mark.slow  # as test_recompute shows of every family
+def test_recomputation_trains_the_same_network_bit_by_bit(plain: Run, tiny_data: ImageData, tmp_path: Path) -> None:
     recomputed = fit(ONE_EPOCH.but(recompute=True), tiny_data, tmp_path / "recomputed", verbose=False)
 
     a, b = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (plain, recomputed))

@@ -175,6 +175,7 @@ def test_before_the_first_checkpoint_the_weights_of_the_day_count(
     assert read_stamp(again.model) == again.preprocessing == other
 
 
+@pytest.mark.slow  # as a user's own fit does
 def test_the_damaged_newest_checkpoint_is_passed_over_and_the_end_is_the_same(
     whole: Run, killed: Path, tiny_data: ImageData, capsys: pytest.CaptureFixture[str]
 ) -> None:
