@@ -30,7 +30,12 @@ def test_whatever_keras_takes_of_ours_shows_how_it_is_used() -> None:
     assert [one.__name__ for one in ours if ">>>" not in one.__doc__] == []
 
 
-@pytest.mark.parametrize("name", WITH_EXAMPLES)
+SLOW = ("keras_resnet.callbacks.diagnosis", "keras_resnet.callbacks.export")  # trained, and drawn or converted
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in WITH_EXAMPLES]
+)
 def test_examples_give_what_they_say(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     if name.split(".")[1] in ("callbacks", "optimizers"):  # any network does: this one is traced in half the time

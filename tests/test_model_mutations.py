@@ -15,14 +15,15 @@ def script() -> ModuleType:
     return script_module("mutate_models")
 
 
-@pytest.mark.parametrize("count", [40, pytest.param(150, marks=pytest.mark.slow)])
-def test_damaged_models_and_weights_are_refused_or_taken_and_nothing_else(count: int, script: ModuleType) -> None:
-    outcome = script.mutate(count, 11)
+# The damage to each kind of file that once did harm has a test beside what reads it.
+@pytest.mark.slow
+def test_damaged_models_and_weights_are_refused_or_taken_and_nothing_else(script: ModuleType) -> None:
+    outcome = script.mutate(150, 11)
 
     assert outcome.failures == []
-    assert outcome.total.total() == count
-    assert outcome.total["refused"] >= 0.6 * count
-    assert outcome.total["same answer"] >= count // 30
+    assert outcome.total.total() == 150
+    assert outcome.total["refused"] >= 90
+    assert outcome.total["same answer"] >= 5
     assert all(kind.total() for kind in outcome.counts.values())
 
 

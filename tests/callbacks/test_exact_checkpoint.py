@@ -293,7 +293,7 @@ def test_with_other_data_it_goes_on_from_the_end_of_an_epoch(tiny_data: ImageDat
 
     def fitted(folder: Path, *others: keras.callbacks.Callback) -> tuple[keras.Model, ExactCheckpoint]:
         model, saving = network(tiny_data), ExactCheckpoint(folder)
-        model.fit(images, targets, batch_size=32, shuffle=False, epochs=3, callbacks=[saving, *others], verbose=0)
+        model.fit(images, targets, batch_size=32, shuffle=False, epochs=2, callbacks=[saving, *others], verbose=0)
         return model, saving
 
     expected = end(*fitted(tmp_path / "whole"))
@@ -443,7 +443,7 @@ def test_a_monitor_that_tells_nothing_is_refused_and_no_epoch_is_lost(tiny_data:
     assert model.fit(ours, epochs=2, callbacks=[saving], verbose=0).epoch == [1]
 
 
-@pytest.mark.parametrize("mode", ["auto", "max"])
+@pytest.mark.parametrize("mode", ["auto", pytest.param("max", marks=pytest.mark.slow)])
 def test_keras_knows_which_values_of_its_metrics_are_the_better_ones_unless_it_is_told(
     mode: str, tiny_data: ImageData, tmp_path: Path
 ) -> None:

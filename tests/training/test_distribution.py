@@ -112,6 +112,7 @@ def test_all_replicas_stay_the_same(together: tuple[keras.Model, Steps, list[np.
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow  # so are those of a run over two devices
 def test_gradients_are_accumulated_as_on_one_device(two: Distribution) -> None:
     models, losses = [], []
     for place in (distribution("none"), two):
