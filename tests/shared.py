@@ -49,7 +49,7 @@ gc.freeze()
 ONE_BLOCK = ResNetSpec("oneblock", "basic", (1,), (16,), "cifar", stem_width=8)
 VARIANTS[ONE_BLOCK.name] = Variant("OneBlock", "For tests.", ONE_BLOCK)
 
-TINY = Recipe(model=ONE_BLOCK.name, epochs=3, batch_size=32, learning_rate=0.05, augment="shift")
+TINY = Recipe(model=ONE_BLOCK.name, epochs=3, batch_size=32, learning_rate=0.05, augment="none")
 TRAINED = TINY.but(epochs=12, warmup_epochs=1, learning_rate=0.4)
 TINY_SOURCE = Source("digits", image_size=8, limit=300)
 
@@ -67,6 +67,12 @@ def alone() -> Iterator[None]:
     """Give a large network's memory back at once: together they would take gigabytes."""
     yield
     keras.backend.clear_session()
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out a report's pictures, as without matplotlib: to draw them takes seconds."""
+    monkeypatch.setattr("keras_resnet.pictures.available", lambda: False)
 
 
 @pytest.fixture(scope="session")

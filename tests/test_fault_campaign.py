@@ -9,6 +9,8 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / "scripts" / "fault_campaign.py"
 
 
+# Minutes of kills; in one process, trainings are killed anywhere by tests of ExactCheckpoint and of fit.
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [[], ["--own-fit"]], ids=["by a recipe", "by one's own fit"])
 def test_kills_at_random_times_and_inside_writes_change_nothing(options: list[str]) -> None:
     # A process of its own: it forks, which is safe only before TensorFlow is used.

@@ -15,6 +15,8 @@ def script() -> ModuleType:
     return script_module("mutate_models")
 
 
+# The damage to each kind of file that once did harm has a test beside what reads it.
+@pytest.mark.slow
 def test_damaged_models_and_weights_are_refused_or_taken_and_nothing_else(script: ModuleType) -> None:
     outcome = script.mutate(150, 11)
 

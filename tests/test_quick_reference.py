@@ -112,6 +112,7 @@ def test_both_show_the_same_augmented_batches(script: ModuleType, images: ImageD
     assert not RECIPE.policy.mixing
 
 
+@pytest.mark.slow  # both say the same training, as is shown above
 def test_the_script_trains_evaluates_exports_and_ends_as_the_recipe(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from keras.src.applications import resnet as of_keras  # the parts of its networks are not public
 
 import keras_resnet
 from keras_resnet import applications
@@ -22,7 +23,7 @@ from keras_resnet.weights import keras_applications
 from tests.shared import shared_data
 
 NAMES = ("ResNet50", "ResNet101", "ResNet152", "ResNet50V2", "ResNet101V2", "ResNet152V2")
-TINY = ResNetSpec("tinyv1", "bottleneck", (1, 1), (16, 32), stem_width=8, strided_conv="1x1", input_size=64)
+TINY = ResNetSpec("tinyv1", "bottleneck", (1, 1), (16, 32), stem_width=64, strided_conv="1x1", input_size=64)
 X = np.random.default_rng(0).uniform(-1, 1, (2, 33, 33, 3)).astype("float32")
 
 
@@ -96,6 +97,7 @@ def test_the_network_is_kerass_weight_for_weight(theirs: keras.Model, expected: 
     np.testing.assert_array_equal(theirs(X), expected)
 
 
+@pytest.mark.slow  # the weights of such a network of Keras are also read by test_keras_applications
 @pytest.mark.usefixtures("alone")
 def test_the_pre_activation_network_is_kerass_weight_for_weight() -> None:
     theirs = lively(keras.applications.ResNet50V2(weights=None, input_shape=(33, 33, 3), classes=7))
@@ -107,21 +109,27 @@ def test_the_pre_activation_network_is_kerass_weight_for_weight() -> None:
     np.testing.assert_allclose(ours(X), theirs(X), atol=1e-6)
 
 
-@pytest.mark.parametrize("file", ["theirs.weights.h5", "theirs.keras"])
-def test_files_of_keras_fill_the_network_also_on_a_tensor(
-    file: str, theirs: keras.Model, expected: np.ndarray, tmp_path: Path
-) -> None:
+def of_two_blocks(x: keras.KerasTensor) -> keras.KerasTensor:
+    """The blocks of `TINY`, as Keras builds them."""
+    x = of_keras.stack_residual_blocks_v1(x, 4, 1, stride1=1, name="conv2")
+    return of_keras.stack_residual_blocks_v1(x, 8, 1, name="conv3")
+
+
+@pytest.mark.parametrize("file", ["theirs.keras", "theirs.weights.h5"])
+def test_files_of_keras_fill_the_network_also_on_a_tensor(file: str, tiny: DropIn, tmp_path: Path) -> None:
+    options = {"weights": None, "input_shape": (33, 33, 3), "classes": 7, "weights_name": "resnet50"}
+    theirs = lively(of_keras.ResNet(of_two_blocks, preact=False, use_bias=True, **options))
     (theirs.save_weights if file.endswith(".weights.h5") else theirs.save)(tmp_path / file)
     image = keras.Input((33, 33, 3))
     turned = keras.layers.Conv2D(3, 1, use_bias=False)
     tensor = turned(image) if file.endswith("keras") else image
 
-    ours = applications.ResNet50(weights=tmp_path / file, input_tensor=tensor)
+    ours = tiny(weights=tmp_path / file, input_tensor=tensor, classes=7)
 
     if tensor is not image:
         turned.kernel.assign(np.eye(3)[np.newaxis, np.newaxis])
     assert ours.inputs[0] is image
-    np.testing.assert_allclose(ours(X), expected, atol=1e-6)
+    np.testing.assert_allclose(ours(X), theirs(X), atol=1e-6)
 
 
 def test_a_published_file_is_read_in_its_own_order_of_channels(
@@ -154,6 +162,7 @@ def test_it_is_filled_from_files_of_its_own_bit_for_bit(tiny: DropIn, tmp_path: 
             np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.slow  # the same with random weights above
 @pytest.mark.usefixtures("alone")
 def test_trained_weights_classify_photographs_as_with_keras() -> None:
     path = shared_data("../weights/resnet50v1_imagenet_caffe.h5")

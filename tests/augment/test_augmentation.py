@@ -39,7 +39,7 @@ def by_image(batches: Arrays, order: Arrays) -> dict[bytes, bytes]:
 
 
 def test_epochs_differ_and_a_seed_repeats_them_in_parallel_too() -> None:
-    settings: dict[str, Any] = {"mixup": 0.2, "cutmix": 1.0, "num_classes": 3}
+    settings: dict[str, Any] = {"mixup": 0.2, "num_classes": 3}
 
     def epochs(seed: int, parallel: int | None) -> list[Arrays]:
         train = IMAGES.cache().shuffle(22, seed=3).batch(4)

@@ -156,7 +156,10 @@ def test_augmix_adds_whole_numbers_so_that_a_graph_rounds_as_what_runs_outside(m
     np.testing.assert_array_equal(tf.function(lambda one: AugMix()(one, numbers))(tf.constant(images)), expected)
 
 
-@pytest.mark.parametrize("step", [RandAugment(), TrivialAugment(), AutoAugment("cifar10"), AugMix()])
+SLOW = [pytest.param(step, marks=pytest.mark.slow) for step in (RandAugment(), TrivialAugment())]  # as AutoAugment
+
+
+@pytest.mark.parametrize("step", [AutoAugment("cifar10"), AugMix(), *SLOW])
 def test_an_image_is_augmented_alike_in_any_batch(step: automatic.RandAugment) -> None:
     images = smooth(30)
     whole = step(tf.constant(images), random(30)).numpy()

@@ -58,7 +58,7 @@ def batches(chosen: Policy, **options: Any) -> list[np.ndarray]:
     return [images.numpy() for images, _ in training_batches(split, 8, chosen, seed=3, **options)]
 
 
-@pytest.mark.parametrize("kind", ["keras", "keras_cv"])
+@pytest.mark.parametrize("kind", ["keras", pytest.param("keras_cv", marks=pytest.mark.slow)])
 def test_batches_from_an_epoch_or_step_on_do_not_depend_on_those_before(kind: str) -> None:
     whole = batches(policy("none", layers=layers(kind)), epochs=3)
     other = policy("none", layers=layers(kind))  # as in another process

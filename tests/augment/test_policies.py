@@ -29,8 +29,14 @@ def random(count: int, epoch: int = 1, step: int = 0) -> SampleRandom:
     ("crop", "options"),
     [
         ("none", {}),
-        ("crop-flip", EVERYTHING),
-        *(("crop-flip", {"automatic": name}) for name in AUTOMATIC.choices if name != EVERYTHING["automatic"]),
+        ("crop-flip", EVERYTHING | {"automatic": "none"}),
+        ("crop-flip", {"automatic": "trivialaugment"}),
+        pytest.param("crop-flip", EVERYTHING, marks=pytest.mark.slow),
+        *(
+            pytest.param("crop-flip", {"automatic": name}, marks=pytest.mark.slow)
+            for name in AUTOMATIC.choices
+            if name not in ("trivialaugment", EVERYTHING["automatic"])
+        ),
     ],
     ids=str,
 )

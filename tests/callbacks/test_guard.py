@@ -30,7 +30,7 @@ class Spoil(keras.callbacks.Callback):
             kernel.assign(kernel.value * np.nan)
 
 
-@pytest.mark.parametrize("kind", ["ours", "number", "schedule of Keras"])
+@pytest.mark.parametrize("kind", ["ours", "number", pytest.param("schedule of Keras", marks=pytest.mark.slow)])
 def test_it_goes_back_and_on_at_half_the_rate(
     kind: str, tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -55,7 +55,7 @@ def test_the_second_ctrl_c_ends_the_process_in_the_middle_of_a_long_step() -> No
         assert started.wait(timeout=10) == 130
 
 
-@pytest.mark.parametrize("wish", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("wish", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_one_wish_that_arrives_twice_still_waits_for_the_step(wish: signal.Signals) -> None:
     with process(6_000_000) as started:
         for _ in range(2):

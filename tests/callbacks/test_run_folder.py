@@ -18,13 +18,12 @@ from keras_resnet.runs.run import Run
 from tests.callbacks.test_exact_checkpoint import batches, network
 
 
-def fitted(data: ImageData, folder: Path, epochs: int = 3) -> tuple[keras.Model, Export]:
+def fitted(data: ImageData, folder: Path, *others: keras.callbacks.Callback, epochs: int) -> keras.Model:
     model, train = network(data, keras.optimizers.Adam(0.01)), batches(data)
     saving = ExactCheckpoint(folder, data=train, monitor="val_accuracy")
-    exports = Export(folder, "tflite-float")
-    callbacks = [saving, MovingAverage(0.5), exports]
+    callbacks = [saving, MovingAverage(0.5), *others]
     model.fit(train, validation_data=data.validation.batches(32), epochs=epochs, callbacks=callbacks, verbose=0)
-    return model, exports
+    return model
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +31,12 @@ def digits() -> ImageData:
     return keras_resnet.load_data(keras_resnet.Source("digits", image_size=8, limit=300))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_evaluate_predict_and_export_take_the_folder_of_a_users_fit(
     digits: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model, exports = fitted(digits, tmp_path / "mine")
+    exports = Export(tmp_path / "mine", "tflite-float")
+    model = fitted(digits, tmp_path / "mine", exports, epochs=3)
     run = Run.at(tmp_path / "mine", finished=True)
 
     found = keras_resnet.evaluate(run)  # on the run's own test images, which it finds again
@@ -112,7 +113,7 @@ def test_a_kill_between_the_last_checkpoint_and_the_model_leaves_nothing_out(
             fitted(digits, tmp_path / "mine", epochs=1)
     assert Run.at(tmp_path / "mine").status == "unfinished"
 
-    model, _ = fitted(digits, tmp_path / "mine", epochs=1)
+    model = fitted(digits, tmp_path / "mine", epochs=1)
 
     run = Run.at(tmp_path / "mine", finished=True)
     found = keras_resnet.predict(run, digits.test.read(slice(0, 8)))

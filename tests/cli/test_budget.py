@@ -22,7 +22,8 @@ CHOICE = Choice(
 )
 
 
-@pytest.mark.parametrize("with_out", [True, False])
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize("with_out", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_run_within_a_budget_goes_on_by_the_same_command_without_timing_anew(
     with_out: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

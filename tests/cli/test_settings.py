@@ -122,6 +122,7 @@ def test_one_recipe_is_shown_with_all_its_settings_and_their_meaning(capsys: pyt
     assert shown.endswith("keras-resnet train --recipe imagenet-a1")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_training_by_a_file_is_the_one_by_options(
     image_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

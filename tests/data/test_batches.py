@@ -20,7 +20,7 @@ from keras_resnet.errors import UsageError
 from tests.tasks.classes import classes
 
 none, crop_flip = policy("none"), policy("crop-flip")
-EVERYTHING = policy("crop-flip", automatic="randaugment", erasing=0.5, mixup=0.2, cutmix=1.0)
+EVERYTHING = policy("crop-flip", greyscale=0.3, erasing=0.5, mixup=0.2, cutmix=1.0)
 
 
 @pytest.fixture(scope="module")

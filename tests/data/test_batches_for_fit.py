@@ -13,7 +13,7 @@ from keras_resnet.data.batches import displacing, position_of, training_batches
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import UsageError
 
-AUGMENTED: dict[str, Any] = {"augment": "crop-flip", "automatic": "randaugment", "mixup": 0.2}
+AUGMENTED: dict[str, Any] = {"augment": "crop-flip", "erasing": 0.5, "mixup": 0.2}
 
 
 def arrays(dataset: tf.data.Dataset) -> list[tuple[np.ndarray, ...]]:
@@ -29,7 +29,7 @@ def assert_same(found: list[tuple[np.ndarray, ...]], expected: list[tuple[np.nda
 
 @pytest.fixture(scope="module")
 def of_three_epochs(tiny_data: ImageData) -> list[tuple[np.ndarray, ...]]:
-    chosen = policy("crop-flip", automatic="randaugment", mixup=0.2)
+    chosen = policy("crop-flip", erasing=0.5, mixup=0.2)
     return arrays(training_batches(tiny_data.train, 32, chosen, seed=5, epochs=3))
 
 

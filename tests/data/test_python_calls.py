@@ -35,6 +35,7 @@ SCRIPT = textwrap.dedent(
 )
 
 
+@pytest.mark.slow  # a process that imports TensorFlow; that calls come to an end is shown below
 def test_a_script_that_keeps_an_iterator_over_files_ends() -> None:
     # In a fresh process, since it is the end of one that is tested. Four of four hung before.
     done = subprocess.run([sys.executable, "-c", SCRIPT], timeout=300, capture_output=True, text=True)

@@ -310,6 +310,7 @@ def in_two_parts(image_folder: Path, kind: str) -> Source:
     return Source(f"folder:{root}" if kind == "folder" else f"csv:{table}", image_size=8)
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("kind", ["folder", "csv"])
 def test_given_validation_images_are_what_is_reported_and_choose_nothing(
     image_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str

@@ -26,7 +26,7 @@ def test_learning_curves_are_drawn(epochs: int, tmp_path: Path) -> None:
     assert colours(tmp_path / "curves.png") > 20
 
 
-@pytest.mark.parametrize(("epochs", "symptoms"), [(1, ILL), (10, [])])
+@pytest.mark.parametrize(("epochs", "symptoms"), [(1, ILL), pytest.param(10, [], marks=pytest.mark.slow)])
 def test_the_whole_training_is_drawn_with_what_looks_ill(epochs: int, symptoms: list[Symptom], tmp_path: Path) -> None:
     history = History.of(rows(losses=LOSSES[:epochs], val_loss=900.0))
 
@@ -54,7 +54,7 @@ def test_the_warnings_have_room_below(drawn: list[Path]) -> None:
     assert sizes[0][1] < sizes[1][1] < sizes[2][1]
 
 
-@pytest.mark.parametrize("missing", [None, float("nan")])
+@pytest.mark.parametrize("missing", [float("nan"), pytest.param(None, marks=pytest.mark.slow)])
 def test_a_training_of_which_little_was_recorded_is_drawn_too(missing: float | None, tmp_path: Path) -> None:
     bare = [
         {

@@ -135,8 +135,15 @@ def test_the_saved_model_takes_raw_bytes_and_gives_probabilities(
     np.testing.assert_allclose(tf.nn.softmax(outputs["logits"]), outputs["probabilities"], rtol=1e-5)
 
 
-@pytest.mark.parametrize("shortcut", ["projection", "identity_pad"])
-@pytest.mark.parametrize(("channels", "side"), [(1, 9), (3, 16)])
+@pytest.mark.parametrize(
+    ("shortcut", "channels", "side"),
+    [
+        ("projection", 1, 9),
+        ("identity_pad", 3, 16),
+        pytest.param("projection", 3, 16, marks=pytest.mark.slow),
+        pytest.param("identity_pad", 1, 9, marks=pytest.mark.slow),
+    ],
+)
 def test_every_kind_of_shortcut_becomes_all_integer(shortcut: str, channels: int, side: int, tmp_path: Path) -> None:
     names = ("a", "b", "c")
     preprocessing = Preprocessing(Fit((side, side), channels), (120.0,) * channels, (60.0,) * channels, names)
@@ -167,7 +174,15 @@ def test_a_network_with_an_imagenet_stem_becomes_all_integer_and_three_times_sma
 
 SMALL = {"depths": (1, 1), "widths": (16, 32), "stem_width": 8}
 D = {"stem": "deep", "shortcut": "avgpool_projection"}
-FAMILIES = {  # between them, all that convolutions, shortcuts, stems and attention can be
+FAMILIES = {
+    # between them, all that convolutions, shortcuts, stems and attention can be
+    "bottleneck, ResNet-D, blurred, SE, grouped": ResNetSpec(
+        "net", "bottleneck", **SMALL, **D, antialias=True, attention="se", bottleneck_ratio=0.5, groups=4
+    ),
+    "preact bottleneck, ECA, dilated": ResNetSpec(
+        "net", "preact_bottleneck", (1, 1, 1), (16, 32, 32), "imagenet", 8, attention="eca"
+    ),
+    # the same by themselves
     "bottleneck, dilated": ResNetSpec("net", "bottleneck", (1, 1, 1), (16, 32, 32), "imagenet", 8),
     "ResNet-D, blurred": ResNetSpec("net", "bottleneck", **SMALL, **D, antialias=True),
     "ResNet-RS, grouped": ResNetSpec(
@@ -176,6 +191,9 @@ FAMILIES = {  # between them, all that convolutions, shortcuts, stems and attent
     "basic, ECA": ResNetSpec("net", "basic", **SMALL, stem="deep", attention="eca"),
     "preact bottleneck": ResNetSpec("net", "preact_bottleneck", **SMALL, stem="imagenet"),
 }
+
+
+QUICK = ("bottleneck, ResNet-D, blurred, SE, grouped", "preact bottleneck, ECA, dilated")
 
 
 def enliven(model: keras.Model, images: np.ndarray) -> None:
@@ -192,7 +210,9 @@ def enliven(model: keras.Model, images: np.ndarray) -> None:
     model(images.astype(np.float32), training=True)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "family", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+)
 def test_every_family_becomes_a_float_and_an_all_integer_file(family: str, tmp_path: Path) -> None:
     preprocessing = Preprocessing(Fit((40, 40), 3), (127.5,) * 3, (127.5,) * 3, tuple("abcdefg"))
     options = {"classifier_activation": None, "output_stride": 8 if "dilated" in family else None, "seed": 0}

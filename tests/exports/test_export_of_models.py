@@ -141,7 +141,7 @@ def test_the_command_exports_a_keras_file_beside_it(
         assert json.loads((folder / "evaluation.json").read_text())["images"] == 36
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
 def test_a_model_of_mixed_precision_is_exported_in_float32(precision: str, tmp_path: Path) -> None:
     model = build(spec("oneblock"), 3, input_shape=(8, 8, 3), precision=precision, seed=0)  # type: ignore[arg-type]
 

@@ -40,7 +40,7 @@ def network(family: str, **options: Any) -> keras.Model:
     return keras_resnet.build(FAMILIES[family], 3, input_shape=(SIDE, SIDE, 3), **options)
 
 
-@pytest.mark.parametrize("output_stride", [None, 8, 16])
+@pytest.mark.parametrize("output_stride", [None, 8, pytest.param(16, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_is_recorded_is_what_layers_say_and_divides_the_image_by_its_strides(
     family: str, output_stride: Any
@@ -62,7 +62,11 @@ def test_what_is_recorded_is_what_layers_say_and_divides_the_image_by_its_stride
 
 
 @pytest.mark.parametrize(
-    "family", ["basic", "ResNet-D, ECA, blurred", "v2, strided in last blocks", "wide, small images"]
+    "family",
+    [
+        *("v2, strided in last blocks", "wide, small images"),
+        *(pytest.param(family, marks=pytest.mark.slow) for family in ("basic", "ResNet-D, ECA, blurred")),
+    ],
 )
 def test_copies_keep_the_record_and_a_file_is_read_to_the_same(family: str, tmp_path: Path) -> None:
     model = network(family, include_top=False)

@@ -46,7 +46,13 @@ def assert_folded(model: keras.Model, left: int) -> keras.Model:
     return fused
 
 
-@pytest.mark.parametrize("name", ["basic", "bottleneck", "resnet_d", "rs", "eca", "resnext", "wrn", "cifar_identity"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("rs", "wrn", "cifar_identity"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("basic", "bottleneck", "resnet_d", "eca", "resnext")),
+    ],
+)
 def test_the_fused_network_gives_the_same_logits_without_the_normalisations(name: str) -> None:
     spec = ResNetSpec("golden", **CASES[name].row)
     model = lively(build(spec, 7, input_shape=(41, 41, 3), classifier_activation=None, seed=1))
@@ -151,6 +157,7 @@ def test_what_cannot_be_folded_is_said() -> None:
         fuse_batchnorm(keras.Model())
 
 
+@pytest.mark.slow  # of the same layers as the users' networks below
 @pytest.mark.usefixtures("alone")
 def test_networks_of_keras_applications_are_folded_whole() -> None:
     resnet = keras.applications.ResNet50(

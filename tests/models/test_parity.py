@@ -1,5 +1,6 @@
 """The same logits as PyTorch's networks with the same weights: every family, stride and padding rule."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -12,9 +13,25 @@ from keras_resnet.models.spec import ResNetSpec
 from tests.golden.cases import CASES, CLASSES, FILE, SIDES
 
 TENSORS = load_file(FILE)
+QUICK = (
+    "basic", "bottleneck_stride8", "hugging_face_v1", "rs", "eca", "blur_bottleneck", "resnext", "cifar_identity",
+    "wrn", "preact_bottleneck_stride8",
+)  # fmt: skip
+"""Between them, every field and option of the cases."""
 
 
-@pytest.mark.parametrize("name", CASES)
+def test_every_field_and_option_is_compared_in_the_default_suite() -> None:
+    def said(names: Iterable[str]) -> set[tuple[str, object]]:
+        free = {"widths", "stem_width", "se_ratio"}
+        pairs = (pair for name in names for pair in (*CASES[name].row.items(), *CASES[name].options.items()))
+        return {pair for pair in pairs if pair[0] not in free}
+
+    assert said(CASES) - said(QUICK) == {("output_stride", 16)}
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in CASES]
+)
 def test_logits_are_those_of_pytorch_by_kerass_layers_alone(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     prefix = f"{case.weights_of or name}/"

@@ -27,7 +27,7 @@ SPECS = {
     "preact bottleneck": keras_resnet.spec("resnet50v2", **TINY),
     "preact basic, dropout in the blocks": keras_resnet.spec("wrn-16-4", **TINY | {"depths": (1, 1)}),
 }
-QUICK = ("bottleneck, SE", "preact basic, dropout in the blocks")
+QUICK = ("preact basic, dropout in the blocks",)
 FAMILIES = [family if family in QUICK else pytest.param(family, marks=pytest.mark.slow) for family in SPECS]
 RANDOM = np.random.default_rng(0)
 IMAGES = RANDOM.integers(0, 256, (12, 16, 16, 3)).astype("uint8")

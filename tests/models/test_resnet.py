@@ -292,11 +292,11 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     ("block", "row"),
     [
         ("basic", {}),
-        ("bottleneck", {}),
-        ("bottleneck", {"strided_conv": "1x1"}),
-        ("preact_basic", {}),
-        ("preact_bottleneck", {}),
         ("preact_bottleneck", {"strided_block": "last", "bias": "unnormalised"}),
+        pytest.param("bottleneck", {}, marks=pytest.mark.slow),
+        pytest.param("bottleneck", {"strided_conv": "1x1"}, marks=pytest.mark.slow),
+        pytest.param("preact_basic", {}, marks=pytest.mark.slow),
+        pytest.param("preact_bottleneck", {}, marks=pytest.mark.slow),
     ],
 )
 def test_a_dilated_network_sees_at_every_second_position_what_the_strided_one_sees(
@@ -374,7 +374,7 @@ def nested_at_most(calls: int) -> Iterator[int]:
 
 def test_a_network_deeper_than_pythons_recursion_limit_is_built_and_read_and_gives_features(tmp_path: Path) -> None:
     """A network of two blocks needs 60 nested calls for all this, and each other block two more, of its shortcut."""
-    deep = ResNetSpec("deep", "basic", (30,), (2,), stem_width=2)
+    deep = ResNetSpec("deep", "basic", (16,), (2,), stem_width=2)
     x = np.random.default_rng(0).normal(size=(2, 4, 4, 1)).astype("float32")
 
     with nested_at_most(75) as limit:

@@ -89,6 +89,7 @@ def test_a_single_image_is_evaluated_by_every_replica(two: Distribution) -> None
     assert shown(two, *evaluation_data(two, images(1), 8)) == [[[0], [0]]]
 
 
+@pytest.mark.slow  # the losses of a run over two devices are compared in test_fit_over_devices
 def test_with_synchronised_batch_norm_two_devices_train_as_one(
     alone: tuple[keras.Model, Steps], together: tuple[keras.Model, Steps, list[np.ndarray]]
 ) -> None:
@@ -102,6 +103,7 @@ def test_with_synchronised_batch_norm_two_devices_train_as_one(
         np.testing.assert_allclose(mine.numpy(), theirs.numpy(), atol=1e-4)
 
 
+@pytest.mark.slow  # of the training above
 def test_all_replicas_stay_the_same(together: tuple[keras.Model, Steps, list[np.ndarray]]) -> None:
     model, _, _ = together
 
@@ -110,6 +112,7 @@ def test_all_replicas_stay_the_same(together: tuple[keras.Model, Steps, list[np.
         np.testing.assert_array_equal(first, second)
 
 
+@pytest.mark.slow  # so are those of a run over two devices
 def test_gradients_are_accumulated_as_on_one_device(two: Distribution) -> None:
     models, losses = [], []
     for place in (distribution("none"), two):
@@ -153,6 +156,7 @@ def test_without_it_each_replica_normalises_by_its_own_images_until_the_statisti
         np.testing.assert_allclose(averaged, (first + second) / 2, rtol=1e-6)
 
 
+@pytest.mark.slow  # a run over two devices goes on in test_fit_over_devices
 def test_a_training_goes_on_bit_identical_from_arrays(
     two: Distribution, together: tuple[keras.Model, Steps, list[np.ndarray]]
 ) -> None:

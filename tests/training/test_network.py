@@ -187,10 +187,18 @@ def plain(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run
     return fit(ONE_EPOCH, tiny_data, tmp_path_factory.mktemp("plain") / "run", verbose=False)
 
 
-def test_recomputation_trains_the_same_network_bit_by_bit(plain: Run, tiny_data: ImageData, tmp_path: Path) -> None:
+def test_a_network_recomputes_where_the_recipe_says_so() -> None:
     made = compiled(recompute=True)
-    assert made.model is not made.network
 
+    made.model.train_on_batch(np.zeros((4, 8, 8, 1), np.uint8), np.eye(3, dtype=np.float32)[[0, 1, 2, 0]])
+
+    assert made.model is not made.network
+    assert made.model.variables[0] is made.network.variables[0]
+    assert compiled().model is compiled().network
+
+
+@pytest.mark.slow  # as test_recompute shows of every family
+def test_recomputation_trains_the_same_network_bit_by_bit(plain: Run, tiny_data: ImageData, tmp_path: Path) -> None:
     recomputed = fit(ONE_EPOCH.but(recompute=True), tiny_data, tmp_path / "recomputed", verbose=False)
 
     a, b = (CheckpointStore(run.checkpoints).load(pytest.fail) for run in (plain, recomputed))
@@ -202,7 +210,7 @@ def test_recomputation_trains_the_same_network_bit_by_bit(plain: Run, tiny_data:
     assert [row["step"] for row in recomputed.metrics()] == [row["step"] for row in plain.metrics()]
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", ["float16", pytest.param("bfloat16", marks=pytest.mark.slow)])
 def test_the_model_of_a_run_in_mixed_precision_with_synchronised_normalisation_is_a_plain_one(
     precision: str, tiny_data: ImageData, tmp_path: Path
 ) -> None:
@@ -321,6 +329,7 @@ def test_weights_that_are_not_there_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow  # XLA compiles for seconds
 def test_the_same_recipe_compiled_by_xla_trains_too(tiny_data: ImageData, tmp_path: Path) -> None:
     run = fit(TINY.but(epochs=1, jit=True), tiny_data, tmp_path / "run", verbose=False)
 

@@ -32,6 +32,7 @@ def recipe(finished_run: Run) -> Recipe:
     return TINY.but(weights=str(finished_run.model), probe="only", epochs=1)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_alone_it_is_a_run_whose_model_has_it_as_its_classifier(
     recipe: Recipe, finished_run: Run, tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,15 +32,20 @@ def photographs(root: Path, side: int = 90, counts: tuple[int, ...] = (10, 20), 
     return Source(str(root))
 
 
-@pytest.fixture
-def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the weights of a ResNet-18, under a name that says so."""
-    folder = tmp_path / "weights"
-    folder.mkdir()
+@pytest.fixture(scope="module")
+def resnet18(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The weights of a ResNet-18, under a name that says so."""
+    path = tmp_path_factory.mktemp("weights") / "resnet18.mine.safetensors"
     model = keras_resnet.ResNet18(input_shape=(65, 65, 3), num_classes=5, preprocessing=None)
-    save_weights(model, folder / "resnet18.mine.safetensors", naming="torchvision")
-    monkeypatch.setenv(FOLDER, str(folder))
-    return folder / "resnet18.mine.safetensors"
+    save_weights(model, path, naming="torchvision")
+    return path
+
+
+@pytest.fixture
+def weights(resnet18: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same, in the folder where weights at hand are looked for."""
+    monkeypatch.setenv(FOLDER, str(resnet18.parent))
+    return resnet18
 
 
 def test_small_pictures_have_a_network_of_their_size(image_folder: Path) -> None:

@@ -83,6 +83,7 @@ def test_pixels_that_lie_a_deviation_off_are_remarked_on(pixels: np.ndarray) -> 
     assert "deviations off" in remark
 
 
+@pytest.mark.slow  # a ResNet-50 at 224×224
 def test_on_real_photographs_caffes_weights_tell_their_scale() -> None:
     network = build(
         spec("resnet50v1"),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,13 +24,13 @@ from tests.golden.digest import digest
 NAMES = json.loads((Path(__file__).parents[1] / "golden" / "names.json").read_text())
 
 
-def weights_of(name: str, classes: int = 1000) -> dict[str, tuple[int, ...]]:
-    side = spec(name).input_size
-    return count(spec(name), classes, (side, side, 3)).weights
+def weights_of(name: str, **changes: Any) -> dict[str, tuple[int, ...]]:
+    row = spec(name, **changes)
+    return count(row, 1000, (row.input_size, row.input_size, 3)).weights
 
 
-def layers_of(name: str) -> list[str]:
-    return list(dict.fromkeys(path.split("/")[0] for path in weights_of(name)))
+def layers_of(name: str, **changes: Any) -> list[str]:
+    return list(dict.fromkeys(path.split("/")[0] for path in weights_of(name, **changes)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -85,10 +86,11 @@ NAMINGS = (OURS, TORCHVISION, TIMM, HUGGING_FACE, AKAMASTER, KERAS_APPLICATIONS,
 @pytest.mark.parametrize("naming", NAMINGS, ids=lambda naming: naming.title)
 def test_what_goes_out_under_a_naming_comes_back_the_same(naming: Naming) -> None:
     name = "resnet8" if naming is MLPERF_TINY else "resnet50v1"
-    random = np.random.default_rng(0)
-    tensors = {path: random.normal(size=shape).astype("float32") for path, shape in weights_of(name, 3).items()}
+    random, narrow = np.random.default_rng(0), {"width_multiplier": 0.125}
+    shapes = weights_of(name, **narrow)
+    tensors = {path: random.normal(size=shape).astype("float32") for path, shape in shapes.items()}
 
-    back = naming.to_ours(naming.from_ours(tensors), layers_of(name))
+    back = naming.to_ours(naming.from_ours(tensors), layers_of(name, **narrow))
 
     assert back.keys() == tensors.keys()
     for path, tensor in tensors.items():

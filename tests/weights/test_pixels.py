@@ -182,6 +182,7 @@ def test_the_kernel_of_weights_that_are_said_to_be_caffes_is_turned(tmp_path: Pa
     np.testing.assert_array_equal(kept.get_layer("stem_conv").kernel, kernel)
 
 
+@pytest.mark.slow  # two ResNet-50; that the kernel is turned is shown above
 def test_the_caffe_weights_predict_alike_in_a_network_that_normalises_red_first() -> None:
     path = shared_data("../weights/resnet50v1_imagenet_caffe.h5")
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.float32)

@@ -111,6 +111,7 @@ def test_a_name_nobody_knows_gets_the_nearest() -> None:
         load_data("tfds:cifar11")
 
 
+@pytest.mark.slow  # looks through sixty thousand examples
 def test_real_cifar_images_are_read() -> None:
     data = load_data(Source("tfds:cifar10", data_dir=str(shared_data("tfds")), limit=200))
 
