@@ -177,7 +177,9 @@ class ImageData:
     groups: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for split in self.splits.values():
+        own = {name: replace(split) for name, split in self.splits.items()}  # others may be of the same images
+        object.__setattr__(self, "splits", own)
+        for split in own.values():
             object.__setattr__(split, "whole", self)  # so that who is given a split can say of which data it is
 
     @property

@@ -1,12 +1,13 @@
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data.loading import load_data
+from keras_resnet.data.loading import from_arrays, load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.stores import EncodedImages, at_size
 from keras_resnet.errors import DataError
@@ -71,3 +72,13 @@ def test_an_image_that_has_vanished_is_named_with_what_to_do(image_folder: Path)
 
     with pytest.raises(DataError, match=r"cannot read green/03.png: No such file.* Restore it and .*--overwrite"):
         store.read(np.arange(36))
+
+
+def test_a_split_is_of_its_own_data_whatever_else_is_made_of_it() -> None:
+    data = from_arrays(np.zeros((30, 8, 8, 1), np.uint8), np.arange(30) % 2, ("a", "b"))
+    given = data.train
+
+    other = replace(data, name="another")
+
+    assert given.whole is data
+    assert other.train.whole is other
