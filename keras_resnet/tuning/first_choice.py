@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_resnet.data.loading import divided, list_source
 from keras_resnet.data.sources.source import Source
+from keras_resnet.inspection.duplicates import near_groups
 from keras_resnet.inspection.looks import inspect_images
 from keras_resnet.models.counting import cost
 from keras_resnet.models.recognition import network_of_file
@@ -27,6 +28,8 @@ NETWORKS = ("resnet50", "resnet50v1", "resnet50d", "resnet101", "resnet101v1", "
 """For photographs, the preferred one first. Deeper ones take longer than they are better by."""
 LOOKED_AT = 48
 """Images whose size and colour are looked at."""
+ALIKE = 0.25
+"""A larger share of neighbours that are nearly the same picture is mentioned."""
 SMALL_SIDE = 64
 """Pictures whose shorter side is at most this have their own networks, unless they are few and in colour: those are
 enlarged for a network that has seen a million others."""
@@ -89,8 +92,10 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
     listing = list_source(source, fewest_classes=2)
     parts = divided(source, listing)
     images = len(parts["train"])
-    few = listing.chosen(parts["train"][np.unique(np.linspace(0, images - 1, LOOKED_AT).astype(np.int64))])
-    looks = list(inspect_images(few).looks.values())
+    pairs = np.unique(np.linspace(0, max(images - 2, 0), LOOKED_AT // 2).astype(np.int64))  # and the image after each
+    places = np.unique(np.minimum(np.concatenate([pairs, pairs + 1]), images - 1))
+    few = inspect_images(listing.chosen(np.sort(parts["train"])[places]))
+    looks = list(few.looks.values())
     sizes = [look.header.upright for look in looks] or [(0, 0)]
     height, width = (round(statistics.median(side)) for side in zip(*sizes, strict=True))
     counts = listing.task.images_of_classes(listing.labels[parts["train"]])
@@ -102,6 +107,12 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
     dark = sum("dark-16-bit" in look.oddities for look in looks)
     if dark > len(looks) / 2:
         seen += "; of 16 bits, of which less than an eighth is used: nearly black as they are, see `keras-resnet check`"
+    alike = _alike(few.thumbnails, np.searchsorted(places, pairs))
+    if alike > len(pairs) * ALIKE:
+        seen += (
+            f"; of {len(pairs)} pairs of neighbours {alike} are nearly the same picture: such belong on one side of "
+            "the split, by a column `group` and --split group, see `keras-resnet check`"
+        )
     side, only = said.get("image_size") or 0, said.get("probe") == "only"
     small = min(width, height) <= SMALL_SIDE and side <= SMALL_SIDE
     own_pixels = "pixel_mean" in said or "pixel_std" in said
@@ -171,6 +182,20 @@ def best_weights(models: tuple[str, ...]) -> tuple[str, AtHand | None]:
         f"that costs much accuracy. Fetch {url}, save it as {model}.safetensors in a folder, "
         f"and name the folder by the environment variable {FOLDER}"
     ), None
+
+
+def _alike(thumbnails: np.ndarray, pairs: np.ndarray) -> int:
+    """How many pictures are nearly the same as the one after them.
+
+    Args:
+        thumbnails: Of all that were looked at.
+        pairs: Positions of those that are asked for.
+    """
+    group = np.arange(len(thumbnails))
+    for members in near_groups(thumbnails):
+        group[members] = members[0]
+    pairs = pairs[pairs + 1 < len(group)]
+    return int((group[pairs] == group[pairs + 1]).sum())
 
 
 def _size(side: int) -> int:

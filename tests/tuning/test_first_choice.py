@@ -175,3 +175,19 @@ def test_sixteen_bits_of_which_few_are_used_are_mentioned(tmp_path: Path) -> Non
     said = {name: first_choice(Source(str(tmp_path / name))).reasons[0] for name in ("bright", "dark")}
     assert said["bright"].endswith("30×30 pixels, grey")
     assert "nearly black as they are, see `keras-resnet check`" in said["dark"]
+
+
+def test_pictures_in_series_are_mentioned_and_others_are_not(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    for name, length in (("series", 3), ("single", 1)):
+        for label in "ab":
+            (tmp_path / name / label).mkdir(parents=True)
+            for number in range(24):
+                if number % length == 0:
+                    scene = np.kron(random.integers(0, 200, (8, 8, 3)), np.ones((4, 4, 1)))
+                pixels = np.clip(scene + random.integers(0, 9, (32, 32, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(tmp_path / name / label / f"{number:02d}.png")
+
+    said = {name: first_choice(Source(str(tmp_path / name))).reasons[0] for name in ("series", "single")}
+    assert "are nearly the same picture: such belong on one side of the split" in said["series"]
+    assert said["single"].endswith("32×32 pixels, colour")
