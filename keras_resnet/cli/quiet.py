@@ -16,12 +16,18 @@ from keras_resnet.streams import LossyStream
 def quiet(silence: bool = True) -> Iterator[None]:
     """Drop native log lines and library warnings; what Python code prints still arrives.
 
-    Native code writes to file descriptor 2, some of it before any log level can be set. So the
-    descriptor is pointed elsewhere, and Python's `sys.stderr` to where it pointed.
+    TensorFlow reports most as it is imported; what it reports later is dropped too, unless it is an error.
 
     Args:
         silence: False changes nothing.
+
+    Example:
+        >>> import keras_resnet
+        >>> with keras_resnet.quiet():
+        ...     import tensorflow
     """
+    # Native code writes to file descriptor 2, some of it before any log level can be set. So the descriptor is pointed
+    # elsewhere, and Python's `sys.stderr` to where it pointed.
     if not silence:
         yield
         return
