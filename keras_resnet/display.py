@@ -13,7 +13,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from keras_resnet.streams import LossyStream
 from keras_resnet.visible import visible
 
-
 REDRAWN = 0.25
 """Seconds between two states of a notebook's bar: each is a message to the browser."""
 

@@ -32,8 +32,7 @@ def quiet(silence: bool = True) -> Iterator[None]:
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name in ("absl", "tensorflow", "urllib3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    _only_errors()
     own_stream = sys.stderr
     if own_stream is not None:  # it was closed before Python started
         own_stream.flush()
@@ -50,10 +49,16 @@ def quiet(silence: bool = True) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        _only_errors()  # where there is a prompt, as in a notebook, TensorFlow changes its level as it is imported
         replaced.let_go()  # before its descriptor may become another file's
         sys.stderr = own_stream
         os.dup2(visible, 2)
         os.close(visible)
+
+
+def _only_errors() -> None:
+    for name in ("absl", "tensorflow", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _descriptor(stream: object) -> int | None:
