@@ -41,7 +41,12 @@ class NotebookBar:
         self._drawn = 0.0
 
     def show(self, what: str, done: int, total: int, beside: str) -> None:
-        """Draw it, unless that was done a moment ago."""
+        """Draw it, unless that was done a moment ago.
+
+        Args:
+            what, done, total: As `Display.show`.
+            beside: Stands to the right of it.
+        """
         now = time.monotonic()
         if self._place is not None and now - self._drawn < REDRAWN:
             return
