@@ -7,6 +7,7 @@ from ._version import __version__ as __version__
 from .augment.augmentation import Augmentation as Augmentation
 from .augment.policies import Policy as Policy
 from .augment.policies import policy as policy
+from .cli.quiet import quiet as quiet
 from .data.images import ImageData as ImageData
 from .data.loading import from_arrays as from_arrays
 from .data.loading import from_dataset as from_dataset
@@ -17,6 +18,8 @@ from .data.sources.source import Source as Source
 from .errors import KerasResNetError as KerasResNetError
 from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate
+from .evaluation.report import Report as Report
+from .evaluation.report import report_run as report_run
 from .exports.export import export as export
 from .exports.export import export_run as export_run
 from .exports.export import export_saved_model as export_saved_model

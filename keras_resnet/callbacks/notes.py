@@ -1,12 +1,11 @@
-"""What callbacks say: on standard error, or to whom a training has named."""
+"""What callbacks say: where people read it, or to whom a training has named."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from keras_resnet.streams import LossyStream
+from keras_resnet.display import for_people
 from keras_resnet.visible import visible
 
 _listeners: list[Callable[[str], None]] = []
@@ -17,7 +16,7 @@ def note(text: str) -> None:
     if _listeners:
         _listeners[-1](text)
     else:
-        print(visible(text), file=LossyStream(sys.stderr))
+        print(visible(text), file=for_people())
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Shows a training: a line an epoch and, on a terminal, a bar with speed and time left."""
+"""Shows a training: a line an epoch and, on a terminal or in a notebook, a bar with speed and time left."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ SECONDS = 0.5
 
 
 class Progress(BetweenBatches):
-    """Shows a `fit` on standard error: a bar with figures, speed and time left, and a line an epoch.
+    """Shows a `fit`: a bar with figures, speed and time left, and a line an epoch.
 
-    For the bar it reads the figures twice a second, and where there is no terminal not at all. Keras's own bar starts
-    anew in every epoch; `verbose=0` turns it off. It must come after `ExactCheckpoint`, if there is one.
+    They are on standard error, or in the output of a notebook's cell. For the bar it reads the figures twice a second,
+    and where there is neither a terminal nor a notebook not at all. Keras's own bar starts anew in every epoch;
+    `verbose=0` turns it off. It must come after `ExactCheckpoint`, if there is one.
 
     Raises:
         UsageError: In `fit`: Keras's own bar is on, too; or the order is wrong.

@@ -16,18 +16,23 @@ from keras_resnet.streams import LossyStream
 def quiet(silence: bool = True) -> Iterator[None]:
     """Drop native log lines and library warnings; what Python code prints still arrives.
 
-    Native code writes to file descriptor 2, some of it before any log level can be set. So the
-    descriptor is pointed elsewhere, and Python's `sys.stderr` to where it pointed.
+    TensorFlow reports most as it is imported; what it reports later is dropped too, unless it is an error.
 
     Args:
         silence: False changes nothing.
+
+    Example:
+        >>> import keras_resnet
+        >>> with keras_resnet.quiet():
+        ...     import tensorflow
     """
+    # Native code writes to file descriptor 2, some of it before any log level can be set. So the descriptor is pointed
+    # elsewhere, and Python's `sys.stderr` to where it pointed.
     if not silence:
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name in ("absl", "tensorflow", "urllib3"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    _only_errors()
     own_stream = sys.stderr
     if own_stream is not None:  # it was closed before Python started
         own_stream.flush()
@@ -44,10 +49,16 @@ def quiet(silence: bool = True) -> Iterator[None]:
             warnings.simplefilter("ignore")
             yield
     finally:
+        _only_errors()  # where there is a prompt, as in a notebook, TensorFlow changes its level as it is imported
         replaced.let_go()  # before its descriptor may become another file's
         sys.stderr = own_stream
         os.dup2(visible, 2)
         os.close(visible)
+
+
+def _only_errors() -> None:
+    for name in ("absl", "tensorflow", "urllib3"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _descriptor(stream: object) -> int | None:

@@ -48,6 +48,13 @@ def report_run(run: Run, data: ImageData | None = None, progress: OnRead | None 
         run: Finished.
         data: Its data, if they are loaded already.
         progress: Called while images are read.
+
+    Raises: as `evaluate`.
+
+    Example:
+        >>> import keras_resnet
+        >>> report = keras_resnet.report_run(keras_resnet.Run.at("saved_models/photos"))  # doctest: +SKIP
+        >>> print(report.evaluation.metrics.top1, *report.symptoms)  # doctest: +SKIP
     """
     data, averaged = data or load_run_data(run, progress), None
     evaluation = evaluate(run, data)

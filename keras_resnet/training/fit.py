@@ -148,7 +148,7 @@ def fit(
         tensorboard: Also write the record as TensorBoard's event files, to `tensorboard/` in the folder.
         distribute: `none`; `mirrored`: over all GPUs of this machine; `multiworker`: over the processes
             that TF_CONFIG names, each of which makes this call and sees the same folder.
-        verbose: Show progress on standard error.
+        verbose: Show progress: on standard error, or in the output of a notebook's cell.
 
     Returns:
         The finished run.

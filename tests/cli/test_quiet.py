@@ -24,6 +24,13 @@ def test_native_lines_are_dropped_and_python_lines_arrive(capfd: pytest.CaptureF
     assert "after" in shown
 
 
+def test_a_library_that_sets_its_level_as_it_is_imported_stays_quiet() -> None:
+    with quiet():
+        logging.getLogger("tensorflow").setLevel(logging.INFO)  # as TensorFlow does where there is a prompt
+
+    assert logging.getLogger("tensorflow").level == logging.ERROR
+
+
 def test_nothing_is_dropped_on_request(capfd: pytest.CaptureFixture[str]) -> None:
     with quiet(False):
         os.write(2, b"native line\n")
