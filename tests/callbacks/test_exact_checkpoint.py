@@ -101,7 +101,9 @@ def assert_same(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -
 
 @pytest.fixture(scope="module")
 def whole(tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    return end(*train(tiny_data, tmp_path_factory.mktemp("whole") / "run", MovingAverage(0.9), monitor="val_accuracy"))
+    return end(
+        *train(tiny_data, tmp_path_factory.mktemp("whole") / "run", MovingAverage(0.9, every=2), monitor="val_accuracy")
+    )
 
 
 # In the middle of an epoch it is killed below, too.
@@ -117,9 +119,9 @@ def test_a_fit_that_is_killed_anywhere_ends_the_same(
 ) -> None:
     options: dict[str, Any] = {"monitor": "val_accuracy", "steps": steps}
     with pytest.raises(Killed):
-        train(tiny_data, tmp_path / "run", MovingAverage(0.9), KillAt(batch, kill), **options)
+        train(tiny_data, tmp_path / "run", MovingAverage(0.9, every=2), KillAt(batch, kill), **options)
 
-    assert_same(end(*train(tiny_data, tmp_path / "run", MovingAverage(0.9), **options)), whole)
+    assert_same(end(*train(tiny_data, tmp_path / "run", MovingAverage(0.9, every=2), **options)), whole)
 
 
 def test_a_fit_that_is_killed_again_and_again_ends_the_same(
@@ -130,10 +132,10 @@ def test_a_fit_that_is_killed_again_and_again_ends_the_same(
     kept = []
     for _ in range(2):
         with pytest.raises(Killed) as error:
-            train(tiny_data, tmp_path / "run", MovingAverage(0.9), KillAt(5, kill), **options)
+            train(tiny_data, tmp_path / "run", MovingAverage(0.9, every=2), KillAt(5, kill), **options)
         kept.append(error)
 
-    assert_same(end(*train(tiny_data, tmp_path / "run", MovingAverage(0.9), **options)), whole)
+    assert_same(end(*train(tiny_data, tmp_path / "run", MovingAverage(0.9, every=2), **options)), whole)
 
 
 def test_a_fit_that_is_asked_to_stop_saves_and_exits_with_75(
@@ -141,12 +143,12 @@ def test_a_fit_that_is_asked_to_stop_saves_and_exits_with_75(
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as left:
-        train(tiny_data, tmp_path / "run", MovingAverage(0.9), KillAt(9, terminate), monitor="val_accuracy")
+        train(tiny_data, tmp_path / "run", MovingAverage(0.9, every=2), KillAt(9, terminate), monitor="val_accuracy")
 
     assert left.value.code == 75
     assert "stopped in epoch 2 after batch 3, with a checkpoint in" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGTERM) is before
-    again = train(tiny_data, tmp_path / "run", MovingAverage(0.9), monitor="val_accuracy")
+    again = train(tiny_data, tmp_path / "run", MovingAverage(0.9, every=2), monitor="val_accuracy")
     assert_same(end(*again), whole)
 
 
@@ -212,7 +214,7 @@ def test_the_average_is_what_is_judged_and_kept(tiny_data: ImageData, tmp_path: 
         def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
             trained.append(self.model.get_layer("dense").kernel.numpy())
 
-    model, saving = train(tiny_data, tmp_path / "run", MovingAverage(0.9), Keep(), epochs=2)
+    model, saving = train(tiny_data, tmp_path / "run", MovingAverage(0.9, every=2), Keep(), epochs=2)
 
     judged = model.evaluate(tiny_data.validation.batches(16), verbose=0)[0]
     assert judged == pytest.approx(saving.logs[-1]["val_loss"], rel=1e-5)
@@ -263,7 +265,7 @@ def test_a_rate_that_is_changed_as_an_epoch_begins_is_changed_once(tiny_data: Im
 
 
 def test_a_validation_that_is_interrupted_leaves_no_average_in_the_model(tiny_data: ImageData) -> None:
-    model, data, average, weights = network(tiny_data), batches(tiny_data), MovingAverage(0.9), []
+    model, data, average, weights = network(tiny_data), batches(tiny_data), MovingAverage(0.9, every=2), []
 
     class Look(keras.callbacks.Callback):
         def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -322,7 +324,7 @@ def test_between_two_parts_of_an_update_it_goes_on_too(tiny_data: ImageData, tmp
         optimizer = keras.optimizers.SGD(0.01, 0.9, gradient_accumulation_steps=4)  # six batches an epoch
         return train(tiny_data, tmp_path / name, *others, optimizer=optimizer, epochs=2, steps=1, validated=False)
 
-    average, again = MovingAverage(0.9), MovingAverage(0.9)
+    average, again = MovingAverage(0.9, every=2), MovingAverage(0.9, every=2)
     expected = end(*trained("whole", average))
     with pytest.raises(Killed):
         trained("run", again, KillAt(7, kill))  # the sixth batch, and with it the epoch, ends within an update
@@ -371,11 +373,13 @@ def test_a_damaged_checkpoint_is_passed_over(
     tiny_data: ImageData, whole: dict[str, np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(Killed):
-        train(tiny_data, tmp_path / "run", MovingAverage(0.9), KillAt(15, kill), monitor="val_accuracy", steps=2)
+        train(
+            tiny_data, tmp_path / "run", MovingAverage(0.9, every=2), KillAt(15, kill), monitor="val_accuracy", steps=2
+        )
     newest = sorted((tmp_path / "run" / "checkpoints").glob("0*"))[-1]
     (newest / "tensors.safetensors").write_bytes(b"torn")
 
-    again = train(tiny_data, tmp_path / "run", MovingAverage(0.9), monitor="val_accuracy", steps=2)
+    again = train(tiny_data, tmp_path / "run", MovingAverage(0.9, every=2), monitor="val_accuracy", steps=2)
 
     assert "is damaged" in capsys.readouterr().err
     assert_same(end(*again), whole)
@@ -474,7 +478,7 @@ def test_several_steps_a_call_go_on_too_and_the_data_need_not_be_named(
         model.compile(keras.optimizers.Adam(0.01), "categorical_crossentropy", steps_per_execution=3)
         told: dict[str, Any] = {"data": ours, "steps": 3} if is_told else {}
         saving = ExactCheckpoint(tmp_path / name, **told)
-        model.fit(ours, epochs=2, callbacks=[saving, MovingAverage(0.9), *others], verbose=0)
+        model.fit(ours, epochs=2, callbacks=[saving, MovingAverage(0.9, every=2), *others], verbose=0)
         return end(model, saving)
 
     expected = trained("whole")
@@ -493,7 +497,7 @@ def test_a_second_call_of_fit_may_have_other_callbacks_which_begin_anew(tiny_dat
     early = keras.callbacks.EarlyStopping("loss", patience=1)
     falling = keras.callbacks.ReduceLROnPlateau("loss", patience=1)
     second = ExactCheckpoint(tmp_path / "run", data=data, epochs=5, states=[early, falling])
-    callbacks = [second, MovingAverage(0.9), early, falling]
+    callbacks = [second, MovingAverage(0.9, every=2), early, falling]
     fitted = model.fit(data, initial_epoch=3, epochs=5, callbacks=callbacks, verbose=0)
 
     assert fitted.epoch == [3, 4]
