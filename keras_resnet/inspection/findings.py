@@ -102,21 +102,30 @@ COLOUR_AMONG_GREY = (
     "coloured images among grey ones",
     "If colours do not matter here, train with one channel (--channels 1).",
 )
-_AGAIN = {"exact": ("duplicate", "the same file"), "near": ("near-duplicate", "nearly the same picture")}
+_AGAIN = {
+    "exact": ("duplicate", "the same file", ""),
+    "near": ("near-duplicate", "nearly the same picture", ""),
+    "alike": (
+        "look-alike",
+        "nearly the same to a trained network",
+        "Mirrored or cropped copies, or photographs of one thing at one moment; to be sure, look at them. ",
+    ),
+}
+"""The code, the title and what is to be said first."""
 _WHERE = {
     "label-conflict": (
-        {"exact": "error", "near": "warning"},
+        {"exact": "error", "near": "warning", "alike": "warning"},
         "under different labels",
         "At most one of the labels can be right: keep the copy with the right one and remove the others.",
     ),
     "across-splits": (
-        {"exact": "error", "near": "warning"},
+        {"exact": "error", "near": "warning", "alike": "warning"},
         "in several splits",
         "The test then contains training images, and its figures are too good: keep all copies in one split, or keep "
         "one copy only.",
     ),
     "": (
-        {"exact": "warning", "near": "note"},
+        {"exact": "warning", "near": "note", "alike": "note"},
         "more than once",
         "Copies within a class and split count several times: remove them unless you want that.",
     ),
@@ -211,7 +220,7 @@ def repeated(kind: str, groups: Iterable[np.ndarray], labels: np.ndarray, splits
     """Images that occur more than once.
 
     Args:
-        kind: `exact` or `near`.
+        kind: `exact`, `near` or `alike`.
         groups: The positions of images that are copies of each other.
         labels: int64 (n,): of all images.
         splits: The name of each image's split; empty where it is in none.
@@ -224,9 +233,11 @@ def repeated(kind: str, groups: Iterable[np.ndarray], labels: np.ndarray, splits
         for where, holds in (("label-conflict", conflict), ("across-splits", leak), ("", not (conflict or leak))):
             if holds:
                 sorted_by[where].append(subjects)
-    code, again = _AGAIN[kind]
+    code, again, first = _AGAIN[kind]
     return [
-        Finding(f"{code}-{where}".rstrip("-"), severities[kind], f"{again} {title}", advice, tuple(sorted_by[where]))
+        Finding(
+            f"{code}-{where}".rstrip("-"), severities[kind], f"{again} {title}", first + advice, tuple(sorted_by[where])
+        )
         for where, (severities, title, advice) in _WHERE.items()
         if sorted_by[where]
     ]

@@ -471,3 +471,31 @@ def test_a_trained_network_doubts_labels_and_finds_what_is_like_no_other_image()
     assert stranger.position == 11
     assert stranger.remark.startswith("alike 0.")
     assert "stranger" not in {one.code for one in inspect_data(data).findings}
+
+
+def test_what_a_network_takes_for_one_picture_is_found_with_copies_and_where_it_lies(tmp_path: Path) -> None:
+    pile(tmp_path / "train", images=duplicates.FEWEST)
+    (tmp_path / "test" / "dog").mkdir(parents=True)
+    scene(200).save(tmp_path / "train" / "dog" / "taken.png")
+    scene(201).save(tmp_path / "test" / "dog" / "again.png")
+    scene(201).save(tmp_path / "test" / "dog" / "saved.jpg", quality=60)
+    scene(202).save(tmp_path / "train" / "cat" / "other.png")
+    scene(203).save(tmp_path / "train" / "dog" / "label.png")
+    listing = list_folder(tmp_path)
+    place = {name: position for position, name in enumerate(listing.names)}
+    vectors = np.random.default_rng(0).normal(size=(len(listing), 40))
+    near = 0.05 * np.random.default_rng(1).normal(size=40)
+    for one, other in (("train/dog/taken.png", "test/dog/again.png"), ("train/cat/other.png", "train/dog/label.png")):
+        vectors[place[other]] = vectors[place[one]] + near
+
+    report = check(listing, seeing=lambda _, positions: vectors[positions])
+
+    across = ["test/dog/again.png", "test/dog/saved.jpg", "train/dog/taken.png"]
+    assert found(report, "look-alike-across-splits") == [across]
+    assert found(report, "look-alike-label-conflict") == [["train/cat/other.png", "train/dog/label.png"]]
+    assert found(report, "near-duplicate") == [across[:2]]
+    assert "look-alike" not in codes(report)
+    (leak,) = [one for one in report.findings if one.code == "look-alike-across-splits"]
+    assert (leak.severity, leak.title) == ("warning", "nearly the same to a trained network in several splits")
+    assert leak.advice.startswith("Mirrored or cropped copies, or photographs of one thing at one moment; to be sure,")
+    assert not any(code.startswith("look-alike") for code in codes(check(listing)))
