@@ -16,7 +16,7 @@ from keras_resnet.data.class_names import class_names_of, remarks_on_names
 from keras_resnet.data.images import ImageData, OnRead, Skipped, Split
 from keras_resnet.data.labels import class_numbers
 from keras_resnet.data.memory import aligned
-from keras_resnet.data.remarks import of_splits
+from keras_resnet.data.remarks import of_few, of_parts, of_splits
 from keras_resnet.data.sources.digits import list_digits
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.data.sources.listing import Bitmaps, Listing
@@ -360,12 +360,16 @@ def _assembled(
     kept = np.sort(np.concatenate(list(splits.values())))
     indices = {split: np.searchsorted(kept, positions) for split, positions in splits.items()}
     kept_labels = labels[kept]
+    counts = {split: task.images_of_classes(labels[positions]) for split, positions in splits.items()}
+    remarks = [*remarks_on_names(task.class_names), *of_parts(counts, task.class_names)]
+    if counts["train"].any():  # for a training
+        remarks += of_few(task.images_of_classes(kept_labels), task.class_names)
     return ImageData(
         name=name,
         task=task,
         splits={split: Split(store, index, kept_labels[index], task) for split, index in indices.items()},
         fingerprint=reading.fingerprint(names, digests, kept_labels, indices),
         names=tuple(names),
-        notes=tuple(map(str, remarks_on_names(task.class_names))),
+        notes=tuple(map(str, remarks)),
         content=content_fingerprint(names, digests, kept_labels),
     )

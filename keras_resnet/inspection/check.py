@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resnet.data.class_names import remarks_on_names
 from keras_resnet.data.images import OnRead
-from keras_resnet.data.remarks import imbalance, of_counts, of_splits
+from keras_resnet.data.remarks import imbalance, of_counts, of_few, of_parts, of_splits
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.splits.divide import divide
@@ -220,10 +220,16 @@ def check(
     counts = listing.task.images_of_classes(listing.labels[readable])
     left_out = len(seen.failures) <= tolerated * len(listing)
     found += findings.unreadable(seen, left_out=left_out)
-    found += findings.few_images(counts, listing.class_names, fewest=1 if listing.task.several else 2)
+    found += findings.few_classes(counts, fewest=1 if listing.task.several else 2)
+    parts = {
+        name: listing.task.images_of_classes(listing.labels[positions[readable[positions]]])
+        for name, positions in splits.items()
+    }
     found += findings.remarked(
         [
             *remarks_on_names(listing.class_names),
+            *of_few(counts, listing.class_names),
+            *of_parts(parts, listing.class_names),
             *of_counts(counts, listing.class_names, several=listing.task.several),
             *of_splits(listing.given, splits),
         ]

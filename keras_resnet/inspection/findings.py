@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.data.remarks import Remark
-from keras_resnet.errors import listed
 from keras_resnet.images.image_file import REASONS
 from keras_resnet.inspection.label_doubts import Doubts
 from keras_resnet.inspection.looks import EXTREME_ASPECT, TINY, Look, Seen
@@ -17,8 +16,6 @@ from keras_resnet.inspection.looks import EXTREME_ASPECT, TINY, Look, Seen
 SEVERITIES = ("error", "warning", "note")
 BLOCKING = frozenset({*REASONS, "one-class", "cannot-split"})
 """Codes of findings with which a training does not begin."""
-FEW = 10
-"""A class with fewer images has too few."""
 MOST_DOUBTED = 100
 """Doubted labels that are listed."""
 TRUSTED = 0.95
@@ -243,23 +240,17 @@ def repeated(kind: str, groups: Iterable[np.ndarray], labels: np.ndarray, splits
     ]
 
 
-def few_images(counts: np.ndarray, class_names: Sequence[str], *, fewest: int = 2) -> list[Finding]:
-    """Classes with too few images.
+def few_classes(counts: np.ndarray, *, fewest: int = 2) -> list[Finding]:
+    """That too few classes have images.
 
     Args:
         counts: int64 (classes,): the readable images of each class.
-        class_names: Of the classes.
         fewest: How many classes a training needs.
     """
-    found = []
-    if (counts > 0).sum() < fewest:
-        title = "fewer than two classes" if fewest == 2 else "no class has an image"
-        found.append(Finding("one-class", "error", title, f"A training needs at least {fewest}."))
-    few = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < FEW]
-    if few:
-        advice = f"Too few to learn from and to test with: {listed(few)}. Add images, or leave these classes out."
-        found.append(Finding("few-images", "warning", f"classes with fewer than {FEW} images", advice))
-    return found
+    if (counts > 0).sum() >= fewest:
+        return []
+    title = "fewer than two classes" if fewest == 2 else "no class has an image"
+    return [Finding("one-class", "error", title, f"A training needs at least {fewest}.")]
 
 
 def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -> Finding | None:

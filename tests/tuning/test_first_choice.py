@@ -170,3 +170,21 @@ def test_sixteen_bits_of_which_few_are_used_are_mentioned(tmp_path: Path) -> Non
     said = {name: first_choice(Source(str(tmp_path / name))).reasons[0] for name in ("bright", "dark")}
     assert said["bright"].endswith("30×30 pixels, grey")
     assert "nearly black as they are, see `keras-resnet check`" in said["dark"]
+
+
+def test_very_uneven_classes_are_drawn_equally_often_unless_something_is_said_of_it(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photographs(tmp_path / "photos", counts=(60, 5))
+    found = first_choice(source, {})
+    assert (found.recipe.sampling, found.recipe.class_weights) == ("balanced", "none")
+    assert found.recipe.probe == "auto"
+    assert found.reasons[3].startswith(
+        "the largest class has 14.0 times as many images as the smallest: every class is drawn equally often"
+    )
+    for said in ({"sampling": "uniform"}, {"class_weights": "effective"}):
+        ruled_out = first_choice(source, said)
+        assert ruled_out.recipe.sampling == "uniform"
+        assert len(ruled_out.reasons) == 3
+    assert first_choice(source, {"model": "resnet8"}).recipe.sampling == "balanced", "from scratch too"
+    assert first_choice(photographs(tmp_path / "even", counts=(20, 5)), {}).recipe.sampling == "uniform"
