@@ -88,7 +88,7 @@ def load_data(
     notes = data.notes + listing.notes + (_remark(read.skipped, len(wanted)) if read.skipped else ())
     if not whole:
         given = () if source.split_file else listing.given
-        notes += tuple(map(str, of_splits(given, splits)))
+        notes += tuple(map(str, of_splits(given, splits))) + _on_classes(data)
     if source.split_file and not (whole or source.limit):
         saved = read_split(Path(source.split_file))
         if not read.skipped:
@@ -262,7 +262,8 @@ def from_arrays(
     kept = np.sort(np.concatenate(list(splits.values())))
     array = store.array if len(kept) == len(store) else aligned(store.read(kept))
     names = [f"{number:06d}" for number in kept]
-    return _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, asked, splits)
+    data = _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, asked, splits)
+    return replace(data, notes=data.notes + _on_classes(data))
 
 
 @check_arguments(image_size=IMAGE_SIZE.or_none, limit=COUNT.or_none, seed=SEED)
@@ -347,6 +348,15 @@ def _remark(skipped: Sequence[Skipped], total: int) -> tuple[str, ...]:
     return (f"skipped {len(skipped)} of {total} images that cannot be read, first {first.name}: {first.detail}",)
 
 
+def _on_classes(data: ImageData) -> tuple[str, ...]:
+    """What is to be said of classes that are small or that a part lacks, if there are images to train on."""
+    if not len(data.train):
+        return ()
+    counts = {name: data.task.images_of_classes(split.labels) for name, split in data.splits.items()}
+    every = np.sum(list(counts.values()), axis=0)
+    return tuple(map(str, [*of_parts(counts, data.class_names), *of_few(every, data.class_names)]))
+
+
 def _assembled(
     name: str,
     store: ImageStore,
@@ -360,16 +370,12 @@ def _assembled(
     kept = np.sort(np.concatenate(list(splits.values())))
     indices = {split: np.searchsorted(kept, positions) for split, positions in splits.items()}
     kept_labels = labels[kept]
-    counts = {split: task.images_of_classes(labels[positions]) for split, positions in splits.items()}
-    remarks = [*remarks_on_names(task.class_names), *of_parts(counts, task.class_names)]
-    if counts["train"].any():  # for a training
-        remarks += of_few(task.images_of_classes(kept_labels), task.class_names)
     return ImageData(
         name=name,
         task=task,
         splits={split: Split(store, index, kept_labels[index], task) for split, index in indices.items()},
         fingerprint=reading.fingerprint(names, digests, kept_labels, indices),
         names=tuple(names),
-        notes=tuple(map(str, remarks)),
+        notes=tuple(map(str, remarks_on_names(task.class_names))),
         content=content_fingerprint(names, digests, kept_labels),
     )
