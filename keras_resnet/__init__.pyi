@@ -124,6 +124,7 @@ from .training.recipes import recipe as recipe
 from .transfer.features import image_features as image_features
 from .transfer.linear_probe import LinearProbe as LinearProbe
 from .transfer.linear_probe import linear_probe as linear_probe
+from .transfer.neighbours import classify_by_neighbours as classify_by_neighbours
 from .transfer.neighbours import nearest as nearest
 from .transfer.neighbours import vote_of_neighbours as vote_of_neighbours
 from .transfer.networks import seeing as seeing

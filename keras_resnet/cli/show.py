@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from keras_resnet.cli.tables import table
 from keras_resnet.cli.terminal import say
 from keras_resnet.evaluation.evaluate import Evaluation
 from keras_resnet.evaluation.report import Report
+from keras_resnet.tasks.task import ClassMetrics
 
 MOST_CLASSES = 40
 HEADS = {"name": "class", "f1": "F1"}
@@ -27,11 +28,13 @@ def show_report(report: Report) -> None:
 def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
     """Print a model's figures: all classes if they are few, else the worst."""
     metrics = evaluation.metrics
-    rows = sorted(metrics.classes, key=lambda row: row.f1) if len(metrics.classes) > MOST_CLASSES else metrics.classes
+    rows: Sequence[ClassMetrics] = metrics.classes
+    if len(rows) > MOST_CLASSES:
+        rows = sorted((row for row in rows if row.images), key=lambda row: row.f1)
     left_out = len(rows) - MOST_CLASSES
-    heads = [HEADS.get(name, name.replace("_", " ")) for name in vars(rows[0])]
+    heads = [HEADS.get(name, name.replace("_", " ")) for name in vars(metrics.classes[0])]
     title = f"{evaluation.predictor.name} on {evaluation.data_name}"
-    table(title, heads, [[_cell(value) for value in vars(row).values()] for row in rows[:MOST_CLASSES]])
+    table(title, heads, [_cells(row) for row in rows[:MOST_CLASSES]])
     if left_out > 0:
         say(f"and {left_out} classes with better F1")
     say(figures(evaluation))
@@ -55,7 +58,12 @@ def figures(evaluation: Evaluation) -> str:
     return "; ".join(parts)
 
 
-def _cell(value: str | float | None) -> str:
-    if value is None:
+def _cells(row: ClassMetrics) -> list[str]:
+    return [_cell(value, known=row.images > 0) for value in vars(row).values()]
+
+
+def _cell(value: str | float | None, *, known: bool) -> str:
+    """What a row says; of a class without images, figures are not known."""
+    if value is None or (isinstance(value, float) and not known):
         return "–"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -16,7 +16,7 @@ from keras_resnet.data.class_names import class_names_of, remarks_on_names
 from keras_resnet.data.images import ImageData, OnRead, Skipped, Split
 from keras_resnet.data.labels import class_numbers
 from keras_resnet.data.memory import aligned
-from keras_resnet.data.remarks import of_splits
+from keras_resnet.data.remarks import of_few, of_parts, of_splits
 from keras_resnet.data.sources.digits import list_digits
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.data.sources.listing import Bitmaps, Listing
@@ -88,7 +88,7 @@ def load_data(
     notes = data.notes + listing.notes + (_remark(read.skipped, len(wanted)) if read.skipped else ())
     if not whole:
         given = () if source.split_file else listing.given
-        notes += tuple(map(str, of_splits(given, splits)))
+        notes += tuple(map(str, of_splits(given, splits))) + _on_classes(data)
     if source.split_file and not (whole or source.limit):
         saved = read_split(Path(source.split_file))
         if not read.skipped:
@@ -262,7 +262,8 @@ def from_arrays(
     kept = np.sort(np.concatenate(list(splits.values())))
     array = store.array if len(kept) == len(store) else aligned(store.read(kept))
     names = [f"{number:06d}" for number in kept]
-    return _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, asked, splits)
+    data = _assembled(name, ArrayImages(array), names, reading.array_digests(array), labels, asked, splits)
+    return replace(data, notes=data.notes + _on_classes(data))
 
 
 @check_arguments(image_size=IMAGE_SIZE.or_none, limit=COUNT.or_none, seed=SEED)
@@ -345,6 +346,15 @@ def _listed(source: Source, *, fewest_classes: int, spool: bool, fit: Fit | None
 def _remark(skipped: Sequence[Skipped], total: int) -> tuple[str, ...]:
     first = skipped[0]
     return (f"skipped {len(skipped)} of {total} images that cannot be read, first {first.name}: {first.detail}",)
+
+
+def _on_classes(data: ImageData) -> tuple[str, ...]:
+    """What is to be said of classes that are small or that a part lacks, if there are images to train on."""
+    if not len(data.train):
+        return ()
+    counts = {name: data.task.images_of_classes(split.labels) for name, split in data.splits.items()}
+    every = np.sum(list(counts.values()), axis=0)
+    return tuple(map(str, [*of_parts(counts, data.class_names), *of_few(every, data.class_names)]))
 
 
 def _assembled(

@@ -1,4 +1,4 @@
-"""What is to be said of labelled images before any of them is decoded: how they are divided, and how unevenly."""
+"""What is to be said of labelled images before a training: how they are divided, how few they are, and how uneven."""
 
 from __future__ import annotations
 
@@ -8,8 +8,38 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.errors import listed
+
 IMBALANCED, UNEVEN = 10, 3
 """How many times as many images as the smallest class the largest has, for a warning and for a note."""
+VERY_FEW, FEW = 10, 20
+"""A class with fewer images has too few, for a warning and for a note."""
+MOST_FOLDS = 5
+
+
+_REMEDY = (
+    "Put images of them into this part, if the data are divided. If not, a class needs three images, by group three "
+    "groups, and by time some images among the latest."
+)
+_WITHOUT = {
+    "train": (
+        "classes-not-trained",
+        "warning",
+        "the model has an output for each and never learns it. Give images of these classes, or leave them out.",
+    ),
+    "validation": (
+        "classes-not-validated",
+        "note",
+        f"how well they are recognised has no say in which epoch is the best. {_REMEDY}",
+    ),
+    "test": (
+        "classes-not-tested",
+        "warning",
+        "the figures say nothing of how well they are recognised, and the balanced accuracy leaves them out. "
+        f"{_REMEDY}",
+    ),
+}
+"""For each part the code, the severity and the meaning of classes that it has no image of."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +89,46 @@ def of_splits(given: Collection[str], parts: Mapping[str, Collection[Any]]) -> l
             "which they are a little too good. Name a part test for figures of images that chose nothing."
         )
         found.append(Remark("no-test-images", "note", "the data have no test images", advice))
+    return found
+
+
+def of_few(counts: np.ndarray, class_names: Sequence[str]) -> list[Remark]:
+    """That classes have few images.
+
+    Args:
+        counts: int64 (classes,): the images of each class, in all parts together.
+        class_names: Of the classes.
+    """
+    few = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < FEW]
+    if not few:
+        return []
+    folds = int(np.clip(counts.min(), 3, MOST_FOLDS))
+    advice = (
+        f"{listed(few)}: too few to train a network from scratch, and to say much by a test, where one image more or "
+        f"less is a large share of a class. Begin with trained weights (--weights); the linear probe before the "
+        f"fine-tuning is made for so few. Test each image once by --fold 1/{folds} to --fold {folds}/{folds}, if the "
+        "data are not divided. Add images, or leave these classes out."
+    )
+    severity = "warning" if counts.min() < VERY_FEW else "note"
+    return [Remark("few-images", severity, f"classes with fewer than {FEW} images", advice)]
+
+
+def of_parts(parts: Mapping[str, np.ndarray], class_names: Sequence[str]) -> list[Remark]:
+    """That a part of the data has no image of some classes, though it has images.
+
+    Args:
+        parts: int64 (classes,): the images of each class, of the splits of a training; without training images
+            nothing is said.
+        class_names: Of the classes.
+    """
+    if "train" not in parts or not parts["train"].any():
+        return []
+    found = []
+    for part, (code, severity, meaning) in _WITHOUT.items():
+        if part in parts and parts[part].any() and (absent := np.flatnonzero(parts[part] == 0)).size:
+            names = listed([class_names[label] for label in absent.tolist()])
+            title = f"classes without a {part if part != 'train' else 'training'} image"
+            found.append(Remark(code, severity, title, f"{names}: {meaning}"))
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_resnet.data.class_names import remarks_on_names
 from keras_resnet.data.images import OnRead
-from keras_resnet.data.remarks import imbalance, of_counts, of_splits
+from keras_resnet.data.remarks import imbalance, of_counts, of_few, of_parts, of_splits
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.splits.divide import divide
@@ -204,8 +204,8 @@ def check(
         tolerated: The largest share of unreadable images that a training is told to skip, 0–1.
         name: What the page calls the images.
         progress: Called with the number of images that have been read and the number of all.
-        seeing: Gives what a trained network sees in the readable images, by which labels are doubted, and images that
-            are like no others are found; None: labels are doubted by edges and colours.
+        seeing: Gives what a trained network sees in the readable images, by which labels are doubted, and images are
+            found that are like no others, or nearly the same as another; None: labels are doubted by edges and colours.
     """
     found: list[Finding] = []
     if splits is None:
@@ -220,17 +220,23 @@ def check(
     counts = listing.task.images_of_classes(listing.labels[readable])
     left_out = len(seen.failures) <= tolerated * len(listing)
     found += findings.unreadable(seen, left_out=left_out)
-    found += findings.few_images(counts, listing.class_names, fewest=1 if listing.task.several else 2)
+    found += findings.few_classes(counts, fewest=1 if listing.task.several else 2)
+    parts = {
+        name: listing.task.images_of_classes(listing.labels[positions[readable[positions]]])
+        for name, positions in splits.items()
+    }
     found += findings.remarked(
         [
             *remarks_on_names(listing.class_names),
+            *of_few(counts, listing.class_names),
+            *of_parts(parts, listing.class_names),
             *of_counts(counts, listing.class_names, several=listing.task.several),
             *of_splits(listing.given, splits),
         ]
     )
     found += findings.odd(seen.looks)
-    found += _repeated(listing, seen, tuple(split_names), seed)
     vectors = seeing(listing, np.array(list(seen.looks), np.int64)) if seeing and seen.looks else None
+    found += _repeated(listing, seen, tuple(split_names), seed, vectors)
     found += _doubted(listing, seen, seed, vectors)
     if vectors is not None:
         found += findings.strange(*strangers(vectors), np.array(list(seen.looks), np.int64))
@@ -255,18 +261,20 @@ def _splits(listing: Listing, seed: int) -> tuple[Mapping[str, np.ndarray], list
         return listing.given, [Finding("cannot-split", "error", "cannot be split for a training", f"{error}.")]
 
 
-def _repeated(listing: Listing, seen: Seen, split_names: tuple[str, ...], seed: int) -> list[Finding]:
+def _repeated(
+    listing: Listing, seen: Seen, split_names: tuple[str, ...], seed: int, vectors: np.ndarray | None
+) -> list[Finding]:
     positions = np.array(list(seen.looks), np.int64)
     exact = [positions[group] for group in duplicates.exact_groups([look.digest for look in seen.looks.values()])]
-    copies = {int(group[0]): group for group in exact}
-    # Of files that are copies, only the first is compared with other images; its copies join its group.
-    firsts = np.setdiff1d(positions, np.concatenate([group[1:] for group in exact])) if exact else positions
-    near = [
-        np.sort(np.concatenate([copies.get(position, np.array([position])) for position in firsts[group].tolist()]))
-        for group in duplicates.near_groups(seen.thumbnails[firsts], seed)
-    ]
+    firsts = _firsts(positions, exact)
+    near = _with_copies([firsts[group] for group in duplicates.near_groups(seen.thumbnails[firsts], seed)], exact)
     found = findings.repeated("exact", exact, listing.labels, split_names)
     found += findings.repeated("near", near, listing.labels, split_names)
+    if vectors is not None:
+        different = _firsts(firsts, near)
+        groups = duplicates.alike_groups(vectors[np.searchsorted(positions, different)])
+        alike = _with_copies([different[group] for group in groups], [*exact, *near])
+        found += findings.repeated("alike", alike, listing.labels, split_names)
     if len(firsts) > duplicates.MOST_COMPARED:
         title = "too many images to compare each with every other"
         advice = (
@@ -274,6 +282,20 @@ def _repeated(listing: Listing, seen: Seen, split_names: tuple[str, ...], seed: 
         )
         found.append(Finding("not-all-compared", "note", title, advice))
     return found
+
+
+def _firsts(positions: np.ndarray, groups: list[np.ndarray]) -> np.ndarray:
+    """The positions without the copies of others: of each group only the first, which is compared for all."""
+    return np.setdiff1d(positions, np.concatenate([group[1:] for group in groups])) if groups else positions
+
+
+def _with_copies(found: list[np.ndarray], groups: list[np.ndarray]) -> list[np.ndarray]:
+    """Groups of images that were compared for their copies, and these."""
+    copies = {int(group[0]): group for group in groups}  # a later group, of near copies, holds the exact ones
+    return [
+        np.sort(np.concatenate([copies.get(position, np.array([position])) for position in group.tolist()]))
+        for group in found
+    ]
 
 
 def _doubted(listing: Listing, seen: Seen, seed: int, vectors: np.ndarray | None) -> list[Finding]:

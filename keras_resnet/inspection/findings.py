@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.data.remarks import Remark
-from keras_resnet.errors import listed
 from keras_resnet.images.image_file import REASONS
 from keras_resnet.inspection.label_doubts import Doubts
 from keras_resnet.inspection.looks import EXTREME_ASPECT, TINY, Look, Seen
@@ -17,8 +16,6 @@ from keras_resnet.inspection.looks import EXTREME_ASPECT, TINY, Look, Seen
 SEVERITIES = ("error", "warning", "note")
 BLOCKING = frozenset({*REASONS, "one-class", "cannot-split"})
 """Codes of findings with which a training does not begin."""
-FEW = 10
-"""A class with fewer images has too few."""
 MOST_DOUBTED = 100
 """Doubted labels that are listed."""
 TRUSTED = 0.95
@@ -102,21 +99,30 @@ COLOUR_AMONG_GREY = (
     "coloured images among grey ones",
     "If colours do not matter here, train with one channel (--channels 1).",
 )
-_AGAIN = {"exact": ("duplicate", "the same file"), "near": ("near-duplicate", "nearly the same picture")}
+_AGAIN = {
+    "exact": ("duplicate", "the same file", ""),
+    "near": ("near-duplicate", "nearly the same picture", ""),
+    "alike": (
+        "look-alike",
+        "nearly the same to a trained network",
+        "Mirrored or cropped copies, or photographs of one thing at one moment; to be sure, look at them. ",
+    ),
+}
+"""The code, the title and what is to be said first."""
 _WHERE = {
     "label-conflict": (
-        {"exact": "error", "near": "warning"},
+        {"exact": "error", "near": "warning", "alike": "warning"},
         "under different labels",
         "At most one of the labels can be right: keep the copy with the right one and remove the others.",
     ),
     "across-splits": (
-        {"exact": "error", "near": "warning"},
+        {"exact": "error", "near": "warning", "alike": "warning"},
         "in several splits",
         "The test then contains training images, and its figures are too good: keep all copies in one split, or keep "
         "one copy only.",
     ),
     "": (
-        {"exact": "warning", "near": "note"},
+        {"exact": "warning", "near": "note", "alike": "note"},
         "more than once",
         "Copies within a class and split count several times: remove them unless you want that.",
     ),
@@ -211,7 +217,7 @@ def repeated(kind: str, groups: Iterable[np.ndarray], labels: np.ndarray, splits
     """Images that occur more than once.
 
     Args:
-        kind: `exact` or `near`.
+        kind: `exact`, `near` or `alike`.
         groups: The positions of images that are copies of each other.
         labels: int64 (n,): of all images.
         splits: The name of each image's split; empty where it is in none.
@@ -224,31 +230,27 @@ def repeated(kind: str, groups: Iterable[np.ndarray], labels: np.ndarray, splits
         for where, holds in (("label-conflict", conflict), ("across-splits", leak), ("", not (conflict or leak))):
             if holds:
                 sorted_by[where].append(subjects)
-    code, again = _AGAIN[kind]
+    code, again, first = _AGAIN[kind]
     return [
-        Finding(f"{code}-{where}".rstrip("-"), severities[kind], f"{again} {title}", advice, tuple(sorted_by[where]))
+        Finding(
+            f"{code}-{where}".rstrip("-"), severities[kind], f"{again} {title}", first + advice, tuple(sorted_by[where])
+        )
         for where, (severities, title, advice) in _WHERE.items()
         if sorted_by[where]
     ]
 
 
-def few_images(counts: np.ndarray, class_names: Sequence[str], *, fewest: int = 2) -> list[Finding]:
-    """Classes with too few images.
+def few_classes(counts: np.ndarray, *, fewest: int = 2) -> list[Finding]:
+    """That too few classes have images.
 
     Args:
         counts: int64 (classes,): the readable images of each class.
-        class_names: Of the classes.
         fewest: How many classes a training needs.
     """
-    found = []
-    if (counts > 0).sum() < fewest:
-        title = "fewer than two classes" if fewest == 2 else "no class has an image"
-        found.append(Finding("one-class", "error", title, f"A training needs at least {fewest}."))
-    few = [f"{name} ({count})" for name, count in zip(class_names, counts, strict=True) if count < FEW]
-    if few:
-        advice = f"Too few to learn from and to test with: {listed(few)}. Add images, or leave these classes out."
-        found.append(Finding("few-images", "warning", f"classes with fewer than {FEW} images", advice))
-    return found
+    if (counts > 0).sum() >= fewest:
+        return []
+    title = "fewer than two classes" if fewest == 2 else "no class has an image"
+    return [Finding("one-class", "error", title, f"A training needs at least {fewest}.")]
 
 
 def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -> Finding | None:

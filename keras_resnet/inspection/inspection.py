@@ -83,8 +83,8 @@ def inspect_data(data: Data, progress: OnRead | None = None, *, seeing: Seeing |
         data: A `Source`, a source's name, a data set, a `tf.data.Dataset` or a pair of arrays, (images, labels). Of a
             data set from a source, the source is read again.
         progress: Called with the number of images that have been read and the number of all.
-        seeing: What a trained network sees, `keras_resnet.seeing(…)`: labels are doubted by it, and images that are
-            like no others are found. None: labels are doubted by edges and colours.
+        seeing: What a trained network sees, `keras_resnet.seeing(…)`: labels are doubted by it, and images are
+            found that are like no others, or nearly the same as another. None: labels are doubted by edges and colours.
 
     Returns:
         The findings. `print` shows them as the command does; `write_page` writes them with thumbnails.

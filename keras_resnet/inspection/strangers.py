@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from keras_resnet.inspection.likeness import closest_others
+
 NEIGHBOURS = 5
 FEWEST = 30
 """Of fewer images it cannot be told what is usual among them."""
@@ -26,11 +28,7 @@ def strangers(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     """
     if len(vectors) < FEWEST:
         return np.zeros(0, np.int64), np.zeros(0), 0.0
-    from sklearn.neighbors import NearestNeighbors
-
-    search = NearestNeighbors(n_neighbors=NEIGHBOURS, metric="cosine", algorithm="brute").fit(vectors)
-    distances, _ = search.kneighbors()  # of each to the others
-    alike = 1 - distances.mean(axis=1)
+    alike = closest_others(vectors, NEIGHBOURS)[1].mean(axis=1, dtype=np.float64)
     usual = float(np.median(alike))
     deviation = 1.4826 * float(np.median(np.abs(alike - usual)))  # of a normal distribution
     far = usual - alike > max(DEVIATIONS * deviation, LESS_ALIKE)

@@ -313,6 +313,13 @@ class Task(ABC):
         missed = [f"{row.name} ({row.images})" for row in metrics.classes if row.images and not row.recall]
         if missed:
             yield f"No image of these classes was recognised, recall 0 (images): {listed(missed)}."
+        absent = [row.name for row in metrics.classes if not row.images]
+        if absent:
+            yield (
+                f"There was no image of {listed(absent)}: these figures say nothing of how well "
+                f"{'it is' if len(absent) == 1 else 'they are'} recognised, and means over the classes leave "
+                f"{'it' if len(absent) == 1 else 'them'} out."
+            )
 
     @abstractmethod
     def class_metrics(self, answers: Answers) -> tuple[ClassMetrics, ...]:

@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.data.loading import divided, list_source
+from keras_resnet.data.remarks import IMBALANCED, imbalance
 from keras_resnet.data.sources.source import Source
 from keras_resnet.inspection.duplicates import near_groups
 from keras_resnet.inspection.looks import inspect_images
 from keras_resnet.models.counting import cost
 from keras_resnet.models.recognition import network_of_file
 from keras_resnet.models.variants import spec
+from keras_resnet.tasks.task import Task
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES
 from keras_resnet.weights.at_hand import FOLDER, AtHand, at_hand
@@ -60,7 +62,7 @@ class FirstChoice:
     Args:
         recipe: To train by.
         origin: Of its settings, as `--print-config` shows it.
-        reasons: What was seen, what is done, and how long it will take: a line each.
+        reasons: What was seen, what is done, and how long it will take: a line each, and one more of uneven classes.
     """
 
     recipe: Recipe
@@ -142,6 +144,8 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
         weights = f"{found.weights} {found.place}" if is_name(found.weights) else found.weights
         what = "its classifier alone" if only else "a linear probe, then all of it if that can be seen to help"
         done = f"{found.model} from the weights {weights}, {what}: {why}"
+    uneven = _balanced(counts, listing.task, said)
+    recipe = recipe.but(sampling="balanced") if uneven else recipe
     epochs = int(said.get("epochs") or recipe.epochs)
     macs = cost(spec(recipe.model), len(counts), input_shape=(side, side, 3)).macs
     forward = images * macs / _macs_a_second()
@@ -152,7 +156,19 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
         long = f"every image once at {side}×{side}, about {_duration(forward)} on this machine's processor"
     else:
         long = f"the probe at {side}×{side} in about {_duration(forward)}, then perhaps {epochs} epochs, {whole}"
-    return FirstChoice(recipe, origin, (seen, done, long))
+    return FirstChoice(recipe, origin, (seen, done, long, *uneven))
+
+
+def _balanced(counts: np.ndarray, task: Task, said: Mapping[str, Any]) -> tuple[str, ...]:
+    """Why all classes are drawn equally often, where they are very uneven and nothing is said of it."""
+    ratio = imbalance(counts)
+    if task.several or ratio < IMBALANCED or not counts.all() or {"sampling", "class_weights"} & said.keys():
+        return ()
+    return (
+        f"the largest class has {ratio:.1f} times as many images as the smallest: every class is drawn equally often "
+        "(sampling: balanced) and counts the same in the probe, or rare ones would hardly be learned. The balanced "
+        "accuracy is the figure that shows it",
+    )
 
 
 def best_weights(models: tuple[str, ...]) -> tuple[str, AtHand | None]:

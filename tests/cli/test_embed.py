@@ -66,11 +66,36 @@ def test_the_image_itself_is_the_most_like_it(
     assert main(command) == 0
 
     shown = capsys.readouterr().out
-    rows = [line for line in shown.splitlines() if ".png" in line and "like" not in line]
+    rows = [line for line in shown.splitlines() if "│" in line and ".png" in line]
     assert len(rows) == 2
     assert "03.png" in rows[0]
     assert "1.000" in rows[0]
     assert "a vote of 5 neighbours, each image left out, tells " in shown
+    assert f"{query} by a vote of its 5 nearest with a label: " in shown
+
+
+def test_a_source_gives_its_own_labels_and_those_without_do_not_vote(
+    digits: Path, finished_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = sorted(digits.rglob("*.png"), key=lambda file: file.stem)
+    rows = [f"digits/{file.parent.name}/{file.name},{'odd' if n % 2 else 'even'}" for n, file in enumerate(files[:8])]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["path,label", *rows]))
+    out = tmp_path / "vectors.npz"
+    command = ["--weights", str(finished_run.path), "--out", str(out), "--like", str(files[3])]
+    for name in (f"csv:{table}", str(table)):
+        assert main(["embed", name, str(files[9]), *command]) == 0
+
+        shown = capsys.readouterr().out
+        with np.load(out) as vectors:
+            assert vectors["path"].tolist() == [*map(str, files[:8]), str(files[9])]
+            assert vectors["label"].tolist() == ["even", "odd"] * 4 + [""]
+        (vote,) = [line for line in shown.splitlines() if "by a vote of its 5 nearest with a label: " in line]
+        shares = [int(part.split()[-1].rstrip("%")) for part in vote.partition("label: ")[2].split(", ")]
+        assert 99 <= sum(shares) <= 101
+        assert "each image left out" not in shown, "one has no label"
+    assert main(["embed", "csv:absent.csv", *command]) == 3
+    assert "absent.csv" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -79,6 +104,7 @@ def test_the_image_itself_is_the_most_like_it(
         ([], "what for? --out FILE writes the vectors, --like IMAGE shows"),
         (["--out", "a.csv"], "--out must end in .npz or .parquet"),
         (["--like", "a.png", "--top", "0"], "--top must be at least 1"),
+        (["--out", "a.npz", "--data-dir", "prepared"], "--data-dir is for tfds:NAME; received "),
         (["--out", "a.npz", "--weights", "imagenet"], "are there for several networks: name one by model"),
     ],
 )

@@ -217,3 +217,19 @@ def test_real_photographs_are_read() -> None:
     assert data.class_names == tuple("0123456789")
     assert data.train.images.shape == (64, 64, 3)
     assert 100 < merge(data).read(slice(None)).mean() < 200
+
+
+def test_classes_that_a_part_lacks_or_that_are_small_are_noted_for_a_training_only(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (26, 6, 6), np.uint8)
+    for number, image in enumerate(pixels):
+        part, label = ("train", "ab"[number % 2]) if number < 20 else ("test", "a")
+        (tmp_path / part / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / part / label / f"{number}.png")
+
+    notes = load_data(f"folder:{tmp_path}", image_size=6).notes
+    assert [note for note in notes if note.startswith("classes without a test image: 'b': ")]
+    (few,) = [note for note in notes if note.startswith("classes with fewer than 20 images: ")]
+    assert "'a (16)', 'b (10)'" in few
+    arrays = from_arrays(pixels, np.arange(26) % 2)
+    assert [note.partition(":")[0] for note in arrays.notes] == ["classes with fewer than 20 images"]
+    assert from_arrays(pixels, np.arange(26) % 2, whole=True).notes == ()

@@ -320,7 +320,8 @@ def test_given_validation_images_are_what_is_reported_and_choose_nothing(
     assert [len(split) for split in data.splits.values()] == [24, 3, 9]
     tested = {data.names[index] for index in data.test.indices}
     assert tested == {name for name in data.names if int(Path(name).stem) > 8}
-    (note,) = data.notes
+    note, few = data.notes
+    assert few.startswith("classes with fewer than 20 images: ")
     assert note.startswith("the data have no test images: The 9 validation images are the test")
     if kind == "csv":  # one training is enough
         return

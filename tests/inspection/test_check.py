@@ -43,10 +43,10 @@ def codes(report: Report) -> set[str]:
     return {finding.code for finding in report.findings}
 
 
-def test_a_good_pile_has_nothing_but_labels_that_a_simple_model_cannot_judge(tmp_path: Path) -> None:
+def test_a_good_pile_has_nothing_but_few_images_and_labels_that_a_simple_model_cannot_judge(tmp_path: Path) -> None:
     report = check(list_folder(pile(tmp_path)))
 
-    assert codes(report) <= {"labels-not-checked"}
+    assert codes(report) <= {"labels-not-checked", "few-images"}
     assert report.trainable
     assert report.verdict == "Training can begin; nothing was found that speaks against it."
 
@@ -255,7 +255,7 @@ def test_the_further_pictures_of_a_phones_photo_are_no_animation(tmp_path: Path)
     report = check(list_folder(tmp_path))
 
     assert report.formats == {"PNG": 24, "MPO": 1}
-    assert codes(report) <= {"labels-not-checked"}
+    assert codes(report) <= {"labels-not-checked", "few-images"}
 
 
 def test_the_exact_copies_of_a_near_copy_belong_to_its_group(tmp_path: Path) -> None:
@@ -325,10 +325,27 @@ def test_small_and_uneven_classes_are_named(tmp_path: Path) -> None:
     report = check(list_folder(tmp_path))
 
     advice = {finding.code: (finding.severity, finding.title, finding.advice) for finding in report.findings}
+    assert advice["few-images"][0] == "warning"
     assert "'dog (4)'" in advice["few-images"][2]
+    assert not any(code.startswith("classes-not") for code in advice)
     assert advice["imbalance"][:2] == ("warning", "the largest class has 10.0 times as many images as the smallest")
     assert "Always guessing 'cat' is right for 90.9%" in advice["imbalance"][2]
     assert "--sampling balanced or --class-weights balanced" in advice["imbalance"][2]
+
+
+def test_a_class_that_a_part_lacks_is_named(tmp_path: Path) -> None:
+    for part, label, first in [("train", "cat", 0), ("train", "dog", 30), ("test", "cat", 60)]:
+        (tmp_path / part / label).mkdir(parents=True)
+        for number in range(20):
+            scene(first + number).save(tmp_path / part / label / f"{number}.png")
+
+    report = check(list_folder(tmp_path))
+
+    (missing,) = [one for one in report.findings if one.code == "classes-not-tested"]
+    assert (missing.severity, missing.title) == ("warning", "classes without a test image")
+    assert missing.advice.startswith("'dog': the figures say nothing of how well they are recognised")
+    assert "few-images" not in codes(report)
+    assert report.trainable
 
 
 def test_class_names_that_are_taken_for_others_are_warned_of(tmp_path: Path) -> None:
@@ -471,3 +488,31 @@ def test_a_trained_network_doubts_labels_and_finds_what_is_like_no_other_image()
     assert stranger.position == 11
     assert stranger.remark.startswith("alike 0.")
     assert "stranger" not in {one.code for one in inspect_data(data).findings}
+
+
+def test_what_a_network_takes_for_one_picture_is_found_with_copies_and_where_it_lies(tmp_path: Path) -> None:
+    pile(tmp_path / "train", images=duplicates.FEWEST)
+    (tmp_path / "test" / "dog").mkdir(parents=True)
+    scene(200).save(tmp_path / "train" / "dog" / "taken.png")
+    scene(201).save(tmp_path / "test" / "dog" / "again.png")
+    scene(201).save(tmp_path / "test" / "dog" / "saved.jpg", quality=60)
+    scene(202).save(tmp_path / "train" / "cat" / "other.png")
+    scene(203).save(tmp_path / "train" / "dog" / "label.png")
+    listing = list_folder(tmp_path)
+    place = {name: position for position, name in enumerate(listing.names)}
+    vectors = np.random.default_rng(0).normal(size=(len(listing), 40))
+    near = 0.05 * np.random.default_rng(1).normal(size=40)
+    for one, other in (("train/dog/taken.png", "test/dog/again.png"), ("train/cat/other.png", "train/dog/label.png")):
+        vectors[place[other]] = vectors[place[one]] + near
+
+    report = check(listing, seeing=lambda _, positions: vectors[positions])
+
+    across = ["test/dog/again.png", "test/dog/saved.jpg", "train/dog/taken.png"]
+    assert found(report, "look-alike-across-splits") == [across]
+    assert found(report, "look-alike-label-conflict") == [["train/cat/other.png", "train/dog/label.png"]]
+    assert found(report, "near-duplicate") == [across[:2]]
+    assert "look-alike" not in codes(report)
+    (leak,) = [one for one in report.findings if one.code == "look-alike-across-splits"]
+    assert (leak.severity, leak.title) == ("warning", "nearly the same to a trained network in several splits")
+    assert leak.advice.startswith("Mirrored or cropped copies, or photographs of one thing at one moment; to be sure,")
+    assert not any(code.startswith("look-alike") for code in codes(check(listing)))

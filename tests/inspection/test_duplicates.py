@@ -8,7 +8,7 @@ from keras_resnet.data.loading import list_source
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.images.decode import decode
 from keras_resnet.inspection import duplicates
-from keras_resnet.inspection.duplicates import exact_groups, near_groups
+from keras_resnet.inspection.duplicates import FEWEST, alike_groups, exact_groups, near_groups
 from keras_resnet.preprocessing import Fit
 from tests.shared import shared_data
 
@@ -151,3 +151,35 @@ def test_photographs_of_hands_saved_again_are_found_and_others_are_not() -> None
         pairs += len(right)
 
     assert pairs >= 0.95 * len(copies) * len(copies[0])
+
+
+def seen_by_a_network(series: int, each: int = 8, spread: float = 0.5, seed: int = 0) -> np.ndarray:
+    """Vectors of series of photographs, those of one more like each other than those of others."""
+    random = np.random.default_rng(seed)
+    return np.repeat(random.normal(size=(series, 50)), each, axis=0) + spread * random.normal(size=(series * each, 50))
+
+
+def test_what_a_network_hardly_tells_apart_is_found_beside_series_that_are_alike() -> None:
+    vectors = seen_by_a_network(8)
+    random = np.random.default_rng(1)
+    copies = vectors[[3, 3, 40]] + 0.1 * random.normal(size=(3, 50))
+
+    found = alike_groups(np.concatenate([vectors, copies]))
+
+    assert [group.tolist() for group in found] == [[3, 64, 65], [40, 66]]
+    assert alike_groups(vectors) == []
+    assert alike_groups(vectors[: FEWEST - 1].repeat(2, axis=0)[: FEWEST - 1]) == [], "of few nothing can be said"
+
+
+def test_the_same_to_a_network_is_found_however_many_there_are() -> None:
+    vectors = seen_by_a_network(8)
+    found = alike_groups(np.concatenate([vectors, vectors[[7] * 9]]))
+
+    assert [group.tolist() for group in found] == [[7, *range(64, 73)]]
+
+
+def test_what_is_near_in_one_series_is_far_in_another() -> None:
+    wide, narrow = seen_by_a_network(6, spread=0.8), seen_by_a_network(6, spread=0.2, seed=2)
+    vectors = np.concatenate([wide, narrow, wide[5:6] + 0.05 * np.random.default_rng(1).normal(size=(1, 50))])
+
+    assert [group.tolist() for group in alike_groups(vectors)] == [[5, 96]]

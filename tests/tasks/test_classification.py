@@ -34,19 +34,19 @@ def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_have_images() 
 
 
 def test_classes_of_which_no_image_is_recognised_are_named_and_rare_ones_hidden_by_top_1_too() -> None:
-    labels = np.array([0] * 60 + [1] * 3)
-    common = np.tile([1.0, 0.0, 0.0], (63, 1))
+    labels, two = np.array([0] * 60 + [1] * 3), Classification(("a", "b"))
+    common = np.tile([1.0, 0.0], (63, 1))
 
-    missed, hidden = TASK.evaluate(common, labels).remarks
+    missed, hidden = two.evaluate(common, labels).remarks
     # One of the three is recognised, and so none is missed altogether.
     common[-1, 1] = 2
-    (still_hidden,) = TASK.evaluate(common, labels).remarks
+    (still_hidden,) = two.evaluate(common, labels).remarks
 
     assert missed == "No image of these classes was recognised, recall 0 (images): 'b (3)'."
     assert hidden.startswith("Balanced accuracy, the mean recall of the classes, is 50.00% and top-1 95.24%")
     assert "--sampling balanced or --class-weights balanced" in hidden
     assert "is 66.67% and top-1 96.83%" in still_hidden
-    assert TASK.evaluate(np.eye(3)[labels], labels).remarks == ()
+    assert two.evaluate(np.eye(2)[labels], labels).remarks == ()
 
 
 def test_images_are_counted_in_whole_numbers_also_where_none_is_recognised() -> None:
@@ -115,3 +115,14 @@ def test_without_matplotlib_the_extra_is_named(tmp_path: Path, monkeypatch: pyte
 
     with pytest.raises(MissingExtraError, match=r"pip install 'keras-resnet-kit\[plots\]'"):
         confusion_picture(np.eye(2, dtype=int), ("a", "b"), tmp_path / "c.png")
+
+
+def test_a_class_without_images_is_named_and_left_out_of_the_means() -> None:
+    labels = np.array([0, 0, 2])
+    found = TASK.evaluate(np.eye(3)[labels], labels)
+
+    (remark,) = found.remarks
+    assert remark.startswith(
+        f"There was no image of '{TASK.class_names[1]}': these figures say nothing of how well it is"
+    )
+    assert found.balanced_accuracy == 1.0

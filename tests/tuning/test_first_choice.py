@@ -191,3 +191,21 @@ def test_pictures_in_series_are_mentioned_and_others_are_not(tmp_path: Path) -> 
     said = {name: first_choice(Source(str(tmp_path / name))).reasons[0] for name in ("series", "single")}
     assert "are nearly the same picture: such belong on one side of the split" in said["series"]
     assert said["single"].endswith("32×32 pixels, colour")
+
+
+def test_very_uneven_classes_are_drawn_equally_often_unless_something_is_said_of_it(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photographs(tmp_path / "photos", counts=(60, 5))
+    found = first_choice(source, {})
+    assert (found.recipe.sampling, found.recipe.class_weights) == ("balanced", "none")
+    assert found.recipe.probe == "auto"
+    assert found.reasons[3].startswith(
+        "the largest class has 14.0 times as many images as the smallest: every class is drawn equally often"
+    )
+    for said in ({"sampling": "uniform"}, {"class_weights": "effective"}):
+        ruled_out = first_choice(source, said)
+        assert ruled_out.recipe.sampling == "uniform"
+        assert len(ruled_out.reasons) == 3
+    assert first_choice(source, {"model": "resnet8"}).recipe.sampling == "balanced", "from scratch too"
+    assert first_choice(photographs(tmp_path / "even", counts=(20, 5)), {}).recipe.sampling == "uniform"

@@ -53,12 +53,12 @@ def divide(
         UsageError: The plan has folds, but the source has splits of its own.
     """
 
-    def limited(positions: np.ndarray) -> np.ndarray:
+    def limited(positions: np.ndarray, parts: int = 1) -> np.ndarray:
         if limit is None:
             return positions
         if labels.ndim == 2:
             return BySeveralClasses(labels, class_names, seed).subset(positions, limit)
-        return positions[stratified_subset(labels[positions], limit, len(class_names), seed)]
+        return positions[stratified_subset(labels[positions], limit, len(class_names), seed, fewest=parts)]
 
     if "validation" in given and "test" not in given:
         given = {"test" if name == "validation" else name: positions for name, positions in given.items()}
@@ -68,20 +68,21 @@ def divide(
     plan = plan or SplitPlan()
     method = _method(plan, labels, class_names, groups, times, seed)
     if not given:
-        positions = limited(np.arange(len(labels)))
+        positions = limited(np.arange(len(labels)), _images_needed(plan.fold[1]) if plan.fold else len(PARTS))
         if plan.fold is None:
             return dict(zip(PARTS, method.split(positions, VALIDATION_FRACTION, TEST_FRACTION), strict=True))
         rest, test = method.fold(positions, *plan.fold)
         train, validation, _ = method.split(rest, VALIDATION_FRACTION / (1 - TEST_FRACTION), 0.0)
         return {"train": train, "validation": validation, "test": test}
-    parts = {name: limited(positions) for name, positions in given.items()}
+    carved = len(PARTS) - sum(name in given for name in PARTS[1:])
+    parts = {name: limited(positions, carved if name == "train" else 1) for name, positions in given.items()}
     _check_given(parts, plan, method)
     others = [part for name, part in parts.items() if name != "train"]
     check_training(labels, class_names, parts["train"], others, "are in the data's other splits")
     if "validation" not in parts:
         share = 0.0 if "test" in parts else TEST_FRACTION
-        parts["train"], parts["validation"], carved = method.split(parts["train"], VALIDATION_FRACTION, share)
-        parts.setdefault("test", carved)
+        parts["train"], parts["validation"], test = method.split(parts["train"], VALIDATION_FRACTION, share)
+        parts.setdefault("test", test)
     return {name: parts.get(name, np.arange(0)) for name in PARTS}
 
 
@@ -100,8 +101,7 @@ class ByClass(Method):
 
     def fold(self, positions: np.ndarray, number: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         labels = self.labels[positions]
-        # One image each for training and validation must be left: of three, a fold of two would leave only one.
-        _check_counts(labels, self.class_names, 4 if count == 2 else count, f"divided into {count} folds")
+        _check_counts(labels, self.class_names, _images_needed(count), f"divided into {count} folds")
         from sklearn.model_selection import StratifiedKFold  # takes two seconds, which a prediction need not wait for
 
         folds = StratifiedKFold(count, shuffle=True, random_state=self.seed).split(labels, labels)
@@ -153,9 +153,7 @@ def stratified_split(
     validation: float = VALIDATION_FRACTION,
     test: float = TEST_FRACTION,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Divide positions into train, validation and test, every class in its proportion.
-
-    A class that is much rarer than the others may be missing from the smaller parts.
+    """Divide positions into train, validation and test, every class in its proportion and at least once.
 
     Args:
         labels: int (n,).
@@ -175,13 +173,13 @@ def stratified_split(
         raise UsageError(f"validation and test shares must leave images to train on; received {validation}, {test}")
     needed = 1 + (validation > 0) + (test > 0)
     _check_counts(labels, class_names, needed, "split into training, validation and test")
-    rest, test_part = _part(np.arange(len(labels)), labels, test, len(class_names), seed)
+    rest, test_part = _part(np.arange(len(labels)), labels, test, len(class_names), seed, left=needed - (test > 0))
     share = validation / (1 - test)
-    train, validation_part = _part(rest, labels, share, len(class_names), seed)
+    train, validation_part = _part(rest, labels, share, len(class_names), seed, left=1)
     return train, validation_part, test_part
 
 
-def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int) -> np.ndarray:
+def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int, *, fewest: int = 1) -> np.ndarray:
     """Choose at most so many images, every class in its proportion and at least once.
 
     Args:
@@ -189,6 +187,7 @@ def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int) ->
         most: How many.
         classes: How many classes there are.
         seed: The same seed chooses the same images.
+        fewest: Images that each class keeps if it has as many and `most` allows it.
 
     Returns:
         Sorted int64 positions.
@@ -202,9 +201,10 @@ def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int) ->
     if most < (counts > 0).sum():
         raise UsageError(f"a limit of {most} images is less than one for each of {(counts > 0).sum()} classes")
     quotas = counts * most / len(labels)
-    sizes = np.maximum(np.floor(quotas).astype(np.int64), counts > 0)
+    kept = next(least for n in range(fewest, 0, -1) if (least := np.minimum(counts, n)).sum() <= most)
+    sizes = np.maximum(np.floor(quotas).astype(np.int64), kept)
     while sizes.sum() > most:  # rare classes were rounded up: take from the class that is furthest above its quota
-        sizes[np.argmax(np.where(sizes > 1, sizes - quotas, -np.inf))] -= 1
+        sizes[np.argmax(np.where(sizes > kept, sizes - quotas, -np.inf))] -= 1
     while sizes.sum() < most:
         sizes[np.argmax(np.where(sizes < counts, quotas - sizes, -np.inf))] += 1
     random = np.random.default_rng(seed)
@@ -213,16 +213,31 @@ def stratified_subset(labels: np.ndarray, most: int, classes: int, seed: int) ->
 
 
 def _part(
-    positions: np.ndarray, labels: np.ndarray, share: float, classes: int, seed: int
+    positions: np.ndarray, labels: np.ndarray, share: float, classes: int, seed: int, *, left: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Divide positions in two; the second part has `share` of them, at least as many as there are classes."""
+    """Divide positions in two; the second part has `share` of them, at least one of every class.
+
+    Of every class, at least `left` stay in the first part.
+    """
     if not share:
         return positions, positions[:0]
     size = min(max(round(share * len(positions)), classes), len(positions) - classes)
     from sklearn.model_selection import train_test_split
 
-    first, second = train_test_split(positions, test_size=size, stratify=labels[positions], random_state=seed)
-    return np.sort(first), np.sort(second)
+    _, second = train_test_split(positions, test_size=size, stratify=labels[positions], random_state=seed)
+    inside, own = np.isin(positions, second), labels[positions]
+    has, out, into = (np.bincount(own[of], minlength=classes) for of in (slice(None), ~inside, inside))
+    random = np.random.default_rng(seed)
+    # A class that is much rarer than the others may have been left out of a part.
+    for label in np.flatnonzero((has > 0) & ((into == 0) | (out < left))):
+        members = random.permutation(np.flatnonzero(own == label))
+        inside[members] = np.arange(len(members)) < np.clip(into[label], 1, len(members) - left)
+    return positions[~inside], positions[inside]
+
+
+def _images_needed(folds: int) -> int:
+    """Images of a class that folds need: of three, a fold of two would leave one for training and validation."""
+    return 4 if folds == 2 else folds
 
 
 def _check_counts(labels: np.ndarray, class_names: tuple[str, ...], needed: int, purpose: str) -> None:

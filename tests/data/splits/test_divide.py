@@ -36,6 +36,29 @@ def test_three_images_a_class_are_enough() -> None:
         assert np.bincount(labels[part], minlength=10).tolist() == [1] * 10
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("counts", [(500, 3), (300, 300, 300, 3, 3), (2000, 5, 4), (15, 7, 3)])
+def test_a_rare_class_is_in_every_part(counts: tuple[int, ...], seed: int) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    parts = stratified_split(labels, tuple("abcde"[: len(counts)]), seed=seed)
+
+    assert sorted(np.concatenate(parts)) == list(range(len(labels)))
+    for part in parts:
+        assert np.bincount(labels[part], minlength=len(counts)).min() >= 1
+    assert all((np.diff(part) > 0).all() for part in parts)
+
+
+def test_a_limit_leaves_a_rare_class_enough_to_be_divided() -> None:
+    labels = np.repeat([0, 1], [500, 8])
+    parts = divide(labels, ("a", "b"), {}, seed=0, limit=60)
+    assert [np.bincount(labels[part]).tolist() for part in parts.values()] == [[40, 1], [6, 1], [11, 1]]
+    fold = divide(labels, ("a", "b"), {}, seed=0, limit=60, plan=SplitPlan(fold=(1, 5)))
+    assert np.bincount(labels[fold["test"]]).tolist() == [11, 1]
+    given = {"train": np.r_[0:400, 500:506], "test": np.r_[400:500, 506:508]}
+    parts = divide(labels, ("a", "b"), given, seed=0, limit=60)
+    assert [np.bincount(labels[part]).tolist() for part in parts.values()] == [[52, 1], [6, 1], [59, 1]]
+
+
 def test_a_subset_keeps_the_proportions() -> None:
     assert np.bincount(LABELS[stratified_subset(LABELS, 16, 3, seed=0)]).tolist() == [10, 5, 1]
     assert len(stratified_subset(LABELS, 1000, 3, seed=0)) == 160
