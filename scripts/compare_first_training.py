@@ -91,8 +91,7 @@ def ours(contender: str, source: str, options: argparse.Namespace, folder: Path)
     code = main(words)
     if code:
         sys.exit(code)
-    (report,) = (folder / contender / "evaluation").glob("*.json")
-    found = json.loads(report.read_text())
+    found = json.loads((folder / contender / "evaluation" / "evaluation.json").read_text())
     return found["correct"], found["images"]
 
 

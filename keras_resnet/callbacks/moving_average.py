@@ -60,7 +60,6 @@ class MovingAverage(BetweenBatches):
         self._average: Average | None = None
         self._averaged: keras.Model | None = None
         self._own: dict[str, tf.Tensor] | None = None  # by dtype, the model's values while the average is judged
-        self._inside = False  # of the function that makes a training step
 
     def open(self) -> Average:
         """The average of the model that is being trained; made when it is first asked for."""
