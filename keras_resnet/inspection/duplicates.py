@@ -19,7 +19,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from keras_resnet.inspection.likeness import closest_others
+from keras_resnet.likeness import closest_others
 
 MOST_COMPARED = 100_000
 """Every image is compared with every other: twice as many images take four times as long."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_resnet.inspection.likeness import closest_others
+from keras_resnet.likeness import closest_others
 
 NEIGHBOURS = 5
 FEWEST = 30

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from keras_resnet.inspection import likeness
-from keras_resnet.inspection.likeness import closest_others
+from keras_resnet import likeness
+from keras_resnet.likeness import closest_others
 
 
 def test_the_closest_point_the_same_way_and_are_never_the_image_itself() -> None:
