@@ -79,6 +79,7 @@ FOUNDATION = {
     "spreadsheet",
     "streams",
     "display",
+    "likeness",
     "shortage",
     "plain_paths",
     "atomic",

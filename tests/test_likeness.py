@@ -24,3 +24,11 @@ def test_blocks_of_rows_give_what_all_rows_give(rows: int, monkeypatch: pytest.M
 
     assert blocks[0].tolist() == whole[0].tolist()
     np.testing.assert_allclose(blocks[1], whole[1], atol=1e-6)
+
+
+def test_of_those_that_are_as_much_alike_the_first_come_and_there_are_no_more_than_there_are() -> None:
+    same = np.ones((5, 3))
+
+    assert closest_others(same, 2)[0].tolist() == [[1, 2], [0, 2], [0, 1], [0, 1], [0, 1]]
+    assert closest_others(same, 9)[0].shape == (5, 4)
+    assert closest_others(same[:1], 3)[0].shape == (1, 0)

@@ -113,7 +113,7 @@ def running_sums(model: keras.Model) -> dict[str, tuple[float, float]]:
     Returns:
         By the metric's name, `loss` among them: the sum, and over how many images.
     """
-    # One by one: to put them together on the device first takes ten times as long.
+    # One by one: to put these few numbers together on the device first takes longer.
     return {
         one.name: (float(one.total.numpy()), float(one.count.numpy()))
         for one in _each(model.metrics)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from keras_resnet.errors import DataError
+from keras_resnet.likeness import closest, closest_others
 
 VOTERS = 5
 """Neighbours that decide together."""
 TEMPERATURE = 0.07
 """Of their votes, as Wu et al. have it: a neighbour that is less alike by this has 1/e of the weight."""
-BLOCK = 1 << 24
-"""Likenesses that are in memory at a time."""
 
 
 def nearest(features: np.ndarray, queries: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -37,16 +36,7 @@ def nearest(features: np.ndarray, queries: np.ndarray, count: int) -> tuple[np.n
     """
     if features.ndim != 2 or queries.ndim != 2 or features.shape[1] != queries.shape[1]:
         raise DataError(f"features must be of one network; received {features.shape} and {queries.shape}")
-    among, asked = _directions(features), _directions(queries)
-    count = min(count, len(among))
-    order, alike = np.zeros((len(asked), count), np.int64), np.zeros((len(asked), count), np.float32)
-    rows = max(1, BLOCK // max(1, len(among)))
-    for start in range(0, len(asked), rows):
-        block = slice(start, start + rows)
-        likenesses = asked[block] @ among.T
-        order[block] = np.argsort(-likenesses, axis=1, kind="stable")[:, :count]
-        alike[block] = np.take_along_axis(likenesses, order[block], axis=1)
-    return order, alike
+    return closest(features, queries, count)
 
 
 def classify_by_neighbours(
@@ -97,11 +87,7 @@ def vote_of_neighbours(features: np.ndarray, labels: np.ndarray, voters: int = V
     Returns:
         int64 (n,).
     """
-    order, alike = nearest(features, features, voters + 1)
-    own = order == np.arange(len(features))[:, None]
-    own[~own.any(axis=1), -1] = True  # many that are the same: the last of them goes instead
-    others = order[~own].reshape(len(features), -1)
-    return _shares(labels, others, alike[~own].reshape(others.shape)).argmax(axis=1)
+    return _shares(labels, *closest_others(features, voters)).argmax(axis=1)
 
 
 def _shares(labels: np.ndarray, voters: np.ndarray, alike: np.ndarray) -> np.ndarray:
@@ -117,8 +103,3 @@ def _shares(labels: np.ndarray, voters: np.ndarray, alike: np.ndarray) -> np.nda
     for column in range(voters.shape[1]):
         votes[np.arange(len(voters)), labels[voters[:, column]]] += weights[:, column]
     return votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)  # the first alone has a weight of 1
-
-
-def _directions(features: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    return (features / np.maximum(lengths, 1e-12)).astype(np.float32)

@@ -73,8 +73,9 @@ class FirstChoice:
 def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) -> FirstChoice:
     r"""Choose by a look at the images, as `keras-resnet train` does.
 
-    Small pictures get a small network from scratch, if they are grey or many. Others and photographs are fine-tuned from
-    weights of ImageNet if there are any to be had: in the folder that `KERAS_RESNET_WEIGHTS` names, fetched before, or on huggingface.co.
+    Small pictures get a small network from scratch, if they are grey or many. Others, and photographs, are fine-tuned
+    from weights of ImageNet if there are any to be had: in the folder that `KERAS_RESNET_WEIGHTS` names, fetched
+    before, or on huggingface.co.
 
     Args:
         source: Where they come from.

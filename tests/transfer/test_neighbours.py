@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from keras_resnet import likeness
 from keras_resnet.errors import DataError
-from keras_resnet.transfer import neighbours
 from keras_resnet.transfer.neighbours import classify_by_neighbours, nearest, vote_of_neighbours
 
 
@@ -43,7 +43,7 @@ def test_the_more_alike_counts_more() -> None:
 def test_blocks_of_rows_give_what_all_rows_give(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     features = np.random.default_rng(0).normal(size=(20, 5))
     whole = nearest(features, features[:7], 4)
-    monkeypatch.setattr(neighbours, "BLOCK", rows * 20)
+    monkeypatch.setattr(likeness, "BLOCK", rows * 20)
     blocks = nearest(features, features[:7], 4)
 
     assert blocks[0].tolist() == whole[0].tolist()
@@ -52,9 +52,11 @@ def test_blocks_of_rows_give_what_all_rows_give(rows: int, monkeypatch: pytest.M
 
 def test_likenesses_are_never_in_memory_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     largest = []
-    argsort = np.argsort
-    monkeypatch.setattr(np, "argsort", lambda array, **more: largest.append(array.size) or argsort(array, **more))
-    monkeypatch.setattr(neighbours, "BLOCK", 1000)
+    parted = np.partition
+    monkeypatch.setattr(
+        np, "partition", lambda array, *how, **more: largest.append(array.size) or parted(array, *how, **more)
+    )
+    monkeypatch.setattr(likeness, "BLOCK", 1000)
     vote_of_neighbours(np.random.default_rng(0).normal(size=(100, 3)), np.arange(100) % 2)
 
     assert max(largest) == 1000
