@@ -194,6 +194,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self.workers: Workers = _Alone()
         self.metrics_before: list[np.ndarray] = []  # of an epoch that another process began, in the order of variables
         self.initial: dict[str, float] | None = None  # what `fit` would report of the weights that it begins with
+        self.takes_latest = False  # of all epochs that are no worse than `initial`; else the one with the best value
         self.until: int | None = None  # the epoch until which the optimizer serves; None: that which `fit` ends with
         self._given: tuple[Folder, Requests, Callable[[Place], None]] | None = None
         self._average: MovingAverage | None = None
@@ -267,6 +268,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self._restore_rest(self._waiting)
             self._waiting = {}
         if self.initial is not None and epoch == 0 and not self.place.step and not self.place.best:
+            self.place.first_value = self.initial.get(self.monitor or "")
             self._keep_best(self.initial, self.initial)
         if not self.place.step and self._saved != (epoch, 0):
             self._save()  # the end of the epoch before: callbacks that come after this one have done theirs
@@ -499,7 +501,7 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self._unreported = f"monitor={self.monitor!r} {why}"
             return
         value = found[self.monitor]
-        best = self.place.best_value
+        best = self.place.first_value if self.takes_latest else self.place.best_value
         lower = self._is_lower_better(self.monitor.removeprefix("val_"))
         if not math.isfinite(found.get("val_loss", 0.0)) or not is_finite(self.model):
             return  # whatever else it has of weights that are no numbers

@@ -40,6 +40,7 @@ class Place:
         ended: The epoch that the last `fit` was to end with which has ended; it may have ended before.
         finished: Whether the training is at its end.
         parts: The parts in which a batch is computed.
+        first_value: The monitored value of the weights that it began with; None: not known.
         best_value: The best monitored value so far; None before the first.
         best_epoch: Of that value, counted from 1; 0: none.
         best: Name of the file with the weights that reached it.
@@ -56,6 +57,7 @@ class Place:
     ended: NUMBER = 0
     finished: bool = False
     parts: Annotated[int, COUNT] = 1
+    first_value: float | None = None
     best_value: float | None = None
     best_epoch: NUMBER = 0
     best: Annotated[str, BEST] = ""

@@ -214,17 +214,17 @@ def _say_what_neighbours_make_of_it(name: str, features: np.ndarray, labels: Seq
 def _say_how_neighbours_agree(features: np.ndarray, labels: Sequence[str]) -> None:
     """How well a vote of neighbours tells the labels apart: what a classifier may hope for."""
     import numpy as np
-    from scipy.stats import binomtest
 
     from keras_resnet.cli.terminal import say
+    from keras_resnet.tasks.task import wilson_interval
     from keras_resnet.transfer.neighbours import VOTERS, vote_of_neighbours
 
     names, coded = np.unique(np.array(labels), return_inverse=True)
     if len(names) < 2 or "" in names or len(labels) <= VOTERS:
         return
     right = int((vote_of_neighbours(features, coded) == coded).sum())
-    interval = binomtest(right, len(labels)).proportion_ci(method="wilson")
+    low, high = wilson_interval(right, len(labels))
     say(
         f"a vote of {VOTERS} neighbours, each image left out, tells {right} of {len(labels)} labels "
-        f"({right / len(labels):.2%}; 95 % interval {interval.low:.2%} to {interval.high:.2%})"
+        f"({right / len(labels):.2%}; 95 % interval {low:.2%} to {high:.2%})"
     )

@@ -285,8 +285,6 @@ class Task(ABC):
             )
         if not np.isfinite(logits).all():
             raise DataError("the model's outputs are not all finite numbers")
-        from scipy.stats import binomtest
-
         answers = Answers(self, logits, labels)
         figures: dict[str, float | None] = {}
         hits: dict[str, int] = {}
@@ -297,8 +295,7 @@ class Task(ABC):
             figures[name] = value if value is not None and np.isfinite(value) else None
             if metric.hits is not None and figures[name] is not None:
                 hits[name] = metric.hits(answers)
-                interval = binomtest(hits[name], len(labels)).proportion_ci(method="wilson")
-                intervals[name] = (float(interval.low), float(interval.high))
+                intervals[name] = wilson_interval(hits[name], len(labels))
         confusion, classes = self.confusion(answers), self.class_metrics(answers)
         metrics = Metrics(len(labels), wholly_right(answers), figures, hits, intervals, classes, confusion)
         return replace(metrics, remarks=tuple(self.remarks(metrics)))
@@ -373,3 +370,19 @@ def class_rows(answers: Answers, kind: type[Row], **more: Sequence[Any]) -> tupl
     columns = [*(column.tolist() for column in shares), images.astype(np.int64).tolist()]
     values = zip(answers.task.class_names, *columns, *more.values(), strict=True)
     return tuple(kind(**dict(zip(names, row, strict=True))) for row in values)
+
+
+def wilson_interval(hits: int, images: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson, Probable inference, 1927).
+
+    Args:
+        hits: How many images are right.
+        images: Of so many, at least 1.
+
+    Returns:
+        Its bounds, 0–1.
+    """
+    from scipy.stats import binomtest
+
+    interval = binomtest(hits, images).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

@@ -39,8 +39,10 @@ from keras_resnet.data.stores import at_size
 from keras_resnet.display import Display
 from keras_resnet.errors import StoppedError, StorageError, UsageError
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.runs.contents import KeptEpoch
 from keras_resnet.runs.run import Run
 from keras_resnet.shortage import shortage
+from keras_resnet.tasks.task import wilson_interval
 from keras_resnet.training.behind_frozen import FILE as FROZEN
 from keras_resnet.training.behind_frozen import cut, feature_maps, fits_into_memory, keep_weights, stays_the_same
 from keras_resnet.training.distribution import is_lost_worker
@@ -53,6 +55,9 @@ from keras_resnet.weights.saving import save_model
 
 MOST_EVALUATED = 256
 """Images that are evaluated at once; no more than are trained on at once, so that the memory suffices."""
+
+FEWEST_TO_CHOOSE = 100
+"""Of fewer validation images, the best epoch is best by chance: the last one is kept, whose learning rate is lowest."""
 
 
 @dataclass(frozen=True)
@@ -118,17 +123,24 @@ class RecipeRun:
         self.run.finish(kept)
         (self.run.path / FROZEN).unlink(missing_ok=True)
         if kept:
-            if not kept["epoch"]:
-                note(
-                    f"kept the linear probe: no epoch had a higher {kept['metric'].replace('_', ' ')} on the "
-                    f"{kept['images']} {kept['split']} images than its {place.best_value:.4f}"
-                )
-                return
-            note(
-                f"kept the weights of epoch {kept['epoch']} of {place.epoch}, the last with the highest "
-                f"{kept['metric'].replace('_', ' ')} on the {kept['images']} {kept['split']} images, "
-                f"{place.best_value:.4f}"
-            )
+            note(self._kept_in_words(kept, place))
+
+    def _kept_in_words(self, kept: KeptEpoch, place: Place) -> str:
+        name, value, images = kept["metric"].replace("_", " "), f"{place.best_value:.4f}", kept["images"]
+        if kept["metric"] == "accuracy":
+            low, high = wilson_interval(round((place.best_value or 0.0) * images), images)
+            value += f" (95 % interval {low:.2f} to {high:.2f})"
+        on = f"on the {images} {kept['split']} images"
+        few = f"too few to choose one. Its {name} on them: {value}"
+        if not kept["epoch"]:
+            return f"kept the linear probe: no epoch had a higher {name} {on} than its {value}"
+        if images >= FEWEST_TO_CHOOSE:
+            which = f"the last with the highest {name} {on}, {value}"
+        elif place.first_value is None:
+            which = f"the last: {images} {kept['split']} images are {few}"
+        else:
+            which = f"the last that is no worse than the linear probe {on}, {few}"
+        return f"kept the weights of epoch {kept['epoch']} of {place.epoch}, {which}"
 
 
 class TrainingLoop:
@@ -247,6 +259,7 @@ class TrainingLoop:
             epochs=total_epochs(self.recipe),
         )
         saving.until = self.recipe.head_epochs if phase.head else total_epochs(self.recipe)
+        saving.takes_latest = len(self.data.validation) < FEWEST_TO_CHOOSE
         saving.within(self.folder, self.requests, self._stop, self.place)
         guard = Guard(guess=self.task.loss_of_a_guess(self.recipe.loss))
         guard.remedy = self._remedy()

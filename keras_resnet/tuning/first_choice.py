@@ -6,16 +6,18 @@ import math
 import statistics
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from keras_resnet.data.loading import divided, list_source
 from keras_resnet.data.remarks import IMBALANCED, imbalance
+from keras_resnet.data.sources.listing import Listing
 from keras_resnet.data.sources.source import Source
 from keras_resnet.inspection.duplicates import near_groups
 from keras_resnet.inspection.looks import inspect_images
+from keras_resnet.likeness import closest_others
 from keras_resnet.models.counting import cost
 from keras_resnet.models.recognition import network_of_file
 from keras_resnet.models.variants import spec
@@ -38,9 +40,25 @@ enlarged for a network that has seen a million others."""
 LEAST_SIDE = 24
 """Smaller ones are not."""
 SIZES = (16, 32, 48, 64)
+ENLARGED = 160
+"""Pictures with a shorter side than this are enlarged to it for trained weights: 224 takes twice as long."""
+FOR_ENLARGED = {"image_size": ENLARGED, "crop_fraction": 0.0, "learning_rate": 0.01, "layer_decay": 1.0}
+"""What differs then from the recipe for photographs: CIFAR-10 and hand signs ask for more change of the weights, and
+for the whole picture. docs/log.md."""
+COMPARED = 500
+"""Images whose pixels are compared."""
+LEAST_COMPARED = 200
+"""Fewer training images are not: from scratch, so few teach a network too little."""
+LARGEST_COMPARED = 256
+"""Nor are pictures with a longer shorter side: a small network from scratch would see too little of them."""
+GRAINS = 16
+"""The side to which pictures are reduced for it."""
+TOLD_BY_PIXELS = 0.5
+"""Where the picture with the most similar pixels tells so much of what is beyond the largest class, a small network
+learns the rest from scratch in minutes. Hand signs have 0.55 to 0.68, CIFAR-10 0.14 to 0.17: docs/log.md."""
 PASSES = 8_000
 """Images that a fine-tuning sees, all epochs together, if that makes neither too few epochs nor too many."""
-EPOCHS = (5, 20)
+EPOCHS = (2, 20)
 PASSES_FROM_SCRATCH = 120_000
 """Likewise of a training from scratch, which learns all that it knows from these images: docs/log.md."""
 EPOCHS_FROM_SCRATCH = (30, 150)
@@ -48,6 +66,10 @@ FEW = 5_000
 """Fewer images than these are few: from scratch, weights are pulled towards 0 more strongly."""
 WEIGHT_DECAYS = (2e-3, 5e-4)
 """With few images, and with many: docs/log.md."""
+MANY = 20_000
+"""So many small pictures in colour are not enlarged: that would take hours."""
+LONG = 45 * 60
+"""Seconds of a training, beyond which it is said how to have a shorter one."""
 HUB = "https://huggingface.co"
 EFFICIENCY = 0.5
 """Convolutions compute at about this share of the speed of a product of matrices. Seen with ResNet-50 on two cores."""
@@ -73,9 +95,9 @@ class FirstChoice:
 def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) -> FirstChoice:
     r"""Choose by a look at the images, as `keras-resnet train` does.
 
-    Small pictures get a small network from scratch, if they are grey or many. Others, and photographs, are fine-tuned
-    from weights of ImageNet if there are any to be had: in the folder that `KERAS_RESNET_WEIGHTS` names, fetched
-    before, or on huggingface.co.
+    Small pictures get a small network from scratch, if they are grey or many, and so do pictures whose pixels alone
+    tell the classes of many. Others, and photographs, are fine-tuned from weights of ImageNet if there are any to be
+    had: in the folder that `KERAS_RESNET_WEIGHTS` names, fetched before, or on huggingface.co.
 
     Args:
         source: Where they come from.
@@ -93,71 +115,164 @@ def first_choice(source: Source | str, said: Mapping[str, Any] | None = None) ->
     """
     source, said = Source(source) if isinstance(source, str) else source, said or {}
     listing = list_source(source, fewest_classes=2)
-    parts = divided(source, listing)
-    images = len(parts["train"])
-    pairs = np.unique(np.linspace(0, max(images - 2, 0), LOOKED_AT // 2).astype(np.int64))  # and the image after each
-    places = np.unique(np.minimum(np.concatenate([pairs, pairs + 1]), images - 1))
-    few = inspect_images(listing.chosen(np.sort(parts["train"])[places]))
+    look = _look(listing.chosen(np.sort(divided(source, listing)["train"])))
+    why, found = _weights(look, said)
+    recipe = _from_scratch(look) if found is None else _fine_tuned(look, found)
+    uneven = _balanced(look.counts, listing.task, said)
+    recipe = recipe.but(model=said.get("model") if found is None else None, sampling="balanced" if uneven else None)
+    if found is None:
+        done = f"{recipe.model} from scratch: {why}"
+    else:
+        weights = f"{found.weights} {found.place}" if is_name(found.weights) else found.weights
+        only = said.get("probe") == "only"
+        what = "its classifier alone" if only else "a linear probe, then all of it if that can be seen to help"
+        done = f"{found.model} from the weights {weights}, {what}: {why}"
+    reasons = (look.in_words, done, _length(recipe, look, said), *uneven)
+    return FirstChoice(recipe, f"chosen for {look.images:,} images", reasons)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a look at some of the training images shows.
+
+    Args:
+        images: How many there are.
+        counts: Of each class.
+        size: Width and height that are usual, in pixels.
+        grey: Whether most are.
+        dark: Whether most have 16 bits, of which hardly any is used.
+        alike: How many pictures are nearly the same as the one after them.
+        pairs: Of so many that were looked at.
+        told: The share beyond the largest class that the most similar pixels tell; 0: not looked at.
+    """
+
+    images: int
+    counts: np.ndarray
+    size: tuple[int, int]
+    grey: bool
+    dark: bool
+    alike: int
+    pairs: int
+    told: float = 0.0
+
+    @property
+    def side(self) -> int:
+        """The shorter side."""
+        return min(self.size)
+
+    @property
+    def in_series(self) -> bool:
+        """Whether many are nearly the same as their neighbours."""
+        return self.alike > self.pairs * ALIKE
+
+    @property
+    def in_words(self) -> str:
+        """All of it."""
+        text = (
+            f"{self.images} training images of {len(self.counts)} classes ({_range(self.counts.tolist())} a class), "
+            f"{self.size[0]}×{self.size[1]} pixels, {'grey' if self.grey else 'colour'}"
+        )
+        if self.dark:
+            text += "; of 16 bits, of which less than an eighth is used: nearly black as they are, see "
+            text += "`keras-resnet check`"
+        if self.in_series:
+            text += (
+                f"; of {self.pairs} pairs of neighbours {self.alike} are nearly the same picture: such belong on one "
+                "side of the split, by a column `group` and --split group, see `keras-resnet check`"
+            )
+        return text
+
+
+def _look(train: Listing) -> _Look:
+    """Look at some images of a listing: evenly spread, each with the one after it."""
+    images = len(train)
+    firsts = np.unique(np.linspace(0, max(images - 2, 0), LOOKED_AT // 2).astype(np.int64))
+    places = np.unique(np.minimum(np.concatenate([firsts, firsts + 1]), images - 1))
+    few = inspect_images(train.chosen(places))
     looks = list(few.looks.values())
     sizes = [look.header.upright for look in looks] or [(0, 0)]
     height, width = (round(statistics.median(side)) for side in zip(*sizes, strict=True))
-    counts = listing.task.images_of_classes(listing.labels[parts["train"]])
-    colour = "grey" if looks and sum(look.grey for look in looks) > len(looks) / 2 else "colour"
-    seen = (
-        f"{images} training images of {len(counts)} classes ({_range(counts.tolist())} a class), {width}×{height} "
-        f"pixels, {colour}"
+    look = _Look(
+        images=images,
+        counts=train.task.images_of_classes(train.labels),
+        size=(width, height),
+        grey=sum(look.grey for look in looks) > len(looks) / 2,
+        dark=sum("dark-16-bit" in look.oddities for look in looks) > len(looks) / 2,
+        alike=_alike(few.thumbnails, np.searchsorted(places, firsts)),
+        pairs=len(firsts),
     )
-    dark = sum("dark-16-bit" in look.oddities for look in looks)
-    if dark > len(looks) / 2:
-        seen += "; of 16 bits, of which less than an eighth is used: nearly black as they are, see `keras-resnet check`"
-    alike = _alike(few.thumbnails, np.searchsorted(places, pairs))
-    if alike > len(pairs) * ALIKE:
-        seen += (
-            f"; of {len(pairs)} pairs of neighbours {alike} are nearly the same picture: such belong on one side of "
-            "the split, by a column `group` and --split group, see `keras-resnet check`"
-        )
-    side, only = said.get("image_size") or 0, said.get("probe") == "only"
-    small = min(width, height) <= SMALL_SIDE and side <= SMALL_SIDE
-    own_pixels = "pixel_mean" in said or "pixel_std" in said
-    models = (str(said["model"]),) if "model" in said else NETWORKS
-    if small and (colour == "grey" or images >= FEW or min(width, height) < LEAST_SIDE):
-        why, found = "small pictures have their own networks, for which nobody publishes weights", None
-    elif 0 < side <= SMALL_SIDE or own_pixels:
-        why, found = "as the other settings ask for", None
-    else:
-        why, found = best_weights(models)
-    origin = f"chosen for {images:,} images"
-    if found is None:
-        epochs = int(np.clip(math.ceil(PASSES_FROM_SCRATCH / max(images, 1)), *EPOCHS_FROM_SCRATCH))
-        recipe = RECIPES["folder"].but(
-            model=said.get("model"),
-            epochs=epochs,
-            warmup_epochs=RECIPES["folder"].warmup_epochs,
-            image_size=_size(min(width, height)) if small else None,
-            weight_decay=WEIGHT_DECAYS[images >= FEW],
-        )
-        done = f"{recipe.model} from scratch: {why}"
-        side = side or recipe.image_size or SMALL_SIDE
-    else:
-        epochs = int(np.clip(math.ceil(PASSES / max(images, 1)), *EPOCHS))
-        recipe = RECIPES["finetune"].but(model=found.model, weights=found.weights, epochs=epochs)
-        side = side or recipe.image_size
-        weights = f"{found.weights} {found.place}" if is_name(found.weights) else found.weights
-        what = "its classifier alone" if only else "a linear probe, then all of it if that can be seen to help"
-        done = f"{found.model} from the weights {weights}, {what}: {why}"
-    uneven = _balanced(counts, listing.task, said)
-    recipe = recipe.but(sampling="balanced") if uneven else recipe
+    # Neighbours that are nearly the same tell each other, whatever they show.
+    if look.in_series or train.task.several or images < LEAST_COMPARED or look.side > LARGEST_COMPARED:
+        return look
+    return replace(look, told=_told_by_pixels(train))
+
+
+def _told_by_pixels(train: Listing) -> float:
+    """How much of what is beyond the largest class is told by the picture whose pixels are most similar.
+
+    Where all pictures show their object in the same place and size, that is much.
+
+    Returns:
+        1 if every picture is told right, and 0 if no more than the largest class has.
+    """
+    places = np.unique(np.linspace(0, len(train) - 1, COMPARED).astype(np.int64))
+    few = train.chosen(places)
+    thumbnails, labels = inspect_images(few).thumbnails.astype(np.float32), np.asarray(few.labels)
+    step = thumbnails.shape[1] // GRAINS
+    grains = thumbnails.reshape(len(few), GRAINS, step, GRAINS, step, 3).mean(axis=(2, 4)).reshape(len(few), -1)
+    nearest = closest_others(grains - grains.mean(axis=1, keepdims=True), 1)[0][:, 0]
+    largest = np.unique_counts(labels).counts.max() / len(labels)
+    return float(max(0.0, np.mean(labels[nearest] == labels) - largest) / max(1 - largest, 1e-9))
+
+
+def _weights(look: _Look, said: Mapping[str, Any]) -> tuple[str, AtHand | None]:
+    """Why what is begun with, and the weights; None: from scratch."""
+    side = said.get("image_size") or 0
+    if 0 < side <= SMALL_SIDE or "pixel_mean" in said or "pixel_std" in said:
+        return "as the other settings ask for", None
+    if look.told >= TOLD_BY_PIXELS and not side and not {"model", "probe"} & said.keys():
+        return (
+            "their pixels alone tell the classes of many, as where all show one thing in one place. From scratch such "
+            "are learned well and quickly; --linear-probe or --recipe finetune begins with trained weights"
+        ), None
+    if look.side <= SMALL_SIDE and side <= SMALL_SIDE and (look.grey or look.images >= MANY or look.side < LEAST_SIDE):
+        return "small pictures have their own networks, for which nobody publishes weights", None
+    return best_weights((str(said["model"]),) if "model" in said else NETWORKS)
+
+
+def _from_scratch(look: _Look) -> Recipe:
+    return RECIPES["folder"].but(
+        epochs=int(np.clip(math.ceil(PASSES_FROM_SCRATCH / max(look.images, 1)), *EPOCHS_FROM_SCRATCH)),
+        warmup_epochs=RECIPES["folder"].warmup_epochs,
+        image_size=_size(look.side) if look.side <= SMALL_SIDE else None,
+        weight_decay=WEIGHT_DECAYS[look.images >= FEW],
+    )
+
+
+def _fine_tuned(look: _Look, found: AtHand) -> Recipe:
+    epochs = int(np.clip(math.ceil(PASSES / max(look.images, 1)), *EPOCHS))
+    recipe = RECIPES["finetune"].but(model=found.model, weights=found.weights, epochs=epochs)
+    return recipe.but(**FOR_ENLARGED) if look.side < ENLARGED else recipe
+
+
+def _length(recipe: Recipe, look: _Look, said: Mapping[str, Any]) -> str:
+    """What is computed, and how long that takes."""
+    side = int(said.get("image_size") or recipe.image_size or SMALL_SIDE)
     epochs = int(said.get("epochs") or recipe.epochs)
-    macs = cost(spec(recipe.model), len(counts), input_shape=(side, side, 3)).macs
-    forward = images * macs / _macs_a_second()
-    whole = f"about {_duration(forward * BACKWARD * epochs)} on this machine's processor"
-    if found is None:
-        long = f"{epochs} epochs at {side}×{side}, {whole}"
-    elif only:
-        long = f"every image once at {side}×{side}, about {_duration(forward)} on this machine's processor"
+    macs = cost(spec(recipe.model), len(look.counts), input_shape=(side, side, 3)).macs
+    forward = look.images * macs / _macs_a_second()
+    seconds = forward * BACKWARD * epochs
+    here = "on this machine's processor"
+    whole = f"about {_duration(seconds)} {here}"
+    if not recipe.weights:
+        text = f"{epochs} epochs at {side}×{side}, {whole}"
+    elif said.get("probe") == "only":
+        return f"every image once at {side}×{side}, about {_duration(forward)} {here}"
     else:
-        long = f"the probe at {side}×{side} in about {_duration(forward)}, then perhaps {epochs} epochs, {whole}"
-    return FirstChoice(recipe, origin, (seen, done, long, *uneven))
+        text = f"the probe at {side}×{side} in about {_duration(forward)}, then perhaps {epochs} epochs, {whole}"
+    if seconds <= LONG or "epochs" in said:
+        return text
+    return f"{text}. Shorter: {'--linear-probe, the probe alone; or ' if recipe.weights else ''}--budget 30min"
 
 
 def _balanced(counts: np.ndarray, task: Task, said: Mapping[str, Any]) -> tuple[str, ...]:

@@ -222,6 +222,27 @@ def test_the_average_is_what_is_judged_and_kept(tiny_data: ImageData, tmp_path: 
     assert not any(np.array_equal(kernel, one) for one in trained), "none of the weights between updates"
 
 
+def test_the_latest_epoch_may_be_taken_that_is_no_worse_than_the_beginning(
+    tiny_data: ImageData, tmp_path: Path
+) -> None:
+    """Also where the last epochs are another process's."""
+    value, values = keras.Variable(0.0), (0.3, 0.6, 0.5, 0.2)
+
+    def given(labels: Any, outputs: Any) -> Any:
+        return keras.ops.zeros(keras.ops.shape(outputs)[:1]) + value
+
+    for until in (1, 4):
+        model, data = network(tiny_data), batches(tiny_data)
+        model.compile("adam", "categorical_crossentropy", metrics=[given])
+        saving = ExactCheckpoint(tmp_path / "run", data=data, monitor="val_given", epochs=4)
+        saving.initial, saving.takes_latest = {"val_given": 0.4 if until == 1 else 0.0}, True
+        telling = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: value.assign(values[epoch]))
+        validation = tiny_data.validation.batches(16)
+        model.fit(data, validation_data=validation, epochs=until, callbacks=[saving, telling], verbose=0)
+
+    assert (saving.place.best_epoch, saving.place.best_value) == (3, pytest.approx(0.5))
+
+
 def stopping() -> list[keras.callbacks.Callback]:
     early = keras.callbacks.EarlyStopping("val_loss", patience=3, min_delta=0.8, restore_best_weights=True)
     return [early, keras.callbacks.ReduceLROnPlateau("val_loss", patience=1, min_delta=0.8, factor=0.5)]

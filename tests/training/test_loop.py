@@ -20,7 +20,7 @@ from keras_resnet.training.fit import fit
 from keras_resnet.training.loop import Saving, TrainingLoop
 from keras_resnet.weights.files import read_tensors
 from keras_resnet.weights.first_normalisation import FirstStatistics
-from tests.shared import TINY
+from tests.shared import TINY, TRAINED
 from tests.training.moments import after_updates, copying
 from tests.training.test_resume import assert_same_end
 
@@ -65,6 +65,29 @@ def test_after_a_bad_loss_it_goes_back_and_on_at_half_the_rate(went_back: Run) -
 
 def test_a_run_that_went_back_is_resumed_bit_by_bit_as_well(went_back: Run, tiny_data: ImageData) -> None:
     assert_same_end(fit(TINY, tiny_data, went_back.path.with_name("killed"), verbose=False), went_back)
+
+
+@pytest.mark.parametrize(("fewest", "latest"), [(1, False), (1000, True)])
+def test_few_validation_images_do_not_choose_the_epoch(
+    tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fewest: int, latest: bool
+) -> None:
+    monkeypatch.setattr(loop, "FEWEST_TO_CHOOSE", fewest)
+    recipe = TRAINED.but(epochs=6)
+
+    def worse(saving: ExactCheckpoint) -> None:
+        kernel = saving.model.layers[-1].kernel
+        kernel.assign(-kernel.value)
+
+    steps = -(-len(tiny_data.train) // recipe.batch_size)
+    with after_updates({6 * steps - 1: worse}):
+        run = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+
+    values = [row["val_accuracy"] for row in run.metrics()]
+    assert max(values) > values[-1]
+    assert run.kept is not None
+    kept = 6 if latest else max(place for place, value in enumerate(values, 1) if value == max(values))
+    assert run.kept["epoch"] == kept
+    assert run.kept["value"] == pytest.approx(values[kept - 1], abs=1e-5)
 
 
 def test_the_fourth_setback_ends_it_with_what_is_known(tiny_data: ImageData, tmp_path: Path) -> None:

@@ -59,13 +59,13 @@ def test_small_pictures_have_a_network_of_their_size(image_folder: Path) -> None
 
 
 def test_photographs_are_fine_tuned_from_weights_that_are_at_hand(tmp_path: Path, weights: Path) -> None:
-    found = first_choice(photographs(tmp_path / "photos"), {})
+    found = first_choice(photographs(tmp_path / "photos", side=170), {})
 
     assert found.recipe == RECIPES["finetune"].but(model="resnet18", weights=str(weights))
-    assert "(7 to 14 a class), 100×90 pixels" in found.reasons[0]
+    assert "(7 to 14 a class), 180×170 pixels" in found.reasons[0]
     assert f"resnet18 from the weights {weights}, a linear probe, then all of it if that " in found.reasons[1]
     assert found.reasons[2].startswith("the probe at 224×224 in about 10 s, then perhaps 20 epochs, about ")
-    only = first_choice(photographs(tmp_path / "more"), {"probe": "only"})
+    only = first_choice(photographs(tmp_path / "more", side=170), {"probe": "only"})
     assert "its classifier alone" in only.reasons[1]
     assert only.reasons[2].startswith("every image once at 224×224, about 10 s")
     grey = first_choice(photographs(tmp_path / "grey", mode="L"), {})
@@ -76,11 +76,57 @@ def test_few_small_pictures_in_colour_are_enlarged_for_trained_weights(
     tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     colour = photographs(tmp_path / "colour", side=40)
-    assert first_choice(colour, {}).recipe.weights == str(weights)
+    assert first_choice(colour, {}).recipe == RECIPES["finetune"].but(
+        model="resnet18",
+        weights=str(weights),
+        image_size=160,
+        crop_fraction=0,
+        learning_rate=0.01,
+        layer_decay=1,
+    )
     for source in (photographs(tmp_path / "grey", side=40, mode="L"), photographs(tmp_path / "tiny", side=20)):
         assert first_choice(source, {}).recipe.weights == ""
-    monkeypatch.setattr(module, "FEW", 21)
+    monkeypatch.setattr(module, "MANY", 21)
     assert first_choice(colour, {}).recipe.image_size == 48
+
+
+@pytest.mark.parametrize(("aligned", "told"), [(True, True), (False, False)])
+def test_pictures_whose_pixels_tell_the_classes_are_learned_from_scratch(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch, aligned: bool, told: bool
+) -> None:
+    monkeypatch.setattr(module, "LEAST_COMPARED", 60)
+    random = np.random.default_rng(0)
+    shapes = np.kron(random.integers(60, 200, (3, 8, 8, 3)), np.ones((9, 9, 1)))
+    for label in range(3):
+        (tmp_path / "signs" / str(label)).mkdir(parents=True)
+        for number in range(30):
+            # The same shape in each of a class, in its place or anywhere; before noise that makes no two the same.
+            moved = shapes[label] if aligned else np.roll(shapes[label], random.integers(0, 72, 2), (0, 1))
+            noise = np.kron(random.normal(0, 30, (12, 12, 3)), np.ones((6, 6, 1)))
+            pixels = np.clip(moved + noise, 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "signs" / str(label) / f"{number:02d}.png")
+    source = Source(str(tmp_path / "signs"))
+    found = first_choice(source, {})
+
+    assert (found.recipe.weights == "") == told
+    assert found.reasons[1].startswith("resnet20 from scratch: their pixels alone tell the classes") == told
+    for said in ({"probe": "only"}, {"model": "resnet18"}, {"image_size": 128}):
+        assert first_choice(source, said).recipe.weights == str(weights), said
+
+
+def test_a_long_training_says_how_to_have_a_shorter_one(
+    tmp_path: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = photographs(tmp_path / "photos")
+    assert "Shorter" not in first_choice(source, {}).reasons[2]
+    monkeypatch.setattr(module, "LONG", 0)
+    assert (
+        first_choice(source, {})
+        .reasons[2]
+        .endswith("on this machine's processor. Shorter: --linear-probe, the probe alone; or --budget 30min")
+    )
+    assert first_choice(source, {"model": "resnet8"}).reasons[2].endswith("processor. Shorter: --budget 30min")
+    assert "Shorter" not in first_choice(source, {"epochs": 3}).reasons[2], "it was asked for"
 
 
 def test_from_scratch_more_images_get_fewer_epochs_and_a_weaker_pull(
@@ -102,7 +148,7 @@ def test_the_more_images_the_fewer_epochs(tmp_path: Path, weights: Path, monkeyp
     monkeypatch.setattr(module, "PASSES", 21 * 9 - 5)
     assert first_choice(source, {}).recipe.epochs == 9
     monkeypatch.setattr(module, "PASSES", 1)
-    assert first_choice(source, {}).recipe.epochs == 5
+    assert first_choice(source, {}).recipe.epochs == 2
 
 
 def test_what_is_said_is_not_chosen(tmp_path: Path, weights: Path) -> None:
