@@ -77,12 +77,7 @@ def test_few_small_pictures_in_colour_are_enlarged_for_trained_weights(
 ) -> None:
     colour = photographs(tmp_path / "colour", side=40)
     assert first_choice(colour, {}).recipe == RECIPES["finetune"].but(
-        model="resnet18",
-        weights=str(weights),
-        image_size=160,
-        crop_fraction=0,
-        learning_rate=0.01,
-        layer_decay=1,
+        model="resnet18", weights=str(weights), image_size=160, crop_fraction=0
     )
     for source in (photographs(tmp_path / "grey", side=40, mode="L"), photographs(tmp_path / "tiny", side=20)):
         assert first_choice(source, {}).recipe.weights == ""
