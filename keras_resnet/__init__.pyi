@@ -21,6 +21,7 @@ from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import Report as Report
 from .evaluation.report import report_run as report_run
 from .exports.export import export as export
+from .exports.export import export_onnx as export_onnx
 from .exports.export import export_run as export_run
 from .exports.export import export_saved_model as export_saved_model
 from .exports.export import export_tflite as export_tflite
@@ -114,6 +115,7 @@ from .models.variants import spec as spec
 from .models.variants import wrn as wrn
 from .preprocessing import Fit as Fit
 from .preprocessing import Preprocessing as Preprocessing
+from .quantize.post_training import Quantization as Quantization
 from .runs.run import Run as Run
 from .training.configuration import configure as configure
 from .training.configuration import read_recipe as read_recipe

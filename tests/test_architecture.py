@@ -40,7 +40,8 @@ ALLOWED = {
         "optimizers",
     },
     "evaluation": {"inference", "explanation", "inspection", "runs", "data", "images", "tasks"},
-    "exports": {"evaluation", "inference", "runs", "data", "images", "tasks", "models"},
+    "quantize": set(),
+    "exports": {"quantize", "evaluation", "inference", "runs", "data", "images", "tasks", "models"},
     "callbacks": {
         "exports",
         "evaluation",

@@ -35,8 +35,8 @@ class Export(keras.callbacks.Callback):
 
     Args:
         folder: A run folder, as of `ExactCheckpoint`; the file goes into its `exports/`.
-        format: `saved_model`, `tflite-float` or `tflite-int8`.
-        calibration: For INT8: training images, see `keras_resnet.export`.
+        format: As `keras_resnet.export`.
+        calibration: For files of integers: training images, see `keras_resnet.export`.
         data, preprocessing: As `keras_resnet.export`.
 
     Attributes:
@@ -68,7 +68,7 @@ class Export(keras.callbacks.Callback):
         super().__init__()
         chosen = format_named(format)
         if chosen.calibrated and calibration is None and data is None:
-            raise UsageError("an INT8 file is calibrated on training images: give calibration=images.train, say")
+            raise UsageError("a file of integers is calibrated on training images: give calibration=images.train, say")
         self.path, self.format = Run(Path(folder)).exports / chosen.path, format
         self.options: dict[str, Any] = {"calibration": calibration, "data": data, "preprocessing": preprocessing}
         self.exported: Exported | None = None

@@ -11,6 +11,9 @@ from typing import Any
 
 from keras_resnet.cli.terminal import say
 
+SHOWN = ("saved_model", "tflite-float", "tflite-int8")
+"""The formats that it exports; `keras-resnet export` has more."""
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, default=Path("saved_models/demo"), help="default: saved_models/demo")
@@ -36,7 +39,6 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.evaluation.evaluate import load_run_data
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.exports.export import export_run
-    from keras_resnet.exports.formats import FORMATS
     from keras_resnet.runs.run import Run
     from keras_resnet.training.configuration import source_for
     from keras_resnet.training.fit import configuration, fit_planned, plan
@@ -62,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     report = report_run(finished, data)
     show_report(report)
     predictors = [report.evaluation.predictor]
-    for file_format in FORMATS:
+    for file_format in SHOWN:
         progress.note(f"exporting {file_format} and running it on the test images")
         predictors.append(export_run(finished, file_format, data=data).predictor)
     rows = compare(predictors, data.test)

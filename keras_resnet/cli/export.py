@@ -1,4 +1,8 @@
-"""Export a finished run or a .keras file to another format and verify the file against the model it came from."""
+"""Export a finished run or a .keras file to another format and verify the file against the model it came from.
+
+Formats of integers (tflite-int8, onnx-int8, tflm) are calibrated on training images. Unless it is said how, all ways
+are tried, and the one is taken whose logits differ least from the model's.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +11,12 @@ from pathlib import Path
 
 from keras_resnet.cli.terminal import say
 from keras_resnet.exports.formats import FORMATS
+from keras_resnet.quantize.choices import ENGINES, RANGES, TYPES
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("model", metavar="RUN|MODEL", type=Path, help="folder of a finished run, or a .keras file")
-    command.add_argument("--format", choices=FORMATS, required=True)
+    command.add_argument("--format", choices=FORMATS, required=True, help=_formats())
     command.add_argument(
         "--out", type=Path, help="where to (default: the run's exports/ folder; beside the .keras file)"
     )
@@ -20,15 +25,38 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="images to calibrate and verify with; for a run: where its data are now, if they were moved",
     )
+    how = command.add_argument_group("integers", "how they are found (default: what is best on calibration images)")
+    how.add_argument("--ranges", choices=RANGES, help="how the range of each activation is found")
+    how.add_argument("--equalize", action=argparse.BooleanOptionalAction, help="balance channels between layers first")
+    how.add_argument("--correct-bias", action=argparse.BooleanOptionalAction, help="move biases by the mean error")
+    how.add_argument("--io", choices=TYPES, default="int8", help="type of pixels and logits (default: int8)")
+    how.add_argument("--engine", choices=ENGINES, default="tensorflow", help="what quantises (default: tensorflow)")
 
 
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.display import Display
     from keras_resnet.exports.export import export
+    from keras_resnet.quantize.post_training import Quantization
     from keras_resnet.runs.run import is_run
 
+    how = Quantization(
+        ranges=options.ranges,
+        equalize=options.equalize,
+        correct_bias=options.correct_bias,
+        io=options.io,
+        engine=options.engine,
+    )
     with Display() as progress:
-        exported = export(options.model, options.out, options.format, data=options.data, progress=progress.reading)
+        exported = export(
+            options.model,
+            options.out,
+            options.format,
+            data=options.data,
+            quantization=how,
+            progress=progress.reading,
+            show=progress.show,
+        )
+        progress.close()
     checked = exported.verification
     for remark in exported.remarks:
         say(f"note: {remark}")
@@ -42,3 +70,7 @@ def run(options: argparse.Namespace) -> int:
     if is_run(options.model):
         say(f"test it: keras-resnet evaluate {options.model} --artifact {exported.path}")
     return 0
+
+
+def _formats() -> str:
+    return "; ".join(f"{name}: {one.device}" for name, one in FORMATS.items())

@@ -13,7 +13,7 @@ import numpy as np
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import Split
 from keras_resnet.evaluation.evaluate import split_logits
-from keras_resnet.inference.predictors import Predictor
+from keras_resnet.inference.predictor import Predictor
 from keras_resnet.tasks.task import Task
 
 ROUNDS = 9

@@ -18,7 +18,8 @@ from keras_resnet.data.sources.source import SETTINGS, Source
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.stores import at_size
 from keras_resnet.errors import DataError, ModelError, UsageError
-from keras_resnet.inference.predictors import Predictor, open_predictor
+from keras_resnet.inference.predictor import Predictor
+from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.inference.tta import check_tta, view_logits, view_size
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -16,14 +17,17 @@ from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.stores import at_size
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError, ModelError, UsageError, listed
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.exports.calibration import calibration_batch
 from keras_resnet.exports.formats import format_named
+from keras_resnet.exports.material import Material
 from keras_resnet.exports.verify import Verification, verify
-from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
+from keras_resnet.inference.predictor import Predictor
+from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.precision import float32_copy
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.quantize.post_training import Quantization
 from keras_resnet.runs.run import Run, is_run
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ class Exported:
         path: The file or folder.
         predictor: Opened.
         verification: How it compares with its model.
-        remarks: What speaks against the model.
+        remarks: How it was quantised, and what speaks against the model.
     """
 
     path: Path
@@ -72,7 +76,9 @@ def export(
     calibration: Any = None,
     data: Data | None = None,
     preprocessing: Preprocessing | None = None,
+    quantization: Quantization | None = None,
     progress: OnRead | None = None,
+    show: Callable[[str, int, int], None] | None = None,
 ) -> Exported:
     """Write a model in another format, run the file, and compare it with the model before it counts.
 
@@ -84,25 +90,29 @@ def export(
         model: A finished run or its folder; a `.keras` file; or a Keras model in memory, trained by anyone: one batch
             of images in, one row of outputs for each out.
         path: Where to. Default, for a run: in its `exports/`; for a file: beside it, named after it.
-        format: A key of `keras_resnet.exports.formats.FORMATS`: `saved_model`, `tflite-float` or `tflite-int8`.
-        calibration: What an INT8 file is calibrated with: training images as the model's user would give them, see
-            `keras_resnet.exports.calibration.calibration_batch`. Files are verified with them, too, where there are no
-            `data`, and a model without class names gets those of the data set.
+        format: A key of `keras_resnet.exports.formats.FORMATS`: `saved_model`; `tflite-float`, `tflite-float16`,
+            `tflite-dynamic`, `tflite-int8`, `tflite-int16x8`; `onnx`, `onnx-int8`; `openvino`; `tflm`.
+        calibration: What a file of integers is calibrated with: training images as the model's user would give them,
+            see `keras_resnet.exports.calibration.calibration_batch`. Files are verified with them, too, where there are
+            no `data`, and a model without class names gets those of the data set.
         data: A data set or the source of one, to calibrate and verify with. Default, for a run: the data it was trained
             on, and where they are gone, the few images that the run keeps; for a run a name says where its data are
             now, if they were moved.
         preprocessing: As `predict`.
+        quantization: How integers are found, for formats that have them; None: what is best on the calibration images.
         progress: Called while images are read.
+        show: Called with what is done, how far it is, and of how much.
 
     Returns:
         The file, opened, and how it compares with its model.
 
     Raises:
-        UsageError: The run is not finished, there is no such format, INT8 has no images to calibrate with, `path`
-            holds something else, or a Keras model is no classifier of images.
+        UsageError: The run is not finished, there is no such format, integers have no images to calibrate with,
+            `path` holds something else, the format takes no such quantisation, or a Keras model is no classifier of
+            images.
         DataError: The images cannot be read, or the run's data are gone or have changed.
-        ModelError: The file written is not the model it came from.
-        MissingExtraError: A runtime for `.tflite` files is not installed.
+        ModelError: The model has weights that are no numbers, or the file written is not the model it came from.
+        MissingExtraError: What writes or runs the format is not installed; the message names the extra.
 
     Example:
         >>> import keras_resnet, numpy as np
@@ -115,6 +125,10 @@ def export(
     run = _as_run(model)
     target = Path(path) if path is not None else _beside(model, run, chosen.path)
     chosen.check_target(target)
+    if quantization is not None:
+        usual = Quantization()
+        said = {name: one for name, one in vars(quantization).items() if one != getattr(usual, name)}
+        chosen.check_arguments(said)
     reference = open_predictor(run or model, preprocessing)
     if not isinstance(reference, KerasPredictor):
         raise UsageError(f"{model} is an exported file already: export the Keras model that it came from")
@@ -122,6 +136,7 @@ def export(
         data = _read(data, reference, progress)
     if run is None and reference.is_assumed and preprocessing is None:
         reference = reference.named(class_names_of(calibration if data is None else data))
+    _check_finite(reference)
     reference = _in_float32(reference)
     images = _images(reference, run, data, calibration, calibrated=chosen.calibrated, progress=progress)
     doubt = reference.check_pixels(images.verification) if images.are_real else ""
@@ -129,17 +144,21 @@ def export(
         doubt = ""
     with storage_errors(target), temporary_folder(target.parent) as folder:
         unverified = folder / target.name
-        chosen.write(
+        material = Material(
             reference.model,
             reference.preprocessing,
-            unverified,
             images.calibration if chosen.calibrated else None,
+            quantization,
+            show or (lambda what, done, total: None),
         )
-        found = verify(open_predictor(unverified), reference, images.verification, same=chosen.same, called=target)
+        remarks = tuple(chosen.write(material, unverified) or ())
+        found = verify(
+            open_predictor(unverified), reference, images.verification, tolerance=chosen.tolerance, called=target
+        )
         put_in_place(unverified, target)
     predictor = open_predictor(target)
     predictor.name = chosen.title  # a file does not always tell which format it is of
-    return Exported(target, predictor, found, (doubt,) if doubt else ())
+    return Exported(target, predictor, found, (*remarks, *((doubt,) if doubt else ())))
 
 
 def export_saved_model(model: Model, path: str | os.PathLike[str] | None = None, **options: Any) -> Exported:
@@ -166,12 +185,33 @@ def export_tflite(
     Args:
         model: As `export`.
         path: The file, `.tflite`; default: as `export`.
-        format: `int8`: all of it computes in integers of 8 bits; `float`: in float32.
-        options: As `export`: `calibration`, `data`, `preprocessing`.
+        format: `int8`: all of it computes in integers of 8 bits; `int16x8`: with activations of 16 bits; `float`: in
+            float32; `float16` and `dynamic`: with weights of 16 and of 8 bits.
+        options: As `export`: `calibration`, `data`, `preprocessing`, `quantization`.
 
     Raises: as `export`.
     """
     return export(model, path, f"tflite-{format}", **options)
+
+
+def export_onnx(
+    model: Model,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    format: str = "float",
+    **options: Any,
+) -> Exported:
+    """Write a model as an ONNX file and verify it by onnxruntime: `export(model, path, "onnx", …)`.
+
+    Args:
+        model: As `export`.
+        path: The file, `.onnx`; default: as `export`.
+        format: `float`; or `int8`: integers as pairs of QuantizeLinear and DequantizeLinear.
+        options: As `export`: `calibration`, `data`, `preprocessing`, `quantization`.
+
+    Raises: as `export`.
+    """
+    return export(model, path, "onnx" if format == "float" else f"onnx-{format}", **options)
 
 
 def export_run(
@@ -191,6 +231,16 @@ def export_run(
     Raises: as `export`.
     """
     return export(run, path, file_format, data=data, progress=progress)
+
+
+def _check_finite(predictor: KerasPredictor) -> None:
+    """Refuse a model with weights that are no numbers: a file of it would be as useless, and may not show it."""
+    bad = [one.path for one in predictor.model.variables if not np.isfinite(np.asarray(one, np.float32)).all()]
+    if bad:
+        raise ModelError(
+            f"the model has weights that are no numbers, in {listed(bad)}: its training diverged. Export an earlier "
+            "checkpoint, or train anew at a lower rate"
+        )
 
 
 def _in_float32(predictor: KerasPredictor) -> KerasPredictor:
@@ -246,8 +296,8 @@ def _images(
         return _Images(own[:VERIFICATION_IMAGES], own)
     if calibrated:
         raise UsageError(
-            "an INT8 file is calibrated on training images: give calibration= (a split, an array, a tf.data.Dataset, "
-            "paths) or data= (at the command line: --data SOURCE)"
+            "a file of integers is calibrated on training images: give calibration= (a split, an array, a "
+            "tf.data.Dataset, paths) or data= (at the command line: --data SOURCE)"
         )
     noise = np.random.default_rng(0).integers(0, 256, (NOISE_IMAGES, *fit.shape), np.uint8)
     return _Images(noise, None, are_real=False)

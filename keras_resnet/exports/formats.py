@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet.errors import MissingExtraError, UsageError, listed
+from keras_resnet.exports.material import Material
 
 if TYPE_CHECKING:
-    import keras
-    import numpy as np
-
-    from keras_resnet.preprocessing import Preprocessing
-
-    Writer = Callable[[keras.Model, Preprocessing, Path, np.ndarray | None], object]
-"""Writes a model, raw pixels in and logits out, with its preprocessing to a path; the array is calibration images."""
+    pass
 
 
-Same = Literal["logits", "decisions"]
+Writer = Callable[[Material, Path], Sequence[str]]
+"""Writes a file; returns remarks for the user."""
+
+FLOAT, ROUNDED = 1e-3, 2e-2
+"""The largest difference of a logit between float runtimes, and with numbers of 16 bits, as a share of the logits'
+range."""
+RANGES, INTEGERS = ("ranges", "equalize", "correct_bias"), ("ranges", "equalize", "correct_bias", "io", "engine")
 
 
 @dataclass(frozen=True)
@@ -32,20 +34,24 @@ class Format:
         title: What tables call it.
         write: Writes it.
         calibrated: Whether `write` gets training images to calibrate with; otherwise it gets None.
-        same: What of the file must be the model's when both are run on the same images: the `"logits"`, to a
-            thousandth of their range, or nearly all `"decisions"`, for files whose numbers are rounded more coarsely.
+        tolerance: How far a logit may be from the model's on the same images, as a share of the logits' range. None:
+            nearly all decisions must be the same, for files whose numbers are rounded more coarsely.
         marker: For a folder, the file in it that shows that it is one of this format; None: it is a file, whose
             name ends as `path` does.
-        runtime: The module that runs it, and the extra that installs it; None: TensorFlow does.
+        needs: The modules that write and run it, each with the extra that installs it; none: TensorFlow does.
+        arguments: What of a `Quantization` it takes.
+        device: What it is for.
     """
 
     path: str
     title: str
     write: Writer
     calibrated: bool = False
-    same: Same = "logits"
+    tolerance: float | None = FLOAT
     marker: str | None = None
-    runtime: tuple[str, str] | None = None
+    needs: tuple[tuple[str, str], ...] = ()
+    arguments: tuple[str, ...] = ()
+    device: str = ""
 
     @property
     def ending(self) -> str:
@@ -67,29 +73,131 @@ class Format:
             raise UsageError(f"{path}: this format is a file whose name ends in {self.ending}")
         from importlib.util import find_spec
 
-        if self.runtime is not None and find_spec(self.runtime[0]) is None:
-            raise MissingExtraError(f"exporting and verifying a {self.ending} file", self.runtime[1])
+        for module, extra in self.needs:
+            if find_spec(module) is None:
+                raise MissingExtraError(f"exporting and verifying {self.title}", extra)
+
+    def check_arguments(self, given: dict[str, Any]) -> None:
+        """Refuse arguments that the format does not take. Raises: UsageError."""
+        wrong = [name for name in given if name not in self.arguments]
+        if wrong:
+            takers = [name for name, one in FORMATS.items() if wrong[0] in one.arguments]
+            raise UsageError(f"{self.title} takes no {wrong[0]}; that is for {listed(takers)}")
 
 
-def _saved_model(model: keras.Model, preprocessing: Preprocessing, path: Path, _: np.ndarray | None) -> object:
+def _saved_model(material: Material, path: Path) -> Sequence[str]:
     from keras_resnet.exports.saved_model import write_saved_model
 
-    return write_saved_model(model, preprocessing, path)
+    write_saved_model(material.model, material.preprocessing, path)
+    return ()
 
 
-def _tflite(model: keras.Model, preprocessing: Preprocessing, path: Path, calibration: np.ndarray | None) -> object:
+def _tflite(material: Material, path: Path, *, kind: str) -> Sequence[str]:
     from keras_resnet.exports.tflite import write_tflite
 
-    return write_tflite(model, preprocessing, path, calibration)
+    return write_tflite(
+        material.model,
+        material.preprocessing,
+        path,
+        material.calibration,
+        kind=kind,
+        how=material.quantization,
+        show=material.show,
+    )
 
 
-LITERT = ("ai_edge_litert", "edge")
+def _onnx(material: Material, path: Path) -> Sequence[str]:
+    from keras_resnet.exports.onnx import write_onnx
+
+    return write_onnx(material, path)
+
+
+def _openvino(material: Material, path: Path) -> Sequence[str]:
+    from keras_resnet.exports.openvino import write_openvino
+
+    return write_openvino(material, path)
+
+
+def _micro(material: Material, path: Path) -> Sequence[str]:
+    from keras_resnet.exports.micro import write_micro
+
+    return write_micro(material, path)
+
+
+LITERT = (("ai_edge_litert", "edge"),)
+ONNX = (*LITERT, ("onnx", "onnx"), ("onnxruntime", "onnx"))
 
 FORMATS = {
-    "saved_model": Format("saved_model", "SavedModel", _saved_model, marker="saved_model.pb"),
-    "tflite-float": Format("model_float.tflite", "TFLite float", _tflite, runtime=LITERT),
+    "saved_model": Format(
+        "saved_model", "SavedModel", _saved_model, marker="saved_model.pb", device="servers: TensorFlow, TF Serving"
+    ),
+    "tflite-float": Format(
+        "model_float.tflite", "TFLite float", partial(_tflite, kind="float"), needs=LITERT, device="phones: LiteRT"
+    ),
+    "tflite-float16": Format(
+        "model_float16.tflite",
+        "TFLite float16",
+        partial(_tflite, kind="float16"),
+        tolerance=ROUNDED,
+        needs=LITERT,
+        device="phones' GPUs: half the size",
+    ),
+    "tflite-dynamic": Format(
+        "model_dynamic.tflite",
+        "TFLite dynamic",
+        partial(_tflite, kind="dynamic"),
+        tolerance=None,
+        needs=LITERT,
+        device="phones' CPUs: weights of 8 bits, no calibration",
+    ),
     "tflite-int8": Format(
-        "model_int8.tflite", "TFLite INT8", _tflite, calibrated=True, same="decisions", runtime=LITERT
+        "model_int8.tflite",
+        "TFLite INT8",
+        partial(_tflite, kind="int8"),
+        calibrated=True,
+        tolerance=None,
+        needs=LITERT,
+        arguments=INTEGERS,
+        device="microcontrollers, NPUs, DSPs, phones",
+    ),
+    "tflite-int16x8": Format(
+        "model_int16x8.tflite",
+        "TFLite INT16×8",
+        partial(_tflite, kind="int16x8"),
+        calibrated=True,
+        tolerance=ROUNDED,
+        needs=LITERT,
+        device="microcontrollers, where 8 bits lose too much",
+    ),
+    "onnx": Format("model.onnx", "ONNX", _onnx, needs=ONNX, device="onnxruntime, TensorRT"),
+    "onnx-int8": Format(
+        "model_int8.onnx",
+        "ONNX INT8",
+        _onnx,
+        calibrated=True,
+        tolerance=None,
+        needs=ONNX,
+        arguments=RANGES,
+        device="TensorRT, onnxruntime: Q/DQ with the scales of tflite-int8",
+    ),
+    "openvino": Format(
+        "openvino",
+        "OpenVINO",
+        _openvino,
+        marker="model.xml",
+        needs=(*LITERT, ("onnx", "onnx"), ("openvino", "openvino")),
+        device="Intel's CPUs, GPUs and NPUs",
+    ),
+    "tflm": Format(
+        "tflm",
+        "TFLite Micro",
+        _micro,
+        calibrated=True,
+        tolerance=None,
+        marker="model_data.cc",
+        needs=LITERT,
+        arguments=INTEGERS,
+        device="microcontrollers: the INT8 file as a C array, with a sketch of use",
     ),
 }
 """Each format by its name, as `--format` takes it."""

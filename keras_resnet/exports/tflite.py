@@ -1,10 +1,11 @@
-"""TFLite files: float, and full-integer INT8 with int8 pixels in and int8 logits out."""
+"""TFLite files: float, with weights of 16 or 8 bits, and of integers throughout."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -12,58 +13,85 @@ import numpy as np
 from keras_resnet.atomic import storage_errors, write_with
 from keras_resnet.errors import ModelError
 from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.quantize.graph import Graph
+from keras_resnet.quantize.post_training import Quantization, quantize
 from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import write_stamp
 
+KINDS = ("float", "float16", "dynamic", "int8", "int16x8")
+
 
 def write_tflite(
-    model: keras.Model, preprocessing: Preprocessing, path: Path, calibration: np.ndarray | None = None
-) -> Path:
+    model: keras.Model,
+    preprocessing: Preprocessing,
+    path: Path,
+    calibration: np.ndarray | None = None,
+    *,
+    kind: str | None = None,
+    how: Quantization | None = None,
+    show: Callable[[str, int, int], None] | None = None,
+) -> Sequence[str]:
     """Export a model as a `.tflite` file with a static batch of one.
 
     Args:
         model: Raw pixels in, logits out.
         preprocessing: Stored in the file.
         path: Where to.
-        calibration: None for a float file; training images, uint8 (n, height, width, channels), for
-            a full-integer one: weights int8 per output channel, activations int8. Its input is
-            `pixel - 128` exactly: scale 1, zero point -128.
+        calibration: Training images, uint8 (n, height, width, channels), for a file of integers.
+        kind: One of `KINDS`. `float16` and `dynamic` keep weights in 16 and 8 bits, and compute in floats or in what
+            the runtime likes. `int8` has weights of 8 bits per output channel and activations of 8 bits; its input is
+            `pixel - 128` exactly: scale 1, zero point -128. `int16x8` has activations of 16 bits. None: `int8` with
+            calibration images, else `float`.
+        how: How it becomes integers; None: all ways are tried.
+        show: Called with what is done, how far it is, and of how much.
+
+    Returns:
+        Remarks for the user.
 
     Raises:
         ModelError: The converter refused, or left an operation that is not integer.
     """
-    import tensorflow as tf
-
-    with tempfile.TemporaryDirectory() as folder:
-        with storage_errors(Path(folder)):
-            _write_static(model, preprocessing.input_shape, folder)
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if calibration is not None:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: representative(calibration)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = converter.inference_output_type = tf.int8
-        try:
-            content: bytes = converter.convert()
-        except Exception as error:  # the converter has no error class of its own
-            refuse_shortage(error, f"convert {model.name}")
-            raise ModelError(f"TensorFlow's converter refused {model.name}: {error}") from error
-    if calibration is not None:
+    kind = kind or ("float" if calibration is None else "int8")
+    remarks: tuple[str, ...] = ()
+    if kind == "int8":
+        assert calibration is not None
+        quantized = quantize(float_graph(model, preprocessing.input_shape), calibration, how, progress=show)
+        content, remarks = quantized.content, (quantized.remark,)
+    else:
+        content = _converted(model, preprocessing.input_shape, kind, calibration)
+    if kind in ("int8", "int16x8"):
         check_integer(content)
+    write_stamped(content, preprocessing, path)
+    return remarks
+
+
+def write_stamped(content: bytes, preprocessing: Preprocessing, path: Path) -> None:
+    """Write a graph as a `.tflite` file with its preprocessing."""
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(content)
         write_stamp(temporary, preprocessing)
 
     write_with(path, write)
-    return path
+
+
+def float_graph(model: keras.Model, input_shape: tuple[int, int, int]) -> bytes:
+    """The graph of floats that a quantiser begins with: normalisations and activations folded as in its result.
+
+    Args:
+        model: Raw pixels in, logits out.
+        input_shape: Height, width and channels of an image.
+
+    Raises:
+        ModelError: The converter refused the model.
+    """
+    return _converted(model, input_shape, "to be quantised")
 
 
 def representative(images: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """What the converter calibrates with: the images one by one, and the full range of pixels.
+    """What TensorFlow's converter calibrates with: the images one by one, and the full range of pixels.
 
-    The converter takes the input's range from what it sees. Two corner pixels of the first image
-    show it 0 and 255, so that the input's scale is exactly 1 and every pixel has its own number.
+    It takes the input's range from what it sees. Two corner pixels of the first image show it 0 and 255.
     """
     for number, image in enumerate(images):
         sample = image.astype(np.float32)[None]
@@ -72,19 +100,56 @@ def representative(images: np.ndarray) -> Iterator[list[np.ndarray]]:
         yield [sample]
 
 
+def _converted(
+    model: keras.Model, input_shape: tuple[int, int, int], kind: str, calibration: np.ndarray | None = None
+) -> bytes:
+    import tensorflow as tf
+
+    images = np.zeros((1, *input_shape), np.uint8) if calibration is None else calibration
+    settings: dict[str, dict[str, Any]] = {
+        "float": {},
+        "float16": {"optimizations": [tf.lite.Optimize.DEFAULT]},
+        "dynamic": {"optimizations": [tf.lite.Optimize.DEFAULT]},
+        # Of 16 bits hardly any range is too coarse, and the quantiser that takes ranges from us knows 8 bits alone.
+        "int16x8": {
+            "optimizations": [tf.lite.Optimize.DEFAULT],
+            "representative_dataset": lambda: representative(images),
+            "inference_input_type": tf.int16,
+            "inference_output_type": tf.int16,
+        },
+        # Our own ranges take the place of those of this one image.
+        "to be quantised": {
+            "optimizations": [tf.lite.Optimize.DEFAULT],
+            "representative_dataset": lambda: representative(images),
+            "_experimental_calibrate_only": True,
+        },
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        with storage_errors(Path(folder)):
+            _write_static(model, input_shape, folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+        for name, value in settings[kind].items():
+            setattr(converter, name, value)
+        if kind == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        elif kind == "int16x8":
+            operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+            converter.target_spec.supported_ops = [operators]
+        try:
+            content: bytes = converter.convert()
+        except Exception as error:  # the converter has no error class of its own
+            refuse_shortage(error, f"convert {model.name}")
+            raise ModelError(f"TensorFlow's converter refused {model.name}: {error}") from error
+    return content
+
+
 def check_integer(content: bytes) -> None:
-    """Refuse a model with a floating-point tensor anywhere: an integer-only device could not run it.
+    """Refuse a graph with a floating-point tensor anywhere: an integer-only device could not run it.
 
     Raises:
         ModelError: There is one; the message names it.
     """
-    from tensorflow.lite.python import schema_py_generated as schema
-
-    model = schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
-    integer = {schema.TensorType.INT8, schema.TensorType.INT32, schema.TensorType.INT64, schema.TensorType.BOOL}
-    floating = [
-        tensor.name.decode() for graph in model.subgraphs for tensor in graph.tensors if tensor.type not in integer
-    ]
+    floating = [tensor.name for tensor in Graph(content).tensors if tensor.dtype.kind == "f"]
     if floating:
         raise ModelError(f"the exported model is not all integer: {floating[0]} and {len(floating) - 1} more tensors")
 

@@ -7,11 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_resnet.errors import ModelError
-from keras_resnet.exports.formats import Same
-from keras_resnet.inference.predictors import Predictor
-
-FLOAT_TOLERANCE = 1e-3
-"""The largest difference of a logit between float runtimes, as a share of the logits' range."""
+from keras_resnet.inference.predictor import Predictor
 
 LEAST_AGREEMENT = 0.9
 """A file that decides less often as its model does is broken, not just rounded."""
@@ -38,7 +34,7 @@ class Verification:
 
 
 def verify(
-    exported: Predictor, reference: Predictor, images: np.ndarray, *, same: Same, called: object = None
+    exported: Predictor, reference: Predictor, images: np.ndarray, *, tolerance: float | None, called: object = None
 ) -> Verification:
     """Run an exported file and its model on the same images.
 
@@ -46,7 +42,7 @@ def verify(
         exported: The file.
         reference: The model it came from.
         images: uint8 (n, height, width, channels).
-        same: What of both must be the same; see `Format`.
+        tolerance: How far a logit may be off, as a share of their range; None: decisions must agree; see `Format`.
         called: What messages call the file; None: its path.
 
     Raises:
@@ -62,8 +58,8 @@ def verify(
     differing = round(len(images) * (1 - found.agreement))
     broken = (
         differing > max(FORGIVEN, len(images) * (1 - LEAST_AGREEMENT))
-        if same == "decisions"
-        else not found.largest_difference <= FLOAT_TOLERANCE * (spread or 1)
+        if tolerance is None
+        else not found.largest_difference <= tolerance * (spread or 1)
     )
     if broken:
         raise ModelError(

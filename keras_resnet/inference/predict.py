@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.inference.inputs import Images, image_batch
-from keras_resnet.inference.predictors import KerasPredictor, Predictor, open_predictor
+from keras_resnet.inference.predictor import Predictor
+from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.inference.tta import view_logits, view_size
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run

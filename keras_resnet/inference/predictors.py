@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from copy import copy
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from keras_resnet.errors import KerasResNetError, MissingExtraError, ModelError, UsageError
+from keras_resnet.inference.predictor import BATCH, MOST_NUMBERS, Predictor
 from keras_resnet.inference.saved_graph import check_saved_graph
 from keras_resnet.inference.tflite_file import check_tflite
 from keras_resnet.plain_paths import plain_path
@@ -26,106 +24,19 @@ from keras_resnet.regular_files import check_folder, check_regular
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import check_digests, has_stamp, read_stamp
-from keras_resnet.tasks.table import task
 
 if TYPE_CHECKING:
     import keras
 
-BATCH = 64
-MOST_NUMBERS = 1 << 28
-"""Of one image, and of what a layer makes of it: a stamp may ask for any size, and a layer for any padding."""
-
-
-class Predictor(ABC):
-    """A model of any format.
-
-    Args:
-        name: For tables.
-        preprocessing: How its input is prepared, and its classes.
-        path: The file or folder; None for a model in memory.
-
-    Attributes:
-        task: What it was trained for.
-        is_assumed: The preprocessing was not stored with the model, but is what its graph says.
-        is_nameless: Its classes have no names but numbers, or were given names that it does not know.
-
-    Raises:
-        ModelError: It was trained for a task that is unknown here.
-    """
-
-    is_assumed = False
-
-    def __init__(self, name: str, preprocessing: Preprocessing, path: Path | None) -> None:
-        self.name = name
-        self.preprocessing = preprocessing
-        self.path = path
-        self.is_nameless = preprocessing.class_names == tuple(map(str, range(len(preprocessing.class_names))))
-        try:
-            self.task = task(preprocessing.task, preprocessing.class_names)
-        except UsageError as error:
-            raise ModelError(f"{path or 'the model'} was trained for a task that is unknown here: {error}") from None
-
-    def named(self, class_names: tuple[str, ...] | None) -> Self:
-        """The same model, with names for its classes where it has none of its own.
-
-        Args:
-            class_names: Of the data; those of another number of classes, and None, are passed over.
-        """
-        if not self.is_nameless or class_names is None or len(class_names) != len(self.task.class_names):
-            return self
-        other = copy(self)
-        other.preprocessing = replace(self.preprocessing, class_names=class_names)
-        other.task = task(other.preprocessing.task, class_names)
-        other.is_nameless = False
-        return other
-
-    def _check_outputs(self, outputs: int, source: object) -> None:
-        if outputs != self.task.outputs:
-            raise ModelError(
-                f"{source} has {outputs} outputs; {self.task.name} of {len(self.task.class_names)} classes needs "
-                f"{self.task.outputs}"
-            )
-
-    def _check_input(self, shape: Sequence[int | None], source: object) -> None:
-        """Compare the shape of a batch with that of the images; None is any length."""
-        expected = self.preprocessing.input_shape
-        taken = tuple(shape)[1:]
-        if len(taken) != len(expected) or any(
-            one not in (None, other) for one, other in zip(taken, expected, strict=True)
-        ):
-            raise ModelError(f"{source} takes images of {taken}; its preprocessing gives {expected}")
-        if math.prod(expected) > MOST_NUMBERS:
-            raise ModelError(f"{source} asks for images of {expected}, which is more than {MOST_NUMBERS:,} numbers")
-
-    @property
-    def size_in_bytes(self) -> int | None:
-        """On disk; None for a model in memory."""
-        if self.path is None:
-            return None
-        files = [self.path] if self.path.is_file() else [file for file in self.path.rglob("*") if file.is_file()]
-        return sum(file.stat().st_size for file in files)
-
-    def check_pixels(self, images: np.ndarray) -> str:
-        """Compare images with those the model was trained on, where the model tells.
-
-        Args:
-            images: uint8 (n, height, width, channels).
-
-        Returns:
-            A remark where they lie far from those; else nothing.
-
-        Raises:
-            UsageError: Only another normalisation than in its training explains the difference.
-        """
-        return ""
-
-    @abstractmethod
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        """Ask for uint8 (n, height, width, channels); receive float32 (n, number of classes)."""
-
-    @abstractmethod
-    def one(self, image: np.ndarray) -> Callable[[], object]:
-        """A call that runs the model on one image and nothing else, for measuring its time."""
+TITLES = {
+    np.int8: "TFLite INT8",
+    np.uint8: "TFLite INT8",
+    np.int16: "TFLite INT16×8",
+    np.float32: "TFLite float",
+}
+"""Of `.tflite` files, by the type of their input."""
+MICRO_DATA, MICRO_MODEL = "model_data.cc", "model.tflite"
+"""In a folder for TFLite Micro: the file that shows what it is, and the one that is run."""
 
 
 class KerasPredictor(Predictor):
@@ -239,9 +150,7 @@ class TFLitePredictor(Predictor):
             refuse_shortage(error, f"run {path}")
             raise ModelError(f"{path} cannot be read as a TFLite model: {error}") from None
         (self.input,), (self.output,) = self._interpreter.get_input_details(), self._interpreter.get_output_details()
-        super().__init__(
-            {np.int8: "TFLite INT8", np.float32: "TFLite float"}.get(self.input["dtype"], "TFLite"), preprocessing, path
-        )
+        super().__init__(TITLES.get(self.input["dtype"], "TFLite"), preprocessing, path)
         self._check_outputs(self.output["shape"][-1], path)
         self._check_input(self.input["shape"], path)
 
@@ -275,13 +184,21 @@ class TFLitePredictor(Predictor):
         return ((outputs.astype(np.float32) - zero_point) * scale).astype(np.float32)
 
 
+class MicroFolderPredictor(TFLitePredictor):
+    """The `.tflite` file in a folder for TFLite Micro, run by LiteRT."""
+
+    def __init__(self, path: Path, preprocessing: Preprocessing) -> None:
+        super().__init__(path, preprocessing)
+        self.name, self.path = "TFLite Micro", path.parent
+
+
 def open_predictor(
     source: str | os.PathLike[str] | Run | keras.Model, preprocessing: Preprocessing | None = None
 ) -> Predictor:
-    """Open a model: a finished run, a `.keras` or `.tflite` file, a SavedModel folder, or a Keras model in memory.
+    """Open a model: a finished run, a file or folder that was exported, a `.keras` file, or a Keras model in memory.
 
     Args:
-        source: The model. Files of `.tflite` and SavedModel must be of this package.
+        source: The model. Files and folders but `.keras` must be of this package.
         preprocessing: How images are prepared for a Keras model that does not say it; None: what its graph says, see
             `with_raw_pixels`.
 
@@ -289,7 +206,7 @@ def open_predictor(
         ModelError: It is missing, damaged, of another kind, or does not say how its input is prepared.
         UsageError: The run is not finished, or the model and `preprocessing` do not fit.
         StorageError: The memory does not suffice to run it.
-        MissingExtraError: A `.tflite` file is given and no runtime is installed.
+        MissingExtraError: What runs the file is not installed; the message names the extra.
     """
     if not isinstance(source, str | os.PathLike | Run):
         return _unstamped(source, preprocessing)
@@ -362,6 +279,18 @@ def load_keras(path: Path) -> keras.Model:
     return model
 
 
+def _open_onnx(path: Path) -> Predictor:
+    from keras_resnet.inference.onnx_file import OnnxPredictor, read_onnx
+
+    return OnnxPredictor(path, *read_onnx(path))
+
+
+def _open_openvino(path: Path) -> Predictor:
+    from keras_resnet.inference.openvino_folder import OpenVinoPredictor
+
+    return OpenVinoPredictor(*_stamped(path))
+
+
 def _stamped(path: Path) -> tuple[Path, Preprocessing]:
     """What opens an exported file, whose digests fit if it has any."""
     preprocessing = read_stamp(path)
@@ -379,6 +308,12 @@ OPENERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Predictor]]] =
     ".tflite file": (
         lambda path: path.suffix == ".tflite",
         lambda path: TFLitePredictor(*_stamped(path)),
+    ),
+    ".onnx file": (lambda path: path.suffix == ".onnx", _open_onnx),
+    "OpenVINO folder": (lambda path: (path / "model.xml").is_file(), _open_openvino),
+    "TFLite Micro folder": (
+        lambda path: (path / MICRO_DATA).is_file(),
+        lambda path: MicroFolderPredictor(*_stamped(path / MICRO_MODEL)),
     ),
 }
 """What a path may be, in words for messages; how that is seen; and what opens it. The first that fits is taken."""

@@ -24,8 +24,9 @@ CALLS = "StatefulPartitionedCall If While Case"  # of functions, whose operation
 RANDOM = """RandomUniform RandomUniformInt RandomStandardNormal ParameterizedTruncatedNormal TruncatedNormal
     RandomShuffle Multinomial RandomGamma RngSkip RngReadAndSkip StatefulUniform StatefulStandardNormalV2
     StatefulTruncatedNormal"""
-HARMLESS = frozenset([*VARIABLES.split(), *CALLS.split(), *RANDOM.split(), "Assert"])
-"""Operations with state that networks have."""
+DECODERS = "DecodeImage"  # of `serving_encoded`: it takes an image's bytes, and opens no file
+HARMLESS = frozenset([*VARIABLES.split(), *CALLS.split(), *RANDOM.split(), DECODERS, "Assert"])
+"""Operations with state, or that take text, that networks have."""
 
 OUTSIDE = {
     "ImmutableConst": "maps a file into memory",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from keras_resnet.allowed import TTA
-from keras_resnet.inference.predictors import Predictor
+from keras_resnet.inference.predictor import Predictor
 
 CROP_SHARE = 0.875  # of a side, as 224 of 256
 

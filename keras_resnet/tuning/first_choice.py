@@ -41,8 +41,8 @@ LEAST_SIDE = 24
 """Smaller ones are not."""
 SIZES = (16, 32, 48, 64)
 ENLARGED = 160
-"""Pictures with a shorter side than this are enlarged to it, whole, for trained weights: 224 takes twice as long, and is
-no better (docs/log.md)."""
+"""Pictures with a shorter side than this are enlarged to it, whole, for trained weights: 224 takes twice as long and
+is no better (docs/log.md)."""
 COMPARED = 500
 """Images whose pixels are compared."""
 LEAST_COMPARED = 200

@@ -20,7 +20,8 @@ from keras_resnet.evaluation.evaluate import evaluate, load_run_data
 from keras_resnet.evaluation.report import report_run, report_training
 from keras_resnet.exports.export import export_run
 from keras_resnet.images.decode import decode
-from keras_resnet.inference.predictors import Predictor, open_predictor
+from keras_resnet.inference.predictor import Predictor
+from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing

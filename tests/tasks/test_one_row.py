@@ -175,12 +175,13 @@ def test_a_metric_cannot_take_the_place_of_another_figure(name: str) -> None:
 def test_a_format_is_on_the_command_line_and_verified_by_its_row_alone(
     finished_run: Run, tiny_data: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def write(model: keras.Model, preprocessing: object, path: Path, calibration: np.ndarray | None) -> None:
+    def write(material: formats.Material, path: Path) -> tuple[str, ...]:
         from keras_resnet.weights.saving import save_model
 
-        assert calibration is not None
-        assert calibration.shape[1:] == (8, 8, 1)
-        save_model(model, path, preprocessing)  # type: ignore[arg-type]
+        assert material.calibration is not None
+        assert material.calibration.shape[1:] == (8, 8, 1)
+        save_model(material.model, path, material.preprocessing)
+        return ()
 
     row = formats.Format("copy.keras", "Keras again", write, calibrated=True)
     monkeypatch.setitem(formats.FORMATS, "keras-again", row)

@@ -1,0 +1,202 @@
+"""A folder for TFLite Micro: the INT8 file as an aligned C array, labels, the size of the arena, a sketch of use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_resnet.atomic import write_folder_with
+from keras_resnet.errors import ModelError
+from keras_resnet.exports.material import Material
+from keras_resnet.exports.tflite import check_integer, float_graph, write_stamped
+from keras_resnet.inference import micro
+from keras_resnet.inference.predictors import MICRO_DATA, MICRO_MODEL
+from keras_resnet.quantize.graph import Graph
+from keras_resnet.quantize.post_training import quantize
+
+RESOLVERS = {
+    "ADD": "AddAdd",
+    "AVERAGE_POOL_2D": "AddAveragePool2D",
+    "CONCATENATION": "AddConcatenation",
+    "CONV_2D": "AddConv2D",
+    "DEPTHWISE_CONV_2D": "AddDepthwiseConv2D",
+    "DEQUANTIZE": "AddDequantize",
+    "DIV": "AddDiv",
+    "EXPAND_DIMS": "AddExpandDims",
+    "FULLY_CONNECTED": "AddFullyConnected",
+    "HARD_SWISH": "AddHardSwish",
+    "LOGISTIC": "AddLogistic",
+    "MAX_POOL_2D": "AddMaxPool2D",
+    "MAXIMUM": "AddMaximum",
+    "MEAN": "AddMean",
+    "MINIMUM": "AddMinimum",
+    "MUL": "AddMul",
+    "PAD": "AddPad",
+    "PADV2": "AddPadV2",
+    "QUANTIZE": "AddQuantize",
+    "RELU": "AddRelu",
+    "RELU6": "AddRelu6",
+    "RESHAPE": "AddReshape",
+    "SOFTMAX": "AddSoftmax",
+    "SQUEEZE": "AddSqueeze",
+    "STRIDED_SLICE": "AddStridedSlice",
+    "SUB": "AddSub",
+    "SUM": "AddSum",
+    "TANH": "AddTanh",
+    "TRANSPOSE": "AddTranspose",
+}
+"""What `MicroMutableOpResolver` calls an operator: those that TFLite Micro has kernels for and our networks use."""
+MARGIN = 1.05
+"""Of the arena: pointers of microcontrollers are smaller, their alignments may be larger."""
+UNKNOWN_ARENA = 3
+"""Without TFLite Micro at hand: an arena of so many times the largest two tensors."""
+
+
+def write_micro(material: Material, path: Path) -> Sequence[str]:
+    """Write a folder for TFLite Micro.
+
+    Args:
+        material: The model, its preprocessing, calibration images, and how it becomes integers.
+        path: The folder, replaced as a whole.
+
+    Returns:
+        Remarks for the user.
+
+    Raises:
+        ModelError: TFLite Micro has no kernel for an operator of the network, or its runtime refuses it.
+    """
+    assert material.calibration is not None
+    graph = float_graph(material.model, material.preprocessing.input_shape)
+    quantized = quantize(graph, material.calibration, material.quantization, progress=material.show)
+    content = quantized.content
+    check_integer(content)
+    operators = sorted({step.operator for step in Graph(content).steps})
+    missing = [name for name in operators if name not in RESOLVERS]
+    if missing:
+        raise ModelError(f"TFLite Micro has no kernel for {', '.join(missing)}, which the network has")
+    remarks = [quantized.remark]
+    if micro.is_installed():
+        try:
+            arena = micro.run_in_child(content)[1]
+        except RuntimeError as error:
+            raise ModelError(str(error)) from None
+        measured = f"measured by TFLite Micro on this machine: {arena:,} bytes"
+    else:
+        sizes = sorted(_size(Graph(content), number) for number in Graph(content).computed())
+        arena = UNKNOWN_ARENA * sum(sizes[-2:])
+        measured = "a guess: install the extra tflm to measure it"
+    remarks.append(f"arena {measured}")
+    labels = material.preprocessing.class_names
+
+    def write(folder: Path) -> None:
+        write_stamped(content, material.preprocessing, folder / MICRO_MODEL)
+        arena_bytes = -(-int(arena * MARGIN) // 16) * 16
+        (folder / "model_data.h").write_text(_header(content, labels, arena_bytes, measured))
+        (folder / MICRO_DATA).write_text(_data(content, labels))
+        (folder / "sketch.cc").write_text(_sketch(operators))
+
+    write_folder_with(path, write)
+    return remarks
+
+
+def _size(graph: Graph, number: int) -> int:
+    tensor = graph.tensor(number)
+    size = tensor.dtype.itemsize
+    for side in tensor.shape:
+        size *= side
+    return size
+
+
+def _text(name: str) -> str:
+    """A name as a string of C: all but plain ASCII as octal escapes of its UTF-8, which no compiler reads otherwise."""
+    plain = "".join(chr(one) if 32 <= one < 127 and chr(one) not in '"\\?' else f"\\{one:03o}" for one in name.encode())
+    return f'"{plain}"'
+
+
+def _header(content: bytes, labels: Sequence[str], arena: int, measured: str) -> str:
+    graph = Graph(content)
+    height, width, channels = graph.tensor(graph.input).shape[1:]
+    taken, given = graph.tensor(graph.input), graph.tensor(graph.output)
+    kinds = {"int8": "int8_t", "uint8": "uint8_t"}
+    return f"""// A network for TensorFlow Lite Micro. Made by keras_resnet.
+#ifndef MODEL_DATA_H_
+#define MODEL_DATA_H_
+
+#include <stdint.h>
+
+// The input: pixels of 0 to 255, each plus MODEL_INPUT_ZERO, rows first, channels last.
+#define MODEL_HEIGHT {height}
+#define MODEL_WIDTH {width}
+#define MODEL_CHANNELS {channels}
+#define MODEL_INPUT_ZERO ({int(taken.zeros[0])})
+typedef {kinds[taken.dtype.name]} model_input_t;
+
+// The output: a logit is (value - MODEL_OUTPUT_ZERO) * MODEL_OUTPUT_SCALE. The largest one is the class.
+#define MODEL_CLASSES {len(labels)}
+#define MODEL_OUTPUTS {given.shape[-1]}
+#define MODEL_OUTPUT_ZERO ({int(given.zeros[0])})
+#define MODEL_OUTPUT_SCALE {float(given.scales[0])!r}f
+typedef {kinds[given.dtype.name]} model_output_t;
+
+// Working memory, in bytes. {measured[0].upper()}{measured[1:]}.
+#define MODEL_ARENA_BYTES {arena}
+
+extern const unsigned char model_data[];
+extern const unsigned int model_data_length;
+extern const char* const model_labels[MODEL_CLASSES];
+
+#endif  // MODEL_DATA_H_
+"""
+
+
+def _data(content: bytes, labels: Sequence[str]) -> str:
+    rows = [content[start : start + 16] for start in range(0, len(content), 16)]
+    numbers = "\n".join(f"    {', '.join(f'0x{one:02x}' for one in row)}," for row in rows)
+    names = "\n".join(f"    {_text(name)}," for name in labels)
+    return f"""#include "model_data.h"
+
+alignas(16) const unsigned char model_data[] = {{
+{numbers}
+}};
+const unsigned int model_data_length = {len(content)};
+const char* const model_labels[MODEL_CLASSES] = {{
+{names}
+}};
+"""
+
+
+def _sketch(operators: Sequence[str]) -> str:
+    added = "\n".join(f"  resolver.{RESOLVERS[name]}();" for name in operators)
+    return f"""// A sketch of use: copy it into your program, and give it pixels of your camera.
+#include "model_data.h"
+#include "tensorflow/lite/micro/micro_interpreter.h"
+#include "tensorflow/lite/micro/micro_mutable_op_resolver.h"
+#include "tensorflow/lite/schema/schema_generated.h"
+
+alignas(16) static uint8_t arena[MODEL_ARENA_BYTES];
+static tflite::MicroInterpreter* interpreter;
+
+// Returns 0, or what failed.
+int model_begin() {{
+  static tflite::MicroMutableOpResolver<{len(operators)}> resolver;
+{added}
+  static tflite::MicroInterpreter made(tflite::GetModel(model_data), resolver, arena, MODEL_ARENA_BYTES);
+  interpreter = &made;
+  return interpreter->AllocateTensors() == kTfLiteOk ? 0 : 1;
+}}
+
+// Returns the class of an image, or -1. `pixels`: MODEL_HEIGHT rows of MODEL_WIDTH pixels of MODEL_CHANNELS bytes.
+int model_classify(const uint8_t* pixels) {{
+  model_input_t* input = tflite::GetTensorData<model_input_t>(interpreter->input(0));
+  for (int i = 0; i < MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS; ++i) {{
+    input[i] = static_cast<model_input_t>(pixels[i] + MODEL_INPUT_ZERO);
+  }}
+  if (interpreter->Invoke() != kTfLiteOk) return -1;
+  const model_output_t* output = tflite::GetTensorData<model_output_t>(interpreter->output(0));
+  int best = 0;
+  for (int i = 1; i < MODEL_OUTPUTS; ++i) {{
+    if (output[i] > output[best]) best = i;
+  }}
+  return best;
+}}
+"""

@@ -1,0 +1,60 @@
+"""A folder of this package with a network for OpenVINO, run by it on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.errors import MissingExtraError, ModelError
+from keras_resnet.inference.predictor import BATCH, Predictor
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.regular_files import check_folder
+from keras_resnet.shortage import refuse_shortage
+
+NETWORK = "model.xml"
+EXACT = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
+"""In float32 also where the processor would be quicker in 16 bits, so that it computes what its model does."""
+
+
+class OpenVinoPredictor(Predictor):
+    """A folder with `model.xml` and `model.bin`.
+
+    Args:
+        path: The folder.
+        preprocessing: From its stamp.
+    """
+
+    def __init__(self, path: Path, preprocessing: Preprocessing) -> None:
+        try:
+            import openvino
+        except ImportError:
+            raise MissingExtraError("running a network by OpenVINO", "openvino") from None
+        check_folder(path)
+        super().__init__("OpenVINO", preprocessing, path)
+        try:
+            core = openvino.Core()
+            network = core.read_model(path / NETWORK)
+            self._check_input(
+                [side.get_length() if side.is_static else None for side in network.input().partial_shape], path
+            )
+            self._compiled = core.compile_model(network, "CPU", EXACT)
+            self._logits = self._compiled.output("logits")
+        except ModelError:
+            raise
+        except Exception as error:  # OpenVINO's errors are plain RuntimeErrors
+            refuse_shortage(error, f"run {path}")
+            raise ModelError(f"{path} cannot be read as an OpenVINO network: {error}") from None
+        self._check_outputs(self._logits.partial_shape[-1].get_length(), path)
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        parts = [self._run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+        return np.concatenate(parts).astype(np.float32)
+
+    def one(self, image: np.ndarray) -> Callable[[], object]:
+        batch = image[None]
+        return lambda: self._run(batch)
+
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        return np.array(self._compiled([np.ascontiguousarray(batch, np.uint8)])[self._logits])
