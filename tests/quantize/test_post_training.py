@@ -47,11 +47,7 @@ def test_a_graph_is_read_and_written_again_with_aligned_constants(content: bytes
 
 def test_multiply_accumulates_are_those_of_the_model(content: bytes) -> None:
     stem, first = 8 * 8 * 16 * 27, 2 * 8 * 8 * 16 * 9 * 16
-    second, third = (
-        side**2 * width * (9 * width // 2 + 9 * width + width // 2) for side, width in ((4, 32), (2, 64))
-    )
-        side * side * width * (9 * width // 2 + 9 * width + width // 2) for side, width in ((4, 32), (2, 64))
-    )
+    second, third = (side**2 * width * (9 * width // 2 + 9 * width + width // 2) for side, width in ((4, 32), (2, 64)))
 
     assert sum(macs(Graph(content)).values()) == stem + first + second + third + 64 * 5
 
