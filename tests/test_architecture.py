@@ -24,7 +24,7 @@ ALLOWED = {
     "inspection": {"data", "images", "tasks"},
     "optimizers": {"weights", "compat"},
     "runs": {"data", "weights", "models"},
-    "inference": {"runs", "data", "images", "tasks", "models", "weights", "compat"},
+    "inference": {"quantize", "runs", "data", "images", "tasks", "models", "weights", "compat"},
     "explanation": {"runs", "weights"},
     "transfer": {"inference", "runs", "data", "images", "tasks", "models", "weights", "compat"},
     "tuning": {

@@ -10,7 +10,19 @@ from importlib import import_module
 from keras_resnet._version import __version__
 from keras_resnet.cli.running import Parser, finish_parser, run_parsed
 
-COMMANDS = ("demo", "models", "recipes", "check", "find-lr", "train", "evaluate", "predict", "export", "embed")
+COMMANDS = (
+    "demo",
+    "models",
+    "recipes",
+    "check",
+    "find-lr",
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "verify",
+    "embed",
+)
 EXIT_CODES = (
     "exit codes: 0 fine, 1 internal error, 2 usage, 3 data, 4 training diverged, 5 bad model file, "
     "6 disk or memory, 75 stopped with a checkpoint, 130 interrupted (after both the same command continues)"

@@ -19,7 +19,9 @@ from keras_resnet.data.sources.source import Source
 from keras_resnet.data.stores import at_size
 from keras_resnet.errors import DataError, ModelError, UsageError, listed
 from keras_resnet.evaluation.evaluate import load_run_data
+from keras_resnet.exports import lint
 from keras_resnet.exports.calibration import calibration_batch
+from keras_resnet.exports.evidence import graph_of
 from keras_resnet.exports.formats import format_named
 from keras_resnet.exports.material import Material
 from keras_resnet.exports.verify import Verification, verify
@@ -38,6 +40,8 @@ Model: TypeAlias = Union[Run, str, os.PathLike[str], "keras.Model"]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 VERIFICATION_IMAGES = 256
+TEST_IMAGES = 2000
+"""Of the test, which are compared with those that calibrate."""
 NOISE_IMAGES = 8
 """Of random pixels, where a float file is verified and there are no images."""
 
@@ -66,6 +70,7 @@ class _Images:
     verification: np.ndarray
     calibration: np.ndarray | None
     are_real: bool = True
+    tests: np.ndarray | None = None
 
 
 def export(
@@ -151,7 +156,11 @@ def export(
             quantization,
             show or (lambda what, done, total: None),
         )
-        remarks = tuple(chosen.write(material, unverified) or ())
+        remarks = [*chosen.write(material, unverified), *lint.of_model(reference.model)]
+        if material.calibration is not None:
+            remarks += lint.of_calibration(material.calibration, images.tests)
+        graph = graph_of(unverified)
+        remarks += lint.of_graph(graph) if graph is not None and chosen.calibrated else ()
         found = verify(
             open_predictor(unverified), reference, images.verification, tolerance=chosen.tolerance, called=target
         )
@@ -286,12 +295,14 @@ def _images(
     fit = reference.preprocessing.fit
     own = None if calibration is None else calibration_batch(calibration, fit)
     if run is not None and (data is not None or (own is None and not _has_no_images(run))):
-        verification, training = _images_of_run(run, data, progress)
-        return _Images(verification, training if own is None else own)
+        verification, training, tests = _images_of_run(run, data, progress)
+        return _Images(verification, training if own is None else own, tests=tests)
     if isinstance(data, ImageData):
         parts = [split for split in (data.validation, data.train, data.test) if len(split)]
         verification = np.concatenate([split.read(slice(0, VERIFICATION_IMAGES)) for split in parts])
-        return _Images(verification[:VERIFICATION_IMAGES], calibration_batch(data, fit) if own is None else own)
+        calibrating = calibration_batch(data, fit) if own is None else own
+        tests = data.test.read(slice(0, TEST_IMAGES)) if calibrated and len(data.train) else None
+        return _Images(verification[:VERIFICATION_IMAGES], calibrating, tests=tests)
     if own is not None:
         return _Images(own[:VERIFICATION_IMAGES], own)
     if calibrated:
@@ -315,8 +326,10 @@ def _read(data: Data, reference: KerasPredictor, progress: OnRead | None) -> Ima
     return replace(data, splits=fitted)
 
 
-def _images_of_run(run: Run, data: Data | None, progress: OnRead | None) -> tuple[np.ndarray, np.ndarray]:
-    """Images to verify with, and to calibrate with: those that a run was trained on."""
+def _images_of_run(
+    run: Run, data: Data | None, progress: OnRead | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Images to verify with, and to calibrate with: those that a run was trained on; and those that test it."""
     if data is None:
         try:
             data = load_run_data(run, progress)
@@ -325,7 +338,7 @@ def _images_of_run(run: Run, data: Data | None, progress: OnRead | None) -> tupl
             if kept is None or not _is_gone(run):
                 raise
             logger.warning("%s; calibrating and verifying on the %d images that the run keeps", error, len(kept))
-            return kept, kept
+            return kept, kept, None
     elif isinstance(data, str | os.PathLike):
         data = load_run_data(run, progress, where=os.fspath(data))
     if not isinstance(data, ImageData):
@@ -335,7 +348,8 @@ def _images_of_run(run: Run, data: Data | None, progress: OnRead | None) -> tupl
         )
     if data.fingerprint != run.fingerprint:
         raise DataError(f"{data.name} are not the data that {run.path} was trained on")
-    return _verification_images(data), calibration_batch(data.train, run.preprocessing.fit)
+    tests = data.test.read(slice(0, TEST_IMAGES)) if len(data.test) else None
+    return _verification_images(data), calibration_batch(data.train, run.preprocessing.fit), tests
 
 
 def _has_no_images(run: Run) -> bool:

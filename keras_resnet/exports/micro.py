@@ -74,7 +74,7 @@ def write_micro(material: Material, path: Path) -> Sequence[str]:
     missing = [name for name in operators if name not in RESOLVERS]
     if missing:
         raise ModelError(f"TFLite Micro has no kernel for {', '.join(missing)}, which the network has")
-    remarks = [quantized.remark]
+    remarks = [*quantized.remarks]
     if micro.is_installed():
         try:
             arena = micro.run_in_child(content)[1]

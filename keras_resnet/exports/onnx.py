@@ -68,7 +68,7 @@ def proto_of(material: Material, remarks: list[str] | None = None) -> Any:
         quantized = quantize(content, material.calibration, how, progress=material.show)
         content = quantized.content
         if remarks is not None:
-            remarks.append(quantized.remark)
+            remarks += quantized.remarks
     return onnx_model(content, task(preprocessing.task, preprocessing.class_names).activation)
 
 

@@ -56,7 +56,7 @@ def write_tflite(
     if kind == "int8":
         assert calibration is not None
         quantized = quantize(float_graph(model, preprocessing.input_shape), calibration, how, progress=show)
-        content, remarks = quantized.content, (quantized.remark,)
+        content, remarks = quantized.content, quantized.remarks
     else:
         content = _converted(model, preprocessing.input_shape, kind, calibration)
     if kind in ("int8", "int16x8"):

@@ -110,21 +110,22 @@ def _check(onnx: Any, model: Any, path: Path) -> None:
 
 
 class OnnxPredictor(Predictor):
-    """An ONNX file, run by onnxruntime on one thread.
+    """An ONNX file, run by onnxruntime.
 
     Args:
         path: The file.
         content: What it holds, from `read_onnx`.
         preprocessing: Likewise.
+        threads: Of the runtime.
     """
 
-    def __init__(self, path: Path, content: bytes, preprocessing: Preprocessing) -> None:
+    def __init__(self, path: Path, content: bytes, preprocessing: Preprocessing, *, threads: int = 1) -> None:
         try:
             import onnxruntime
         except ImportError:
             raise MissingExtraError("running an ONNX file", "onnx") from None
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

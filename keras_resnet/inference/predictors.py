@@ -134,17 +134,27 @@ class SavedModelPredictor(Predictor):
 
 
 class TFLitePredictor(Predictor):
-    """A `.tflite` file, run by LiteRT on one thread, one image at a time as on a device."""
+    """A `.tflite` file, run by LiteRT one image at a time, as on a device.
 
-    def __init__(self, path: Path, preprocessing: Preprocessing) -> None:
+    Args:
+        path: The file.
+        preprocessing: From its stamp.
+        threads: Of the runtime.
+        reference: By LiteRT's reference kernels, which are plain C++ and slow; else by XNNPACK's.
+    """
+
+    def __init__(self, path: Path, preprocessing: Preprocessing, *, threads: int = 1, reference: bool = False) -> None:
         try:
-            from ai_edge_litert.interpreter import Interpreter
+            from ai_edge_litert.interpreter import Interpreter, OpResolverType
         except ImportError:
             raise MissingExtraError("running a .tflite file", "edge") from None
         check_tflite(path)
         try:
             check_regular(path)
-            self._interpreter = Interpreter(model_path=str(path), num_threads=1)
+            kernels = OpResolverType.BUILTIN_REF if reference else OpResolverType.AUTO
+            self._interpreter = Interpreter(
+                model_path=str(path), num_threads=threads, experimental_op_resolver_type=kernels
+            )
             self._interpreter.allocate_tensors()
         except Exception as error:  # an operator's checks of its inputs
             refuse_shortage(error, f"run {path}")

@@ -18,6 +18,7 @@ import numpy as np
 
 from keras_resnet.errors import ModelError
 from keras_resnet.inference.flatbuffer import Buffer, FlatBufferError, Table, indices, product
+from keras_resnet.regular_files import read_bytes
 from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import ArchiveError, flatbuffer_size, opened_archive
 
@@ -101,6 +102,19 @@ OPERATORS = {
     126: Operator("BATCH_MATMUL", 101, "???", TWO),
 }
 """By `BuiltinOperator`. An operator that exports come to need is a row here."""
+
+
+def read_tflite(path: Path) -> bytes:
+    """The content of a `.tflite` file that was looked through.
+
+    Raises:
+        ModelError: It is damaged.
+    """
+    check_tflite(path)
+    try:
+        return read_bytes(path, MOST_BYTES)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from None
 
 
 def check_tflite(path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from keras_resnet.quantize.graph import HOMOGENEOUS, Graph, Step, weighted
+from keras_resnet.quantize.graph import HOMOGENEOUS, WEIGHTED, Graph, Step, weighted
 
 ROUNDS = 20
 SETTLED = 1e-3
@@ -27,14 +27,22 @@ def equalize(graph: Graph) -> int:
     Returns:
         How many pairs there are.
     """
-    pairs = [pair for step in weighted(graph) if (pair := _pair(graph, step))]
+    pairs = [pair for step in weighted(graph) if (pair := neighbour(graph, step))]
     for _ in range(ROUNDS if pairs else 0):
         if max(_balance(graph, *pair) for pair in pairs) <= SETTLED:
             break
     return len(pairs)
 
 
-def _pair(graph: Graph, first: Step) -> tuple[Step, Step] | None:
+def neighbour(graph: Graph, first: Step) -> tuple[Step, Step] | None:
+    """A layer with the layer that alone reads it, between which channels may be balanced; None: there is none.
+
+    Args:
+        graph: Of floats.
+        first: A step of it.
+    """
+    if first.operator not in WEIGHTED:
+        return None
     readers = graph.readers(first.output)
     if first.options["fusedActivationFunction"] not in HOMOGENEOUS or len(readers) != 1 or first.output == graph.output:
         return None

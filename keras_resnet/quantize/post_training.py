@@ -19,6 +19,8 @@ from keras_resnet.quantize.graph import Graph, weighted
 from keras_resnet.quantize.ranges import METHODS, Seen, observe, run
 from keras_resnet.shortage import refuse_shortage
 
+LED = 2.0
+"""How many times larger than what all other images show a range must be to be led by one image."""
 JUDGED = 64
 """Calibration images on which ways of quantising are compared."""
 
@@ -82,18 +84,27 @@ class Quantized:
         how: The way that was taken.
         noise: For each way that was tried, how far the logits' signal is above the noise of quantisation, in dB, on
             calibration images.
+        led: Names of what is computed whose range one image leads.
     """
 
     content: bytes
     how: Quantization
     noise: dict[Quantization, float]
+    led: tuple[str, ...] = ()
 
     @property
-    def remark(self) -> str:
-        """What was taken, and what the plainest way had given."""
+    def remarks(self) -> tuple[str, ...]:
+        """What was taken, and what the plainest way had given; and ranges that one image leads."""
         plain = next(iter(self.noise))
         text = f"quantised with {self.how.in_words}: the logits are {self.noise[self.how]:.1f} dB above the noise"
-        return text if plain == self.how else f"{text} ({plain.in_words}: {self.noise[plain]:.1f} dB)"
+        text += "" if plain == self.how else f" ({plain.in_words}: {self.noise[plain]:.1f} dB)"
+        if not self.led or self.how.ranges != "minmax":
+            return (text,)
+        return (
+            text,
+            f"one calibration image alone makes the ranges of {len(self.led)} layers more than {LED:g} times as large "
+            f"({self.led[0]}): look at it, or take ranges by percentile",
+        )
 
 
 def quantize(
@@ -136,7 +147,9 @@ def quantize(
             best = noise[one], quantized
         show("quantising", number + 1, len(tries))
     assert best is not None
-    return Quantized(best[1], max(noise, key=lambda one: noise[one]), noise)
+    graph, seen = next(iter(floats.values()))
+    led = tuple(graph.tensor(number).name for number, one in seen.items() if one.is_led_by_one(LED))
+    return Quantized(best[1], max(noise, key=lambda one: noise[one]), noise, led)
 
 
 def above_noise(exact: np.ndarray, rounded: np.ndarray) -> float:
@@ -174,7 +187,7 @@ def _seen(graph: Graph, images: np.ndarray, show: Callable[[str, int, int], None
         for number, values in tensors.items():
             one = seen[number]
             low, high = min(one.low, float(values.min())), max(one.high, float(values.max()))
-            seen[number] = Seen(low, high, one.sample, one.means)
+            seen[number] = replace(one, low=low, high=high)
     return seen
 
 

@@ -31,12 +31,19 @@ class Seen:
         low, high: The least and the greatest number.
         sample: float32 (n,): some of the numbers, of all images.
         means: float64 (channels,): the mean of each channel.
+        peaks: float64 (images,): the greatest size of a number in each image.
     """
 
     low: float
     high: float
     sample: np.ndarray
     means: np.ndarray
+    peaks: np.ndarray
+
+    def is_led_by_one(self, times: float) -> bool:
+        """Whether one image has numbers so many times larger than all others."""
+        largest = np.sort(self.peaks)[::-1]
+        return len(largest) > 2 and bool(largest[0] > times * largest[1])
 
 
 Chooser = Callable[[Seen], tuple[float, float]]
@@ -57,11 +64,13 @@ def observe(content: bytes, images: np.ndarray, progress: Callable[[int, int], N
     lows, highs = dict.fromkeys(numbers, np.inf), dict.fromkeys(numbers, -np.inf)
     samples: dict[int, list[np.ndarray]] = {number: [] for number in numbers}
     means: dict[int, np.ndarray] = dict.fromkeys(numbers, np.zeros(()))
+    peaks: dict[int, list[float]] = {number: [] for number in numbers}
     each = max(1, SAMPLE // len(images))
     random = np.random.default_rng(0)
     for done, tensors in enumerate(run(content, images, numbers), 1):
         for number, values in tensors.items():
             flat = values.ravel()
+            peaks[number].append(float(np.abs(flat).max()))
             lows[number] = min(lows[number], float(flat.min()))
             highs[number] = max(highs[number], float(flat.max()))
             if len(flat) > each:
@@ -71,7 +80,10 @@ def observe(content: bytes, images: np.ndarray, progress: Callable[[int, int], N
             means[number] = means[number] + values.reshape(-1, channels).mean(0, dtype=np.float64) / len(images)
         if progress:
             progress(done, len(images))
-    return {one: Seen(lows[one], highs[one], np.concatenate(samples[one]), means[one]) for one in numbers}
+    return {
+        one: Seen(lows[one], highs[one], np.concatenate(samples[one]), means[one], np.array(peaks[one]))
+        for one in numbers
+    }
 
 
 def run(

@@ -82,7 +82,7 @@ def test_what_is_not_said_is_tried_and_the_best_is_taken(content: bytes) -> None
     assert found.noise[found.how] == max(found.noise.values())
     exact = logits_of(content, IMAGES)
     assert above_noise(exact, logits_of(found.content, IMAGES)) == pytest.approx(found.noise[found.how])
-    assert found.how.in_words in found.remark
+    assert found.how.in_words in found.remarks[0]
 
 
 def test_corrected_biases_take_back_the_mean_error_of_rounded_weights(content: bytes, plain: bytes) -> None:

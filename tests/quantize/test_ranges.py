@@ -5,7 +5,7 @@ from keras_resnet.quantize.ranges import METHODS, Seen
 
 
 def seen(values: np.ndarray) -> Seen:
-    return Seen(float(values.min()), float(values.max()), values.astype(np.float32), np.zeros(1))
+    return Seen(float(values.min()), float(values.max()), values.astype(np.float32), np.zeros(1), np.zeros(3))
 
 
 def squared_error(values: np.ndarray, low: float, high: float) -> float:

@@ -1,0 +1,150 @@
+"""Verify an exported file against its model: find the images, gather the evidence, write it down."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from keras_resnet.atomic import write_json, write_text
+from keras_resnet.data.class_names import class_names_of
+from keras_resnet.data.images import ImageData, OnRead, Split
+from keras_resnet.data.loading import Data, in_memory, load_data
+from keras_resnet.data.sources.source import Source
+from keras_resnet.data.stores import at_size
+from keras_resnet.errors import UsageError
+from keras_resnet.evaluation.evaluate import load_run_data
+from keras_resnet.exports import accelerators, lint
+from keras_resnet.exports.evidence import Evidence, Show, gather, graph_of
+from keras_resnet.exports.export import Model
+from keras_resnet.exports.page import page
+from keras_resnet.inference.predictors import MICRO_DATA, MICRO_MODEL, KerasPredictor, open_predictor
+from keras_resnet.inference.runtimes import kind_of
+from keras_resnet.models.precision import float32_copy
+from keras_resnet.runs.run import Run, is_run
+from keras_resnet.stamp import check_digests
+
+MOST = 10_000
+"""Images that are compared."""
+
+
+def verify_file(
+    file: str | os.PathLike[str],
+    against: Model,
+    data: Data | None = None,
+    *,
+    split: str | None = None,
+    limit: int | None = None,
+    max_drop: float = 1.0,
+    progress: OnRead | None = None,
+    show: Show | None = None,
+) -> tuple[Evidence, np.ndarray]:
+    """Compare an exported file with the model it came from, on every runtime at hand.
+
+    Args:
+        file: The file or folder.
+        against: A finished run or its folder, a `.keras` file, or a Keras model in memory.
+        data: Labelled images, or the source of some. Default for a run: the data it was trained on.
+        split: `train`, `validation`, `test` or `all`. Default: `test`, or `validation` where there is no test, or all
+            of a source that is not divided.
+        limit: At most so many images of a source.
+        max_drop: Points of accuracy that the file may lose.
+        progress: Called while images are read.
+        show: Called with what is done, how far it is, and of how much.
+
+    Returns:
+        What was found; and the images, uint8 (n, height, width, channels).
+
+    Raises:
+        UsageError: There are no data, or no runtime for the file is installed.
+        ModelError: The file is no exported file, or the model cannot be read.
+        DataError: The images cannot be read.
+
+    Example:
+        >>> import keras_resnet
+        >>> digits = keras_resnet.load_data(keras_resnet.Source("digits", image_size=8, limit=200))
+        >>> model = keras_resnet.ResNet8(num_classes=10, input_shape=(8, 8, 1))
+        >>> exported = keras_resnet.export(model, "mine.tflite", data=digits)
+        >>> evidence, images = keras_resnet.verify_file("mine.tflite", model, digits, max_drop=100)
+        >>> evidence.passes, len(images) == evidence.images
+        (True, True)
+    """
+    path = Path(file)
+    if not path.exists():
+        raise UsageError(f"there is no file {path}")
+    if path.suffix == ".tflite" or (path / MICRO_DATA).is_file() or path.is_dir():
+        check_digests(path / MICRO_MODEL if (path / MICRO_DATA).is_file() else path)
+    reference = open_predictor(against)
+    if not isinstance(reference, KerasPredictor):
+        raise UsageError(f"{against} is an exported file, too: give the run or the .keras file that {path} came from")
+    run = _as_run(against)
+    if data is None and run is None:
+        raise UsageError(f"{against} does not know its images: give data (at the command line: --data SOURCE)")
+    images = _images(reference, run, data, limit, progress)
+    reference = reference.named(class_names_of(images))
+    parts = _parts(images, split)
+    pixels = np.concatenate([one.read(slice(None)) for one in parts])[:MOST]
+    labels = np.concatenate([one.labels for one in parts])[:MOST]
+    if any(getattr(layer, "compute_dtype", "float32") in ("bfloat16", "float16") for layer in reference.model.layers):
+        reference = KerasPredictor(float32_copy(reference.model), reference.preprocessing, reference.path)
+    called = str(run.path if run is not None else reference.path or reference.model.name)
+    found = gather(path, reference, pixels, labels, called=called, max_drop=max_drop, show=show)
+    graph = graph_of(path)
+    if graph is not None and kind_of(path) == "integers" and accelerators.is_installed():
+        found = replace(found, estimates=accelerators.estimates(graph.packed()))
+    return found, pixels
+
+
+def write_evidence(
+    evidence: Evidence, images: np.ndarray, folder: str | os.PathLike[str], file: str | os.PathLike[str]
+) -> tuple[Path, Path]:
+    """Write `verification.html` and `verification.json`.
+
+    Args:
+        evidence: From `verify_file`.
+        images: Likewise.
+        folder: Where to.
+        file: The exported file, which is looked through once more for what may hurt.
+
+    Returns:
+        The files.
+    """
+    folder = Path(folder)
+    files = folder / "verification.html", folder / "verification.json"
+    graph = graph_of(Path(file))
+    write_text(files[0], page(evidence, images, tuple(lint.of_graph(graph)) if graph is not None else ()))
+    write_json(files[1], evidence.to_dict())
+    return files
+
+
+def _as_run(model: Model) -> Run | None:
+    if isinstance(model, Run):
+        return model
+    return Run.at(model) if isinstance(model, str | os.PathLike) and is_run(Path(model)) else None
+
+
+def _images(
+    reference: KerasPredictor, run: Run | None, data: Data | None, limit: int | None, progress: OnRead | None
+) -> ImageData:
+    if data is None:
+        assert run is not None
+        return load_run_data(run, progress)
+    data = in_memory(data, task=reference.task.name, whole=True)
+    if not isinstance(data, ImageData):
+        source = data if isinstance(data, Source) else Source(os.fspath(data))
+        source = replace(source, task=source.task or reference.task.name, limit=limit or source.limit)
+        data = load_data(source, progress, whole=True, fit=reference.preprocessing.fit)
+    size = reference.preprocessing.fit.size
+    fitted = {name: replace(one, images=at_size(one.images, size)) for name, one in data.splits.items()}
+    return replace(data, splits=fitted)
+
+
+def _parts(images: ImageData, split: str | None) -> list[Split]:
+    if split in (None, "all"):
+        named = ("test", "validation") if split is None else ("train", "validation", "test")
+        parts = [images.splits[name] for name in named if len(images.splits[name])]
+        return parts[:1] if split is None else parts
+    assert split is not None
+    return [images.splits[split]]

@@ -1,0 +1,279 @@
+"""Files that are right pass; files broken on purpose do not, and it is said why."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnet.errors import UsageError
+from keras_resnet.exports import evidence as module
+from keras_resnet.exports.evidence import Evidence, gather, paired_difference
+from keras_resnet.exports.page import page
+from keras_resnet.exports.tflite import float_graph, write_stamped
+from keras_resnet.inference.predictors import KerasPredictor, open_predictor
+from keras_resnet.inference.runtimes import Answered
+from keras_resnet.models.resnet import build
+from keras_resnet.preprocessing import Fit, Preprocessing
+from keras_resnet.quantize.graph import Graph, weighted
+from keras_resnet.quantize.post_training import Quantization, quantize
+from tests.shared import shared_data
+
+pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed")
+
+PLAIN = Quantization(ranges="minmax", equalize=False, correct_bias=False)
+CLASSES = ("bee", "ant", "<b>wasp</b>", "fly")
+READY = Preprocessing(Fit((16, 16), 3), (0.0, 0.0, 0.0), (60.0, 55.0, 50.0), CLASSES)
+
+
+@pytest.fixture(autouse=True)
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each runtime in a process of its own takes seconds: tests/inference/test_runtimes.py has that."""
+
+    def ask(name: str, path: Path, images: np.ndarray) -> Answered:
+        return Answered(name, open_predictor(path).logits(images), "", {1: (1.0, 2.0, 3.0)})
+
+    monkeypatch.setattr(module, "ask", ask)
+    monkeypatch.setattr(module, "runtimes_for", lambda path: ["litert"])
+
+
+def pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of four classes, told by which corner is coloured."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 4, count)
+    images = random.integers(60, 120, (count, 16, 16, 3))
+    colours = ((90, 0, 0), (0, 90, 0), (0, 0, 90), (90, 90, 0))
+    for image, label in zip(images, labels, strict=True):
+        image[(label // 2) * 8 :, (label % 2) * 8 :] += np.array(colours[label])
+    return np.clip(images, 0, 255).astype(np.uint8), labels
+
+
+@pytest.fixture(scope="module")
+def reference() -> KerasPredictor:
+    model = build("resnet8", num_classes=4, preprocessing=READY, classifier_activation=None, seed=0)
+    model.compile(keras.optimizers.Adam(0.003), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images, labels = pictures(192, 1)
+    model.fit(images.astype(np.float32), labels, batch_size=32, epochs=8, verbose=0)
+    return KerasPredictor(model, READY)
+
+
+@pytest.fixture(scope="module")
+def content(reference: KerasPredictor) -> bytes:
+    return quantize(float_graph(reference.model, (16, 16, 3)), pictures(64, 1)[0], PLAIN).content
+
+
+IMAGES, LABELS = pictures(96, 2)
+
+
+def verified(reference: KerasPredictor, content: bytes, folder: Path, ready: Preprocessing = READY) -> Evidence:
+    write_stamped(content, ready, folder / "model.tflite")
+    return gather(folder / "model.tflite", reference, IMAGES, LABELS)
+
+
+def titles(found: Evidence) -> set[str]:
+    return {one.title for one in found.causes}
+
+
+def test_a_file_that_is_right_passes_with_nothing_to_say_against_it(
+    reference: KerasPredictor, content: bytes, tmp_path: Path
+) -> None:
+    found = verified(reference, content, tmp_path)
+
+    assert found.passes, found.failures
+    assert found.causes == ()
+    assert found.model_right is not None
+    assert found.model_right > 90
+    assert found.floats == ()
+    assert found.operators["CONV_2D"] == 9
+    assert len(found.layers) == len(Graph(content).steps)
+    assert min(one.noise for one in found.layers) > 20
+    assert max(one.cut for one in found.layers) < 0.05
+    shown = page(found, IMAGES)
+    assert "It passes." in shown
+    assert "<script" not in shown
+
+
+def test_an_equalised_file_passes_as_well(reference: KerasPredictor, tmp_path: Path) -> None:
+    graph = float_graph(reference.model, (16, 16, 3))
+    equalised = quantize(graph, pictures(64, 1)[0], replace(PLAIN, equalize=True, correct_bias=True)).content
+
+    found = verified(reference, equalised, tmp_path)
+
+    assert found.passes
+    assert found.causes == ()
+    assert min(one.noise for one in found.layers) > 15
+
+
+def changed(content: bytes, layer: int, change: Callable[[np.ndarray], np.ndarray]) -> bytes:
+    """A graph in which the weights of one layer are others."""
+    graph = Graph(content)
+    number = list(weighted(graph))[layer].inputs[1]
+    values = graph.tensor(number).values
+    assert values is not None
+    graph.set_values(number, change(values).astype(values.dtype))
+    return graph.packed()
+
+
+def shuffled(values: np.ndarray) -> np.ndarray:
+    return np.random.default_rng(0).permutation(values.ravel()).reshape(values.shape)
+
+
+def quantized_with(reference: KerasPredictor, images: np.ndarray, model: keras.Model | None = None) -> bytes:
+    return quantize(float_graph(model or reference.model, (16, 16, 3)), images, PLAIN).content
+
+
+def test_shuffled_weights_are_found_in_their_layer(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:
+    found = verified(reference, changed(content, 4, shuffled), tmp_path)
+
+    assert not found.passes
+    (cause,) = [one for one in found.causes if one.title == "weights are not the model's"]
+    graph = Graph(content)
+    assert cause.text.startswith(graph.tensor(list(weighted(graph))[4].output).name)
+    assert "and 1 more" not in cause.text
+
+
+def test_swapped_channels_are_found(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:
+    found = verified(reference, changed(content, 0, lambda values: values[..., ::-1]), tmp_path)
+
+    assert not found.passes
+    assert "red and blue are swapped" in titles(found)
+
+
+def test_another_normalisation_is_found(reference: KerasPredictor, tmp_path: Path) -> None:
+    other = replace(READY, mean=(120.0, 110.0, 100.0))
+    model = build("resnet8", num_classes=4, preprocessing=other, classifier_activation=None)
+    own = {one.path: one for one in reference.model.weights}
+    for one in model.weights:
+        if one.path in own:
+            one.assign(own[one.path])
+
+    found = verified(reference, quantized_with(reference, pictures(64, 1)[0], model), tmp_path)
+
+    assert not found.passes
+    assert "another normalisation" in titles(found)
+
+
+def test_swapped_labels_are_found(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:
+    graph = Graph(content)
+    last = list(weighted(graph))[-1]
+    for number in last.inputs[1:3]:
+        values = graph.tensor(number).values
+        assert values is not None
+        graph.set_values(number, values[[1, 0, 2, 3]])
+    found = verified(reference, graph.packed(), tmp_path)
+    named = verified(reference, content, tmp_path, replace(READY, class_names=("ant", "bee", *CLASSES[2:])))
+
+    assert not found.passes
+    (cause,) = [one for one in found.causes if one.title == "classes are swapped"]
+    assert cause.text.startswith("bee becomes ant; ant becomes bee")
+    assert "other class names, or another order of them" in titles(named)
+
+
+def test_calibration_on_black_images_is_found(tmp_path: Path) -> None:
+    """By MLPerf Tiny's network, which real pictures have taught: a toy's activations hardly depend on them."""
+    folder = shared_data("mlperf-tiny")
+    trained = open_predictor(keras.models.load_model(folder / "pretrainedResnet.h5", compile=False))
+    assert isinstance(trained, KerasPredictor)
+    with np.load(folder / "cifar10_raw_half.npz") as given:
+        images, labels = given["x"][:120], given["y"].ravel()[:120].astype(np.int64)
+    graph = float_graph(trained.model, (32, 32, 3))
+    write_stamped(
+        quantize(graph, np.zeros((8, 32, 32, 3), np.uint8), PLAIN).content,
+        trained.preprocessing,
+        tmp_path / "model.tflite",
+    )
+
+    found = gather(tmp_path / "model.tflite", trained, images, labels)
+
+    assert "points lower" in found.failures[0]
+    assert {"numbers are cut off", "the noise begins at one layer"} <= titles(found)
+
+
+def test_an_outlier_channel_is_found(reference: KerasPredictor, tmp_path: Path) -> None:
+    model = keras.models.clone_model(reference.model)
+    model.set_weights(reference.model.get_weights())
+    # One channel within the last block, and what takes it back: the model computes what it did before.
+    norms = [one for one in model.layers if isinstance(one, keras.layers.BatchNormalization)]
+    layers = [one for one in model.layers if isinstance(one, keras.layers.Conv2D)]
+    block = sorted({one.name.rpartition("_")[0] for one in layers if "stage3" in one.name})[0]
+    first = next(one for one in norms if one.name.startswith(block))
+    second = [one for one in layers if one.name.startswith(block) and one.kernel_size == (3, 3)][1]
+    factors = np.ones(first.gamma.shape, np.float32)
+    factors[3] = 3000
+    first.gamma.assign(np.maximum(np.abs(first.gamma), 0.1) * factors)
+    first.beta.assign(np.abs(first.beta) * factors)
+    second.kernel.assign(second.kernel / factors[:, None])
+    outlier = KerasPredictor(model, READY)
+
+    write_stamped(quantized_with(outlier, pictures(64, 1)[0]), READY, tmp_path / "model.tflite")
+    found = gather(tmp_path / "model.tflite", outlier, IMAGES, LABELS, max_drop=0.5)
+
+    assert "one channel is much larger than all others" in titles(found)
+    assert min(one.noise for one in found.layers) < 10
+
+
+def test_another_resizing_is_found(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:
+    other = replace(READY, fit=replace(READY.fit, resize="bicubic", crop_fraction=0.875))
+
+    found = verified(reference, content, tmp_path, other)
+
+    assert not found.passes
+    (cause,) = [one for one in found.causes if one.title == "images are resized otherwise"]
+    assert "16×16×3, bicubic, the centre of 0.875" in cause.text
+
+
+def test_a_layer_of_four_bits_is_found(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:
+    found = verified(reference, changed(content, 4, lambda values: np.rint(values / 18.2) * 18), tmp_path)
+
+    (cause,) = [one for one in found.causes if one.title == "weights of fewer than eight bits"]
+    graph = Graph(content)
+    assert cause.text.startswith(graph.tensor(list(weighted(graph))[4].output).name)
+    assert not found.passes
+
+
+def test_hostile_names_stay_text_on_the_page(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:
+    found = verified(reference, changed(content, 4, shuffled), tmp_path)
+    shown = page(found, IMAGES)
+
+    assert "<b>wasp</b>" not in shown
+    assert "It does not pass." in shown
+    assert shown.count("<figure>") == min(24, len(found.disagreements))
+
+
+def test_without_labels_agreement_decides(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:
+    write_stamped(content, READY, tmp_path / "model.tflite")
+    found = gather(tmp_path / "model.tflite", reference, IMAGES, None)
+    write_stamped(changed(content, 4, shuffled), READY, tmp_path / "model.tflite")
+    broken = gather(tmp_path / "model.tflite", reference, IMAGES, None)
+
+    assert found.passes
+    assert found.runtimes[0].difference is None
+    assert any("weights are not the model's" in one for one in broken.failures)
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "images", "expected"),
+    [
+        (4, 1, 100, (-3.0, -8.0, 2.1)),  # Bonett and Price's interval by hand: -3/102 ± 1.96 √((7/102 - (3/102)²)/102)
+        (0, 0, 300, (0.0, -0.92, 0.92)),
+    ],
+)
+def test_the_interval_of_a_paired_difference(
+    lost: int, won: int, images: int, expected: tuple[float, float, float]
+) -> None:
+    model, file = np.zeros((2, images), bool)
+    model[:lost], file[lost : lost + won] = True, True
+
+    difference, interval = paired_difference(model, file)
+
+    assert (difference, *interval) == pytest.approx(expected, abs=0.1)
+
+
+def test_what_no_runtime_runs_is_refused(reference: KerasPredictor, tmp_path: Path) -> None:
+    write_stamped(float_graph(reference.model, (16, 16, 3)), READY, tmp_path / "model.tflite")
+    with pytest.raises(UsageError, match="none of which is installed"):
+        gather(tmp_path / "model.tflite", reference, IMAGES, LABELS, runtimes=[])
+    with pytest.raises(UsageError, match="no images"):
+        gather(tmp_path / "model.tflite", reference, IMAGES[:0], None)
