@@ -11,7 +11,7 @@ from pathlib import Path
 
 from keras_resnet.cli.terminal import say
 from keras_resnet.exports.formats import FORMATS
-from keras_resnet.quantize.choices import ENGINES, RANGES, TYPES
+from keras_resnet.quantize.choices import ENGINES, RANGES, TYPES, WIDE
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -30,6 +30,13 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     how.add_argument("--equalize", action=argparse.BooleanOptionalAction, help="balance channels between layers first")
     how.add_argument("--correct-bias", action=argparse.BooleanOptionalAction, help="move biases by the mean error")
     how.add_argument("--io", choices=TYPES, default="int8", help="type of pixels and logits (default: int8)")
+    how.add_argument(
+        "--max-drop",
+        type=float,
+        metavar="POINTS",
+        help="of accuracy that it may lose: layers are widened, the most sensitive first, until it loses no more",
+    )
+    how.add_argument("--wide", choices=WIDE, default="int16", help="what they are widened to (default: int16)")
     how.add_argument("--engine", choices=ENGINES, default="tensorflow", help="what quantises (default: tensorflow)")
 
 
@@ -45,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
         correct_bias=options.correct_bias,
         io=options.io,
         engine=options.engine,
+        max_drop=options.max_drop,
+        wide=options.wide,
     )
     with Display() as progress:
         exported = export(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_resnet.atomic import put_in_place, storage_errors, temporary_folder
 from keras_resnet.data.class_names import class_names_of
-from keras_resnet.data.images import ImageData, OnRead
+from keras_resnet.data.images import ImageData, OnRead, Split
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.stores import at_size
@@ -71,6 +71,7 @@ class _Images:
     calibration: np.ndarray | None
     are_real: bool = True
     tests: np.ndarray | None = None
+    labels: np.ndarray | None = None  # of those that verify
 
 
 def export(
@@ -154,6 +155,7 @@ def export(
             reference.preprocessing,
             images.calibration if chosen.calibrated else None,
             quantization,
+            _right_of(reference, images),
             show or (lambda what, done, total: None),
         )
         remarks = [*chosen.write(material, unverified), *lint.of_model(reference.model)]
@@ -242,6 +244,20 @@ def export_run(
     return export(run, path, file_format, data=data, progress=progress)
 
 
+def _right_of(reference: KerasPredictor, images: _Images) -> Callable[[bytes], tuple[int, int]]:
+    """How many images of the verification a graph is right on; without labels, the model is."""
+    from keras_resnet.quantize.post_training import logits_of
+
+    task = reference.task
+    labels = images.labels if images.labels is not None else task.decisions(reference.logits(images.verification))
+
+    def right(content: bytes) -> tuple[int, int]:
+        same = task.decisions(logits_of(content, images.verification)) == labels
+        return int(same.reshape(len(same), -1).all(axis=1).sum()), len(same)
+
+    return right
+
+
 def _check_finite(predictor: KerasPredictor) -> None:
     """Refuse a model with weights that are no numbers: a file of it would be as useless, and may not show it."""
     bad = [one.path for one in predictor.model.variables if not np.isfinite(np.asarray(one, np.float32)).all()]
@@ -295,14 +311,15 @@ def _images(
     fit = reference.preprocessing.fit
     own = None if calibration is None else calibration_batch(calibration, fit)
     if run is not None and (data is not None or (own is None and not _has_no_images(run))):
-        verification, training, tests = _images_of_run(run, data, progress)
-        return _Images(verification, training if own is None else own, tests=tests)
+        found = _images_of_run(run, data, progress)
+        return found if own is None else replace(found, calibration=own)
     if isinstance(data, ImageData):
         parts = [split for split in (data.validation, data.train, data.test) if len(split)]
-        verification = np.concatenate([split.read(slice(0, VERIFICATION_IMAGES)) for split in parts])
+        verification, labels = _first_of(parts, VERIFICATION_IMAGES)
+        names_fit = reference.task.class_names == data.task.class_names
         calibrating = calibration_batch(data, fit) if own is None else own
         tests = data.test.read(slice(0, TEST_IMAGES)) if calibrated and len(data.train) else None
-        return _Images(verification[:VERIFICATION_IMAGES], calibrating, tests=tests)
+        return _Images(verification, calibrating, tests=tests, labels=labels if names_fit else None)
     if own is not None:
         return _Images(own[:VERIFICATION_IMAGES], own)
     if calibrated:
@@ -326,9 +343,7 @@ def _read(data: Data, reference: KerasPredictor, progress: OnRead | None) -> Ima
     return replace(data, splits=fitted)
 
 
-def _images_of_run(
-    run: Run, data: Data | None, progress: OnRead | None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _images_of_run(run: Run, data: Data | None, progress: OnRead | None) -> _Images:
     """Images to verify with, and to calibrate with: those that a run was trained on; and those that test it."""
     if data is None:
         try:
@@ -338,7 +353,7 @@ def _images_of_run(
             if kept is None or not _is_gone(run):
                 raise
             logger.warning("%s; calibrating and verifying on the %d images that the run keeps", error, len(kept))
-            return kept, kept, None
+            return _Images(kept, kept)
     elif isinstance(data, str | os.PathLike):
         data = load_run_data(run, progress, where=os.fspath(data))
     if not isinstance(data, ImageData):
@@ -349,7 +364,8 @@ def _images_of_run(
     if data.fingerprint != run.fingerprint:
         raise DataError(f"{data.name} are not the data that {run.path} was trained on")
     tests = data.test.read(slice(0, TEST_IMAGES)) if len(data.test) else None
-    return _verification_images(data), calibration_batch(data.train, run.preprocessing.fit), tests
+    verification, labels = _first_of((data.validation, data.train), VERIFICATION_IMAGES)
+    return _Images(verification, calibration_batch(data.train, run.preprocessing.fit), tests=tests, labels=labels)
 
 
 def _has_no_images(run: Run) -> bool:
@@ -365,7 +381,13 @@ def _is_gone(run: Run) -> bool:
     return Source(**settings).is_missing
 
 
-def _verification_images(data: ImageData) -> np.ndarray:
-    parts = [data.validation.read(slice(0, VERIFICATION_IMAGES))]
-    parts.append(data.train.read(slice(0, VERIFICATION_IMAGES - len(parts[0]))))
-    return np.concatenate(parts)
+def _first_of(parts: Sequence[Split], most: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first images of some splits together, and their labels."""
+    images: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    for part in parts:
+        left = most - sum(len(one) for one in labels)
+        if left and len(part):
+            images.append(part.read(slice(0, left)))
+            labels.append(part.labels[:left])
+    return np.concatenate(images), np.concatenate(labels)

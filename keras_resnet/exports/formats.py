@@ -21,7 +21,8 @@ Writer = Callable[[Material, Path], Sequence[str]]
 FLOAT, ROUNDED = 1e-3, 2e-2
 """The largest difference of a logit between float runtimes, and with numbers of 16 bits, as a share of the logits'
 range."""
-RANGES, INTEGERS = ("ranges", "equalize", "correct_bias"), ("ranges", "equalize", "correct_bias", "io", "engine")
+RANGES = ("ranges", "equalize", "correct_bias")
+INTEGERS = (*RANGES, "io", "engine", "max_drop", "wide")
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def _tflite(material: Material, path: Path, *, kind: str) -> Sequence[str]:
         material.calibration,
         kind=kind,
         how=material.quantization,
+        right=material.right,
         show=material.show,
     )
 

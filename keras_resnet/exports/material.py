@@ -23,6 +23,7 @@ class Material:
         preprocessing: How its input is prepared; stored in the file.
         calibration: Training images, uint8 (n, height, width, channels), for formats that need them; else None.
         quantization: How it becomes integers, for formats of integers; None: as is best.
+        right: How many images of the verification a graph is right on, and of how many; None: it is not asked.
         show: Called with what is done, how far it is, and of how much.
     """
 
@@ -30,4 +31,5 @@ class Material:
     preprocessing: Preprocessing
     calibration: np.ndarray | None = None
     quantization: Quantization | None = None
+    right: Callable[[bytes], tuple[int, int]] | None = None
     show: Callable[[str, int, int], None] = field(default=lambda what, done, total: None)

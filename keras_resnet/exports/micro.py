@@ -8,11 +8,10 @@ from pathlib import Path
 from keras_resnet.atomic import write_folder_with
 from keras_resnet.errors import ModelError
 from keras_resnet.exports.material import Material
-from keras_resnet.exports.tflite import check_integer, float_graph, write_stamped
+from keras_resnet.exports.tflite import check_integer, integer_graph, write_stamped
 from keras_resnet.inference import micro
 from keras_resnet.inference.predictors import MICRO_DATA, MICRO_MODEL
 from keras_resnet.quantize.graph import Graph
-from keras_resnet.quantize.post_training import quantize
 
 RESOLVERS = {
     "ADD": "AddAdd",
@@ -66,15 +65,20 @@ def write_micro(material: Material, path: Path) -> Sequence[str]:
         ModelError: TFLite Micro has no kernel for an operator of the network, or its runtime refuses it.
     """
     assert material.calibration is not None
-    graph = float_graph(material.model, material.preprocessing.input_shape)
-    quantized = quantize(graph, material.calibration, material.quantization, progress=material.show)
-    content = quantized.content
+    content, more = integer_graph(
+        material.model,
+        material.preprocessing.input_shape,
+        material.calibration,
+        material.quantization,
+        material.right,
+        material.show,
+    )
     check_integer(content)
     operators = sorted({step.operator for step in Graph(content).steps})
     missing = [name for name in operators if name not in RESOLVERS]
     if missing:
         raise ModelError(f"TFLite Micro has no kernel for {', '.join(missing)}, which the network has")
-    remarks = [*quantized.remarks]
+    remarks = [*more]
     if micro.is_installed():
         try:
             arena = micro.run_in_child(content)[1]

@@ -11,10 +11,11 @@ import keras
 import numpy as np
 
 from keras_resnet.atomic import storage_errors, write_with
-from keras_resnet.errors import ModelError
+from keras_resnet.errors import ModelError, listed
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.quantize.graph import Graph
-from keras_resnet.quantize.post_training import Quantization, quantize
+from keras_resnet.quantize.post_training import JUDGED, Quantization, above_noise, logits_of, quantize
+from keras_resnet.quantize.widening import widen_until
 from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import write_stamp
 
@@ -29,6 +30,7 @@ def write_tflite(
     *,
     kind: str | None = None,
     how: Quantization | None = None,
+    right: Callable[[bytes], tuple[int, int]] | None = None,
     show: Callable[[str, int, int], None] | None = None,
 ) -> Sequence[str]:
     """Export a model as a `.tflite` file with a static batch of one.
@@ -43,6 +45,7 @@ def write_tflite(
             `pixel - 128` exactly: scale 1, zero point -128. `int16x8` has activations of 16 bits. None: `int8` with
             calibration images, else `float`.
         how: How it becomes integers; None: all ways are tried.
+        right: How many images a graph is right on, and of how many, where `how.max_drop` is given.
         show: Called with what is done, how far it is, and of how much.
 
     Returns:
@@ -55,14 +58,69 @@ def write_tflite(
     remarks: tuple[str, ...] = ()
     if kind == "int8":
         assert calibration is not None
-        quantized = quantize(float_graph(model, preprocessing.input_shape), calibration, how, progress=show)
-        content, remarks = quantized.content, quantized.remarks
+        content, remarks = integer_graph(model, preprocessing.input_shape, calibration, how, right, show)
     else:
         content = _converted(model, preprocessing.input_shape, kind, calibration)
-    if kind in ("int8", "int16x8"):
+    if kind in ("int8", "int16x8") and not (how and how.wide == "float" and how.max_drop is not None):
         check_integer(content)
     write_stamped(content, preprocessing, path)
     return remarks
+
+
+def integer_graph(
+    model: keras.Model,
+    input_shape: tuple[int, int, int],
+    calibration: np.ndarray,
+    how: Quantization | None = None,
+    right: Callable[[bytes], tuple[int, int]] | None = None,
+    show: Callable[[str, int, int], None] | None = None,
+) -> tuple[bytes, tuple[str, ...]]:
+    """The graph of a model in integers of eight bits, with as many wider layers as it needs.
+
+    Args:
+        model, input_shape: As `float_graph`.
+        calibration, how, right, show: As `write_tflite`.
+
+    Returns:
+        The graph, and remarks for the user.
+
+    Raises:
+        ModelError: The converter refused the model, or it loses more than it may however wide its layers are.
+    """
+    graph = float_graph(model, input_shape)
+    quantized = quantize(graph, calibration, how, progress=show)
+    if how is None or how.max_drop is None or right is None:
+        return quantized.content, quantized.remarks
+    allowed, (best, images) = how.max_drop, right(graph)
+
+    def drop(content: bytes) -> float:
+        return 100 * (best - right(content)[0]) / images
+
+    lost = drop(quantized.content)
+    if lost <= allowed:
+        text = f"loses {lost:.2f} points on {images} images: no layer is widened"
+        return quantized.content, (*quantized.remarks, text)
+    few = calibration[np.unique(np.linspace(0, len(calibration) - 1, JUDGED).astype(np.int64))]
+    exact = logits_of(graph, few)
+    found = widen_until(
+        quantized.content,
+        Graph(quantized.origin),
+        how.wide,
+        lambda content: above_noise(exact, logits_of(content, few)),
+        lambda content: drop(content) <= allowed,
+        show,
+    )
+    if found is None:
+        raise ModelError(
+            f"{model.name} loses {lost:.2f} points in integers of 8 bits, and more than {allowed:g} with all layers in "
+            f"{how.wide}, too: train it for integers, calibrate with other images, or allow more by max_drop"
+        )
+    content, names = found
+    text = (
+        f"loses {drop(content):.2f} points on {images} images, and {lost:.2f} with 8 bits alone: the results of "
+        f"{len(names)} layers are {'of 16 bits' if how.wide == 'int16' else 'floats'} ({listed(names)})"
+    )
+    return content, (*quantized.remarks, text)
 
 
 def write_stamped(content: bytes, preprocessing: Preprocessing, path: Path) -> None:

@@ -3,3 +3,4 @@
 RANGES = ("minmax", "percentile", "mse", "octav")
 ENGINES = ("tensorflow", "litert-quantizer")
 TYPES = ("int8", "uint8")
+WIDE = ("int16", "float")

@@ -17,7 +17,7 @@ from keras_resnet.errors import MissingExtraError
 ALIGNMENT = 16
 """Bytes: where constants begin. Kernels read whole registers; Python's FlatBuffers library does not see to it."""
 TYPES = {0: np.float32, 1: np.float16, 2: np.int32, 3: np.uint8, 4: np.int64, 6: np.bool_, 7: np.int16, 9: np.int8}
-NUMBERS = {np.dtype(kind): number for number, kind in TYPES.items()}
+NUMBERS: dict[Any, int] = {np.dtype(kind): number for number, kind in TYPES.items()}
 WEIGHTED = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")
 """Operators with weights, their second input, and a bias, their third."""
 HOMOGENEOUS = (0, 1)
@@ -189,6 +189,21 @@ class Graph:
             self.model.buffers.append(buffer)
             flat.buffer = len(self.model.buffers) - 1
         buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+
+    def add_constant(self, name: str, values: np.ndarray, quantization: Any = None) -> int:
+        """Add a tensor with numbers that the file holds, and return its number."""
+        flat = self.schema.TensorT()
+        flat.name, flat.quantization, flat.shapeSignature, flat.sparsity, flat.variantTensors = (
+            name.encode(), quantization, None, None, None,
+        )  # fmt: skip
+        buffer = self.schema.BufferT()
+        buffer.data = np.zeros(0, np.uint8)
+        self.model.buffers.append(buffer)
+        flat.buffer = len(self.model.buffers) - 1
+        self.flat.tensors.append(flat)
+        number = len(self.flat.tensors) - 1
+        self.set_values(number, values)
+        return number
 
     def set_range(self, number: int, low: float, high: float) -> None:
         """Say what a computed tensor's numbers are between, for the quantiser."""

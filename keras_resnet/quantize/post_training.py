@@ -13,9 +13,10 @@ from importlib.util import find_spec
 import numpy as np
 
 from keras_resnet.errors import MissingExtraError, ModelError, UsageError, listed
-from keras_resnet.quantize.choices import ENGINES, RANGES, TYPES
+from keras_resnet.quantize.choices import ENGINES, RANGES, TYPES, WIDE
 from keras_resnet.quantize.equalization import equalize
 from keras_resnet.quantize.graph import Graph, weighted
+from keras_resnet.quantize.pooling import pool_by_mean
 from keras_resnet.quantize.ranges import METHODS, Seen, observe, run
 from keras_resnet.shortage import refuse_shortage
 
@@ -37,6 +38,10 @@ class Quantization:
         correct_bias: Whether to move biases by the mean error of the rounded weights (the same paper).
         io: The type of the pixels that go in and the logits that come out: `int8`, pixel - 128; or `uint8`.
         engine: What quantises: `tensorflow`, or `litert-quantizer`, an extra.
+        max_drop: Points of accuracy that the file may lose on the images it is verified with; where they have no
+            labels, points of agreement with the model. Layers are widened, the most sensitive first, until it loses
+            no more. None: as it comes.
+        wide: What layers are widened to: `int16` activations, as TFLite Micro and NPUs have them; or `float`.
 
     Raises:
         UsageError: A value is none of these.
@@ -47,9 +52,11 @@ class Quantization:
     correct_bias: bool | None = None
     io: str = "int8"
     engine: str = "tensorflow"
+    max_drop: float | None = None
+    wide: str = "int16"
 
     def __post_init__(self) -> None:
-        for name, allowed in (("ranges", (*RANGES, None)), ("io", TYPES), ("engine", ENGINES)):
+        for name, allowed in (("ranges", (*RANGES, None)), ("io", TYPES), ("engine", ENGINES), ("wide", WIDE)):
             if getattr(self, name) not in allowed:
                 known = [one for one in allowed if one]
                 raise UsageError(f"{name} must be one of {listed(known)}; received {getattr(self, name)!r}")
@@ -85,12 +92,14 @@ class Quantized:
         noise: For each way that was tried, how far the logits' signal is above the noise of quantisation, in dB, on
             calibration images.
         led: Names of what is computed whose range one image leads.
+        origin: The float graph that it was made of: equalised, and with a mean for a global pooling.
     """
 
     content: bytes
     how: Quantization
     noise: dict[Quantization, float]
     led: tuple[str, ...] = ()
+    origin: bytes = b""
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -136,6 +145,7 @@ def quantize(
     for number, one in enumerate(tries):
         if bool(one.equalize) not in floats:
             graph = Graph(content)
+            pool_by_mean(graph)
             if one.equalize and not equalize(graph):
                 floats[True] = floats.get(False) or (graph, _seen(graph, images, show))
             else:
@@ -149,7 +159,8 @@ def quantize(
     assert best is not None
     graph, seen = next(iter(floats.values()))
     led = tuple(graph.tensor(number).name for number, one in seen.items() if one.is_led_by_one(LED))
-    return Quantized(best[1], max(noise, key=lambda one: noise[one]), noise, led)
+    taken = max(noise, key=lambda one: noise[one])
+    return Quantized(best[1], taken, noise, led, floats[bool(taken.equalize)][0].packed())
 
 
 def above_noise(exact: np.ndarray, rounded: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from keras_resnet.models.resnet import build
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.quantize.graph import Graph, weighted
 from keras_resnet.quantize.post_training import Quantization, quantize
+from tests.exports.outlier import lead_by_one_channel
 from tests.shared import shared_data
 
 pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed")
@@ -194,17 +195,7 @@ def test_calibration_on_black_images_is_found(tmp_path: Path) -> None:
 def test_an_outlier_channel_is_found(reference: KerasPredictor, tmp_path: Path) -> None:
     model = keras.models.clone_model(reference.model)
     model.set_weights(reference.model.get_weights())
-    # One channel within the last block, and what takes it back: the model computes what it did before.
-    norms = [one for one in model.layers if isinstance(one, keras.layers.BatchNormalization)]
-    layers = [one for one in model.layers if isinstance(one, keras.layers.Conv2D)]
-    block = sorted({one.name.rpartition("_")[0] for one in layers if "stage3" in one.name})[0]
-    first = next(one for one in norms if one.name.startswith(block))
-    second = [one for one in layers if one.name.startswith(block) and one.kernel_size == (3, 3)][1]
-    factors = np.ones(first.gamma.shape, np.float32)
-    factors[3] = 3000
-    first.gamma.assign(np.maximum(np.abs(first.gamma), 0.1) * factors)
-    first.beta.assign(np.abs(first.beta) * factors)
-    second.kernel.assign(second.kernel / factors[:, None])
+    lead_by_one_channel(model)
     outlier = KerasPredictor(model, READY)
 
     write_stamped(quantized_with(outlier, pictures(64, 1)[0]), READY, tmp_path / "model.tflite")

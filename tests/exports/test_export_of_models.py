@@ -1,6 +1,7 @@
 """Models that no run belongs to: trained by their user's own `fit`, of this package's networks or others."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -13,11 +14,12 @@ from keras_resnet.callbacks import ExactCheckpoint, Export, Guard, MovingAverage
 from keras_resnet.cli.main import main
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import from_arrays
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.exports.export import export, export_saved_model, export_tflite
 from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
+from tests.exports.outlier import enliven, lead_by_one_channel
 
 pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed")
 
@@ -214,3 +216,46 @@ def test_what_cannot_be_exported_is_refused_by_one_line(trained: keras.Model, tm
     with pytest.raises(UsageError, match="is an exported file already"):
         export(tmp_path / "mine.tflite", tmp_path / "again.tflite", "tflite-float")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.tflite"]
+
+
+def test_layers_are_widened_until_no_more_is_lost_than_may_be(tmp_path: Path) -> None:
+    model = keras_resnet.ResNet8(num_classes=10, input_shape=(12, 12, 3))
+    enliven(model)
+    lead_by_one_channel(model)
+    images = np.random.default_rng(0).integers(0, 256, (60, 12, 12, 3), np.uint8)
+    how = keras_resnet.Quantization(ranges="minmax", equalize=False, correct_bias=False)
+    options = {"calibration": images}
+    with pytest.raises(ModelError, match="is not the model it came from"):
+        keras_resnet.export(model, tmp_path / "plain.tflite", quantization=how, **options)
+
+    allowed = replace(how, max_drop=5)
+    wider = keras_resnet.export(model, tmp_path / "wider.tflite", quantization=allowed, **options)
+
+    assert wider.verification.agreement >= 0.95
+    assert any("layers are of 16 bits" in one for one in wider.remarks)
+    with pytest.raises(UsageError, match="ONNX INT8 takes no max_drop; that is for 'tflite-int8', 'tflm'"):
+        keras_resnet.export(model, tmp_path / "a.onnx", "onnx-int8", quantization=allowed, **options)
+
+
+def test_weights_that_are_no_numbers_are_not_exported(tmp_path: Path) -> None:
+    model = keras_resnet.ResNet8(num_classes=10, input_shape=(8, 8, 3))
+    layer = next(one for one in model.layers if isinstance(one, keras.layers.Dense))
+    layer.bias.assign(np.full(10, np.nan))
+
+    with pytest.raises(ModelError, match=f"weights that are no numbers, in .*{layer.name}"):
+        keras_resnet.export(model, tmp_path / "model.tflite", "tflite-float")
+    assert not (tmp_path / "model.tflite").exists()
+
+
+def test_what_will_hurt_is_said_with_the_file(tmp_path: Path) -> None:
+    model = keras_resnet.ResNet8(num_classes=10, input_shape=(8, 8, 3))
+    enliven(model)
+    norm = [one for one in model.layers if isinstance(one, keras.layers.BatchNormalization)][1]
+    norm.moving_variance.assign(np.where(np.arange(norm.gamma.shape[0]) < 2, 0.0, 1.0))
+    images = np.random.default_rng(0).integers(0, 256, (12, 8, 8, 3), np.uint8)
+
+    remarks = "\n".join(keras_resnet.export(model, tmp_path / "model.tflite", calibration=images).remarks)
+
+    assert f"2 channels of {norm.name} had no variance in the training" in remarks
+    assert "12 different calibration images are few" in remarks
+    assert "the logits are" in remarks
