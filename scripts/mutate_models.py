@@ -23,6 +23,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,12 @@ def corpus(folder: Path) -> list[Original]:
             "SavedModel": "saved_model", ".safetensors": "own.safetensors",
         }.items()
     ]  # fmt: skip
+    if find_spec("onnxruntime"):
+        from keras_resnet.exports.material import Material
+        from keras_resnet.exports.onnx import write_onnx
+
+        write_onnx(Material(model, preprocessing), folder / "model.onnx")
+        found.append(Original(".onnx", folder / "model.onnx", sealed=True))
     for original in found[:4]:
         bare = original.path.with_stem(f"{original.path.stem}_bare")
         without_sums(original.path, bare)

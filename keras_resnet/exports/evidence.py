@@ -551,7 +551,7 @@ def _causes_of_weights(graph: Graph, exact: Graph) -> list[Cause]:
         mine, theirs = _weights(graph, step), _weights(exact, other)
         if mine is None or theirs is None or mine[0].shape != theirs[0].shape:
             continue
-        name = graph.tensor(step.output).name
+        name = short_name(graph.tensor(step.output).name)
         alike = _alike(mine[0], theirs[0])
         if first and mine[0].shape[1] % 3 == 0 and alike < ALIKE:
             turned = mine[0].reshape(len(mine[0]), -1, 3)[..., ::-1].reshape(mine[0].shape)
@@ -618,7 +618,7 @@ def _causes_of_constants(graph: Graph, exact: Graph) -> list[Cause]:
 
 
 def _causes_of_ranges(graph: Graph, layers: Sequence[Layer]) -> list[Cause]:
-    cut = [f"{one.name} ({one.cut:.0%})" for one in layers if one.cut > CUT]
+    cut = [f"{short_name(one.name)} ({one.cut:.0%})" for one in layers if one.cut > CUT]
     causes = []
     if cut:
         causes.append(
@@ -633,8 +633,8 @@ def _causes_of_ranges(graph: Graph, layers: Sequence[Layer]) -> list[Cause]:
         causes.append(
             Cause(
                 "the noise begins at one layer",
-                f"{worst.name} ({worst.operator}) is only {worst.noise:.1f} dB above its noise, much less than what "
-                "comes before it",
+                f"{short_name(worst.name)} ({worst.operator}) is only {worst.noise:.1f} dB above its noise, much less "
+                "than what comes before it",
             )
         )
     return causes
@@ -673,6 +673,19 @@ def _causes_of_classes(reference: Predictor, exact: np.ndarray, logits: np.ndarr
         text = f"{_those(swapped)}: the outputs are in another order than the names"
         return [Cause("classes are swapped", text, is_fatal=True)]
     return []
+
+
+def short_name(name: str) -> str:
+    """What to call a layer: of all the layers that went into it, the one with weights, or else the first.
+
+    Args:
+        name: Of a tensor, as TensorFlow's converter makes it: `model/conv_1/convolution;model/bn_1/add`.
+    """
+    parts = [part.rstrip("0123456789") for part in name.split(";")]
+    kinds = ("convolution", "depthwise", "MatMul")
+    part = next((one for one in parts if one.endswith(kinds)), name.split(";")[0])
+    folders = part.split("/")
+    return "/".join(folders[1:-1] if len(folders) > 2 else folders[-1:])
 
 
 def _those(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from keras_resnet.exports.evidence import LOOKED_INTO, Evidence, OnRuntime, accuracy_in_words
+from keras_resnet.exports.evidence import LOOKED_INTO, Evidence, OnRuntime, accuracy_in_words, short_name
 from keras_resnet.inference.runtimes import RUNTIMES
 from keras_resnet.visible import visible
 
@@ -45,7 +45,7 @@ def page(evidence: Evidence, images: np.ndarray, lint: tuple[str, ...] = ()) -> 
         rows=[_row(one, evidence.images) for one in evidence.runtimes],
         layers=[
             {
-                "name": visible(one.name),
+                "name": visible(short_name(one.name)),
                 "operator": one.operator,
                 "width": f"{100 * min(max(one.noise, 0.0), FULL) / FULL:.1f}",
                 "low": one.noise < LOW,
@@ -97,7 +97,6 @@ def _row(one: OnRuntime, images: int) -> dict[str, Any]:
         found = one.latency.get(threads)
         return " / ".join(f"{value:.3g}" for value in found) if found else "–"
 
-    arena = f"; arena {one.arena:,} bytes" if one.arena else ""
     return {
         "title": RUNTIMES[one.runtime].title,
         "failure": visible(one.failure),
@@ -112,7 +111,8 @@ def _row(one: OnRuntime, images: int) -> dict[str, Any]:
         "otherwise": str(one.otherwise),
         "one": times(1),
         "two": times(2),
-        "memory": f"{one.memory / 2**20:.1f} MiB{arena}",
+        "memory": f"{one.memory / 2**20:.1f}",
+        "arena": f"{one.arena:,}" if one.arena else "–",
     }
 
 

@@ -124,7 +124,13 @@ def integer_graph(
 
 
 def write_stamped(content: bytes, preprocessing: Preprocessing, path: Path) -> None:
-    """Write a graph as a `.tflite` file with its preprocessing."""
+    """Write a graph as a `.tflite` file.
+
+    Args:
+        content: The graph.
+        preprocessing: How its input is prepared; stored in the file.
+        path: The file.
+    """
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(content)

@@ -191,7 +191,16 @@ class Graph:
         buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
 
     def add_constant(self, name: str, values: np.ndarray, quantization: Any = None) -> int:
-        """Add a tensor with numbers that the file holds, and return its number."""
+        """Add a tensor with numbers that the file holds.
+
+        Args:
+            name: Of the tensor.
+            values: The numbers.
+            quantization: What they stand for, as the schema has it; None: themselves.
+
+        Returns:
+            Its number.
+        """
         flat = self.schema.TensorT()
         flat.name, flat.quantization, flat.shapeSignature, flat.sparsity, flat.variantTensors = (
             name.encode(), quantization, None, None, None,
@@ -206,7 +215,12 @@ class Graph:
         return number
 
     def set_range(self, number: int, low: float, high: float) -> None:
-        """Say what a computed tensor's numbers are between, for the quantiser."""
+        """Say what a computed tensor's numbers are between, for the quantiser.
+
+        Args:
+            number: Of the tensor.
+            low, high: The ends.
+        """
         quantization = self.flat.tensors[number].quantization or self.schema.QuantizationParametersT()
         quantization.min, quantization.max = [float(low)], [float(high)]
         self.flat.tensors[number].quantization = quantization

@@ -16,7 +16,6 @@ from keras_resnet.errors import MissingExtraError, ModelError, UsageError, liste
 from keras_resnet.quantize.choices import ENGINES, RANGES, TYPES, WIDE
 from keras_resnet.quantize.equalization import equalize
 from keras_resnet.quantize.graph import Graph, weighted
-from keras_resnet.quantize.pooling import pool_by_mean
 from keras_resnet.quantize.ranges import METHODS, Seen, observe, run
 from keras_resnet.shortage import refuse_shortage
 
@@ -92,7 +91,7 @@ class Quantized:
         noise: For each way that was tried, how far the logits' signal is above the noise of quantisation, in dB, on
             calibration images.
         led: Names of what is computed whose range one image leads.
-        origin: The float graph that it was made of: equalised, and with a mean for a global pooling.
+        origin: The float graph that it was made of: equalised, where that was taken.
     """
 
     content: bytes
@@ -145,7 +144,6 @@ def quantize(
     for number, one in enumerate(tries):
         if bool(one.equalize) not in floats:
             graph = Graph(content)
-            pool_by_mean(graph)
             if one.equalize and not equalize(graph):
                 floats[True] = floats.get(False) or (graph, _seen(graph, images, show))
             else:

@@ -10,7 +10,7 @@ import pytest
 
 from keras_resnet.errors import UsageError
 from keras_resnet.exports import evidence as module
-from keras_resnet.exports.evidence import Evidence, gather, paired_difference
+from keras_resnet.exports.evidence import Evidence, gather, paired_difference, short_name
 from keras_resnet.exports.page import page
 from keras_resnet.exports.tflite import float_graph, write_stamped
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
@@ -131,7 +131,7 @@ def test_shuffled_weights_are_found_in_their_layer(reference: KerasPredictor, co
     assert not found.passes
     (cause,) = [one for one in found.causes if one.title == "weights are not the model's"]
     graph = Graph(content)
-    assert cause.text.startswith(graph.tensor(list(weighted(graph))[4].output).name)
+    assert cause.text.startswith(short_name(graph.tensor(list(weighted(graph))[4].output).name))
     assert "and 1 more" not in cause.text
 
 
@@ -220,7 +220,7 @@ def test_a_layer_of_four_bits_is_found(reference: KerasPredictor, content: bytes
 
     (cause,) = [one for one in found.causes if one.title == "weights of fewer than eight bits"]
     graph = Graph(content)
-    assert cause.text.startswith(graph.tensor(list(weighted(graph))[4].output).name)
+    assert cause.text.startswith(short_name(graph.tensor(list(weighted(graph))[4].output).name))
     assert not found.passes
 
 
@@ -268,3 +268,15 @@ def test_what_no_runtime_runs_is_refused(reference: KerasPredictor, tmp_path: Pa
         gather(tmp_path / "model.tflite", reference, IMAGES, LABELS, runtimes=[])
     with pytest.raises(UsageError, match="no images"):
         gather(tmp_path / "model.tflite", reference, IMAGES[:0], None)
+
+
+@pytest.mark.parametrize(
+    ("name", "short"),
+    [
+        ("m_1/bn_1/add;m_1/bn_1/mul;m_1/conv_7_1/convolution1", "conv_7_1"),
+        ("m_1/relu/Relu;m_1/add_1/Add", "relu"),
+        ("StatefulPartitionedCall:0", "StatefulPartitionedCall:0"),
+    ],
+)
+def test_a_layer_is_called_by_the_one_with_weights(name: str, short: str) -> None:
+    assert short_name(name) == short
