@@ -681,6 +681,8 @@ def short_name(name: str) -> str:
     Args:
         name: Of a tensor, as TensorFlow's converter makes it: `model/conv_1/convolution;model/bn_1/add`.
     """
+    if name.startswith("StatefulPartitionedCall"):  # the converter's name for what the model gives
+        return "logits"
     parts = [part.rstrip("0123456789") for part in name.split(";")]
     kinds = ("convolution", "depthwise", "MatMul")
     part = next((one for one in parts if one.endswith(kinds)), name.split(";")[0])
