@@ -4,7 +4,7 @@ python scripts/benchmark_edge.py --networks resnet8 resnet18 resnet50     # late
 python scripts/benchmark_edge.py --mlperf shared/data/mlperf-tiny --calibration IMAGES   # the benchmark's network
 python scripts/benchmark_edge.py --imagenet resnet50v1.h5 --photographs FOLDER           # agreement with floats
 
-Latency: one image, one thread, all files by turns in one process; the median of the medians of the rounds, and the ratio
+Latency: one image, one thread, all files by turns in one process; the median of the rounds, and the ratio
 to float LiteRT of the same rounds. Agreement: every fourth photograph calibrates, the others are compared.
 """
 
