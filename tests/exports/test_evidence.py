@@ -107,6 +107,17 @@ def test_an_equalised_file_passes_as_well(reference: KerasPredictor, tmp_path: P
     assert min(one.noise for one in found.layers) > 15
 
 
+def test_layers_that_are_all_zero_are_the_models_too(tmp_path: Path) -> None:
+    untrained = build("resnet8", num_classes=4, preprocessing=READY, classifier_activation=None, seed=0)
+    write_stamped(
+        quantize(float_graph(untrained, (16, 16, 3)), IMAGES[:16], PLAIN).content, READY, tmp_path / "model.tflite"
+    )
+
+    found = gather(tmp_path / "model.tflite", KerasPredictor(untrained, READY), IMAGES, LABELS, max_drop=100)
+
+    assert not {"weights are not the model's", "weights of fewer than eight bits"} & titles(found)
+
+
 def changed(content: bytes, layer: int, change: Callable[[np.ndarray], np.ndarray]) -> bytes:
     """A graph in which the weights of one layer are others."""
     graph = Graph(content)
