@@ -194,7 +194,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
         self.workers: Workers = _Alone()
         self.metrics_before: list[np.ndarray] = []  # of an epoch that another process began, in the order of variables
         self.initial: dict[str, float] | None = None  # what `fit` would report of the weights that it begins with
-        self.takes_latest = False  # of all epochs that are no worse than `initial`; else the one with the best value
+        # Of the value that it begins with, what an epoch needs at least to take the place of those before it; None: the
+        # best value so far.
+        self.takes_latest: Callable[[float], float] | None = None
         self.until: int | None = None  # the epoch until which the optimizer serves; None: that which `fit` ends with
         self._given: tuple[Folder, Requests, Callable[[Place], None]] | None = None
         self._average: MovingAverage | None = None
@@ -501,7 +503,9 @@ class ExactCheckpoint(keras.callbacks.Callback):
             self._unreported = f"monitor={self.monitor!r} {why}"
             return
         value = found[self.monitor]
-        best = self.place.first_value if self.takes_latest else self.place.best_value
+        best = self.place.best_value
+        if self.takes_latest:
+            best = None if self.place.first_value is None else self.takes_latest(self.place.first_value)
         lower = self._is_lower_better(self.monitor.removeprefix("val_"))
         if not math.isfinite(found.get("val_loss", 0.0)) or not is_finite(self.model):
             return  # whatever else it has of weights that are no numbers

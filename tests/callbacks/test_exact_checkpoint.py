@@ -235,7 +235,7 @@ def test_the_latest_epoch_may_be_taken_that_is_no_worse_than_the_beginning(
         model, data = network(tiny_data), batches(tiny_data)
         model.compile("adam", "categorical_crossentropy", metrics=[given])
         saving = ExactCheckpoint(tmp_path / "run", data=data, monitor="val_given", epochs=4)
-        saving.initial, saving.takes_latest = {"val_given": 0.4 if until == 1 else 0.0}, True
+        saving.initial, saving.takes_latest = {"val_given": 0.5 if until == 1 else 0.0}, lambda value: value - 0.1
         telling = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: value.assign(values[epoch]))
         validation = tiny_data.validation.batches(16)
         model.fit(data, validation_data=validation, epochs=until, callbacks=[saving, telling], verbose=0)
