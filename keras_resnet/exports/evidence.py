@@ -34,7 +34,7 @@ LOOKED_INTO = 32
 ALIKE = 0.98
 """Weights of a layer whose correlation with the model's is lower are others."""
 CUT = 0.05
-"""A larger share of a layer's numbers at the ends of its range is cut off."""
+"""A larger share of a layer's numbers beyond its range is too much."""
 COARSE = 16
 """A layer of eight bits whose weights have no more values has fewer bits."""
 LED = 8.0
@@ -59,7 +59,7 @@ class Layer:
         name: Of the tensor that it computes.
         operator: Which computes it.
         noise: How far its signal is above the noise, in dB; infinite where there is none.
-        cut: The share of its numbers that lie at the ends of their range; 0 for floats.
+        cut: The share of its numbers that lie beyond their range; 0 for floats.
     """
 
     name: str
@@ -432,7 +432,7 @@ class _Sums:
         self.signals = self.signals + np.square(theirs).sum(axis=0)
         self.squares = self.squares + np.square(mine).sum(axis=0)
         self.errors = self.errors + np.square(mine - theirs).sum(axis=0)
-        self.ends += _at_ends(self.tensor, values)
+        self.ends += _at_ends(self.tensor, values) if self.is_free else _beyond(self.tensor, theirs)
         self.count += values.size
 
     @property
@@ -444,8 +444,18 @@ class _Sums:
         return 10 * math.log10(max(signal, 1e-300) / error) if error else math.inf
 
 
+def _beyond(tensor: Tensor, expected: np.ndarray) -> int:
+    """How many numbers are farther out than a tensor of integers can say, by more than a step."""
+    if not len(tensor.scales) or tensor.dtype.kind == "f":
+        return 0
+    limits = np.iinfo(tensor.dtype)
+    scale, zero = float(tensor.scales[0]), int(tensor.zeros[0])
+    low, high = (limits.min - zero - 1) * scale, (limits.max - zero + 1) * scale
+    return int(((expected < low) | (expected > high)).sum())
+
+
 def _at_ends(tensor: Tensor, values: np.ndarray) -> int:
-    """How many numbers lie at an end of the range where others would go on; a zero that ReLU made is none."""
+    """How many numbers lie at an end of the range: a zero that ReLU made is none. What it should be is not known."""
     if not len(tensor.scales) or tensor.dtype.kind == "f":
         return 0
     limits = np.iinfo(tensor.dtype)
@@ -628,7 +638,7 @@ def _causes_of_ranges(graph: Graph, layers: Sequence[Layer]) -> list[Cause]:
         causes.append(
             Cause(
                 "numbers are cut off",
-                f"{_those(cut)} lie at the ends of their ranges: the images that it was calibrated with are unlike "
+                f"{_those(cut)} lie beyond their ranges: the images that it was calibrated with are unlike "
                 "these, or too few. Calibrate with training images, as the device will see them",
             )
         )

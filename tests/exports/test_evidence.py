@@ -96,6 +96,18 @@ def test_a_file_that_is_right_passes_with_nothing_to_say_against_it(
     assert "<script" not in shown
 
 
+def test_white_pixels_are_at_the_end_of_their_range_and_not_beyond_it(
+    reference: KerasPredictor, content: bytes, tmp_path: Path
+) -> None:
+    write_stamped(content, READY, tmp_path / "model.tflite")
+    white = np.full_like(IMAGES[:8], 255)
+
+    found = gather(tmp_path / "model.tflite", reference, white, None, max_drop=100)
+
+    assert found.layers[0].cut == 0
+    assert found.layers[0].operator in ("MUL", "SUB", "ADD")
+
+
 def test_an_equalised_file_passes_as_well(reference: KerasPredictor, tmp_path: Path) -> None:
     graph = float_graph(reference.model, (16, 16, 3))
     equalised = quantize(graph, pictures(64, 1)[0], replace(PLAIN, equalize=True, correct_bias=True)).content
