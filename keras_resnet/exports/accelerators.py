@@ -43,14 +43,18 @@ def estimates(flatbuffer: bytes) -> dict[str, dict[str, float]]:
             path.write_bytes(flatbuffer)
             begin = "import sys; from ethosu.vela.vela import main; main(sys.argv[1:])"
             command = [sys.executable, "-c", begin, str(path), "--accelerator-config", name]
-            done = subprocess.run(
-                [*command, "--output-dir", folder, "--verbose-performance"],
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=SECONDS,
-                check=False,
-            )
+            try:
+                done = subprocess.run(
+                    [*command, "--output-dir", folder],
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=SECONDS,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired:
+                found[name] = {}
+                continue
             summaries = sorted(Path(folder).glob("*summary*.csv"))
             found[name] = _figures(summaries[0]) if not done.returncode and summaries else {}
             for line in done.stdout.splitlines():

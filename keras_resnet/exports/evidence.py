@@ -237,9 +237,10 @@ def gather(
     exact_graph = None
     if graph is not None:
         exact_graph = Graph(float_graph(reference.model, reference.preprocessing.input_shape))
+        fits = graph.tensor(graph.input).shape == exact_graph.tensor(exact_graph.input).shape
         few = images[np.unique(np.linspace(0, len(images) - 1, LOOKED_INTO).astype(np.int64))]
-        layers = _layers(graph, exact_graph, few, show)
-        causes += _causes_of_weights(graph, exact_graph)
+        layers = _layers(graph, exact_graph, few, show) if fits else ()
+        causes += _causes_of_weights(graph, exact_graph) if fits else []
     if first is not None:
         causes += _causes_of_classes(reference, exact, first)
     model_right = None if labels is None else int(_right(reference, exact, labels).sum())
@@ -390,7 +391,8 @@ def _pairs(graph: Graph, exact: Graph) -> list[tuple[Step, Step]]:
     found = []
     for step in graph.steps:
         other = others.get(graph.tensor(step.output).name)
-        if other is not None and other.operator == step.operator:
+        same = other is not None and other.operator == step.operator
+        if other is not None and same and graph.tensor(step.output).shape == exact.tensor(other.output).shape:
             found.append((step, other))
     return found
 
@@ -481,7 +483,10 @@ def _alike(mine: np.ndarray, theirs: np.ndarray) -> float:
     Args:
         mine, theirs: float32 (output channels, window × input channels).
     """
-    one, other = _balanced(mine), _balanced(theirs)
+    # What is lost in the rounding of 8 bits, as channels that have died, tells nothing.
+    steps = np.abs(theirs).max(axis=1, keepdims=True) / 127
+    audible = np.abs(theirs) > steps
+    one, other = _balanced(mine * audible), _balanced(theirs * audible)
     return float(np.sum(one * other) / max(np.linalg.norm(one) * np.linalg.norm(other), 1e-30))
 
 
@@ -669,15 +674,17 @@ def _causes_of_classes(reference: Predictor, exact: np.ndarray, logits: np.ndarr
     if reference.task.several or exact.shape != logits.shape:
         return []
     names, ours, theirs = reference.task.class_names, exact.argmax(axis=1), logits.argmax(axis=1)
-    swapped = []
-    for number, name in enumerate(names):
+    becomes: dict[int, int] = {}
+    for number in range(len(names)):
         answers = theirs[ours == number]
         if len(answers) < LEAST_MAPPED:
             continue
         kinds, counts = np.unique_counts(answers)
         most = int(np.argmax(counts))
         if kinds[most] != number and counts[most] >= MAPPED * len(answers):
-            swapped.append(f"{name} becomes {names[kinds[most]]}")
+            becomes[number] = int(kinds[most])
+    # Coarse integers may move a class to its neighbour; only another order moves that one, too.
+    swapped = [f"{names[one]} becomes {names[other]}" for one, other in becomes.items() if other in becomes]
     share = np.unique_counts(theirs).counts.max() / len(theirs)
     usual = np.unique_counts(ours).counts.max() / len(ours)
     if share > 0.95 and usual < 0.8:
@@ -713,6 +720,8 @@ def _disagreements(
     reference: Predictor, exact: np.ndarray, logits: np.ndarray, labels: np.ndarray | None
 ) -> tuple[Disagreement, ...]:
     task = reference.task
+    if exact.shape != logits.shape:
+        return ()
     ours, theirs = task.decisions(exact), task.decisions(logits)
     spread = float(np.ptp(exact)) or 1.0
     found = []

@@ -382,12 +382,23 @@ def _is_gone(run: Run) -> bool:
 
 
 def _first_of(parts: Sequence[Split], most: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first images of some splits together, and their labels."""
+    """Images of some splits together, and their labels: as many of the first as may be, then of the next."""
     images: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     for part in parts:
         left = most - sum(len(one) for one in labels)
         if left and len(part):
-            images.append(part.read(slice(0, left)))
-            labels.append(part.labels[:left])
+            places = spread_over(part, left)
+            images.append(part.read(places))
+            labels.append(part.labels[places])
     return np.concatenate(images), np.concatenate(labels)
+
+
+def spread_over(part: Split, most: int) -> np.ndarray:
+    """Positions evenly over a split, which may be in the order of its classes.
+
+    Args:
+        part: The split.
+        most: At most so many.
+    """
+    return np.unique(np.linspace(0, len(part) - 1, min(most, len(part))).astype(np.int64))

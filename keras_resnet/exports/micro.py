@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_resnet.atomic import write_folder_with
-from keras_resnet.errors import ModelError
+from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.exports.material import Material
 from keras_resnet.exports.tflite import check_integer, integer_graph, write_stamped
 from keras_resnet.inference import micro
 from keras_resnet.inference.predictors import MICRO_DATA, MICRO_MODEL
 from keras_resnet.quantize.graph import Graph
+from keras_resnet.tasks.table import task
 
 RESOLVERS = {
     "ADD": "AddAdd",
@@ -65,6 +66,11 @@ def write_micro(material: Material, path: Path) -> Sequence[str]:
         ModelError: TFLite Micro has no kernel for an operator of the network, or its runtime refuses it.
     """
     assert material.calibration is not None
+    how = material.quantization
+    if how is not None and how.max_drop is not None and how.wide == "float":
+        raise UsageError(
+            "a microcontroller's file is of integers: take wide='int16' (at the command line: --wide int16)"
+        )
     content, more = integer_graph(
         material.model,
         material.preprocessing.input_shape,
@@ -91,11 +97,12 @@ def write_micro(material: Material, path: Path) -> Sequence[str]:
         measured = "a guess: install the extra tflm to measure it"
     remarks.append(f"arena {measured}")
     labels = material.preprocessing.class_names
+    several = task(material.preprocessing.task, labels).several
 
     def write(folder: Path) -> None:
         write_stamped(content, material.preprocessing, folder / MICRO_MODEL)
         arena_bytes = -(-int(arena * MARGIN) // 16) * 16
-        (folder / "model_data.h").write_text(_header(content, labels, arena_bytes, measured))
+        (folder / "model_data.h").write_text(_header(content, labels, arena_bytes, measured, several))
         (folder / MICRO_DATA).write_text(_data(content, labels))
         (folder / "sketch.cc").write_text(_sketch(operators))
 
@@ -117,11 +124,12 @@ def _text(name: str) -> str:
     return f'"{plain}"'
 
 
-def _header(content: bytes, labels: Sequence[str], arena: int, measured: str) -> str:
+def _header(content: bytes, labels: Sequence[str], arena: int, measured: str, several: bool) -> str:
     graph = Graph(content)
     height, width, channels = graph.tensor(graph.input).shape[1:]
     taken, given = graph.tensor(graph.input), graph.tensor(graph.output)
     kinds = {"int8": "int8_t", "uint8": "uint8_t"}
+    meaning = "An image has each class whose logit is above 0." if several else "The largest one is the class."
     return f"""// A network for TensorFlow Lite Micro. Made by keras_resnet.
 #ifndef MODEL_DATA_H_
 #define MODEL_DATA_H_
@@ -135,7 +143,7 @@ def _header(content: bytes, labels: Sequence[str], arena: int, measured: str) ->
 #define MODEL_INPUT_ZERO ({int(taken.zeros[0])})
 typedef {kinds[taken.dtype.name]} model_input_t;
 
-// The output: a logit is (value - MODEL_OUTPUT_ZERO) * MODEL_OUTPUT_SCALE. The largest one is the class.
+// The output: a logit is (value - MODEL_OUTPUT_ZERO) * MODEL_OUTPUT_SCALE. {meaning}
 #define MODEL_CLASSES {len(labels)}
 #define MODEL_OUTPUTS {given.shape[-1]}
 #define MODEL_OUTPUT_ZERO ({int(given.zeros[0])})
@@ -189,7 +197,8 @@ int model_begin() {{
   return interpreter->AllocateTensors() == kTfLiteOk ? 0 : 1;
 }}
 
-// Returns the class of an image, or -1. `pixels`: MODEL_HEIGHT rows of MODEL_WIDTH pixels of MODEL_CHANNELS bytes.
+// Returns the class with the largest logit, or -1; where an image may have several, compare each with
+// MODEL_OUTPUT_ZERO instead. `pixels`: MODEL_HEIGHT rows of MODEL_WIDTH pixels of MODEL_CHANNELS bytes.
 int model_classify(const uint8_t* pixels) {{
   model_input_t* input = tflite::GetTensorData<model_input_t>(interpreter->input(0));
   for (int i = 0; i < MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS; ++i) {{

@@ -21,7 +21,7 @@ def write_saved_model(model: keras.Model, preprocessing: Preprocessing, path: Pa
     """Export a model as a SavedModel folder.
 
     Its signature `serving_default` takes `image`, uint8 (batch, height, width, channels); `serving_encoded` takes
-    `encoded`, strings (batch,): JPEG, PNG, GIF or BMP files of any size, which TensorFlow decodes and resizes as the
+    `encoded`, strings (batch,): JPEG or PNG files of any size, which TensorFlow decodes and resizes as the
     preprocessing says, to within a level of what Pillow makes of them. It does not turn photographs by their
     EXIF data, nor lay what is transparent over a background. Both give `logits` and `probabilities`, float32 (batch,
     number of classes).

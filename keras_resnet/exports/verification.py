@@ -14,15 +14,16 @@ from keras_resnet.data.images import ImageData, OnRead, Split
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.stores import at_size
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.exports import accelerators, lint
 from keras_resnet.exports.evidence import Evidence, Show, gather, graph_of
-from keras_resnet.exports.export import Model
+from keras_resnet.exports.export import Model, spread_over
 from keras_resnet.exports.page import page
 from keras_resnet.inference.predictors import MICRO_DATA, MICRO_MODEL, KerasPredictor, open_predictor
 from keras_resnet.inference.runtimes import kind_of
 from keras_resnet.models.precision import float32_copy
+from keras_resnet.regular_files import check_folder, check_regular
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.stamp import check_digests
 
@@ -74,6 +75,7 @@ def verify_file(
     path = Path(file)
     if not path.exists():
         raise UsageError(f"there is no file {path}")
+    check_folder(path) if path.is_dir() else check_regular(path)
     if path.suffix == ".tflite" or (path / MICRO_DATA).is_file() or path.is_dir():
         check_digests(path / MICRO_MODEL if (path / MICRO_DATA).is_file() else path)
     reference = open_predictor(against)
@@ -83,13 +85,21 @@ def verify_file(
     if data is None and run is None:
         raise UsageError(f"{against} does not know its images: give data (at the command line: --data SOURCE)")
     images = _images(reference, run, data, limit, progress)
+    is_nameless = reference.is_nameless
     reference = reference.named(class_names_of(images))
+    images = images.relabelled(reference.task)
     parts = _parts(images, split)
-    pixels = np.concatenate([one.read(slice(None)) for one in parts])[:MOST]
-    labels = np.concatenate([one.labels for one in parts])[:MOST]
+    expected = reference.preprocessing.input_shape
+    if parts[0].images.shape != expected:
+        raise DataError(f"the model takes images of {expected}, the data are of {parts[0].images.shape}")
+    spread = [spread_over(one, MOST // len(parts)) for one in parts]
+    pixels = np.concatenate([part.read(places) for part, places in zip(parts, spread, strict=True)])
+    labels = np.concatenate([part.labels[places] for part, places in zip(parts, spread, strict=True)])
     if any(getattr(layer, "compute_dtype", "float32") in ("bfloat16", "float16") for layer in reference.model.layers):
         reference = KerasPredictor(float32_copy(reference.model), reference.preprocessing, reference.path)
     called = str(run.path if run is not None else reference.path or reference.model.name)
+    if is_nameless:
+        reference.is_nameless = True  # whatever the file calls its classes is right
     found = gather(path, reference, pixels, labels, called=called, max_drop=max_drop, show=show)
     graph = graph_of(path)
     if graph is not None and kind_of(path) == "integers" and accelerators.is_installed():
@@ -142,9 +152,11 @@ def _images(
 
 
 def _parts(images: ImageData, split: str | None) -> list[Split]:
-    if split in (None, "all"):
-        named = ("test", "validation") if split is None else ("train", "validation", "test")
-        parts = [images.splits[name] for name in named if len(images.splits[name])]
-        return parts[:1] if split is None else parts
-    assert split is not None
-    return [images.splits[split]]
+    filled = {name: part for name, part in images.splits.items() if len(part)}
+    if split is None:
+        split = next((name for name in ("test", "validation") if name in filled), "all")
+    if split != "all" and split not in filled:
+        raise DataError(f"{images.name} has no {split} images, only {' and '.join(filled) or 'none'}; name the split")
+    if not filled:
+        raise DataError(f"{images.name} has no images to verify with")
+    return list(filled.values()) if split == "all" else [filled[split]]

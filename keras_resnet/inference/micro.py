@@ -6,6 +6,7 @@ that runtime: `python -m keras_resnet.inference.micro` would import the package,
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import subprocess
@@ -45,29 +46,43 @@ def run_in_child(content: bytes, batch: Any = None) -> tuple[Any, int]:
         if batch is not None:
             np.save(paths[1], batch)
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        done = subprocess.run(
-            [sys.executable, "-P", __file__, *map(str, paths)],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=SECONDS,
-            env=environment,
-            check=False,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-P", __file__, *map(str, paths), str(arena_for(content))],
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=SECONDS,
+                env=environment,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise RuntimeError(f"TFLite Micro gave no answer in {SECONDS // 60} minutes") from None
         if done.returncode:
             lines = [line for line in done.stderr.splitlines() if line.strip()]
             raise RuntimeError(
                 f"TFLite Micro ended with {done.returncode}: {lines[-1] if lines else 'it said nothing'}"
             )
         found = TOTAL.search(done.stderr) or TOTAL.search(done.stdout)
-        return (np.load(paths[2]) if batch is not None else None), int(found.group(1)) if found else 0
+        if not found:
+            raise RuntimeError("TFLite Micro did not say how much memory it took")
+        return (np.load(paths[2]) if batch is not None else None), int(found.group(1))
 
 
-def _main(model: str, taken: str, given: str) -> None:
+def arena_for(content: bytes) -> int:
+    """Bytes of working memory that are enough to try a graph with: of it and of all that it computes."""
+    from keras_resnet.quantize.graph import Graph
+
+    graph = Graph(content)
+    computed = [graph.tensor(number) for number in graph.computed()]
+    return 10 * len(content) + sum(math.prod(one.shape) * one.dtype.itemsize for one in computed)
+
+
+def _main(model: str, taken: str, given: str, arena: str) -> None:
     import numpy as np
     from tflite_micro.python.tflite_micro import runtime
 
-    interpreter = runtime.Interpreter.from_file(model)
+    interpreter = runtime.Interpreter.from_file(model, arena_size=int(arena))
     if os.path.exists(taken):
         results = []
         for image in np.load(taken):

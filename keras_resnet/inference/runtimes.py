@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_resnet.errors import ModelError
 from keras_resnet.inference.predictor import Predictor
 from keras_resnet.inference.predictors import MICRO_DATA, MICRO_MODEL, TFLitePredictor, open_predictor
 from keras_resnet.inference.tflite_file import read_tflite
@@ -124,8 +123,10 @@ class MicroPredictor(TFLitePredictor):
         super().__init__(path, preprocessing)
         from tflite_micro.python.tflite_micro import runtime
 
+        from keras_resnet.inference.micro import arena_for
+
         self.name = "TFLite Micro"
-        self._micro = runtime.Interpreter.from_file(str(path))
+        self._micro = runtime.Interpreter.from_file(str(path), arena_size=arena_for(read_tflite(path)))
 
     def _run(self, image: np.ndarray) -> np.ndarray:
         self._micro.set_input(image, 0)
@@ -184,7 +185,10 @@ def ask(name: str, path: Path, images: np.ndarray) -> Answered:
             return Answered(name, None, f"its process {why}: {lines[-1] if lines else 'it said nothing'}")
         with np.load(given) as found:
             latency = {int(row[0]): (float(row[1]), float(row[2]), float(row[3])) for row in found["latency"]}
-            return Answered(name, found["logits"], "", latency, int(found["memory"]), _arena(name, path))
+            try:
+                return Answered(name, found["logits"], "", latency, int(found["memory"]), _arena(name, path))
+            except RuntimeError as error:
+                return Answered(name, None, str(error))
 
 
 def _arena(name: str, path: Path) -> int:
@@ -192,10 +196,7 @@ def _arena(name: str, path: Path) -> int:
         return 0
     from keras_resnet.inference.micro import run_in_child
 
-    try:
-        return run_in_child(read_tflite(path))[1]
-    except RuntimeError as error:
-        raise ModelError(str(error)) from None
+    return run_in_child(read_tflite(path))[1]
 
 
 def _peak() -> int:

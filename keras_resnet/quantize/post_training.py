@@ -60,6 +60,9 @@ class Quantization:
                 known = [one for one in allowed if one]
                 raise UsageError(f"{name} must be one of {listed(known)}; received {getattr(self, name)!r}")
 
+        if self.max_drop is not None and self.io != "int8":
+            raise UsageError("max_drop widens layers of files with int8 in and out: leave io out, or max_drop")
+
     @property
     def tries(self) -> list[Quantization]:
         """The ways that are to be tried, the plainest first."""
