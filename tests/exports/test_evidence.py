@@ -303,3 +303,36 @@ def test_what_no_runtime_runs_is_refused(reference: KerasPredictor, tmp_path: Pa
 )
 def test_a_layer_is_called_by_the_one_with_weights(name: str, short: str) -> None:
     assert short_name(name) == short
+
+
+@pytest.mark.parametrize(
+    ("ready", "classes", "title"),
+    [
+        (replace(READY, fit=Fit((24, 24), 3)), 4, "images are resized otherwise"),
+        (replace(READY, class_names=("a", "b", "c")), 3, "other class names, or another order of them"),
+    ],
+)
+def test_a_file_of_another_size_or_with_other_classes_is_a_finding(
+    reference: KerasPredictor,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ready: Preprocessing,
+    classes: int,
+    title: str,
+) -> None:
+    other = build("resnet8", num_classes=classes, preprocessing=ready, classifier_activation=None, seed=2)
+    random = np.random.default_rng(0)
+    if classes == 4:  # as a child that was given images of the wrong size
+        monkeypatch.setattr(module, "ask", lambda name, path, images: Answered(name, None, "its process failed"))
+    else:
+        logits = random.normal(size=(len(IMAGES), 3)).astype(np.float32)
+        monkeypatch.setattr(module, "ask", lambda name, path, images: Answered(name, logits))
+    side = ready.fit.size[0]
+    calibration = random.integers(0, 256, (4, side, side, 3), np.uint8)
+    content = quantize(float_graph(other, (side, side, 3)), calibration, PLAIN).content
+
+    found = verified(reference, content, tmp_path, ready)
+
+    assert not found.passes
+    assert title in titles(found)
+    assert "It does not pass." in page(found, IMAGES)

@@ -118,6 +118,11 @@ def test_the_other_engine_gives_nearly_the_same(content: bytes, plain: bytes) ->
     assert np.abs(ours - theirs).max() <= 3 * Graph(plain).tensor(Graph(plain).output).scales[0]
 
 
+def test_layers_are_not_widened_in_a_file_with_other_types_at_its_ends() -> None:
+    with pytest.raises(UsageError, match="leave io out, or max_drop"):
+        Quantization(io="uint8", max_drop=1.0)
+
+
 @pytest.mark.parametrize("wrong", [{"ranges": "max"}, {"io": "int16"}, {"engine": "onnx"}])
 def test_choices_that_there_are_not_are_refused(wrong: dict[str, str]) -> None:
     (name,) = wrong
