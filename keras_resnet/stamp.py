@@ -33,10 +33,15 @@ MOST_BYTES = 1 << 24
 BLOCK = 1 << 20
 
 
+def stamp_texts(preprocessing: Preprocessing) -> dict[str, str]:
+    """What is stored of a preprocessing: the texts of the files, by name."""
+    labels = "".join(f"{' '.join(name.splitlines())}\n" for name in preprocessing.class_names)
+    return {JSON_NAME: preprocessing.to_json(), LABELS_NAME: labels}
+
+
 def write_stamp(path: Path, preprocessing: Preprocessing) -> None:
     """Add a preprocessing, and the digests of all parts, to a model file or SavedModel folder that has none yet."""
-    labels = "".join(f"{' '.join(name.splitlines())}\n" for name in preprocessing.class_names)
-    files = {JSON_NAME: preprocessing.to_json().encode(), LABELS_NAME: labels.encode()}
+    files = {name: text.encode() for name, text in stamp_texts(preprocessing).items()}
     if path.is_dir():
         extra = path / EXTRA_ASSETS
         extra.mkdir(exist_ok=True)

@@ -37,8 +37,8 @@ CUT = 0.05
 """A larger share of a layer's numbers beyond its range is too much."""
 COARSE = 16
 """A layer of eight bits whose weights have no more values has fewer bits."""
-LED = 8.0
-"""A range so many times larger than that of all other channels is led by one channel."""
+LED = 32.0
+"""A channel whose weights are so many times larger than those of all others leads the range of its layer."""
 MAPPED = 0.8
 """A class that is answered by another one on a larger share of its images is swapped with it."""
 LEAST_MAPPED = 3
@@ -592,7 +592,7 @@ def _causes_of_weights(graph: Graph, exact: Graph) -> list[Cause]:
         if values is not None and values.size > 8 * COARSE and len(np.unique(values)) <= COARSE:
             coarse.append(name)
         sizes = np.sort(np.abs(mine[0]).max(axis=1))
-        if len(sizes) > 3 and sizes[-1] > LED * 4 * max(sizes[-2], 1e-30):
+        if len(sizes) > 3 and sizes[-1] > LED * max(sizes[-2], 1e-30):
             led.append(name)
     if strange:
         causes.append(

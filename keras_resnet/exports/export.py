@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -29,7 +30,7 @@ from keras_resnet.inference.predictor import Predictor
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.precision import float32_copy
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.quantize.post_training import Quantization
+from keras_resnet.quantize.post_training import Quantization, logits_of
 from keras_resnet.runs.run import Run, is_run
 
 if TYPE_CHECKING:
@@ -246,13 +247,14 @@ def export_run(
 
 def _right_of(reference: KerasPredictor, images: _Images) -> Callable[[bytes], tuple[int, int]]:
     """How many images of the verification a graph is right on; without labels, the model is."""
-    from keras_resnet.quantize.post_training import logits_of
-
     task = reference.task
-    labels = images.labels if images.labels is not None else task.decisions(reference.logits(images.verification))
+
+    @cache
+    def answers() -> np.ndarray:  # only where it is asked: it takes a pass of the model
+        return images.labels if images.labels is not None else task.decisions(reference.logits(images.verification))
 
     def right(content: bytes) -> tuple[int, int]:
-        same = task.decisions(logits_of(content, images.verification)) == labels
+        same = task.decisions(logits_of(content, images.verification)) == answers()
         return int(same.reshape(len(same), -1).all(axis=1).sum()), len(same)
 
     return right
@@ -311,7 +313,7 @@ def _images(
     fit = reference.preprocessing.fit
     own = None if calibration is None else calibration_batch(calibration, fit)
     if run is not None and (data is not None or (own is None and not _has_no_images(run))):
-        found = _images_of_run(run, data, progress)
+        found = _images_of_run(run, data, progress, calibrated)
         return found if own is None else replace(found, calibration=own)
     if isinstance(data, ImageData):
         parts = [split for split in (data.validation, data.train, data.test) if len(split)]
@@ -343,7 +345,7 @@ def _read(data: Data, reference: KerasPredictor, progress: OnRead | None) -> Ima
     return replace(data, splits=fitted)
 
 
-def _images_of_run(run: Run, data: Data | None, progress: OnRead | None) -> _Images:
+def _images_of_run(run: Run, data: Data | None, progress: OnRead | None, calibrated: bool) -> _Images:
     """Images to verify with, and to calibrate with: those that a run was trained on; and those that test it."""
     if data is None:
         try:
@@ -363,7 +365,7 @@ def _images_of_run(run: Run, data: Data | None, progress: OnRead | None) -> _Ima
         )
     if data.fingerprint != run.fingerprint:
         raise DataError(f"{data.name} are not the data that {run.path} was trained on")
-    tests = data.test.read(slice(0, TEST_IMAGES)) if len(data.test) else None
+    tests = data.test.read(slice(0, TEST_IMAGES)) if calibrated and len(data.test) else None
     verification, labels = _first_of((data.validation, data.train), VERIFICATION_IMAGES)
     return _Images(verification, calibration_batch(data.train, run.preprocessing.fit), tests=tests, labels=labels)
 

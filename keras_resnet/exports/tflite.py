@@ -14,7 +14,7 @@ from keras_resnet.atomic import storage_errors, write_with
 from keras_resnet.errors import ModelError, listed
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.quantize.graph import Graph
-from keras_resnet.quantize.post_training import JUDGED, Quantization, above_noise, logits_of, quantize
+from keras_resnet.quantize.post_training import Quantization, above_noise, judged_of, logits_of, quantize
 from keras_resnet.quantize.widening import widen_until
 from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import write_stamp
@@ -100,7 +100,7 @@ def integer_graph(
     if lost <= allowed:
         text = f"loses {lost:.2f} points on {images} images: no layer is widened"
         return quantized.content, (*quantized.remarks, text)
-    few = calibration[np.unique(np.linspace(0, len(calibration) - 1, JUDGED).astype(np.int64))]
+    few = judged_of(calibration)
     exact = logits_of(graph, few)
     found = widen_until(
         quantized.content,

@@ -6,18 +6,17 @@ Its preprocessing, its labels and a digest lie in the file's metadata, where oth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_resnet.errors import MissingExtraError, ModelError
-from keras_resnet.inference.predictor import BATCH, Predictor
+from keras_resnet.inference.predictor import BatchPredictor
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.regular_files import read_bytes
 from keras_resnet.shortage import refuse_shortage
-from keras_resnet.stamp import JSON_NAME, LABELS_NAME, SUMS_NAME
+from keras_resnet.stamp import JSON_NAME, LABELS_NAME, SUMS_NAME, stamp_texts
 
 MOST_BYTES = 1 << 31
 """Of a file: Protocol Buffers hold no more."""
@@ -45,8 +44,7 @@ def stamped(model: Any, preprocessing: Preprocessing) -> bytes:
         model: An `onnx.ModelProto`.
         preprocessing: How its input is prepared.
     """
-    labels = "".join(f"{' '.join(name.splitlines())}\n" for name in preprocessing.class_names)
-    stamp = {JSON_NAME: preprocessing.to_json(), LABELS_NAME: labels, SUMS_NAME: ""}
+    stamp = stamp_texts(preprocessing) | {SUMS_NAME: ""}
     stamp[SUMS_NAME] = _digest(model, stamp)
     del model.metadata_props[:]
     for name, text in stamp.items():
@@ -109,7 +107,7 @@ def _check(onnx: Any, model: Any, path: Path) -> None:
         raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from None
 
 
-class OnnxPredictor(Predictor):
+class OnnxPredictor(BatchPredictor):
     """An ONNX file, run by onnxruntime.
 
     Args:
@@ -140,14 +138,6 @@ class OnnxPredictor(Predictor):
         self._check_input(shape, path)
         self._check_outputs(next(one.shape[-1] for one in outputs if one.name == "logits"), path)
         self._input = inputs[0].name
-
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        parts = [self._run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-        return np.concatenate(parts).astype(np.float32)
-
-    def one(self, image: np.ndarray) -> Callable[[], object]:
-        batch = image[None]
-        return lambda: self._run(batch)
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         result: np.ndarray = self._session.run(["logits"], {self._input: np.ascontiguousarray(batch, np.uint8)})[0]

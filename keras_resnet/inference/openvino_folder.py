@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from keras_resnet.errors import MissingExtraError, ModelError
-from keras_resnet.inference.predictor import BATCH, Predictor
+from keras_resnet.inference.predictor import BatchPredictor
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.regular_files import check_folder
 from keras_resnet.shortage import refuse_shortage
@@ -18,7 +17,7 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
 """In float32 also where the processor would be quicker in 16 bits, so that it computes what its model does."""
 
 
-class OpenVinoPredictor(Predictor):
+class OpenVinoPredictor(BatchPredictor):
     """A folder with `model.xml` and `model.bin`, or an ONNX file that was looked through before.
 
     Args:
@@ -49,14 +48,6 @@ class OpenVinoPredictor(Predictor):
             refuse_shortage(error, f"run {path}")
             raise ModelError(f"{path} cannot be read as an OpenVINO network: {error}") from None
         self._check_outputs(self._logits.partial_shape[-1].get_length(), path)
-
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        parts = [self._run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
-        return np.concatenate(parts).astype(np.float32)
-
-    def one(self, image: np.ndarray) -> Callable[[], object]:
-        batch = image[None]
-        return lambda: self._run(batch)
 
     def _run(self, batch: np.ndarray) -> np.ndarray:
         return np.array(self._compiled([np.ascontiguousarray(batch, np.uint8)])[self._logits])

@@ -111,3 +111,19 @@ class Predictor(ABC):
     @abstractmethod
     def one(self, image: np.ndarray) -> Callable[[], object]:
         """A call that runs the model on one image and nothing else, for measuring its time."""
+
+
+class BatchPredictor(Predictor):
+    """A model that a runtime asks for a batch of any size of uint8 images at a time."""
+
+    @abstractmethod
+    def _run(self, batch: np.ndarray) -> np.ndarray:
+        """The logits of a batch, uint8 (n, height, width, channels)."""
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        parts = [self._run(images[start : start + BATCH]) for start in range(0, len(images), BATCH)]
+        return np.concatenate(parts).astype(np.float32)
+
+    def one(self, image: np.ndarray) -> Callable[[], object]:
+        batch = image[None]
+        return lambda: self._run(batch)

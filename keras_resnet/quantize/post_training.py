@@ -139,7 +139,7 @@ def quantize(
     """
     tries = (how or Quantization()).tries
     show = progress or (lambda what, done, total: None)
-    judged = images[np.unique(np.linspace(0, len(images) - 1, JUDGED).astype(np.int64))]
+    judged = judged_of(images)
     exact = logits_of(content, judged)
     noise: dict[Quantization, float] = {}
     best: tuple[float, bytes] | None = None
@@ -151,6 +151,8 @@ def quantize(
                 floats[True] = floats.get(False) or (graph, _seen(graph, images, show))
             else:
                 floats[bool(one.equalize)] = graph, _seen(graph, images, show)
+        if one.equalize and floats[True] is floats.get(False):
+            continue  # there is nothing to equalise
         graph, seen = floats[bool(one.equalize)]
         quantized = _quantized(graph, seen, one)
         noise[one] = above_noise(exact, logits_of(quantized, judged))
@@ -162,6 +164,11 @@ def quantize(
     led = tuple(graph.tensor(number).name for number, one in seen.items() if one.is_led_by_one(LED))
     taken = max(noise, key=lambda one: noise[one])
     return Quantized(best[1], taken, noise, led, floats[bool(taken.equalize)][0].packed())
+
+
+def judged_of(images: np.ndarray) -> np.ndarray:
+    """Some of the calibration images, evenly spread, on which graphs are compared."""
+    return images[np.unique(np.linspace(0, len(images) - 1, JUDGED).astype(np.int64))]
 
 
 def above_noise(exact: np.ndarray, rounded: np.ndarray) -> float:
