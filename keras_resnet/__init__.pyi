@@ -25,6 +25,7 @@ from .exports.export import export_onnx as export_onnx
 from .exports.export import export_run as export_run
 from .exports.export import export_saved_model as export_saved_model
 from .exports.export import export_tflite as export_tflite
+from .exports.quantization_aware import quantize_aware as quantize_aware
 from .exports.verification import verify_file as verify_file
 from .exports.verification import write_evidence as write_evidence
 from .inference.folding import fuse_batchnorm as fuse_batchnorm

@@ -124,6 +124,10 @@ OPTIMIZER = one_of(
 """Update rules: `keras_resnet.optimizers.by_name.optimizer`'s `kind`."""
 
 LEARNING_RATE = Values(float, above=0)
+
+RANGE_LEARNING = one_of("averaged", "learned", "fixed")
+"""How the ranges of activations are found while a network is trained for integers."""
+
 MOMENTUM = Values(float, low=0, below=1)
 WEIGHT_DECAY = STRENGTH
 LAYER_DECAY = Values(float, above=0, high=1)

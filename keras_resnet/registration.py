@@ -1,4 +1,4 @@
-"""Lets Keras read our optimizers, schedules and losses back from its files, once this package is imported.
+"""Lets Keras read our optimizers, schedules, losses and layers back from its files, once this package is imported.
 
 Keras reads only classes that are registered with it, and to import a class registers it. `import keras_resnet` imports
 neither Keras nor TensorFlow. So stand-ins are registered when Keras is imported, and the class when it is first needed.
@@ -23,6 +23,17 @@ HOMES = {
     "BinaryCrossEntropy": "losses",
     **dict.fromkeys(("Momentum", "DecayingMomentum", "Adam", "Lamb", "Adafactor"), "optimizers.update_rules"),
     **dict.fromkeys(OPTIMIZER.choices, "optimizers.by_name"),
+    **dict.fromkeys(
+        (
+            "ActivationRange",
+            "ChannelRescaling",
+            "RoundedConv1D",
+            "RoundedConv2D",
+            "RoundedDense",
+            "RoundedDepthwiseConv2D",
+        ),
+        "models.fake_quantization",
+    ),
 }
 """For each name that a class is registered under, the module whose import does it."""
 

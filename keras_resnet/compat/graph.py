@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,13 +36,59 @@ class Call:
 
 def calls(model: keras.Model) -> list[Call]:
     """The calls of a functional model's graph, from input to output; those of other models with its layers are not."""
+    return [call for _, call in _nodes(model)]
+
+
+def rebuilt(
+    model: keras.Model, inputs: Sequence[Any], compute: Callable[..., Any], tensors: dict[int, Any] | None = None
+) -> list[Any]:
+    """What a functional model's graph gives where each of its calls is computed in another way.
+
+    Args:
+        model: Its graph is walked through; it is not changed.
+        inputs: What stands for its inputs.
+        compute: Is given a `Call`, and then the arguments with which its operation is to be called; returns the result.
+        tensors: Filled with what stands for each symbolic tensor of the graph, by its `id`.
+
+    Returns:
+        What stands for its outputs.
+    """
+    tensors = {} if tensors is None else tensors
+    tensors.update(zip(map(id, model.inputs), inputs, strict=True))
+    for node, call in _nodes(model):
+        arguments, options = node.arguments.fill_in(tensors)
+        results = keras.tree.flatten(compute(call, *arguments, **options))
+        tensors.update(zip(map(id, call.outputs), results, strict=True))
+    return [tensors[id(output)] for output in model.outputs]
+
+
+def sole_readers(model: keras.Model) -> dict[int, Call]:
+    """The one call that reads a tensor, for each that one alone reads, by the `id` of the symbolic tensor.
+
+    What a model gives has a reader outside. So has what is read by an operation that is called several times.
+    """
+    graph = calls(model)
+    times = Counter(id(call.operation) for call in graph)
+    readers: dict[int, list[Call]] = {}
+    for call in graph:
+        for tensor in call.inputs:
+            readers.setdefault(id(tensor), []).append(call)
+    given = {id(tensor) for tensor in keras.tree.flatten(model.outputs)}
+    return {
+        tensor: found[0]
+        for tensor, found in readers.items()
+        if tensor not in given and len(found) == 1 and times[id(found[0].operation)] == 1
+    }
+
+
+def _nodes(model: keras.Model) -> list[tuple[Any, Call]]:
     by_depth = model._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth] if not node.is_input]
     found, told = [], False
     for node in nodes:
         if "training" in node.arguments.kwargs:
             told = node.arguments.kwargs["training"] is True
-        found.append(Call(node.operation, tuple(node.input_tensors), tuple(node.outputs), told))
+        found.append((node, Call(node.operation, tuple(node.input_tensors), tuple(node.outputs), told)))
     return found
 
 

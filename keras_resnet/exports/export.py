@@ -29,6 +29,7 @@ from keras_resnet.exports.verify import Verification, verify
 from keras_resnet.inference.predictor import Predictor
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.precision import float32_copy
+from keras_resnet.models.quantization_aware import is_quantization_aware
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.quantize.post_training import Quantization, logits_of
 from keras_resnet.runs.run import Run, is_run
@@ -144,8 +145,10 @@ def export(
     if run is None and reference.is_assumed and preprocessing is None:
         reference = reference.named(class_names_of(calibration if data is None else data))
     _check_finite(reference)
+    chosen.check_model(reference.model)
     reference = _in_float32(reference)
-    images = _images(reference, run, data, calibration, calibrated=chosen.calibrated, progress=progress)
+    calibrated = chosen.calibrated and not is_quantization_aware(reference.model)
+    images = _images(reference, run, data, calibration, calibrated=calibrated, progress=progress)
     doubt = reference.check_pixels(images.verification) if images.are_real else ""
     if not reference.is_assumed:  # after a short training statistics have not settled
         doubt = ""
@@ -154,13 +157,16 @@ def export(
         material = Material(
             reference.model,
             reference.preprocessing,
-            images.calibration if chosen.calibrated else None,
+            # One image stands for those that a model trained for integers does not need.
+            (images.verification[:1] if images.calibration is None else images.calibration)
+            if chosen.calibrated
+            else None,
             quantization,
             _right_of(reference, images),
             show or (lambda what, done, total: None),
         )
         remarks = [*chosen.write(material, unverified), *lint.of_model(reference.model)]
-        if material.calibration is not None:
+        if calibrated and material.calibration is not None:
             remarks += lint.of_calibration(material.calibration, images.tests)
         graph = graph_of(unverified)
         remarks += lint.of_graph(graph) if graph is not None and chosen.calibrated else ()

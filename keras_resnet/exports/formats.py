@@ -38,6 +38,7 @@ class Format:
         needs: The modules that write and run it, each with the extra that installs it; none: TensorFlow does.
         arguments: What of a `Quantization` it takes.
         device: What it is for.
+        integers: Whether it is for models that were trained for integers, too: it has the numbers that they compute.
     """
 
     path: str
@@ -49,6 +50,7 @@ class Format:
     needs: tuple[tuple[str, str], ...] = ()
     arguments: tuple[str, ...] = ()
     device: str = ""
+    integers: bool = False
 
     @property
     def ending(self) -> str:
@@ -73,6 +75,24 @@ class Format:
         for module, extra in self.needs:
             if find_spec(module) is None:
                 raise MissingExtraError(f"exporting and verifying {self.title}", extra)
+
+    def check_model(self, model: keras.Model) -> None:
+        """Refuse a model that computes in integers where the format has floats.
+
+        Args:
+            model: To be written.
+
+        Raises:
+            UsageError: It does.
+        """
+        from keras_resnet.models.quantization_aware import is_quantization_aware
+
+        if is_quantization_aware(model) and not self.integers:
+            takers = [name for name, one in FORMATS.items() if one.integers]
+            raise UsageError(
+                f"{model.name} was trained for integers of 8 bits, which {self.title} does not have: take "
+                f"{listed(takers)}, or the model that it was made of"
+            )
 
     def check_arguments(self, given: dict[str, Any]) -> None:
         """Refuse arguments that the format does not take. Raises: UsageError."""
@@ -157,6 +177,7 @@ FORMATS = {
         needs=LITERT,
         arguments=INTEGERS,
         device="microcontrollers, NPUs, DSPs, phones",
+        integers=True,
     ),
     "tflite-int16x8": Format(
         "model_int16x8.tflite",
@@ -177,6 +198,7 @@ FORMATS = {
         needs=ONNX,
         arguments=RANGES,
         device="TensorRT, onnxruntime: Q/DQ with the scales of tflite-int8",
+        integers=True,
     ),
     "openvino": Format(
         "openvino",
@@ -196,6 +218,7 @@ FORMATS = {
         needs=LITERT,
         arguments=INTEGERS,
         device="microcontrollers: the INT8 file as a C array, with a sketch of use",
+        integers=True,
     ),
 }
 """Each format by its name, as `--format` takes it."""

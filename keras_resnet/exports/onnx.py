@@ -19,10 +19,9 @@ import numpy as np
 from keras_resnet.atomic import write_with
 from keras_resnet.errors import ModelError
 from keras_resnet.exports.material import Material
-from keras_resnet.exports.tflite import float_graph
+from keras_resnet.exports.tflite import float_graph, integer_graph
 from keras_resnet.inference.onnx_file import require, stamped
 from keras_resnet.quantize.graph import Graph, Step, Tensor
-from keras_resnet.quantize.post_training import Quantization, quantize
 from keras_resnet.tasks.table import task
 
 OPSET = 19
@@ -62,13 +61,15 @@ def proto_of(material: Material, remarks: list[str] | None = None) -> Any:
     Raises: as `write_onnx`.
     """
     preprocessing = material.preprocessing
-    content = float_graph(material.model, preprocessing.input_shape)
-    if material.calibration is not None:
-        how = material.quantization or Quantization()
-        quantized = quantize(content, material.calibration, how, progress=material.show)
-        content = quantized.content
+    shape = preprocessing.input_shape
+    if material.calibration is None:
+        content = float_graph(material.model, shape)
+    else:
+        content, more = integer_graph(
+            material.model, shape, material.calibration, material.quantization, show=material.show
+        )
         if remarks is not None:
-            remarks += quantized.remarks
+            remarks += more
     return onnx_model(content, task(preprocessing.task, preprocessing.class_names).activation)
 
 

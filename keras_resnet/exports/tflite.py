@@ -11,10 +11,18 @@ import keras
 import numpy as np
 
 from keras_resnet.atomic import storage_errors, write_with
-from keras_resnet.errors import ModelError, listed
+from keras_resnet.errors import ModelError, UsageError, listed
+from keras_resnet.models.quantization_aware import deployed, is_quantization_aware
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.quantize.graph import Graph
-from keras_resnet.quantize.post_training import Quantization, above_noise, judged_of, logits_of, quantize
+from keras_resnet.quantize.post_training import (
+    Quantization,
+    above_noise,
+    judged_of,
+    logits_of,
+    quantize,
+    with_ends,
+)
 from keras_resnet.quantize.widening import widen_until
 from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import write_stamp
@@ -87,6 +95,8 @@ def integer_graph(
     Raises:
         ModelError: The converter refused the model, or it loses more than it may however wide its layers are.
     """
+    if is_quantization_aware(model):
+        return _trained_for_integers(model, input_shape, how or Quantization())
     graph = float_graph(model, input_shape)
     quantized = quantize(graph, calibration, how, progress=show)
     if how is None or how.max_drop is None or right is None:
@@ -123,6 +133,20 @@ def integer_graph(
     return content, (*quantized.remarks, text)
 
 
+def _trained_for_integers(
+    model: keras.Model, input_shape: tuple[int, int, int], how: Quantization
+) -> tuple[bytes, tuple[str, ...]]:
+    """The graph of a model that brings the ranges of its activations, which its training found."""
+    usual = Quantization()
+    said = [name for name, value in vars(how).items() if value != getattr(usual, name) and name != "io"]
+    if said:
+        raise UsageError(f"{model.name} was trained for integers and brings its ranges: leave out {listed(said)}")
+    content = Graph(_converted(deployed(model), input_shape, "trained for integers")).packed()
+    if how.io != "int8":
+        content = with_ends(content, how.io)
+    return content, ("with the ranges and the rounded kernels of its training for integers",)
+
+
 def write_stamped(content: bytes, preprocessing: Preprocessing, path: Path) -> None:
     """Write a graph as a `.tflite` file.
 
@@ -149,7 +173,8 @@ def float_graph(model: keras.Model, input_shape: tuple[int, int, int]) -> bytes:
     Raises:
         ModelError: The converter refused the model.
     """
-    return _converted(model, input_shape, "to be quantised")
+    plain = deployed(model, rounds=False) if is_quantization_aware(model) else model
+    return _converted(plain, input_shape, "to be quantised")
 
 
 def representative(images: np.ndarray) -> Iterator[list[np.ndarray]]:
@@ -180,6 +205,12 @@ def _converted(
             "representative_dataset": lambda: representative(images),
             "inference_input_type": tf.int16,
             "inference_output_type": tf.int16,
+        },
+        # Without images: the graph itself says what rounds where.
+        "trained for integers": {
+            "optimizations": [tf.lite.Optimize.DEFAULT],
+            "inference_input_type": tf.int8,
+            "inference_output_type": tf.int8,
         },
         # Our own ranges take the place of those of this one image.
         "to be quantised": {

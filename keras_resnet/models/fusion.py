@@ -46,14 +46,7 @@ def fuse_batchnorm(model: keras.Model) -> keras.Model:
     Raises:
         UsageError: (a ValueError) The model has no graph, or nothing to fold, or a layer that cannot be copied.
     """
-    graph = _as_functional(model)
-    if graph is None:
-        raise UsageError(
-            f"only functional and sequential models that know their input can be folded; received "
-            f"{type(model).__name__} {model.name!r}: build a sequential one by model.build((None, height, width, "
-            "channels)); write a subclassed one as keras.Model(inputs, outputs)"
-        )
-    fused, folded = _copy_of(graph)
+    fused, folded = folded_copy(as_functional(model, "folded"))
     if not folded:
         raise UsageError(f"{model.name} has no convolution or dense layer with a batch normalisation behind it")
     preprocessing = getattr(model, "preprocessing", None)
@@ -76,7 +69,27 @@ class _Chain:
         return [one.name for one in (self.norm, self.relu) if one is not None]
 
 
-def _as_functional(model: Any) -> Any:
+def as_functional(model: keras.Model, done: str) -> keras.Model:
+    """A functional or sequential model as a graph.
+
+    Args:
+        model: Any.
+        done: What is to be done with it, as errors call it: `folded`.
+
+    Raises:
+        UsageError: It has none.
+    """
+    graph = graph_of(model)
+    if graph is None:
+        raise UsageError(
+            f"only functional and sequential models that know their input can be {done}; received "
+            f"{type(model).__name__} {model.name!r}: build a sequential one by model.build((None, height, width, "
+            "channels)); write a subclassed one as keras.Model(inputs, outputs)"
+        )
+    return graph
+
+
+def graph_of(model: Any) -> Any:
     """The model as a graph, or None if it has none."""
     import keras
 
@@ -91,7 +104,7 @@ def _as_functional(model: Any) -> Any:
     return None
 
 
-def _copy_of(model: keras.Model) -> tuple[keras.Model, int]:
+def folded_copy(model: keras.Model) -> tuple[keras.Model, int]:
     """A copy of a functional model with what can be folded folded, and how many normalisations that were."""
     import keras
 
@@ -104,9 +117,9 @@ def _copy_of(model: keras.Model) -> tuple[keras.Model, int]:
 
     def copy(layer: Any) -> Any:
         nonlocal folded
-        graph = _as_functional(layer) if isinstance(layer, keras.Model) and id(layer) not in trained else None
+        graph = graph_of(layer) if isinstance(layer, keras.Model) and id(layer) not in trained else None
         if graph is not None:
-            part, count = _copy_of(graph)
+            part, count = folded_copy(graph)
             folded += count
             inner.add(layer.name)
             return part
@@ -144,23 +157,13 @@ def _chains(model: keras.Model) -> dict[str, _Chain]:
 
     A layer that is called in several places is in none: it must stay for the others.
     """
-    import keras
+    from keras_resnet.compat.graph import Call, calls, sole_readers
 
-    from keras_resnet.compat.graph import Call, calls
-
-    graph = calls(model)
+    graph, readers = calls(model), sole_readers(model)
     times = Counter(id(call.operation) for call in graph)
-    readers: dict[int, list[Call]] = {}
-    for call in graph:
-        for tensor in call.inputs:
-            readers.setdefault(id(tensor), []).append(call)
-    outputs = {id(tensor) for tensor in keras.tree.flatten(model.outputs)}
 
     def only_reader(call: Call) -> Call | None:
-        if len(call.outputs) != 1 or id(call.outputs[0]) in outputs:
-            return None
-        found = readers.get(id(call.outputs[0]), [])
-        return found[0] if len(found) == 1 and times[id(found[0].operation)] == 1 else None
+        return readers.get(id(call.outputs[0])) if len(call.outputs) == 1 else None
 
     found = {}
     for call in graph:
@@ -170,7 +173,7 @@ def _chains(model: keras.Model) -> dict[str, _Chain]:
         if norm is None or norm.in_training or not _is_norm_of(norm.operation, call.operation, call.outputs[0]):
             continue
         relu = only_reader(norm)
-        behind = relu.operation if relu is not None and _is_relu(relu.operation) else None
+        behind = relu.operation if relu is not None and is_relu(relu.operation) else None
         found[call.operation.name] = _Chain(call.operation, norm.operation, behind)
     return found
 
@@ -199,7 +202,7 @@ def _is_norm_of(norm: Any, layer: Any, output: Any) -> bool:
     return bool(norm.axis % len(output.shape) == (1 if first else len(output.shape) - 1))
 
 
-def _is_relu(layer: Any) -> bool:
+def is_relu(layer: Any) -> bool:
     """Whether it is max(x, 0), not a clipped or leaky one."""
     import keras
 

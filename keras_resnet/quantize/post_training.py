@@ -222,7 +222,7 @@ def _of_pixels(graph: Graph) -> list[int]:
 
 def _by_tensorflow(content: bytes, chosen: dict[int, tuple[float, float]], how: Quantization) -> bytes:
     import tensorflow as tf
-    from tensorflow.lite.python import convert, util
+    from tensorflow.lite.python import convert
 
     graph = Graph(content)
     for number, (low, high) in chosen.items():
@@ -241,8 +241,21 @@ def _by_tensorflow(content: bytes, chosen: dict[int, tuple[float, float]], how: 
         raise ModelError(f"TensorFlow's quantiser refused the network: {error}") from error
     if how.io == "int8":
         return quantized
-    other = tf.as_dtype(how.io)
-    return Graph(bytes(util.modify_model_io_type(quantized, other, other))).packed()
+    return with_ends(quantized, how.io)
+
+
+def with_ends(content: bytes, io: str) -> bytes:
+    """A graph of integers with others at its ends.
+
+    Args:
+        content: The graph, with int8 or floats there.
+        io: `uint8`: the pixels as they are, and logits likewise.
+    """
+    import tensorflow as tf
+    from tensorflow.lite.python import util
+
+    other = tf.as_dtype(io)
+    return Graph(bytes(util.modify_model_io_type(content, other, other))).packed()
 
 
 def _by_litert_quantizer(content: bytes, chosen: dict[int, tuple[float, float]], how: Quantization) -> bytes:

@@ -241,9 +241,11 @@ def affine(
     """
     scale, offset, normalises = np.array(1.0), np.array(0.0), False
     for kind, config in layers:
+        if kind == "ActivationRange":  # which rounds what it gets
+            continue
         if kind == "InputLayer":
             channels = config["batch_shape"][-1]
-        elif kind == "Rescaling":
+        elif kind in ("Rescaling", "ChannelRescaling"):
             by, plus = np.asarray(config["scale"], float), np.asarray(config["offset"], float)
             scale, offset, normalises = scale * by, offset * by + plus, True
         elif kind == "Normalization" and config.get("mean") is not None:
