@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet.errors import MissingExtraError, UsageError, listed
 from keras_resnet.exports.material import Material
+
+if TYPE_CHECKING:
+    import keras
 
 Writer = Callable[[Material, Path], Sequence[str]]
 """Writes a file; returns remarks for the user."""

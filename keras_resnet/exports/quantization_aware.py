@@ -83,8 +83,9 @@ def quantize_aware(
 def _loaded(model: Any) -> keras.Model:
     if not isinstance(model, Run | str | os.PathLike):
         raise UsageError(f"a model is a path, a run or a keras.Model; received {type(model).__name__}")
-    is_a_run = isinstance(model, Run) or is_run(Path(model))
-    path = Run.at(getattr(model, "path", model), finished=True).model if is_a_run else Path(model)
+    path = model.path if isinstance(model, Run) else Path(model)
+    if is_run(path):
+        path = Run.at(path, finished=True).model
     loaded = load_keras(path)
     if has_stamp(path):
         loaded.preprocessing = read_stamp(path)

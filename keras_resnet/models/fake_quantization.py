@@ -281,7 +281,7 @@ class ActivationRange(keras.layers.Layer):
             (self.low, ops.minimum(ops.min(inputs), 0.0)),
             (self.high, ops.maximum(ops.max(inputs), 0.0)),
         ):
-            end.assign(self.momentum * end + (1 - self.momentum) * ops.cast(seen, end.dtype))
+            end.assign(self.momentum * end + (1 - self.momentum) * ops.cast(newest, end.dtype))
 
     def _with_gradient(self, inputs: Any) -> tuple[Any, Any]:
         """Rounds with a gradient for the step, of a size as if each activation were a weight."""

@@ -31,14 +31,12 @@ ROUNDED = {
     "Dense": "RoundedDense",
 }
 """Layers with a kernel, and what takes their place."""
-SAME_NUMBERS = frozenset(
-    {
-        "ActivityRegularization", "AlphaDropout", "Cropping1D", "Cropping2D", "Dropout", "Flatten", "GaussianDropout", "GaussianNoise", "GetItem", "GlobalMaxPooling1D",
-        "GlobalMaxPooling2D", "Identity", "MaxPooling1D", "MaxPooling2D", "Permute", "RepeatVector", "Reshape",
-        "Softmax", "SpatialDropout1D", "SpatialDropout2D", "Squeeze", "Take", "Transpose", "UpSampling2D",
-        "ZeroPadding1D", "ZeroPadding2D", "ExpandDims",
-    }
-)  # fmt: skip
+SAME_NUMBERS = (
+    *("ActivityRegularization", "AlphaDropout", "Dropout", "GaussianDropout", "GaussianNoise", "Identity"),
+    *("Cropping1D", "Cropping2D", "ExpandDims", "Flatten", "GetItem", "Permute", "RepeatVector", "Reshape", "Squeeze"),
+    *("GlobalMaxPooling1D", "GlobalMaxPooling2D", "MaxPooling1D", "MaxPooling2D", "Softmax", "SpatialDropout1D"),
+    *("SpatialDropout2D", "Take", "Transpose", "UpSampling2D", "ZeroPadding1D", "ZeroPadding2D"),
+)
 """Layers and operations that TFLite computes in the numbers of what they are given."""
 MEANS = ("AveragePooling1D", "AveragePooling2D")
 """What they give is rounded to the numbers of what they are given."""
@@ -135,12 +133,14 @@ def deployed(model: keras.Model, *, rounds: bool = True) -> keras.Model:
         found = keras.Model(given, rebuilt(model, [given], compute), name=model.name)
     for layer in model.layers:
         copy, kind = made.get(id(layer)), type(layer).__name__
+        if copy is None:
+            continue
         if kind in stock:
             copy.set_weights(layer.get_weights())
             copy.kernel.assign(layer.rounded)
         elif kind == "ChannelRescaling":
             copy.set_weights([np.reshape(layer.scale, (1, 1, -1, 1)), np.asarray(layer.offset)])
-        elif copy is not None:
+        else:
             copy.set_weights(layer.get_weights())
     return found
 
@@ -250,7 +250,7 @@ class _Rewriting:
         given = keras.tree.flatten(list(arguments))
         return self._behind(call, result, kind, self._unit(operation, given))
 
-    def _unit(self, operation: Any, given: Sequence[Any]) -> dict[str, Any]:
+    def _unit(self, operation: Any, given: Sequence[Any]) -> Mapping[str, Any]:
         """What the results of a sum or product are whole numbers of, as a range is told it; empty: it is not known."""
         kind, steps = type(operation).__name__, [self.ranges[id(one)][1] for one in given if id(one) in self.ranges]
         if len(given) == 1 and id(given[0]) in self.pending:
