@@ -46,7 +46,7 @@ def fuse_batchnorm(model: keras.Model) -> keras.Model:
     Raises:
         UsageError: (a ValueError) The model has no graph, or nothing to fold, or a layer that cannot be copied.
     """
-    graph = _as_functional(model)
+    graph = as_functional(model)
     if graph is None:
         raise UsageError(
             f"only functional and sequential models that know their input can be folded; received "
@@ -76,7 +76,7 @@ class _Chain:
         return [one.name for one in (self.norm, self.relu) if one is not None]
 
 
-def _as_functional(model: Any) -> Any:
+def as_functional(model: Any) -> Any:
     """The model as a graph, or None if it has none."""
     import keras
 
@@ -104,7 +104,7 @@ def _copy_of(model: keras.Model) -> tuple[keras.Model, int]:
 
     def copy(layer: Any) -> Any:
         nonlocal folded
-        graph = _as_functional(layer) if isinstance(layer, keras.Model) and id(layer) not in trained else None
+        graph = as_functional(layer) if isinstance(layer, keras.Model) and id(layer) not in trained else None
         if graph is not None:
             part, count = _copy_of(graph)
             folded += count
