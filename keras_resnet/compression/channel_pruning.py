@@ -1,35 +1,33 @@
-"""Fewer channels: a network becomes a smaller one of the same layers."""
+"""A network becomes a smaller one: which channels it keeps, so that it needs a share of its multiply-accumulates."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from keras_resnet.allowed import SEED, one_of
-from keras_resnet.compat.deep_graphs import deep_recursion
+from keras_resnet.allowed import COUNT, SEED, one_of
 from keras_resnet.errors import UsageError
-from keras_resnet.models.feature_info import carry_over
 from keras_resnet.models.fusion import as_functional
 from keras_resnet.settings import Values, check_arguments
 
 if TYPE_CHECKING:
     import keras
 
-    from keras_resnet.compression.channels import ChannelGraph, Group, Member
+    from keras_resnet.compression.channels import ChannelGraph, Group
 
 CRITERION = one_of("l1", "l2", "taylor")
-THIN = 8
-"""Widths are rounded to at most this part of a layer's width."""
+PART = Values(float, above=0, high=1)
+COARSE = 8
+"""A layer's width is rounded to no more than this part of it, so that thin layers have steps, too."""
+CLOSE = 0.01
+"""By how much of the whole the multiply-accumulates may miss the share that was asked for, if widths allow."""
 
 
-@check_arguments(
-    share=Values(float, above=0, high=1),
-    criterion=CRITERION.or_none,
-    multiple=Values(int, low=1),
-    least=Values(float, above=0, high=1),
-    seed=SEED,
-)
+@check_arguments(share=PART, criterion=CRITERION.or_none, multiple=COUNT, least=PART, seed=SEED)
 def prune_channels(
     model: keras.Model,
     share: float = 0.5,
@@ -41,211 +39,191 @@ def prune_channels(
     least: float = 0.1,
     seed: int = 0,
 ) -> keras.Model:
-    """A smaller copy.
+    """A copy of a model with fewer channels, which needs a share of its multiply-accumulates.
+
+    It must be trained on for some epochs. What is removed is gone as if its filters, and their normalisations, were
+    zero. Channels that hang together, as those of a residual stream, are removed together: Fang et al., "DepGraph",
+    CVPR 2023, https://arxiv.org/abs/2301.12900. Those that matter least go first, in whichever layer they are.
+
+    Any functional model of Keras's convolutions, normalisations, sums, products, pooling and padding can be pruned. The
+    channels of images and outputs stay, and those that another kind of layer reads or gives, as the attention of
+    ECA-Net. Grouped convolutions lose whole groups.
+
+    Args:
+        model: A functional or sequential model that knows the size of its images; it is not changed.
+        share: Of the multiply-accumulates of convolutions and fully connected layers, in (0, 1], that is kept. It is
+            met within 0.02 unless the network is so thin that no widths give it.
+        calibration: Images as the model takes them, (n, height, width, channels), some hundreds. Without labels.
+        criterion: What is least. `l1`, `l2`: the norm of the filters, with their normalisation folded in, relative to
+            its mean in the layers where a channel is (Li et al., 2016, https://arxiv.org/abs/1608.08710). `taylor`: how
+            much the outputs of the calibration images change to first order, for each multiply-accumulate that is
+            saved. None: `taylor` where there are images, else `l2`.
+        residual: Whether channels of sums, as of a residual stream, are removed, or only those inside of blocks.
+        multiple: Widths are rounded to multiples of it, as kernels of CPUs and GPUs like them; 1: they are not. In
+            layers of less than 64 channels to 4, 2 or 1.
+        least: The share of channels that every layer keeps, in (0, 1].
+        seed: Of `taylor`.
+
+    Returns:
+        A functional model of layers of the same kinds and names, with the same inputs and outputs, and with its
+        preprocessing.
+
+    Raises:
+        UsageError: (a ValueError) The model has no graph or no channels that can be removed, or so few that the share
+            cannot be reached.
+
+    Example:
+        >>> import keras_resnet
+        >>> model = keras_resnet.ResNet8(num_classes=10, input_shape=(16, 16, 1))
+        >>> smaller = keras_resnet.prune_channels(model, 0.5)
+        >>> smaller.output_shape, smaller.count_params() < 0.6 * model.count_params()
+        ((None, 10), True)
     """
-    graph_of_model = as_functional(model)
-    if graph_of_model is None:
+    whole = as_functional(model)
+    if whole is None:
         raise UsageError(
             f"only functional and sequential models that know their input can be pruned; received "
-            f"{type(model).__name__} {model.name!r}: build a sequential one by model.build((None, height, width, "
-            "channels)); write a subclassed one as keras.Model(inputs, outputs)"
+            f"{type(model).__name__} {getattr(model, 'name', '')!r}: build a sequential one by model.build((None, height, "
+            "width, channels)); write a subclassed one as keras.Model(inputs, outputs)"
         )
-    from keras_resnet.compression.channels import ChannelGraph
+    from keras_resnet.compression.channels import ChannelGraph  # which imports Keras
+    from keras_resnet.compression.removal import without_channels
 
-    graph = ChannelGraph(graph_of_model)
-    scores = _scores(graph, criterion, calibration, seed)
-    kept = choose(graph, scores, share, residual=residual, multiple=multiple, least=least)
-    pruned = without_channels(graph, kept)
+    graph = ChannelGraph(whole)
+    criterion = criterion or ("l2" if calibration is None else "taylor")
+    worth = channel_worth(graph, graph.groups(residual), criterion, calibration, seed)
+    pruned = without_channels(graph, kept_channels(graph, worth, share, residual, multiple, least))
     preprocessing = getattr(model, "preprocessing", None)
     if preprocessing is not None:
         pruned.preprocessing = preprocessing
     return pruned
 
 
-def _scores(graph: ChannelGraph, criterion: str | None, images: np.ndarray | None, seed: int) -> np.ndarray:
-    from keras_resnet.compression.importance import norms, output_changes
+def channel_worth(
+    graph: ChannelGraph, groups: Sequence[Group], criterion: str, images: np.ndarray | None, seed: int
+) -> np.ndarray:
+    """What channels are ranked by, those of all groups together.
 
-    criterion = criterion or ("l1" if images is None else "taylor")
+    Args:
+        graph: The network's channels.
+        groups: Those that may be removed.
+        criterion, images, seed: See `prune_channels`.
+
+    Returns:
+        By the channel's number.
+    """
+    from keras_resnet.compression.importance import filter_norms, output_changes
+
     if criterion != "taylor":
-        return norms(graph, int(criterion[1]))
+        worth = filter_norms(graph, {"l1": 1, "l2": 2}[criterion])
+        for group in groups:
+            worth[group.classes] /= worth[group.classes].mean() or 1.0
+        return worth
     if images is None:
         raise UsageError("criterion='taylor' looks at images: give some, as the model takes them, by calibration=")
-    return output_changes(graph, np.asarray(images), seed)
+    worth = output_changes(graph, np.asarray(images), seed)
+    widths = _Widths(graph, groups)
+    for number, group in enumerate(groups):
+        one_less = widths.sizes - (np.arange(len(groups)) == number)
+        worth[group.classes] /= max(1, widths.macs(widths.sizes) - widths.macs(one_less))
+    return worth
 
 
-def choose(
-    graph: ChannelGraph, scores: np.ndarray, share: float, *, residual: bool, multiple: int, least: float,
-    normalise: bool = True, per_mac: bool = False,
+def kept_channels(
+    graph: ChannelGraph, worth: np.ndarray, share: float, residual: bool, multiple: int, least: float
 ) -> np.ndarray:
+    """Which channels are kept.
+
+    Args:
+        graph: The network's channels.
+        worth: By the channel's number: the least of them go first.
+        share, residual, multiple, least: See `prune_channels`.
+
+    Returns:
+        By the channel's number.
+
+    Raises:
+        UsageError: None can be removed, or not enough of them.
+    """
     groups = graph.groups(residual)
     if not groups:
-        raise UsageError(f"{graph.model.name} has no channels that can be removed")
-    widths = _Widths(graph, groups)
-    steps = [_step(len(one.classes), multiple) for one in groups]
-    floors = [max(1, int(np.ceil(least * len(one.classes)))) for one in groups]
-    ranked: list[tuple[float, int]] = []
-    best_first = []
-    for number, group in enumerate(groups):
-        own = scores[group.classes]
-        best_first.append(group.classes[np.argsort(-own, kind="stable")])
-        mean = own.mean() if normalise else 1.0
-        if per_mac:
-            full = np.array([len(g.classes) for g in groups]); one = full.copy(); one[number] -= 1
-            mean = mean * (widths.macs(full) - widths.macs(one))
-        ranked += [(one / mean if mean else one, number) for one in np.sort(own)[: len(own) - floors[number]]]
-    order = np.array([number for _, number in sorted(ranked)], np.int64)
-    sizes = np.array([len(one.classes) for one in groups])
+        raise UsageError(
+            f"{graph.model.name} has no channels that can be removed: they all belong to its images, its outputs or "
+            f"layers that are not known{'' if residual else ', or to sums, which residual=True prunes, too'}"
+        )
+    widths = _Widths(graph, groups, multiple, least)
+    target, whole = share * widths.macs(widths.sizes), widths.macs(widths.sizes)
+    lowest = widths.macs(widths.floors) / whole
+    if share < lowest - CLOSE:
+        raise UsageError(
+            f"{graph.model.name} cannot be pruned to {share:.0%} of its multiply-accumulates: {lowest:.1%} are left where "
+            f"every layer keeps {least:.0%} of its channels. Ask for more"
+            f"{', lower least=' if least > CLOSE else ''}{'' if residual else ', or prune sums, too, by residual=True'}"
+        )
+    best_first = [one.classes[np.argsort(-worth[one.classes], kind="stable")] for one in groups]
+    removable = [(worth[one], number) for number, ids in enumerate(best_first) for one in ids[widths.floors[number] :]]
+    order = np.array([number for _, number in sorted(removable)], np.int64)
 
-    def counts(removed: int) -> np.ndarray:
-        left = sizes - np.bincount(order[:removed], minlength=len(groups))
-        rounded = [
-            min(size, max(floor, int(round(one / step)) * step))
-            for one, size, floor, step in zip(left.tolist(), sizes.tolist(), floors, steps, strict=True)
-        ]
-        return np.array(rounded)
+    def after(removed: int) -> np.ndarray:
+        return widths.rounded(widths.sizes - np.bincount(order[:removed], minlength=len(groups)))
 
-    target = share * widths.macs(sizes)
-    low, high = 0, len(order)
-    if widths.macs(counts(high)) > target * 1.02:
-        raise UsageError("too few")
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if widths.macs(counts(middle)) > target else (low, middle)
-    left = min((counts(low), counts(high)), key=lambda one: abs(widths.macs(one) - target))
-    left = _nearer(left, target, widths, steps, floors, sizes)
-    kept = np.ones(len(graph.classes), bool)
-    for count, classes in zip(left.tolist(), best_first, strict=True):
-        kept[classes[count:]] = False
-    return kept[graph.classes]
+    enough, too_few = len(order), 0
+    while enough - too_few > 1:
+        middle = (enough + too_few) // 2
+        enough, too_few = (enough, middle) if widths.macs(after(middle)) > target else (middle, too_few)
+    nearest = min(after(enough), after(too_few), key=lambda one: abs(widths.macs(one) - target))
+    removed = np.zeros(len(graph.classes), bool)
+    for count, ids in zip(widths.nearer(nearest, target, CLOSE * whole).tolist(), best_first, strict=True):
+        removed[ids[count:]] = True
+    return ~removed[graph.classes]
 
 
-def _nearer(left, target, widths, steps, floors, sizes):
-    off = abs(widths.macs(left) - target)
-    while off > 0.01 * widths.macs(sizes):
-        tries = [left + sign * step * (np.arange(len(left)) == number) for number, step in enumerate(steps) for sign in (1, -1)]
-        tries = [one for one in tries if (one >= floors).all() and (one <= sizes).all()]
-        best = min(tries, key=lambda one: abs(widths.macs(one) - target))
-        if abs(widths.macs(best) - target) >= off:
-            break
-        left, off = best, abs(widths.macs(best) - target)
-    return left
-
-
+@dataclass
 class _Widths:
-    """What a network costs with so many channels of each group."""
+    """How many channels of each group there may be, and what a network with so many of each costs."""
 
-    def __init__(self, graph: ChannelGraph, groups: list[Group]) -> None:
-        self._members = graph.members
-        rows = {(number, side): row for row, (number, side) in enumerate(
-            (number, side) for number in range(len(graph.members)) for side in ("inputs", "outputs"))}
-        self._times = np.zeros((len(rows), len(groups)), np.int64)
-        for column, group in enumerate(groups):
-            for place, times in group.places:
-                self._times[rows[place], column] = times
-        sizes = np.array([len(one.classes) for one in groups])
-        whole = np.array([len(ids) if (ids := getattr(graph.members[n], side)) is not None else 0 for n, side in rows])
-        self._fixed = whole - self._times @ sizes
+    graph: ChannelGraph
+    groups: Sequence[Group]
+    multiple: int = 1
+    least: float = 1.0
+
+    def __post_init__(self) -> None:
+        members = self.graph.members
+        self.sizes = np.array([len(one.classes) for one in self.groups])
+        self.floors = np.array([max(1, math.ceil(self.least * one)) for one in self.sizes.tolist()])
+        self.steps = np.array([self._step(one) for one in self.sizes.tolist()])
+        self._times = np.zeros((2 * len(members), len(self.groups)), np.int64)
+        for column, group in enumerate(self.groups):
+            for (number, side), times in group.places:
+                self._times[2 * number + (side == "outputs"), column] = times
+        whole = [len(ids) if ids is not None else 0 for one in members for ids in (one.inputs, one.outputs)]
+        self._fixed = np.array(whole) - self._times @ self.sizes
 
     def macs(self, counts: np.ndarray) -> int:
+        """Multiply-accumulates of an image where each group has so many channels."""
         widths = (self._fixed + self._times @ counts).reshape(-1, 2).tolist()
-        return sum(
-            member.macs(inputs if member.inputs is not None else None, outputs)
-            for member, (inputs, outputs) in zip(self._members, widths, strict=True)
+        return sum(one.macs(*width) for one, width in zip(self.graph.members, widths, strict=True))
+
+    def rounded(self, counts: np.ndarray) -> np.ndarray:
+        """The numbers nearest to these that are multiples, as far as floors and sizes allow."""
+        found: np.ndarray = np.clip(
+            np.round(counts / self.steps).astype(np.int64) * self.steps, self.floors, self.sizes
         )
+        return found
 
+    def nearer(self, counts: np.ndarray, target: float, close: float) -> np.ndarray:
+        """Numbers that cost what they should, one step of one group at a time: a step of the ranking may be coarse."""
+        one_step = np.diag(self.steps)
+        while abs(self.macs(counts) - target) > close:
+            tries = np.clip(counts + np.concatenate([one_step, -one_step]), self.floors, self.sizes)
+            best = min(tries, key=lambda one: abs(self.macs(one) - target))
+            if abs(self.macs(best) - target) >= abs(self.macs(counts) - target):
+                break
+            counts = best
+        return counts
 
-def _step(size: int, multiple: int) -> int:
-    step = multiple
-    while step > max(1, size // THIN):
-        step //= 2
-    return step
-
-
-def without_channels(graph: ChannelGraph, kept: np.ndarray) -> keras.Model:
-    """kept: by number."""
-    import keras
-
-    copies: list[tuple[Any, Any]] = []
-
-    def copy(layer: Any) -> Any:
-        from keras_resnet.compat.graph import is_functional
-
-        if is_functional(layer):
-            return inner(layer)
-        config = _config(layer, graph.member(layer), kept)
-        try:
-            made = type(layer).from_config(config)
-        except Exception as error:
-            if not getattr(layer, "variables", ()):
-                return layer
-            raise UsageError(
-                f"{graph.model.name} cannot be pruned: its layer {layer.name!r} ({type(layer).__name__}) cannot be "
-                f"made again from its configuration ({error})"
-            ) from error
-        copies.append((layer, made))
-        return made
-
-    def inner(model: Any) -> Any:
-        raise NotImplementedError
-
-    plain = keras.Model(graph.model.input, graph.model.output, name=graph.model.name)
-    with deep_recursion():
-        pruned = keras.models.clone_model(plain, clone_function=copy)
-    for layer, made in copies:
-        if getattr(layer, "variables", ()):
-            _fill(layer, made, graph.member(layer), kept)
-    carry_over(graph.model, pruned)
-    return pruned
-
-
-def _config(layer: Any, member: Member | None, kept: np.ndarray) -> dict[str, Any]:
-    from keras_resnet.compat.graph import kind_of
-
-    config: dict[str, Any] = layer.get_config()
-    if member is None:
-        return config
-    kind = kind_of(layer)
-    left = int(kept[member.outputs].sum())
-    if kind == "Reshape":
-        config["target_shape"] = [left if side == len(member.outputs) else side for side in config["target_shape"]]
-    elif kind.startswith("ZeroPadding"):
-        config["padding"] = _margins(layer, member, kept)
-    elif "units" in config:
-        config["units"] = left
-    elif "filters" in config:
-        config["filters"] = left
-        if member.groups > 1:
-            config["groups"] = left * member.groups // len(member.outputs)
-    return config
-
-
-def _margins(layer: Any, member: Member, kept: np.ndarray) -> Any:
-    assert member.inputs is not None
-    flat = not isinstance(layer.padding[0], tuple)
-    margins = [layer.padding] if flat else list(layer.padding)
-    place = next(n for n, (b, a) in enumerate(margins) if b + a + len(member.inputs) == len(member.outputs))
-    before, after = margins[place]
-    ids = member.outputs
-    margins[place] = (int(kept[ids[:before]].sum()), int(kept[ids[len(ids) - after :]].sum()))
-    return margins[0] if flat else tuple(margins)
-
-
-def _fill(layer: Any, made: Any, member: Member | None, kept: np.ndarray) -> None:
-    from keras_resnet.compat.graph import kind_of
-    from keras_resnet.compression.channels import WEIGHTS
-
-    axes = WEIGHTS.get(kind_of(layer)) if member is not None else None
-    if axes is None:
-        made.set_weights(layer.get_weights())
-        return
-    for name, sides in axes.items():
-        variable = getattr(layer, name, None)
-        if variable is None:
-            continue
-        value = np.asarray(variable)
-        for axis, side in sides:
-            ids = getattr(member, side)
-            if ids is None or (side == "inputs" and member.groups > 1):
-                continue
-            value = np.compress(kept[ids], value, axis=axis)
-        getattr(made, name).assign(value)
+    def _step(self, size: int) -> int:
+        step = self.multiple
+        while step > max(1, size // COARSE):
+            step //= 2
+        return step

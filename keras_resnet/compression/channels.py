@@ -55,6 +55,7 @@ class Member:
         outputs: Of those that it gives.
         positions: At how many places of an image its kernel is multiplied.
         norm: The batch normalisation that reads what it gives.
+        padded: Of a layer that puts zeros before and behind the channels: which of its margins does.
     """
 
     layer: Any
@@ -62,37 +63,53 @@ class Member:
     outputs: Ids
     positions: int = 0
     norm: Any = None
+    padded: int = 0
 
     @property
     def groups(self) -> int:
         """Of a grouped convolution; of others 1."""
         return int(getattr(self.layer, "groups", 1))
 
-    @property
-    def middle(self) -> Ids | None:
-        """Of the channels between the two kernels of a separable convolution."""
-        return None if self.inputs is None else np.repeat(self.inputs, self.layer.depth_multiplier)
+    def along(self, side: str) -> Ids | None:
+        """The channels along an axis of one of its weights; None: they all stay.
 
-    def macs(self, inputs: int | None, outputs: int) -> int:
+        Args:
+            side: `inputs`, `outputs` or, between the two kernels of a separable convolution, `middle`.
+        """
+        if side == "outputs":
+            return self.outputs
+        if self.inputs is None or self.groups > 1:  # of a grouped convolution, each filter reads the whole of its group
+            return None
+        return np.repeat(self.inputs, self.layer.depth_multiplier) if side == "middle" else self.inputs
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether it multiplies."""
+        kind = kind_of(self.layer)
+        return kind in WEIGHTS and kind != "BatchNormalization"
+
+    @property
+    def reads_each(self) -> bool:
+        """Whether each of its filters reads all channels, and which ones is known."""
+        return self.inputs is not None and self.groups == 1 and not kind_of(self.layer).startswith("Depthwise")
+
+    def macs(self, inputs: int, outputs: int) -> int:
         """Multiply-accumulates of an image with so many channels.
 
         Args:
-            inputs: That it reads; None: all.
+            inputs: That it reads, where they are followed.
             outputs: That it gives.
         """
-        kind = kind_of(self.layer)
-        if kind not in WEIGHTS or kind == "BatchNormalization":
+        if not self.has_kernel:
             return 0
-        kernel = self.layer.pointwise_kernel if kind.startswith("Separable") else self.layer.kernel
-        window = math.prod(getattr(self.layer, "kernel_size", ()))
-        read = kernel.shape[-1 if kind.endswith("Transpose") else -2]
-        if kind.startswith("Separable"):
-            multiplier = self.layer.depth_multiplier
-            between = read if inputs is None else inputs * multiplier
-            return self.positions * between * (window + outputs)
+        kind, window = kind_of(self.layer), math.prod(getattr(self.layer, "kernel_size", ()))
         if kind.startswith("Depthwise"):
             return self.positions * window * outputs
-        return self.positions * window * (read if inputs is None or self.groups > 1 else inputs) * outputs
+        multiplier = getattr(self.layer, "depth_multiplier", 1)
+        kernel = self.layer.pointwise_kernel if kind.startswith("Separable") else self.layer.kernel
+        all_of_them = kernel.shape[-1 if kind.endswith("Transpose") else -2]
+        read = inputs * multiplier if self.reads_each else all_of_them
+        return self.positions * read * (window + outputs if kind.startswith("Separable") else window * outputs)
 
 
 _CONVOLUTION = {"kernel": ((-2, "inputs"), (-1, "outputs")), "bias": ((0, "outputs"),)}
@@ -137,6 +154,7 @@ class ChannelGraph:
     Attributes:
         members: The layers that change where channels are removed.
         classes: The number that each number has become one with: `classes[ids]`.
+        entries: What models inside are given, by the identity of their symbolic inputs.
 
     Raises:
         UsageError: The size of its images is not known.
@@ -145,6 +163,7 @@ class ChannelGraph:
     model: keras.Model
     members: list[Member] = field(default_factory=list, init=False)
     classes: Ids = field(init=False)
+    entries: dict[int, Features | None] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         self._parents: list[int] = []
@@ -184,6 +203,13 @@ class ChannelGraph:
     def _trace(self, model: Any, given: Sequence[Features | None]) -> list[Features | None]:
         """What a model gives for what it is given."""
         there = dict(zip((id(one) for one in model.inputs), given, strict=True))
+        for tensor, features in there.items():
+            before = self.entries.setdefault(tensor, features)
+            if features is not None and before is not None:  # of a model that is called in several places
+                self._unite(features.ids, before.ids)
+            elif features is not before:
+                self._fix(features)
+                self._fix(before)
         for call in calls(model):
             inputs = [there.get(id(one)) for one in call.inputs]
             if is_functional(call.operation) and len(inputs) == len(call.operation.inputs):
@@ -269,7 +295,9 @@ class ChannelGraph:
         count = layer.units if kind == "Dense" else call.outputs[0].shape[axis]
         multiplier = getattr(layer, "depth_multiplier", 1)
         member = self._join(
-            layer, inputs, lambda: np.repeat(inputs, multiplier) if by_itself and inputs is not None else self._new(count)
+            layer,
+            inputs,
+            lambda: np.repeat(inputs, multiplier) if by_itself and inputs is not None else self._new(count),
         )
         ids = np.repeat(inputs, multiplier) if by_itself and inputs is not None else member.outputs
         if member.groups > 1:
@@ -308,6 +336,7 @@ class ChannelGraph:
             return x
         before, after = margins[place]
         member = self._join(layer, x.ids, lambda: np.concatenate([self._new(before), x.ids, self._new(after)]))
+        member.padded = place
         return Features(x.axis, member.outputs)
 
     def _merge(self, call: Call, given: list[Features | None]) -> Features | None:

@@ -7,16 +7,17 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_resnet.compat.graph import kind_of
 from keras_resnet.compression.channels import WEIGHTS, ChannelGraph, Member
 
 BATCH = 32
 
 
-def norms(graph: ChannelGraph, power: int) -> np.ndarray:
-    """The size of the filters that give each channel, each relative to the mean of its layer.
+def filter_norms(graph: ChannelGraph, power: int) -> np.ndarray:
+    """The size of the filters that give each channel, relative to the mean of their layer.
 
-    Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017, https://arxiv.org/abs/1608.08710, where the filters
-    of a sum are judged by the shortcut's alone; here by the mean of all that are added. A filter counts as it is once
+    Li et al., "Pruning Filters for Efficient ConvNets", ICLR 2017, https://arxiv.org/abs/1608.08710, where the channels
+    of a sum are judged by the shortcut's filters; here by the mean of all that are added. A filter counts as it is once
     the batch normalisation that reads it is folded into it.
 
     Args:
@@ -28,23 +29,22 @@ def norms(graph: ChannelGraph, power: int) -> np.ndarray:
     """
     sums, counts = np.zeros(len(graph.classes)), np.zeros(len(graph.classes))
     for member in graph.members:
-        if not _has_filters(member):
+        if not member.has_kernel:
             continue
-        sizes = _filter_sizes(member, power)
-        mean = sizes.mean()
-        channels = graph.classes[member.outputs]
-        np.add.at(sums, channels, sizes / mean if mean else sizes)
+        sizes, channels = _sizes(member, power), graph.classes[member.outputs]
+        np.add.at(sums, channels, sizes / (sizes.mean() or 1.0))
         np.add.at(counts, channels, 1)
     return sums / np.maximum(counts, 1)
 
 
 def output_changes(graph: ChannelGraph, images: np.ndarray, seed: int) -> np.ndarray:
-    """By how much a network's outputs change where a channel is removed, to first order, as a mean square over images.
+    """By how much a network's outputs change where a channel is removed, to first order: a mean square over images.
 
-    To remove a channel is to set to zero what reads it: the change of an output is the sum, over those weights, of
-    weight × gradient (Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019,
-    https://arxiv.org/abs/1906.10771, there of the loss). The square over all outputs is estimated from one random
-    combination of them an image, so that neither labels nor a gradient of each output are needed.
+    To remove a channel is to set to zero what reads it. So an output changes by the sum, over those weights, of weight ×
+    gradient (Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019,
+    https://arxiv.org/abs/1906.10771, there of the loss). The squares of all outputs and images are estimated from one
+    random combination of them a batch, whose mixed terms are zero on average (Hutchinson, 1990): that needs neither
+    labels nor a gradient of each output.
 
     Args:
         graph: The network's channels.
@@ -56,58 +56,57 @@ def output_changes(graph: ChannelGraph, images: np.ndarray, seed: int) -> np.nda
     """
     import tensorflow as tf
 
-    readers = [one for one in graph.members if _has_filters(one) and one.inputs is not None and one.groups == 1]
-    readers = [one for one in readers if "Depthwise" not in type(one.layer).__name__]
-    names = ["pointwise_kernel" if "Separable" in type(one.layer).__name__ else "kernel" for one in readers]
-    kernels = [getattr(one.layer, name) for one, name in zip(readers, names, strict=True)]
-    sides = [
-        dict((side, axis) for axis, side in WEIGHTS[type(one.layer).__name__][name])
-        for one, name in zip(readers, names, strict=True)
-    ]
-    random, total = np.random.default_rng(seed), np.zeros(len(graph.classes))
+    readers = [one for one in graph.members if one.has_kernel and one.reads_each]
+    kernels = [_kernel(one).value for one in readers]
 
     @tf.function(reduce_retracing=True)
     def gradients(batch: Any, seeds: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([one.value for one in kernels])
-            outputs = keras.tree.flatten(graph.model(batch, training=False))
-            combined = tf.add_n(
-                [
-                    tf.reduce_sum(tf.cast(one, tf.float32) * tf.random.stateless_normal(tf.shape(one), seeds + number))
-                    for number, one in enumerate(outputs)
-                ]
-            )
-        return tape.gradient(combined, [one.value for one in kernels], unconnected_gradients="zero")
+            tape.watch(kernels)
+            combined = 0.0
+            for number, one in enumerate(keras.tree.flatten(graph.model(batch, training=False))):
+                weights = tf.random.stateless_normal(tf.shape(one), seeds + number)
+                combined += tf.reduce_sum(tf.cast(one, tf.float32) * weights)
+        return tape.gradient(combined, kernels, unconnected_gradients="zero")
 
+    random, total = np.random.default_rng(seed), np.zeros(len(graph.classes))
     for begin in range(0, len(images), BATCH):
-        found = gradients(images[begin : begin + BATCH], random.integers(0, 2**31 - 1, 2, dtype=np.int32))
+        batch = tf.convert_to_tensor(images[begin : begin + BATCH])
+        found = gradients(batch, random.integers(0, 2**31 - 2, 2, dtype=np.int32))
         change = np.zeros(len(graph.classes))
-        for member, kernel, gradient, axes in zip(readers, kernels, found, sides, strict=True):
-            ids = member.inputs if "inputs" in axes else member.middle
-            products = np.asarray(kernel, np.float64) * np.asarray(gradient, np.float64)
-            along = axes.get("inputs", axes.get("middle")) % products.ndim
-            each = products.sum(axis=tuple(place for place in range(products.ndim) if place != along))
-            np.add.at(change, graph.classes[ids], each)
+        for member, kernel, gradient in zip(readers, kernels, found, strict=True):
+            axis, side = _read_along(member)
+            products = np.moveaxis(np.asarray(kernel, np.float64) * np.asarray(gradient, np.float64), axis, 0)
+            np.add.at(change, graph.classes[member.along(side)], products.reshape(len(products), -1).sum(axis=1))
         total += change**2
     return total / len(images)
 
 
-def _has_filters(member: Member) -> bool:
-    kind = type(member.layer).__name__
-    return kind in WEIGHTS and kind != "BatchNormalization"
+def _kernel(member: Member) -> Any:
+    """The weights that sum over channels, or of a depthwise convolution the only ones."""
+    return getattr(member.layer, _kernel_name(member))
 
 
-def _filter_sizes(member: Member, power: int) -> np.ndarray:
-    kind = type(member.layer).__name__
-    name = "pointwise_kernel" if kind.startswith("Separable") else "kernel"
-    kernel = np.abs(np.asarray(getattr(member.layer, name), np.float64))
+def _kernel_name(member: Member) -> str:
+    return "pointwise_kernel" if kind_of(member.layer).startswith("Separable") else "kernel"
+
+
+def _read_along(member: Member) -> tuple[int, str]:
+    """The axis of the kernel that goes over the channels that it reads, and which these are."""
+    axes = WEIGHTS[kind_of(member.layer)][_kernel_name(member)]
+    return next((axis, side) for axis, side in axes if side != "outputs")
+
+
+def _sizes(member: Member, power: int) -> np.ndarray:
+    kind, kernel = kind_of(member.layer), np.abs(np.asarray(_kernel(member), np.float64))
     if kind.startswith("Depthwise"):
         kernel = kernel.reshape(*kernel.shape[:-2], -1)
     elif kind.endswith("Transpose"):
         kernel = np.swapaxes(kernel, -1, -2)
-    sizes = (kernel**power).reshape(-1, kernel.shape[-1]).sum(axis=0) ** (1 / power)
+    sizes: np.ndarray = (kernel**power).reshape(-1, kernel.shape[-1]).sum(axis=0) ** (1 / power)
     norm = member.norm
-    if norm is not None:
-        sizes = sizes / np.sqrt(np.asarray(norm.moving_variance, np.float64) + norm.epsilon)
-        sizes = sizes * (np.abs(np.asarray(norm.gamma, np.float64)) if norm.scale else 1.0)
-    return np.asarray(sizes)
+    if norm is None:
+        return sizes
+    gamma = np.abs(np.asarray(norm.gamma, np.float64)) if norm.scale else 1.0
+    folded: np.ndarray = sizes * gamma / np.sqrt(np.asarray(norm.moving_variance, np.float64) + norm.epsilon)
+    return folded
