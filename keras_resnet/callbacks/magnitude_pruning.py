@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -63,8 +63,8 @@ class MagnitudePruning(BetweenBatches):
     A model's file has as many numbers as before, and compresses better. Only runtimes that have kernels for it are
     faster, as TensorRT for the pattern 2:4; `prune_channels` makes a network that is smaller everywhere.
 
-    With `ExactCheckpoint`, which must come before it, it goes on to the bit, and the best weights are chosen among those
-    of epochs that end with all of the zeros.
+    With `ExactCheckpoint`, which must come before it, it goes on to the bit, and the best weights are chosen among
+    those of epochs that end with all of the zeros.
 
     Args:
         sparsity: The share of zeros at the end, in [0, 1]. None: 0.8, or that of the pattern.
@@ -113,10 +113,10 @@ class MagnitudePruning(BetweenBatches):
         layers: Sequence[str] | None = None,
     ) -> None:
         super().__init__()
-        self.pattern: Any = pattern  # (N, M) by now
+        self.pattern: Pattern | None = cast(Any, pattern)  # checked, and so read
         if sparsity is not None and pattern is not None:
             raise UsageError(f"the pattern says how many weights become zero: leave out sparsity={sparsity}")
-        by_pattern = 1 - self.pattern[0] / self.pattern[1] if pattern else SPARSITY
+        by_pattern = 1 - self.pattern[0] / self.pattern[1] if self.pattern else SPARSITY
         self.sparsity = by_pattern if sparsity is None else sparsity
         self.begin, self.end, self.every = begin, END if end is None else end, every
         self.layers = None if layers is None else tuple(layers)
@@ -138,10 +138,11 @@ class MagnitudePruning(BetweenBatches):
             return
         found = prunable(self.model, self.layers)
         self._kernels = [one for one in found if fits(one, self.pattern)]
-        if not self._kernels:
+        if self.pattern is not None and not self._kernels:
+            kept, of = self.pattern
             raise UsageError(
-                f"no layer of {self.model.name} has input channels that are a multiple of {self.pattern[1]}, as the "
-                f"pattern {self.pattern[0]}:{self.pattern[1]} needs"
+                f"no layer of {self.model.name} that is pruned has input channels that are a multiple of {of}, as the "
+                f"pattern {kept}:{of} needs"
             )
         self._masks = [
             keras.Variable(kept_now(one.kernel.numpy()), trainable=False, dtype="bool", name="mask")
@@ -250,6 +251,6 @@ class MagnitudePruning(BetweenBatches):
         optimizer = unwrapped(self.model.optimizer)
         if getattr(optimizer, "use_ema", False) and any(isinstance(one, ExactCheckpoint) for one in there):
             raise UsageError(
-                "ExactCheckpoint would save the average of an optimizer with use_ema=True, which has fewer zeros: leave "
-                "use_ema out, and average by keras_resnet.callbacks.MovingAverage"
+                "ExactCheckpoint would save the average of an optimizer with use_ema=True, which has fewer zeros: "
+                "leave use_ema out, and average by keras_resnet.callbacks.MovingAverage"
             )

@@ -83,8 +83,8 @@ def prune_channels(
     if whole is None:
         raise UsageError(
             f"only functional and sequential models that know their input can be pruned; received "
-            f"{type(model).__name__} {getattr(model, 'name', '')!r}: build a sequential one by model.build((None, height, "
-            "width, channels)); write a subclassed one as keras.Model(inputs, outputs)"
+            f"{type(model).__name__} {getattr(model, 'name', '')!r}: build a sequential one by model.build((None, "
+            "height, width, channels)); write a subclassed one as keras.Model(inputs, outputs)"
         )
     from keras_resnet.compression.channels import ChannelGraph  # which imports Keras
     from keras_resnet.compression.removal import without_channels
@@ -156,8 +156,8 @@ def kept_channels(
     lowest = widths.macs(widths.floors) / whole
     if share < lowest - CLOSE:
         raise UsageError(
-            f"{graph.model.name} cannot be pruned to {share:.0%} of its multiply-accumulates: {lowest:.1%} are left where "
-            f"every layer keeps {least:.0%} of its channels. Ask for more"
+            f"{graph.model.name} cannot be pruned to {share:.0%} of its multiply-accumulates: {lowest:.1%} are left "
+            f"where every layer keeps {least:.0%} of its channels. Ask for more"
             f"{', lower least=' if least > CLOSE else ''}{'' if residual else ', or prune sums, too, by residual=True'}"
         )
     best_first = [one.classes[np.argsort(-worth[one.classes], kind="stable")] for one in groups]

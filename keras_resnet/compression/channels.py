@@ -112,16 +112,17 @@ class Member:
         return self.positions * read * (window + outputs if kind.startswith("Separable") else window * outputs)
 
 
-_CONVOLUTION = {"kernel": ((-2, "inputs"), (-1, "outputs")), "bias": ((0, "outputs"),)}
-_TRANSPOSED = {"kernel": ((-1, "inputs"), (-2, "outputs")), "bias": ((0, "outputs"),)}
-_DEPTHWISE = {"kernel": ((-2, "inputs"),), "bias": ((0, "outputs"),)}
-_SEPARABLE = {
+Axes = dict[str, tuple[tuple[int, str], ...]]
+_CONVOLUTION: Axes = {"kernel": ((-2, "inputs"), (-1, "outputs")), "bias": ((0, "outputs"),)}
+_TRANSPOSED: Axes = {"kernel": ((-1, "inputs"), (-2, "outputs")), "bias": ((0, "outputs"),)}
+_DEPTHWISE: Axes = {"kernel": ((-2, "inputs"),), "bias": ((0, "outputs"),)}
+_SEPARABLE: Axes = {
     "depthwise_kernel": ((-2, "inputs"),),
     "pointwise_kernel": ((-2, "middle"), (-1, "outputs")),
     "bias": ((0, "outputs"),),
 }
-_NORM = {name: ((0, "inputs"),) for name in ("gamma", "beta", "moving_mean", "moving_variance")}
-WEIGHTS: dict[str, dict[str, tuple[tuple[int, str], ...]]] = {
+_NORM: Axes = dict.fromkeys(("gamma", "beta", "moving_mean", "moving_variance"), ((0, "inputs"),))
+WEIGHTS: dict[str, Axes] = {
     **dict.fromkeys(("Dense", "Conv1D", "Conv2D", "Conv3D"), _CONVOLUTION),
     **dict.fromkeys(("Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose"), _TRANSPOSED),
     **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), _DEPTHWISE),
@@ -179,6 +180,11 @@ class ChannelGraph:
         """What is known of a layer; None: it stays as it is."""
         number = self._numbers.get(id(layer))
         return None if number is None else self.members[number]
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of an image in convolutions and fully connected layers."""
+        return sum(one.macs(0 if one.inputs is None else len(one.inputs), len(one.outputs)) for one in self.members)
 
     def groups(self, residual: bool) -> list[Group]:
         """The channels that can be removed.

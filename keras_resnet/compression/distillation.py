@@ -69,8 +69,8 @@ class _Pair:
 class Distillation(keras.Model):
     """A student to train in place of itself, which learns from a teacher's outputs as well as from labels.
 
-    The loss is weight · T² · KL(teacher ‖ student) of both outputs softened by the temperature T, and (1 − weight) · the
-    loss of `compile`: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
+    The loss is weight · T² · KL(teacher ‖ student) of both outputs softened by the temperature T, and (1 − weight) ·
+    the loss of `compile`: Hinton et al., "Distilling the Knowledge in a Neural Network", 2015,
     https://arxiv.org/abs/1503.02531. Both see the same augmented images, as Beyer et al., "Knowledge distillation: A
     good teacher is patient and consistent", CVPR 2022, https://arxiv.org/abs/2106.05237, found to matter. Validation
     reports the loss of `compile` alone, and does not ask the teacher.
@@ -197,8 +197,8 @@ def _check_fit(student: Any, teacher: Any) -> None:
     shapes = [tuple(one.inputs[0].shape) for one in (student, teacher)]
     if len(shapes[0]) != len(shapes[1]) or (len(shapes[0]) == 4 and shapes[0][-1] != shapes[1][-1]):
         raise UsageError(
-            f"the student {student.name} takes {shapes[0]} and the teacher {teacher.name} {shapes[1]}: both get the same "
-            "images, which may be resized but must have the same channels"
+            f"the student {student.name} takes {shapes[0]} and the teacher {teacher.name} {shapes[1]}: both get the "
+            "same images, which may be resized but must have the same channels"
         )
 
 

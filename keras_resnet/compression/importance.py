@@ -40,8 +40,8 @@ def filter_norms(graph: ChannelGraph, power: int) -> np.ndarray:
 def output_changes(graph: ChannelGraph, images: np.ndarray, seed: int) -> np.ndarray:
     """By how much a network's outputs change where a channel is removed, to first order: a mean square over images.
 
-    To remove a channel is to set to zero what reads it. So an output changes by the sum, over those weights, of weight ×
-    gradient (Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019,
+    To remove a channel is to set to zero what reads it. So an output changes by the sum, over those weights, of weight
+    × gradient (Molchanov et al., "Importance Estimation for Neural Network Pruning", CVPR 2019,
     https://arxiv.org/abs/1906.10771, there of the loss). The squares of all outputs and images are estimated from one
     random combination of them a batch, whose mixed terms are zero on average (Hutchinson, 1990): that needs neither
     labels nor a gradient of each output.

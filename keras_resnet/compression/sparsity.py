@@ -51,8 +51,10 @@ def sparsity(model: keras.Model) -> Sparsity:
 
     Example:
         >>> import keras, keras_resnet
-        >>> layers = [keras.layers.Dense(4, name="first"), keras.layers.Dense(2, kernel_initializer="zeros", name="last")]
-        >>> model = keras.Sequential([keras.Input((3,)), *layers])
+        >>> inputs = keras.Input((3,))
+        >>> hidden = keras.layers.Dense(4, name="first")(inputs)
+        >>> outputs = keras.layers.Dense(2, kernel_initializer="zeros", name="last")(hidden)
+        >>> model = keras.Model(inputs, outputs)
         >>> keras_resnet.sparsity(model)
         Sparsity(share=0.4, layers={'first': 0.0, 'last': 1.0})
     """
