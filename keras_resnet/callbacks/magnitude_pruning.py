@@ -121,7 +121,7 @@ class MagnitudePruning(BetweenBatches):
         self.begin, self.end, self.every = begin, END if end is None else end, every
         self.layers = None if layers is None else tuple(layers)
         self.batches = 0
-        self._moments = (0, 0)
+        self._span = (0, 0)
         self._pruned: keras.Model | None = None
         self._kernels: list[Prunable] = []
         self._masks: list[keras.Variable] = []
@@ -130,7 +130,7 @@ class MagnitudePruning(BetweenBatches):
 
     @property
     def may_be_best(self) -> bool:
-        return self.batches >= self._moments[1]
+        return self.batches >= self._span[1]
 
     def open(self) -> None:
         """Look up the kernels of the model that is being trained, and which of their weights are zero."""
@@ -180,11 +180,11 @@ class MagnitudePruning(BetweenBatches):
         refuse_restored_weights("those of epochs before have fewer zeros")
         self._look_at_others()
         self.open()
-        self._moments = self._in_batches(self.begin, "begin"), self._in_batches(self.end, "end")
-        if self._moments[0] > self._moments[1]:
+        self._span = self._in_batches(self.begin, "begin"), self._in_batches(self.end, "end")
+        if self._span[0] > self._span[1]:
             raise UsageError(
-                f"the pruning would end before it begins: begin={self.begin} is batch {self._moments[0]}, "
-                f"end={self.end} batch {self._moments[1]}"
+                f"the pruning would end before it begins: begin={self.begin} is batch {self._span[0]}, "
+                f"end={self.end} batch {self._span[1]}"
             )
         self._apply()
 
@@ -195,7 +195,7 @@ class MagnitudePruning(BetweenBatches):
 
     def between_batches(self, before: int, done: int) -> None:
         last, self.batches = self.batches, self.batches + done - before
-        begin, end = self._moments
+        begin, end = self._span
         if any(
             begin <= number <= end and ((number - begin) % self.every == 0 or number == end)
             for number in range(last + 1, self.batches + 1)
@@ -212,7 +212,7 @@ class MagnitudePruning(BetweenBatches):
         self._mask_average()
 
     def _prune(self) -> None:
-        begin, end = self._moments
+        begin, end = self._span
         progress = min(1.0, (self.batches - begin) / (end - begin)) if end > begin else 1.0
         share = self.sparsity * (1 - (1 - progress) ** 3)
         for one, mask in zip(self._kernels, self._masks, strict=True):

@@ -91,12 +91,25 @@ def prune_channels(
 
     graph = ChannelGraph(whole)
     criterion = criterion or ("l2" if calibration is None else "taylor")
-    worth = channel_worth(graph, graph.groups(residual), criterion, calibration, seed)
-    pruned = without_channels(graph, kept_channels(graph, worth, share, residual, multiple, least))
+    images = None if calibration is None else _checked(calibration, whole)
+    groups = graph.groups(residual)
+    worth = channel_worth(graph, groups, criterion, images, seed)
+    pruned = without_channels(graph, kept_channels(graph, groups, worth, share, multiple, least))
     preprocessing = getattr(model, "preprocessing", None)
     if preprocessing is not None:
         pruned.preprocessing = preprocessing
     return pruned
+
+
+def _checked(images: np.ndarray, model: keras.Model) -> np.ndarray:
+    """Images that the model takes."""
+    shape, images = tuple(model.inputs[0].shape[1:]), np.asarray(images)
+    if len(model.inputs) != 1 or images.shape[1:] != shape or not len(images):
+        raise UsageError(
+            f"calibration must be images as {model.name} takes them, (n, {', '.join(map(str, shape))}); received an "
+            f"array of shape {images.shape}"
+        )
+    return images
 
 
 def channel_worth(
@@ -121,7 +134,7 @@ def channel_worth(
         return worth
     if images is None:
         raise UsageError("criterion='taylor' looks at images: give some, as the model takes them, by calibration=")
-    worth = output_changes(graph, np.asarray(images), seed)
+    worth = output_changes(graph, images, seed)
     widths = _Widths(graph, groups)
     for number, group in enumerate(groups):
         one_less = widths.sizes - (np.arange(len(groups)) == number)
@@ -130,14 +143,15 @@ def channel_worth(
 
 
 def kept_channels(
-    graph: ChannelGraph, worth: np.ndarray, share: float, residual: bool, multiple: int, least: float
+    graph: ChannelGraph, groups: Sequence[Group], worth: np.ndarray, share: float, multiple: int, least: float
 ) -> np.ndarray:
     """Which channels are kept.
 
     Args:
         graph: The network's channels.
+        groups: Those that may be removed.
         worth: By the channel's number: the least of them go first.
-        share, residual, multiple, least: See `prune_channels`.
+        share, multiple, least: See `prune_channels`.
 
     Returns:
         By the channel's number.
@@ -145,11 +159,10 @@ def kept_channels(
     Raises:
         UsageError: None can be removed, or not enough of them.
     """
-    groups = graph.groups(residual)
     if not groups:
         raise UsageError(
-            f"{graph.model.name} has no channels that can be removed: they all belong to its images, its outputs or "
-            f"layers that are not known{'' if residual else ', or to sums, which residual=True prunes, too'}"
+            f"{graph.model.name} has no channels that can be removed: they all belong to its images, its outputs, "
+            "layers that are not known, or to sums, which residual=True prunes, too"
         )
     widths = _Widths(graph, groups, multiple, least)
     target, whole = share * widths.macs(widths.sizes), widths.macs(widths.sizes)
@@ -157,8 +170,8 @@ def kept_channels(
     if share < lowest - CLOSE:
         raise UsageError(
             f"{graph.model.name} cannot be pruned to {share:.0%} of its multiply-accumulates: {lowest:.1%} are left "
-            f"where every layer keeps {least:.0%} of its channels. Ask for more"
-            f"{', lower least=' if least > CLOSE else ''}{'' if residual else ', or prune sums, too, by residual=True'}"
+            f"where every layer keeps {least:.0%} of its channels. Ask for more, lower least=, or prune sums, too, by "
+            "residual=True"
         )
     best_first = [one.classes[np.argsort(-worth[one.classes], kind="stable")] for one in groups]
     removable = [(worth[one], number) for number, ids in enumerate(best_first) for one in ids[widths.floors[number] :]]

@@ -55,8 +55,8 @@ def set_to_zero(graph: ChannelGraph, kept: np.ndarray) -> None:
 
 def assert_removed_as_if_zero(model: keras.Model, residual: bool = True, share: float = 0.5) -> keras.Model:
     graph = ChannelGraph(model)
-    worth = channel_worth(graph, graph.groups(residual), "l2", None, 0)
-    kept = kept_channels(graph, worth, share, residual, 8, 0.1)
+    groups = graph.groups(residual)
+    kept = kept_channels(graph, groups, channel_worth(graph, groups, "l2", None, 0), share, 8, 0.1)
     x = np.random.default_rng(0).normal(size=(2, *model.input_shape[1:])).astype(np.float32)
     before = np.asarray(model(x))
 
@@ -257,6 +257,7 @@ class Subclassed(keras.Model):
             {},
             "no channels that can be removed",
         ),
+        (tiny, {"calibration": IMAGES[:, :5]}, r"\(n, 12, 12, 3\); received an array of shape \(8, 5, 12, 3\)"),
         (tiny, {"criterion": "taylor"}, "give some, as the model takes them, by calibration="),
         (tiny, {"share": 0.0}, "share must be a number greater than 0"),
         (tiny, {"criterion": "l3"}, "criterion must be one of"),
