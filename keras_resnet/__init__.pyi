@@ -7,7 +7,12 @@ from ._version import __version__ as __version__
 from .augment.augmentation import Augmentation as Augmentation
 from .augment.policies import Policy as Policy
 from .augment.policies import policy as policy
+from .callbacks.magnitude_pruning import MagnitudePruning as MagnitudePruning
 from .cli.quiet import quiet as quiet
+from .compression.channel_pruning import prune_channels as prune_channels
+from .compression.distillation import Distillation as Distillation
+from .compression.sparsity import Sparsity as Sparsity
+from .compression.sparsity import sparsity as sparsity
 from .data.images import ImageData as ImageData
 from .data.loading import from_arrays as from_arrays
 from .data.loading import from_dataset as from_dataset

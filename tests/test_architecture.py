@@ -25,6 +25,7 @@ ALLOWED = {
     "optimizers": {"weights", "compat"},
     "runs": {"data", "weights", "models"},
     "inference": {"quantize", "runs", "data", "images", "tasks", "models", "weights", "compat"},
+    "compression": {"inference", "models", "compat"},
     "explanation": {"runs", "weights"},
     "transfer": {"inference", "runs", "data", "images", "tasks", "models", "weights", "compat"},
     "tuning": {
@@ -43,6 +44,7 @@ ALLOWED = {
     "quantize": set(),
     "exports": {"quantize", "evaluation", "inference", "runs", "data", "images", "tasks", "models"},
     "callbacks": {
+        "compression",
         "exports",
         "evaluation",
         "explanation",

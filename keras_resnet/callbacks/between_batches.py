@@ -41,6 +41,11 @@ class BetweenBatches(keras.callbacks.Callback):
             done: Those that are done now.
         """
 
+    @property
+    def may_be_best(self) -> bool:
+        """Whether the weights that the model has now may be chosen as the best ones of the training."""
+        return True
+
     def close(self) -> None:
         """Leave nothing behind: the process is about to end."""
 

@@ -502,6 +502,8 @@ class ExactCheckpoint(keras.callbacks.Callback):
                 why = f"is not among what fit reports: {listed(found, most=20)}"
             self._unreported = f"monitor={self.monitor!r} {why}"
             return
+        if not all(one.may_be_best for one in self._others):
+            return
         value = found[self.monitor]
         best = self.place.best_value
         if self.takes_latest:

@@ -16,6 +16,17 @@ def is_functional(model: Any) -> bool:
     return isinstance(model, Functional)
 
 
+def kind_of(operation: Any) -> str:
+    """The name of the class of Keras that a layer or operation is of; empty: of none, so that it may do anything.
+
+    Two that Keras calls by one name, as `Add`, the layer and the operation behind `+`, are of one kind.
+    """
+    kind = type(operation)
+    if isinstance(operation, keras.layers.Layer):
+        return kind.__name__ if kind is getattr(keras.layers, kind.__name__, None) else ""
+    return kind.__name__ if kind.__module__.startswith("keras.src.ops.") else ""
+
+
 @dataclass(frozen=True)
 class Call:
     """A place in a graph where a layer, a model or an operation is called.

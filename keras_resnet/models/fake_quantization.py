@@ -277,10 +277,8 @@ class ActivationRange(keras.layers.Layer):
         return inputs + ops.stop_gradient(numbers * step - inputs), step
 
     def _follow(self, inputs: Any) -> None:
-        for end, seen in (
-            (self.low, ops.minimum(ops.min(inputs), 0.0)),
-            (self.high, ops.maximum(ops.max(inputs), 0.0)),
-        ):
+        reached = ops.minimum(ops.min(inputs), 0.0), ops.maximum(ops.max(inputs), 0.0)
+        for end, newest in zip((self.low, self.high), reached, strict=True):
             end.assign(self.momentum * end + (1 - self.momentum) * ops.cast(newest, end.dtype))
 
     def _with_gradient(self, inputs: Any) -> tuple[Any, Any]:

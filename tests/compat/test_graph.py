@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from keras_resnet.compat.graph import calls, compute, is_functional
+from keras_resnet.compat.graph import calls, compute, is_functional, kind_of
 from tests.compat.contract import assert_takes, changed
 
 
@@ -13,6 +13,20 @@ def test_functional_models_are_known_from_the_others() -> None:
     found = [is_functional(model) for model in kinds]
 
     assert found == [True, False, False], changed("Functional", "graph.is_functional", "refuse what has no graph")
+
+
+def test_layers_and_operations_of_keras_are_known_by_their_kind_and_those_of_others_are_not() -> None:
+    class Add(keras.layers.Add):
+        pass
+
+    x = keras.Input((2,))
+    model = keras.Model(x, Add()([keras.layers.Add()([x + x, x]), keras.ops.relu(x)]))
+
+    found = sorted(kind_of(call.operation) for call in calls(model))
+
+    assert found == ["", "Add", "Add", "Relu"], changed(
+        "keras.src.ops", "graph.kind_of", "follow channels through sums"
+    )
 
 
 def test_the_calls_of_a_graph_are_those_of_this_model_alone() -> None:
