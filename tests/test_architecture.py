@@ -57,6 +57,8 @@ ALLOWED = {
     },
     "training": {
         "callbacks",
+        "compression",
+        "inference",
         "transfer",
         "runs",
         "data",

@@ -60,6 +60,7 @@ class Config(TypedDict):
     num_classes: NotRequired[Annotated[int | None, COUNT.or_none]]
     budget: NotRequired[dict[str, Any]]
     layers: NotRequired[dict[str, Any]]
+    teacher: NotRequired[str]
 
 
 class ImagesPerClass(TypedDict):

@@ -7,6 +7,7 @@ it are relative to the working folder, as on the command line.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -58,6 +59,8 @@ KNOWN = {
 
 _SGD = {"learning_rate": 0.1, "weight_decay": 1e-4}  # He et al., 2015
 _ADAM = {"learning_rate": 1e-3, "weight_decay": 0.0}  # Kingma & Ba, 2014; Keras's default for all of these
+GOING_ON = {True: (0.1, 0.02), False: (0.5, 0.2)}
+"""Of a run whose network is trained on, for integers or with less in it: the shares of its epochs and of its rate."""
 FINETUNE = "finetune"
 """The recipe where weights are named and no recipe is."""
 CHOSEN_KINDS = ("folder", "csv", "jsonl")
@@ -216,6 +219,12 @@ def configure(
     # The recipe keeps its own `data`, a description, so that a run is the same however its data were named.
     resolved = Recipe(**{name: values[name].value for name in RECIPE_SETTINGS} | {"data": base.data})
     data, own = values["data"].value, {name: values[name].value for name in SOURCE_SETTINGS}
+    start = _start(values)
+    if not data and start:
+        source = _data_of(start)
+        if source is not None:
+            values["data"] = Value(source.name, f"of the run {start}")
+        return Configuration(resolved, values, source, reasons)
     return Configuration(resolved, values, source_for(resolved, data, **own) if data else None, reasons)
 
 
@@ -255,6 +264,9 @@ def _base(
     named = merged.get("recipe", Value(None, "default"))
     if named.value is not None:
         return named, recipe(named.value), ()
+    start = _start(merged)
+    if start:
+        return (*_going_on(start, bool(merged.get("qat"))), ())
     if "weights" in merged and merged["weights"].value:
         return Value(FINETUNE, "default with weights"), recipe(FINETUNE), ()
     if "data" not in merged:
@@ -266,6 +278,55 @@ def _base(
         found = choose(Source(said["data"], seed=said.get("seed", 0), **settings), said)
         return Value(None, found.origin), found.recipe, found.reasons
     return Value(DEFAULTS[kind], f"default for {kind}"), recipe(DEFAULTS[kind]), ()
+
+
+def _start(merged: Mapping[str, Value]) -> str:
+    """The finished run that a training goes on with; empty: none, or a file that says nothing of its training."""
+    from keras_resnet.runs.run import is_run
+
+    path = next((merged[name].value for name in ("qat", "prune") if name in merged and merged[name].value), "")
+    return path if path and is_run(Path(path)) else ""
+
+
+def _going_on(start: str, qat: bool) -> tuple[Value, Recipe]:
+    """How the network of a run is trained on: as it was, but shorter and at lower rates."""
+    from keras_resnet.runs.run import Run
+
+    settings: dict[str, Any] = {**Run.at(start, finished=True).config["recipe"]}
+    recorded = {name: one for name, one in settings.items() if name in RECIPE_SETTINGS}
+    before = Recipe(**recorded).without_weights()
+    share, factor = GOING_ON[qat]
+    epochs = max(1, math.ceil(share * before.epochs))
+    recipe = replace(
+        before,
+        epochs=epochs,
+        learning_rate=factor * before.learning_rate,
+        schedule="cosine",
+        milestones=(),
+        warmup_epochs=0.0,
+        warmup_from=0.0,
+        head_epochs=0,
+        frozen="",
+        train_sizes=(),
+        precision="float32",
+        recompute=False,
+        ema=0.0,
+        qat="",
+        prune="",
+        keep=1.0,
+        sparsity=0.0,
+        sparsity_pattern="",
+        teacher="",
+    )
+    return Value(None, f"of the run {start}, to go on"), recipe
+
+
+def _data_of(start: str) -> Source | None:
+    """What the run that a training goes on with was trained on; None: what only its caller has."""
+    from keras_resnet.runs.run import Run
+
+    settings: dict[str, Any] = {**Run.at(start, finished=True).config["data"]}
+    return None if "arrays" in settings else Source(**settings)
 
 
 class _Loader(yaml.SafeLoader):

@@ -39,6 +39,7 @@ from keras_resnet.training.loop import AT_FIRST, RecipeRun, Saving, TrainingLoop
 from keras_resnet.training.network import CompiledNetwork, check_frozen, look_at_weights, preprocessing_for
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
+from keras_resnet.training.start import digest_of, start_in, start_of, teacher_of
 
 RUNS = Path("saved_models")
 
@@ -91,6 +92,7 @@ def plan(
     policy = recipe.policy.then(layers)
     config = configuration(recipe, source, num_classes) | ({"budget": budget} if budget else {})
     config |= {"layers": described(layers)} if layers else {}
+    config |= {"teacher": digest_of(recipe.teacher)} if recipe.teacher else {}
     if out is not None:
         path = Path(out)
     elif overwrite:
@@ -210,13 +212,16 @@ def fit_planned(
     if has_checkpoints(plan):
         # The checkpoint holds the weights. Their first file may have changed since, or be gone.
         recipe, preprocessing = recipe.without_weights(), Run(plan.path).preprocessing
+        start = start_in(plan.path, recipe, preprocessing)
     else:
-        preprocessing = preprocessing_for(recipe, data)
+        start = start_of(recipe, data)
+        preprocessing = preprocessing_for(recipe, data) if start is None else start.preprocessing
+    teacher = teacher_of(recipe, data)
     if tf.config.list_physical_devices("GPU"):
         tf.config.experimental.enable_op_determinism()  # or a continued run would not end with the same bits
     place = place or distribution("none")
     with place.scope():
-        compiled = CompiledNetwork(recipe, preprocessing, data.task, place)
+        compiled = CompiledNetwork(recipe, preprocessing, data.task, place, start=start, teacher=teacher)
     said, first = look_at_weights(recipe, data, compiled.network)
     seen = asdict(first) if first else {}
     notes: list[tuple[str, str, str, dict[str, Any]]] = [("weights", "note", text, seen) for text in said]
@@ -227,6 +232,8 @@ def fit_planned(
         locked(plan.path) if place.is_chief else nullcontext(),
     ):
         run = begin(plan, data, preprocessing) if place.is_chief else Run(plan.path)
+        if start is not None and place.is_chief:
+            start.keep(run.path)
         place.anywhere(True)  # the others wait until the folder is there
         for note in data.notes if place.is_chief else ():
             run.record_event("data", AT_FIRST, text=note)  # the loop shows it

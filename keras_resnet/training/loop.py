@@ -19,6 +19,7 @@ from keras_resnet.callbacks.checkpoint import CheckpointStore
 from keras_resnet.callbacks.diagnosis import Diagnosis
 from keras_resnet.callbacks.exact_checkpoint import ExactCheckpoint, Requests
 from keras_resnet.callbacks.guard import Guard
+from keras_resnet.callbacks.magnitude_pruning import MagnitudePruning
 from keras_resnet.callbacks.moving_average import MovingAverage
 from keras_resnet.callbacks.notes import note
 from keras_resnet.callbacks.place import Place
@@ -46,9 +47,10 @@ from keras_resnet.tasks.task import wilson_interval
 from keras_resnet.training.behind_frozen import FILE as FROZEN
 from keras_resnet.training.behind_frozen import cut, feature_maps, fits_into_memory, keep_weights, stays_the_same
 from keras_resnet.training.distribution import is_lost_worker
-from keras_resnet.training.network import CompiledNetwork, network_for
+from keras_resnet.training.network import CompiledNetwork
 from keras_resnet.training.phases import Phase, phase_at, total_epochs
 from keras_resnet.training.probe import FEWEST, in_words, mistakes, probe
+from keras_resnet.training.start import FILE as START
 from keras_resnet.transfer.linear_probe import LinearProbe
 from keras_resnet.weights.files import assign, variables_by_path
 from keras_resnet.weights.saving import save_model
@@ -112,8 +114,7 @@ class RecipeRun:
         """
         self.run.keep_images(few(self.data.train))
         # Without what serves training alone: mixed precision, statistics shared by replicas, any size.
-        # Its initial weights are not loaded: they would be replaced at once.
-        network = network_for(self.compiled.recipe.without_weights(), self.preprocessing)
+        network = self.compiled.finished(self.preprocessing)
         variables = variables_by_path(self.compiled.whole) | variables_by_path(model)
         weights = {name: one.numpy() for name, one in variables.items()}
         assign(variables_by_path(network), weights, "the best weights")
@@ -121,7 +122,8 @@ class RecipeRun:
         metric = None if monitored is None else monitored.removeprefix("val_")
         kept = kept_epoch(place, metric, len(self.data.validation))
         self.run.finish(kept)
-        (self.run.path / FROZEN).unlink(missing_ok=True)
+        for name in (FROZEN, START):
+            (self.run.path / name).unlink(missing_ok=True)
         if kept:
             note(self._kept_in_words(kept, place))
 
@@ -267,7 +269,9 @@ class TrainingLoop:
         saving.within(self.folder, self.requests, self._stop, self.place)
         guard = Guard(guess=self.task.loss_of_a_guess(self.recipe.loss))
         guard.remedy = self._remedy()
-        average = [MovingAverage(self.recipe.ema)] if self.recipe.ema else []
+        sparse = self.recipe.sparsity or self.recipe.sparsity_pattern
+        pruning = [MagnitudePruning(self.recipe.sparsity or None, pattern=self.recipe.sparsity_pattern or None)]
+        average = [*(pruning if sparse else []), *([MovingAverage(self.recipe.ema)] if self.recipe.ema else [])]
         evaluated = min(MOST_EVALUATED, self.batch // self.parts)
         validation, validation_steps = self.place.evaluation_data(
             lambda worker: evaluation_batches(self.data.validation, evaluated, worker=worker)

@@ -8,6 +8,7 @@ from typing import cast
 import keras
 import numpy as np
 
+from keras_resnet.compression.distillation import Distillation
 from keras_resnet.data.batches import pixel_statistics
 from keras_resnet.data.images import ImageData
 from keras_resnet.errors import UsageError, listed
@@ -25,6 +26,7 @@ from keras_resnet.schedules import USUAL_DIVISION, schedule
 from keras_resnet.tasks.task import Task
 from keras_resnet.training.distribution import Distribution, synchronise_batch_norm
 from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.start import Start
 from keras_resnet.weights.first_normalisation import (
     HIGH,
     IMAGES,
@@ -77,6 +79,8 @@ class CompiledNetwork:
         preprocessing: Of the data.
         task: What is asked of the network; gives loss and metrics.
         place: Where its replicas are.
+        start: The trained network that it goes on with; None: one from its initial weights.
+        teacher: Whose outputs are learned, too: raw pixels in, logits out.
 
     Attributes:
         network: Whose weights are trained.
@@ -85,18 +89,47 @@ class CompiledNetwork:
         parts: Micro-batches to an update.
     """
 
-    def __init__(self, recipe: Recipe, preprocessing: Preprocessing, task: Task, place: Distribution) -> None:
-        self.recipe, self.task, self.place = recipe, task, place
+    def __init__(
+        self,
+        recipe: Recipe,
+        preprocessing: Preprocessing,
+        task: Task,
+        place: Distribution,
+        *,
+        start: Start | None = None,
+        teacher: keras.Model | None = None,
+    ) -> None:
+        self.recipe, self.task, self.place, self.start = recipe, task, place, start
         precision = cast(Precision, recipe.precision)
         with place.scope():
-            self.network = network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes), precision=precision)
+            self.network = (
+                network_for(recipe, preprocessing, any_size=bool(recipe.train_sizes), precision=precision)
+                if start is None
+                else start.network()
+            )
             self.model = recompute_activations(self.network) if recipe.recompute else self.network
+            if teacher is not None:
+                self.model = Distillation(
+                    self.model, teacher, temperature=recipe.temperature, weight=recipe.teacher_weight,
+                    multi_label=task.several,
+                )  # fmt: skip
         self.whole, self._frozen = self.network, recipe.frozen
         synchronise_batch_norm(self.network, recipe.sync_batchnorm)
         self.average_statistics = place.statistics_averager(self.network)
         self.parts = 1
         self._compiled: tuple[bool, int] | None = None
         self._size = 0
+
+    def finished(self, preprocessing: Preprocessing) -> keras.Model:
+        """The network as it is saved: without what serves training alone, its weights not yet set.
+
+        Args:
+            preprocessing: Of the data.
+        """
+        if self.start is not None:
+            return self.start.network()
+        # Its initial weights are not loaded: they would be replaced at once.
+        return network_for(self.recipe.without_weights(), preprocessing)
 
     def train_behind_frozen(self, network: keras.Model) -> None:
         """Train a part of the network alone, which shares its layers.

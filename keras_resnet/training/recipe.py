@@ -29,6 +29,7 @@ from keras_resnet.allowed import (
     PIXEL_DEVIATIONS,
     PIXEL_MEANS,
     PROBE,
+    RANGE_LEARNING,
     SAMPLING,
     SCHEDULE,
     SEED,
@@ -38,7 +39,7 @@ from keras_resnet.allowed import (
     TTA,
     WEIGHT_DECAY,
 )
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import UsageError, listed
 from keras_resnet.models.variants import spec
 from keras_resnet.settings import keep_checked, refuse_unknown, setting, settings_of
 
@@ -55,6 +56,7 @@ optimisation = partial(setting, group="optimisation")
 regularisation = partial(setting, group="regularisation")
 augmentation = partial(setting, group="augmentation")
 resources = partial(setting, group="memory and speed")
+edge = partial(setting, group="for the edge")
 description = partial(setting, group="description")
 
 
@@ -155,6 +157,16 @@ class Recipe:
     sync_batchnorm: bool = resources(False, "normalise over the batches of all devices together")
     jit: bool = resources(False, "compile the training step by XLA")
 
+    qat: str = edge("", "a finished run or .keras file that is trained on for integers of 8 bits")
+    qat_ranges: str = edge("averaged", "how ranges of activations are found in it", RANGE_LEARNING)
+    prune: str = edge("", "a finished run or .keras file that is trained on as keep and sparsity say")
+    keep: float = edge(1.0, "share of its multiply-accumulates that is kept: channels are removed", above=0, high=1)
+    sparsity: float = edge(0.0, "share of weights that become zero while it is trained", SHARE)
+    sparsity_pattern: str = edge("", "N:M, as 2:4: of each M weights in a row N are kept; none: any")
+    teacher: str = edge("", "a finished run or .keras file whose outputs are learned, too (Hinton et al., 2015)")
+    temperature: float = edge(4.0, "by which outputs are softened for it", above=0)
+    teacher_weight: float = edge(0.9, "of the teacher in the loss; the labels have the rest", SHARE)
+
     loss: str = regularisation("cross-entropy", "binary: each class by itself (Wightman et al., 2021)", LOSS)
     target_threshold: float = regularisation(
         0.0, "in the binary loss, labels above this become 1 and others 0; 0: labels stay as mixed", THRESHOLD
@@ -188,6 +200,7 @@ class Recipe:
                 "weights_preprocessing says what pixels the initial weights need, and there are none: give weights, "
                 f"too; received {self.weights_preprocessing!r}"
             )
+        self._check_start()
         if self.probe != "none" and not self.weights:
             raise UsageError(
                 f"probe={self.probe} makes a classifier of what trained weights see in the images, and there are none: "
@@ -223,6 +236,37 @@ class Recipe:
             raise UsageError(
                 f"train_sizes must not be more than the epochs, since each size takes a part of them; received "
                 f"{list(self.train_sizes)} in {self.head_epochs + self.epochs} epochs"
+            )
+
+    @property
+    def start(self) -> str:
+        """The trained network that is trained on; empty: one from its initial weights."""
+        return self.qat or self.prune
+
+    def _check_start(self) -> None:
+        if self.qat and self.prune:
+            raise UsageError(
+                "qat and prune both name the network that is trained on: prune it first, and give the pruned run to qat"
+            )
+        if self.prune and self.keep == 1 and not self.sparsity and not self.sparsity_pattern:
+            raise UsageError("prune needs to be told how: give keep, as 0.5, or sparsity, as 0.8 (--keep, --sparsity)")
+        if self.keep < 1 and not self.prune:
+            raise UsageError("keep removes channels of a trained network: name it by prune (--prune RUN)")
+        if self.sparsity and self.sparsity_pattern:
+            raise UsageError("sparsity_pattern says how many weights become zero: leave out sparsity")
+        others = {
+            "weights": self.weights,
+            "train_sizes": self.train_sizes,
+            "recompute": self.recompute,
+            "frozen": self.frozen,
+            "head_epochs": self.head_epochs,
+            "precision": self.precision != "float32",
+        }
+        wrong = [name for name, value in others.items() if value]
+        if self.start and wrong:
+            raise UsageError(
+                f"{'qat' if self.qat else 'prune'} trains the whole network of {self.start} on, in float32: leave out "
+                f"{listed(wrong)}"
             )
 
     @property

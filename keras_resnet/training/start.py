@@ -1,0 +1,136 @@
+"""Networks that are trained already: one that a training goes on with, for integers or with less in it; a teacher."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_resnet.atomic import write_with
+from keras_resnet.compression.channel_pruning import prune_channels
+from keras_resnet.data.images import ImageData
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.inference.predictors import KerasPredictor, open_predictor
+from keras_resnet.models.quantization_aware import quantization_aware
+from keras_resnet.preprocessing import Preprocessing
+from keras_resnet.regular_files import read_bytes
+from keras_resnet.runs.run import Run, is_run
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.weights.keras_archive import load_archive
+from keras_resnet.weights.saving import save_model
+
+FILE = "start.keras"
+"""In the folder of a run that is not finished: what it began with, which other files may not hold any more."""
+IMAGES = 256
+"""Of the training, on which ranges are found and channels weighed."""
+MOST_BYTES = 2**31
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training goes on with.
+
+    Args:
+        content: Of its `.keras` file.
+        preprocessing: How images are prepared for it.
+    """
+
+    content: bytes
+    preprocessing: Preprocessing
+
+    def keep(self, folder: Path) -> None:
+        """Leave it in a run's folder, unless it is there."""
+        if not (folder / FILE).exists():
+            write_with(folder / FILE, lambda temporary: temporary.write_bytes(self.content))
+
+    def network(self) -> keras.Model:
+        """The network, read from its file: a continued training has its layers in the same order."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / FILE
+            path.write_bytes(self.content)
+            return load_archive(path)
+
+
+def start_of(recipe: Recipe, data: ImageData) -> Start | None:
+    """What a training goes on with, made as its recipe says; None: it begins anew.
+
+    Args:
+        recipe: Names it.
+        data: Of the training.
+
+    Raises:
+        UsageError: It is not finished, no Keras model, or cannot be trained on so.
+        ModelError: It is missing or damaged.
+        DataError: It has other classes or takes other images than the data have.
+    """
+    if not recipe.start:
+        return None
+    found = trained(recipe.start)
+    _check_fits(found, data, recipe.start)
+    images = data.train.read(np.unique(np.linspace(0, len(data.train) - 1, IMAGES).astype(np.int64)))
+    network = found.model
+    if recipe.keep < 1:
+        network = prune_channels(network, recipe.keep, calibration=images.astype(np.float32), seed=recipe.seed)
+    if recipe.qat:
+        network = quantization_aware(network, images, learning=recipe.qat_ranges)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / FILE
+        save_model(network, path, found.preprocessing)
+        return Start(path.read_bytes(), found.preprocessing)
+
+
+def start_in(folder: Path, recipe: Recipe, preprocessing: Preprocessing) -> Start | None:
+    """What the training in a run's folder began with, if it went on with a trained network."""
+    return Start(read_bytes(folder / FILE, MOST_BYTES), preprocessing) if recipe.start else None
+
+
+def teacher_of(recipe: Recipe, data: ImageData) -> keras.Model | None:
+    """The teacher of a training: raw pixels in, logits out; None: it has none.
+
+    Raises: as `start_of`.
+    """
+    if not recipe.teacher:
+        return None
+    found = trained(recipe.teacher)
+    if found.preprocessing.class_names != data.class_names and not found.is_nameless:
+        raise DataError(
+            f"the teacher {recipe.teacher} tells other classes than {data.name} has: "
+            f"{', '.join(found.preprocessing.class_names[:5])} …"
+        )
+    return found.model
+
+
+def digest_of(path: str) -> str:
+    """Of the file of a trained network: a training with another teacher is another training."""
+    file = Run.at(path, finished=True).model if is_run(Path(path)) else Path(path)
+    return hashlib.sha256(read_bytes(file, MOST_BYTES)).hexdigest()
+
+
+def trained(path: str) -> KerasPredictor:
+    """A finished run, or a `.keras` file.
+
+    Raises:
+        UsageError: It is another kind of file, or not finished.
+        ModelError: It is missing or damaged.
+    """
+    found = open_predictor(path)
+    if not isinstance(found, KerasPredictor):
+        raise UsageError(f"{path} is an exported file, which cannot be trained or learned from: give a run or a .keras")
+    return found
+
+
+def _check_fits(found: KerasPredictor, data: ImageData, path: str) -> None:
+    own, fit = found.preprocessing, data.fit
+    if own.class_names != data.class_names and not found.is_nameless:
+        raise DataError(f"{path} tells other classes than {data.name} has: {', '.join(own.class_names[:5])} …")
+    if found.task.outputs != data.task.outputs:
+        raise DataError(f"{path} tells {found.task.outputs} classes; {data.name} has {data.task.outputs}")
+    if own.input_shape != data.train.images.shape or (fit is not None and not found.is_assumed and fit != own.fit):
+        raise DataError(
+            f"{path} takes images of {own.input_shape}, fitted in its own way; those of {data.name} are "
+            f"{data.train.images.shape}: give the same source and image size that it was trained with"
+        )
