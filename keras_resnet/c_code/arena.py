@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MOST_CHANGES, MOST_PLACED = 300, 30_000
+"""Of an order, and of blocks in all orders together."""
+
 
 @dataclass(frozen=True)
 class Block:
@@ -30,8 +33,19 @@ class Block:
     last: int
 
 
+ORDERS: tuple[Callable[[Block], tuple[int, ...]], ...] = (
+    lambda one: (-one.size, one.first),
+    lambda one: (one.first, -one.size),
+    lambda one: (-one.last, -one.size),
+    lambda one: (-one.size * (one.last - one.first + 1), one.first),
+)
+
+
 def plan(blocks: Sequence[Block], distances: Mapping[tuple[str, str], int]) -> tuple[dict[str, int], int]:
     """Place blocks so that they take little memory.
+
+    The largest are placed first, and some other orders are tried; then two blocks of the best order change their
+    places in it, as long as that helps. The same blocks always get the same places.
 
     Args:
         blocks: The blocks.
@@ -41,37 +55,50 @@ def plan(blocks: Sequence[Block], distances: Mapping[tuple[str, str], int]) -> t
 
     Returns:
         Where each begins, and how many bytes they take together.
+
+    Example:
+        >>> read, written = Block("read", 100, first=0, last=1), Block("written", 100, first=1, last=2)
+        >>> plan([read, written], {})
+        ({'read': 100, 'written': 0}, 200)
+        >>> plan([read, written], {("written", "read"): 10})
+        ({'read': 10, 'written': 0}, 110)
     """
-    orders: tuple[Callable[[Block], tuple[int, ...]], ...] = (
-        lambda one: (-one.size, one.first),
-        lambda one: (one.first, -one.size),
-        lambda one: (-one.last, -one.size),
-        lambda one: (-one.size * (one.last - one.first + 1), one.first),
-    )
-    plans = [_placed(sorted(blocks, key=order), distances) for order in orders]
-    return min(plans, key=lambda one: one[1])
+    orders = [sorted(blocks, key=order) for order in ORDERS]
+    found = [(_placed(order, distances, up), order, up) for order in orders for up in (False, True)]
+    (places, size), order, up = min(found, key=lambda one: one[0][1])
+    random = np.random.default_rng(0)
+    for _ in range(min(MOST_CHANGES, MOST_PLACED // max(1, len(blocks)))):
+        changed = list(order)
+        one, other = random.integers(len(blocks), size=2)
+        changed[one], changed[other] = changed[other], changed[one]
+        again = _placed(changed, distances, up)
+        if again[1] <= size:
+            (places, size), order = again, changed
+    return places, size
 
 
-def _placed(blocks: Sequence[Block], distances: Mapping[tuple[str, str], int]) -> tuple[dict[str, int], int]:
+def _placed(blocks: Sequence[Block], distances: Mapping[tuple[str, str], int], up: bool) -> tuple[dict[str, int], int]:
+    """Place blocks in this order, each as low as may be; or, measured from the other end, as high."""
     places: dict[str, int] = {}
     done: list[Block] = []
     for one in blocks:
-        # Where it may not begin: behind `low` and before `high`, for each block of the same time.
-        taken = sorted(
-            (
-                places[other.name] - _reach(one, other, distances) + 1,
-                places[other.name] + _reach(other, one, distances),
-            )
-            for other in done
-            if other.first <= one.last and one.first <= other.last
-        )
+        # Where it may not begin: from `low` on and before `high`, for each block of the same time.
+        taken = []
+        for other in done:
+            if other.first <= one.last and one.first <= other.last:
+                before, behind = _reach(one, other, distances), _reach(other, one, distances)
+                at = places[other.name]
+                if not up:  # places are of the ends, counted down
+                    at, before, behind = at + other.size - one.size, behind, before
+                taken.append((at - before + 1, at + behind))
         place = 0
-        for low, high in taken:
+        for low, high in sorted(taken):
             if low <= place < high:
                 place = high
         places[one.name] = place
         done.append(one)
-    return places, max((places[one.name] + one.size for one in blocks), default=0)
+    size = max((places[one.name] + one.size for one in blocks), default=0)
+    return (places if up else {one.name: size - places[one.name] - one.size for one in blocks}), size
 
 
 def _reach(one: Block, other: Block, distances: Mapping[tuple[str, str], int]) -> int:

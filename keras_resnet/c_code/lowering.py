@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
-from keras_resnet.errors import ModelError, listed
 from keras_resnet.c_code import arithmetic
 from keras_resnet.c_code.arena import Block, distance, plan
 from keras_resnet.c_code.arithmetic import Factor
 from keras_resnet.c_code.reference import table
+from keras_resnet.errors import ModelError, listed
 from keras_resnet.quantize.graph import Graph, Step, Tensor
 
 FILTERS = 4
@@ -185,7 +184,7 @@ class _Lowering:
 
     def convolution(self, step: Step) -> None:
         taken, weights, given = self.padless(step.inputs[0]), self.weights(step), self.graph.tensor(step.output)
-        filters, rows, columns, channels = weights.shape
+        _, rows, columns, channels = weights.shape
         window = self.window(step, taken, given, (rows, columns))
         factors = arithmetic.of_filters(taken, weights, given)
         self.filters(step, taken, weights, given, window, factors, taken.shape[3] // channels)
@@ -196,6 +195,7 @@ class _Lowering:
             raise ModelError("the C code has no dense layers with shuffled weights")
         outputs, inputs = weights.shape
         pixels = _count(taken.shape) // inputs
+        _check_count(step, given, pixels * outputs)
         window = _pointwise(pixels, inputs)
         self.filters(step, taken, weights, given, window, arithmetic.of_dense(taken, weights, given), 1)
 
@@ -218,7 +218,7 @@ class _Lowering:
         bias = self.bias(step, weights.shape[0]) - zero * rows.astype(np.int64).sum(-1).ravel()
         if np.abs(bias).max(initial=0) + 128 * 127 * rows.shape[-1] > LARGEST:
             raise ModelError(f"{weights.name}: its sums may need more than 32 bits")
-        factors = factors if len(factors) > 1 else [*factors] * weights.shape[0]
+        multipliers, shifts = _arrays(factors, weights.shape[0])
 
         def filled(values: np.ndarray) -> np.ndarray:
             grouped = values.reshape(groups, filters, *values.shape[1:])
@@ -239,8 +239,8 @@ class _Lowering:
             patch=patch,
             weights=self.constant("weights", blocks.transpose(0, 2, 1)),
             bias=self.constant("bias", filled(bias).astype(np.int32)),
-            multipliers=self.constant("multipliers", filled(np.array([one.multiplier for one in factors])).astype(np.int32)),
-            shifts=self.constant("shifts", filled(np.array([one.shift for one in factors])).astype(np.int8)),
+            multipliers=self.constant("multipliers", filled(multipliers)),
+            shifts=self.constant("shifts", filled(shifts)),
             window=window,
             groups=groups,
             filters=filters,
@@ -248,6 +248,7 @@ class _Lowering:
             output_zero=int(given.zeros[0]),
             least=least,
             most=most,
+            rounds_once=int(step.operator == "FULLY_CONNECTED"),
         )
 
     def depthwise(self, step: Step) -> None:
@@ -255,8 +256,7 @@ class _Lowering:
         assert weights.values is not None
         _, rows, columns, outputs = weights.shape
         window = self.window(step, taken, given, (rows, columns))
-        factors = arithmetic.of_filters(taken, weights, given)
-        factors = factors if len(factors) > 1 else factors * outputs
+        multipliers, shifts = _arrays(arithmetic.of_filters(taken, weights, given), outputs)
         source = self.source(self.unpadded(step.inputs[0]))
         written = self.output_block(step.output)
         self.may_overlap(written, source, distance(_begins(window), outputs))
@@ -267,8 +267,8 @@ class _Lowering:
             output=written,
             weights=self.constant("weights", weights.values),
             bias=self.constant("bias", self.bias(step, outputs).astype(np.int32)),
-            multipliers=self.constant("multipliers", np.array([one.multiplier for one in factors], np.int32)),
-            shifts=self.constant("shifts", np.array([one.shift for one in factors], np.int8)),
+            multipliers=self.constant("multipliers", multipliers),
+            shifts=self.constant("shifts", shifts),
             window=window,
             filters=outputs // taken.shape[3],
             zero=int(taken.zeros[0]),
@@ -311,7 +311,9 @@ class _Lowering:
 
     def elementwise(self, kernel: str, step: Step, **values: Value) -> None:
         a, b, given = map(self.graph.tensor, (*step.inputs, step.output))
-        sides, a_steps, b_steps = _walked(given.shape, _broadcast(a.shape, given.shape), _broadcast(b.shape, given.shape))
+        sides, a_steps, b_steps = _walked(
+            given.shape, _broadcast(a.shape, given.shape), _broadcast(b.shape, given.shape)
+        )
         first, second = self.source(step.inputs[0]), self.source(step.inputs[1])
         written = self.output_block(step.output)
         for read, tensor in ((first, a), (second, b)):
@@ -341,6 +343,7 @@ class _Lowering:
             raise ModelError(f"the C code reduces neighbouring sides; {step.operator} has {axes}")
         outer, inner = _count(taken.shape[: axes[0]]), _count(taken.shape[axes[-1] + 1 :])
         length = _count([taken.shape[axis] for axis in axes])
+        _check_count(step, given, outer * inner)
         factor = arithmetic.of_reduction(taken, given)
         if step.operator == "MEAN":
             factor = factor.over(length)
@@ -360,6 +363,7 @@ class _Lowering:
 
     def function(self, step: Step) -> None:
         count = _count(self.graph.tensor(step.output).shape)
+        _check_count(step, self.graph.tensor(step.inputs[0]), count)
         source, written = self.source(step.inputs[0]), self.output_block(step.output)
         self.may_overlap(written, source, 0)
         values = self.constant("table", table(self.graph, step))
@@ -367,7 +371,9 @@ class _Lowering:
 
     def reshape(self, step: Step) -> None:
         """The same bytes."""
-        _same_scale(step, self.graph.tensor(step.inputs[0]), self.graph.tensor(step.output))
+        taken, given = self.graph.tensor(step.inputs[0]), self.graph.tensor(step.output)
+        _same_scale(step, taken, given)
+        _check_count(step, given, _count(taken.shape))
         self.source(step.inputs[0])
         self.blocks[step.output] = self.block(step.inputs[0])
 
@@ -383,6 +389,8 @@ class _Lowering:
         if value == zero and len(around) == 4 and not around[[0, 3]].any() and self.readers_pad(step.output, zero):
             self.pads[step.output] = (step.inputs[0], around[1:3])
             return
+        if tuple(np.add(taken.shape, around.sum(1))) != given.shape:
+            raise ModelError(f"PAD of {list(taken.shape)} gives {list(given.shape)}")
         source, written = self.source(step.inputs[0]), self.output_block(step.output)
         self.call("fill", output=written, count=_count(given.shape), value=value)
         begin = sum(int(one) * part for one, part in zip(around[:, 0], _steps(given.shape), strict=True))
@@ -416,6 +424,7 @@ class _Lowering:
             sides.append(len(range(*found.indices(side))))
             at += first * steps[axis]
             moved.append(stepped * steps[axis])
+        _check_count(step, given, _count(sides))
         source, written = self.source(step.inputs[0]), self.output_block(step.output)
         self.move(source, written, sides, moved, _steps(sides), at=at)
 
@@ -423,6 +432,7 @@ class _Lowering:
         taken, given = self.graph.tensor(step.inputs[0]), self.graph.tensor(step.output)
         _same_scale(step, taken, given)
         steps, order = _steps(taken.shape), self.values(step.inputs[1]).ravel().tolist()
+        _check_count(step, given, _count(taken.shape))
         source, written = self.source(step.inputs[0]), self.output_block(step.output)
         self.move(source, written, given.shape, [steps[axis] for axis in order], _steps(given.shape))
 
@@ -437,6 +447,7 @@ class _Lowering:
             _same_scale(step, taken, given)
             self.move(source, written, taken.shape, _steps(taken.shape), steps, to=at)
             at += taken.shape[axis] * steps[axis]
+        _check_count(step, given, sum(_count(self.graph.tensor(number).shape) for number in step.inputs))
 
     def move(
         self,
@@ -540,11 +551,22 @@ OPERATORS: dict[str, Callable[[_Lowering, Step], None]] = {
     "SQUEEZE": _Lowering.reshape,
     "STRIDED_SLICE": _Lowering.slice,
     "SUB": _Lowering.sum,
-    "SUM": _Lowering.reduction,
     "TANH": _Lowering.function,
     "TRANSPOSE": _Lowering.transpose,
 }
 """What there is C code for."""
+
+
+def _arrays(factors: Sequence[Factor], outputs: int) -> tuple[np.ndarray, np.ndarray]:
+    """The multipliers and shifts of so many outputs, which may have one for all."""
+    found = factors if len(factors) > 1 else [*factors] * outputs
+    return np.array([one.multiplier for one in found], np.int32), np.array([one.shift for one in found], np.int8)
+
+
+def _check_count(step: Step, given: Tensor, count: int) -> None:
+    """Refuse a damaged graph, whose result would not fit where it is to lie."""
+    if _count(given.shape) != count:
+        raise ModelError(f"{step.operator} gives {count} numbers; {given.name} is {list(given.shape)}")
 
 
 def _count(shape: Sequence[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ KERNELS = Path(__file__).with_name("kernels")
 NEEDS = {
     "add": ("clamp", "requantize"),
     "average_pool": ("clamp", "window"),
-    "conv": ("clamp", "requantize", "window"),
+    "conv": ("clamp", "requantize", "requantize_once", "window"),
     "depthwise": ("clamp", "requantize", "window"),
     "fill": (),
     "lookup": (),
@@ -25,26 +26,41 @@ NEEDS = {
     "reduce": ("clamp", "requantize"),
 }
 """What each kernel calls."""
+PARTS = ("clamp", "requantize", "requantize_once", "window")
+"""What several kernels call, in an order in which each calls only those before it."""
 ON_A_LINE = 24
 TYPES = {"int8": "int8_t", "int32": "int32_t"}
 
 
-def sources(graph: Graph, labels: Sequence[str], several: bool) -> dict[str, str]:
-    """`model.h` and `model.c`: the same graph and labels always give the same text.
+@dataclass(frozen=True)
+class Network:
+    """A network in C.
+
+    Args:
+        texts: `model.h` and `model.c`, by the names of their files.
+        arena: The bytes of memory that it works in.
+        constants: The bytes of its weights, biases, multipliers and tables.
+    """
+
+    texts: dict[str, str]
+    arena: int
+    constants: int
+
+
+def network(graph: Graph, labels: Sequence[str], several: bool) -> Network:
+    """The code of a graph: the same graph and labels always give the same text.
 
     Args:
         graph: Of integers of 8 bits throughout.
         labels: Names of the classes.
         several: Whether an image may have several of them.
 
-    Returns:
-        Texts by the names of their files.
-
     Raises:
         ModelError: There is no C code for what the graph has.
     """
     program = lowered(graph)
-    return {"model.h": _header(graph, program, labels, several), "model.c": _code(program, labels)}
+    texts = {"model.h": _header(graph, program, labels, several), "model.c": _code(program, labels)}
+    return Network(texts, program.arena, sum(values.nbytes for values in program.constants.values()))
 
 
 def selftest(inputs: np.ndarray, outputs: np.ndarray) -> str:
@@ -112,7 +128,7 @@ extern "C" {{
 
 extern const char* const model_labels[MODEL_CLASSES];
 
-// Runs the network. Returns 0; 1 where a pointer is null. Every call uses the same arena: not for several threads at once.
+// Runs the network. Returns 0; 1 where a pointer is null. All calls use one arena: not for several threads at once.
 // `input`: MODEL_HEIGHT rows of MODEL_WIDTH pixels of MODEL_CHANNELS numbers; `output`: MODEL_OUTPUTS numbers.
 int model_run(const model_input_t* input, model_output_t* output);
 
@@ -126,7 +142,7 @@ int model_run(const model_input_t* input, model_output_t* output);
 
 def _code(program: Program, labels: Sequence[str]) -> str:
     used = sorted({call.kernel for call in program.calls})
-    parts = [part for part in ("clamp", "requantize", "window") if any(part in NEEDS[kernel] for kernel in used)]
+    parts = [part for part in PARTS if any(part in NEEDS[kernel] for kernel in used)]
     kernels = "\n".join((KERNELS / f"{name}.c").read_text() for name in (*parts, *used))
     calls = {kernel: [call for call in program.calls if call.kernel == kernel] for kernel in used}
     constants = "\n".join(_array(name, values) for name, values in program.constants.items())
@@ -155,7 +171,7 @@ int model_run(const model_input_t* input, model_output_t* output) {{
   if (!input || !output) return 1;
   int8_t *const pixels = {_pointer(program.input, program)};
   for (int32_t i = 0; i < (int32_t)MODEL_HEIGHT * MODEL_WIDTH * MODEL_CHANNELS; i++) pixels[i] = (int8_t)input[i];
-{''.join(_calls(program))}  const int8_t *const result = {_pointer(program.output, program)};
+{"".join(_calls(program))}  const int8_t *const result = {_pointer(program.output, program)};
   for (int32_t i = 0; i < MODEL_OUTPUTS; i++) output[i] = (model_output_t)result[i];
   return 0;
 }}

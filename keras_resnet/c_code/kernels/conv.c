@@ -14,6 +14,7 @@ struct conv {
   struct window window;
   int16_t groups, filters; /* of each group */
   int16_t zero, output_zero, least, most;
+  int16_t rounds_once;
 };
 
 static int8_t *copied(int8_t *to, const int8_t *from, int32_t count) {
@@ -79,7 +80,9 @@ static void conv(const struct conv *p) {
           }
           const int32_t sums[4] = {a, b, c, d};
           for (int32_t i = 0; i < 4 && i < left; i++) {
-            const int32_t sum = scaled(sums[i], p->multipliers[filter + i], p->shifts[filter + i]);
+            const int32_t multiplier = p->multipliers[filter + i], shift = p->shifts[filter + i];
+            const int32_t sum =
+                p->rounds_once ? scaled_once(sums[i], multiplier, shift) : scaled(sums[i], multiplier, shift);
             *to++ = clamped(sum + p->output_zero, p->least, p->most);
           }
         }
