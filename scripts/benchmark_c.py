@@ -222,6 +222,7 @@ def measured(folder: Path) -> list[tuple[str, str, str]]:
 
 
 def main() -> None:
+    import keras_resnet
     from keras_resnet.cli.tables import table
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -235,7 +236,8 @@ def main() -> None:
         folder = options.folder
         if folder is None:
             folder = Path(place) / "c"
-            exported(options.mlperf, folder)
+            with keras_resnet.quiet():
+                exported(options.mlperf, folder)
         table("A network for microcontrollers, one image", ("", "C", "TFLite Micro"), measured(folder))
 
 

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Literal
 
 import keras
 import numpy as np
@@ -40,10 +41,14 @@ def graph_of(model: keras.Model, shape: tuple[int, int, int], how: Quantization 
     return content
 
 
-def graph_of_spec(row: ResNetSpec, shape: tuple[int, int, int], how: Quantization = HOW) -> bytes:
+def graph_of_spec(
+    row: ResNetSpec, shape: tuple[int, int, int], how: Quantization = HOW, output_stride: Literal[8] | None = None
+) -> bytes:
     """A network as a graph of integers, whose normalisations all differ."""
     ready = Preprocessing(Fit(shape[:2], shape[2]), (120.0,) * shape[2], (60.0,) * shape[2], tuple("abcde"))
-    model = build(row, preprocessing=ready, num_classes=5, classifier_activation=None, seed=0)
+    model = build(
+        row, preprocessing=ready, num_classes=5, classifier_activation=None, seed=0, output_stride=output_stride
+    )
     random = np.random.default_rng(1)
     for weight in model.weights:
         if weight.path.rsplit("/")[-1] in ("gamma", "beta", "moving_mean", "moving_variance"):

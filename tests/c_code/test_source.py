@@ -91,13 +91,28 @@ def test_the_other_variants_do_too(name: str, tmp_path: Path) -> None:
     check_bit_exact(graph_of_spec(MORE[name], (side, side + 2, 3)), tmp_path)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", list_models())
-def test_every_named_network_does(name: str, tmp_path: Path) -> None:
-    whole = spec(name, width_multiplier=0.125)
-    row = replace(whole, depths=tuple(min(2, depth) for depth in whole.depths))
+def one_of_each_kind() -> dict[str, ResNetSpec]:
+    """Of the named networks, the first of each kind that differs in more than depths and widths, and made small."""
+    found: dict[object, ResNetSpec] = {}
+    for name in list_models():
+        whole = spec(name, width_multiplier=0.125)
+        row = replace(whole, depths=(1,) * len(whole.depths))
+        kind = replace(row, name="", widths=whole.widths[:1] * len(whole.widths), stem_width=8, input_size=8, paper="")
+        found.setdefault((kind, row.groups), row)
+    return {row.name: row for row in found.values()}
 
-    check_bit_exact(graph_of_spec(row, (48, 48, 3)), tmp_path, count=4)
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", one_of_each_kind())
+def test_every_named_kind_of_network_does(name: str, tmp_path: Path) -> None:
+    check_bit_exact(graph_of_spec(one_of_each_kind()[name], (40, 40, 3)), tmp_path, count=4)
+
+
+@pytest.mark.slow
+def test_networks_with_dilations_for_strides_do(tmp_path: Path) -> None:
+    row = replace(BOTTLENECK, depths=(1,) * 4, widths=(32, 32, 32, 64))
+
+    check_bit_exact(graph_of_spec(row, (64, 64, 3), output_stride=8), tmp_path, count=4)
 
 
 @pytest.mark.slow
