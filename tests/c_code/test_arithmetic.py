@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.c_code.arithmetic import RELU, RELU6, Factor, limits, of_dense, of_filters
+from keras_resnet.errors import ModelError
 from keras_resnet.quantize.graph import Tensor
 
 
@@ -18,6 +19,11 @@ def tensor(scales: list[float], zero: int = 0, shape: tuple[int, ...] = (1, 4)) 
 )
 def test_a_factor_is_31_bits_and_a_shift(real: float, multiplier: int, shift: int) -> None:
     assert Factor.of(real) == Factor(multiplier, shift)
+
+
+def test_a_factor_that_kernels_cannot_shift_is_refused() -> None:
+    with pytest.raises(ModelError, match="4.29e\\+09 times the scale"):
+        Factor.of(2.0**32)
 
 
 def test_a_mean_divides_its_multiplier_without_losing_bits() -> None:

@@ -17,8 +17,8 @@ static void add(const struct add *p) {
         const int8_t *a = q.a + i * q.a_steps[0] + j * q.a_steps[1] + k * q.a_steps[2];
         const int8_t *b = q.b + i * q.b_steps[0] + j * q.b_steps[1] + k * q.b_steps[2];
         for (int32_t left = q.sides[3]; left > 0; left--, a += q.a_steps[3], b += q.b_steps[3]) {
-          const int32_t first = scaled((*a - q.a_zero) * (1 << 20), q.a_multiplier, q.a_shift);
-          const int32_t second = scaled((*b - q.b_zero) * (1 << 20), q.b_multiplier, q.b_shift);
+          const int32_t first = scaled((*a - q.a_zero) * ((int32_t)1 << 20), q.a_multiplier, q.a_shift);
+          const int32_t second = scaled((*b - q.b_zero) * ((int32_t)1 << 20), q.b_multiplier, q.b_shift);
           const int32_t sum = scaled(first + q.sign * second, q.multiplier, q.shift);
           *to++ = clamped(sum + q.output_zero, q.least, q.most);
         }

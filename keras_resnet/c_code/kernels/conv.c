@@ -55,7 +55,7 @@ static void gather(const struct conv *p, int32_t y, int32_t x, int32_t first, in
 static void conv(const struct conv *p) {
   const struct window *w = &p->window;
   const int32_t channels = w->channels / p->groups;
-  const int32_t taps = w->rows * w->columns * channels;
+  const int32_t taps = (int32_t)w->rows * w->columns * channels;
   int8_t *to = p->output;
   for (int32_t y = 0; y < w->output_height; y++) {
     for (int32_t x = 0; x < w->output_width; x++) {

@@ -13,8 +13,8 @@ struct depthwise {
 
 static void depthwise(const struct depthwise *p) {
   const struct window *w = &p->window;
-  const int32_t outputs = w->channels * p->filters;
-  const int32_t step = w->dilation_x * w->channels, zero = p->zero;
+  const int32_t outputs = (int32_t)w->channels * p->filters;
+  const int32_t step = (int32_t)w->dilation_x * w->channels, zero = p->zero;
   int8_t *to = p->output;
   for (int32_t y = 0; y < w->output_height; y++) {
     const int32_t top = y * w->stride_y - w->top;

@@ -16,7 +16,7 @@ static void mul(const struct mul *p) {
         const int8_t *a = q.a + i * q.a_steps[0] + j * q.a_steps[1] + k * q.a_steps[2];
         const int8_t *b = q.b + i * q.b_steps[0] + j * q.b_steps[1] + k * q.b_steps[2];
         for (int32_t left = q.sides[3]; left > 0; left--, a += q.a_steps[3], b += q.b_steps[3]) {
-          const int32_t product = scaled((*a - q.a_zero) * (*b - q.b_zero), q.multiplier, q.shift);
+          const int32_t product = scaled((int32_t)(*a - q.a_zero) * (*b - q.b_zero), q.multiplier, q.shift);
           *to++ = clamped(product + q.output_zero, q.least, q.most);
         }
       }
