@@ -4,13 +4,22 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-edge edge-tools lint format clean
 
 demo: .venv/installed
 	$(BIN)/keras-resnet demo $(ARGS)
 
 test: .venv/installed
 	$(BIN)/python -m pytest $(ARGS)
+
+# The C code on simulated microcontrollers. Debian's packages are installed where they are missing.
+test-edge: .venv/installed edge-tools
+	$(BIN)/python -m pytest -n 0 -m edge tests/edge $(ARGS)
+
+edge-tools:
+	@command -v arm-none-eabi-gcc qemu-system-arm valgrind >/dev/null && test -n "$$(arm-none-eabi-gcc -print-file-name=rdimon.specs | grep /)" || { \
+	apt-get update -q && apt-get install -qy --no-install-recommends \
+		gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm valgrind; }
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -26,6 +26,7 @@ from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import Report as Report
 from .evaluation.report import report_run as report_run
 from .exports.export import export as export
+from .exports.export import export_c as export_c
 from .exports.export import export_onnx as export_onnx
 from .exports.export import export_run as export_run
 from .exports.export import export_saved_model as export_saved_model

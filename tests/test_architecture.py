@@ -24,7 +24,8 @@ ALLOWED = {
     "inspection": {"data", "images", "tasks"},
     "optimizers": {"weights", "compat"},
     "runs": {"data", "weights", "models"},
-    "inference": {"quantize", "runs", "data", "images", "tasks", "models", "weights", "compat"},
+    "c_code": {"quantize"},
+    "inference": {"c_code", "quantize", "runs", "data", "images", "tasks", "models", "weights", "compat"},
     "compression": {"inference", "models", "compat"},
     "explanation": {"runs", "weights"},
     "transfer": {"inference", "runs", "data", "images", "tasks", "models", "weights", "compat"},
@@ -42,7 +43,7 @@ ALLOWED = {
     },
     "evaluation": {"inference", "explanation", "inspection", "runs", "data", "images", "tasks"},
     "quantize": set(),
-    "exports": {"quantize", "evaluation", "inference", "runs", "data", "images", "tasks", "models"},
+    "exports": {"c_code", "quantize", "evaluation", "inference", "runs", "data", "images", "tasks", "models"},
     "callbacks": {
         "compression",
         "exports",
@@ -168,6 +169,7 @@ READS_FILES_OF_ITS_OWN = {
     "images/image_file.py",  # gives a reason code for what is no file
     "weights/pretrained.py",  # reads a table of this package
     "weights/pixels.py",  # likewise
+    "c_code/source.py",  # reads kernels of this package
 }
 
 

@@ -1,6 +1,6 @@
 """Export a finished run or a .keras file to another format and verify the file against the model it came from.
 
-Formats of integers (tflite-int8, onnx-int8, tflm) are calibrated on training images. Unless it is said how, all ways
+Formats of integers (tflite-int8, onnx-int8, tflm, c) are calibrated on training images. Unless it is said how, all ways
 are tried, and the one is taken whose logits differ least from the model's.
 """
 

@@ -19,8 +19,8 @@ import numpy as np
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.exports.tflite import float_graph
 from keras_resnet.inference.predictor import Predictor
-from keras_resnet.inference.predictors import MICRO_DATA, MICRO_MODEL, KerasPredictor
-from keras_resnet.inference.runtimes import RUNTIMES, Answered, ask, kind_of, runtimes_for
+from keras_resnet.inference.predictors import KerasPredictor, network_in
+from keras_resnet.inference.runtimes import INTEGERS, RUNTIMES, Answered, ask, kind_of, runtimes_for
 from keras_resnet.inference.tflite_file import read_tflite
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.quantize.equalization import neighbour
@@ -217,7 +217,7 @@ def gather(
     names = list(runtimes if runtimes is not None else runtimes_for(path))
     kind = kind_of(path)
     if not kind:
-        raise ModelError(f"{path} is no exported file: a .tflite or .onnx file, a SavedModel, OpenVINO or tflm folder")
+        raise ModelError(f"{path} is no exported file: .tflite, .onnx, a SavedModel, an OpenVINO, tflm or c folder")
     if not names:
         needed = [one.title for one in RUNTIMES.values() if kind in one.kinds]
         raise UsageError(f"{path} runs on {' or '.join(needed)}, none of which is installed")
@@ -352,10 +352,10 @@ def _failures(found: Sequence[OnRuntime], max_drop: float, images: int) -> list[
 
 
 def graph_of(path: Path) -> Graph | None:
-    """The graph of a `.tflite` file, or of that in a folder for TFLite Micro; None: it is another file."""
-    if kind_of(path) not in ("tflite", "integers"):
+    """The graph of a `.tflite` file, or of that in a folder for TFLite Micro or of C; None: it is another file."""
+    if kind_of(path) not in ("tflite", *INTEGERS):
         return None
-    return Graph(read_tflite(path / MICRO_MODEL if (path / MICRO_DATA).is_file() else path))
+    return Graph(read_tflite(network_in(path)))
 
 
 def _scale(path: Path) -> float:
@@ -542,7 +542,7 @@ def _preprocessing_of(path: Path) -> Preprocessing:
         from keras_resnet.inference.onnx_file import read_onnx
 
         return read_onnx(path)[1]
-    path = path / MICRO_MODEL if (path / MICRO_DATA).is_file() else path
+    path = network_in(path)
     if path.is_file() and not has_stamp(path):
         raise ModelError(f"{path} has no preprocessing in it: it was not written by this package")
     return read_stamp(path)

@@ -99,7 +99,7 @@ def export(
             of images in, one row of outputs for each out.
         path: Where to. Default, for a run: in its `exports/`; for a file: beside it, named after it.
         format: A key of `keras_resnet.exports.formats.FORMATS`: `saved_model`; `tflite-float`, `tflite-float16`,
-            `tflite-dynamic`, `tflite-int8`, `tflite-int16x8`; `onnx`, `onnx-int8`; `openvino`; `tflm`.
+            `tflite-dynamic`, `tflite-int8`, `tflite-int16x8`; `onnx`, `onnx-int8`; `openvino`; `tflm`, `c`.
         calibration: What a file of integers is calibrated with: training images as the model's user would give them,
             see `keras_resnet.exports.calibration.calibration_batch`. Files are verified with them, too, where there are
             no `data`, and a model without class names gets those of the data set.
@@ -163,6 +163,7 @@ def export(
             else None,
             quantization,
             _right_of(reference, images),
+            images.verification,
             show or (lambda what, done, total: None),
         )
         remarks = [*chosen.write(material, unverified), *lint.of_model(reference.model)]
@@ -230,6 +231,32 @@ def export_onnx(
     Raises: as `export`.
     """
     return export(model, path, "onnx" if format == "float" else f"onnx-{format}", **options)
+
+
+def export_c(model: Model, path: str | os.PathLike[str] | None = None, **options: Any) -> Exported:
+    """Write a model as C that needs no library and verify it: `export(model, path, "c", …)`.
+
+    The folder has `model.h`, `model.c` (C99, no heap, one static array to work in), `selftest.c`, and `model.tflite`,
+    from which they are made. Where a C compiler is at hand, the code has been run, and gives what LiteRT's reference
+    kernels give, to the last bit.
+
+    Args:
+        model: As `export`.
+        path: The folder; default: as `export`.
+        options: As `export`: `calibration`, `data`, `preprocessing`, `quantization`.
+
+    Raises: as `export`; ModelError, too, if there is no C code for an operator of the network, or the compiled code
+        gives other numbers.
+
+    Example:
+        >>> import keras_resnet, numpy as np
+        >>> model = keras_resnet.ResNet8(num_classes=3, input_shape=(8, 8, 3))
+        >>> pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), np.uint8)
+        >>> exported = keras_resnet.export_c(model, "network", calibration=pixels)
+        >>> sorted(file.name for file in exported.path.iterdir())
+        ['model.c', 'model.h', 'model.tflite', 'selftest.c']
+    """
+    return export(model, path, "c", **options)
 
 
 def export_run(

@@ -21,7 +21,8 @@ FLOAT, ROUNDED = 1e-3, 2e-2
 """The largest difference of a logit between float runtimes, and with numbers of 16 bits, as a share of the logits'
 range."""
 RANGES = ("ranges", "equalize", "correct_bias")
-INTEGERS = (*RANGES, "io", "engine", "max_drop", "wide")
+BYTES = (*RANGES, "io", "engine")
+INTEGERS = (*BYTES, "max_drop", "wide")
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,12 @@ def _micro(material: Material, path: Path) -> Sequence[str]:
     return write_micro(material, path)
 
 
+def _c(material: Material, path: Path) -> Sequence[str]:
+    from keras_resnet.exports.c import write_c
+
+    return write_c(material, path)
+
+
 LITERT = (("ai_edge_litert", "edge"),)
 ONNX = (*LITERT, ("onnx", "onnx"), ("onnxruntime", "onnx"))
 
@@ -221,6 +228,18 @@ FORMATS = {
         needs=LITERT,
         arguments=INTEGERS,
         device="microcontrollers: the INT8 file as a C array, with a sketch of use",
+        integers=True,
+    ),
+    "c": Format(
+        "c",
+        "C",
+        _c,
+        calibrated=True,
+        tolerance=None,
+        marker="model.c",
+        needs=LITERT,
+        arguments=BYTES,
+        device="microcontrollers without a runtime: the INT8 file as C99 that needs no library",
         integers=True,
     ),
 }

@@ -24,6 +24,7 @@ class Material:
         calibration: Training images, uint8 (n, height, width, channels), for formats that need them; else None.
         quantization: How it becomes integers, for formats of integers; None: as is best.
         right: How many images of the verification a graph is right on, and of how many; None: it is not asked.
+        verification: Images that it is verified with, like those that calibrate; None: there are none.
         show: Called with what is done, how far it is, and of how much.
     """
 
@@ -32,4 +33,5 @@ class Material:
     calibration: np.ndarray | None = None
     quantization: Quantization | None = None
     right: Callable[[bytes], tuple[int, int]] | None = None
+    verification: np.ndarray | None = None
     show: Callable[[str, int, int], None] = field(default=lambda what, done, total: None)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_resnet.atomic import write_folder_with
+from keras_resnet.c_code.names import definitions, label_rows
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.exports.material import Material
 from keras_resnet.exports.tflite import check_integer, integer_graph, write_stamped
 from keras_resnet.inference import micro
-from keras_resnet.inference.predictors import MICRO_DATA, MICRO_MODEL
+from keras_resnet.inference.predictors import FOLDER_MODEL, MICRO_DATA
 from keras_resnet.quantize.graph import Graph
 from keras_resnet.tasks.table import task
 
@@ -100,7 +101,7 @@ def write_micro(material: Material, path: Path) -> Sequence[str]:
     several = task(material.preprocessing.task, labels).several
 
     def write(folder: Path) -> None:
-        write_stamped(content, material.preprocessing, folder / MICRO_MODEL)
+        write_stamped(content, material.preprocessing, folder / FOLDER_MODEL)
         arena_bytes = -(-int(arena * MARGIN) // 16) * 16
         (folder / "model_data.h").write_text(_header(content, labels, arena_bytes, measured, several))
         (folder / MICRO_DATA).write_text(_data(content, labels))
@@ -118,37 +119,14 @@ def _size(graph: Graph, number: int) -> int:
     return size
 
 
-def _text(name: str) -> str:
-    """A name as a string of C: all but plain ASCII as octal escapes of its UTF-8, which no compiler reads otherwise."""
-    plain = "".join(chr(one) if 32 <= one < 127 and chr(one) not in '"\\?' else f"\\{one:03o}" for one in name.encode())
-    return f'"{plain}"'
-
-
 def _header(content: bytes, labels: Sequence[str], arena: int, measured: str, several: bool) -> str:
-    graph = Graph(content)
-    height, width, channels = graph.tensor(graph.input).shape[1:]
-    taken, given = graph.tensor(graph.input), graph.tensor(graph.output)
-    kinds = {"int8": "int8_t", "uint8": "uint8_t"}
-    meaning = "An image has each class whose logit is above 0." if several else "The largest one is the class."
     return f"""// A network for TensorFlow Lite Micro. Made by keras_resnet.
 #ifndef MODEL_DATA_H_
 #define MODEL_DATA_H_
 
 #include <stdint.h>
 
-// The input: pixels of 0 to 255, each plus MODEL_INPUT_ZERO, rows first, channels last.
-#define MODEL_HEIGHT {height}
-#define MODEL_WIDTH {width}
-#define MODEL_CHANNELS {channels}
-#define MODEL_INPUT_ZERO ({int(taken.zeros[0])})
-typedef {kinds[taken.dtype.name]} model_input_t;
-
-// The output: a logit is (value - MODEL_OUTPUT_ZERO) * MODEL_OUTPUT_SCALE. {meaning}
-#define MODEL_CLASSES {len(labels)}
-#define MODEL_OUTPUTS {given.shape[-1]}
-#define MODEL_OUTPUT_ZERO ({int(given.zeros[0])})
-#define MODEL_OUTPUT_SCALE {float(given.scales[0])!r}f
-typedef {kinds[given.dtype.name]} model_output_t;
+{definitions(Graph(content), len(labels), several)}
 
 // Working memory, in bytes. {measured[0].upper()}{measured[1:]}.
 #define MODEL_ARENA_BYTES {arena}
@@ -164,7 +142,6 @@ extern const char* const model_labels[MODEL_CLASSES];
 def _data(content: bytes, labels: Sequence[str]) -> str:
     rows = [content[start : start + 16] for start in range(0, len(content), 16)]
     numbers = "\n".join(f"    {', '.join(f'0x{one:02x}' for one in row)}," for row in rows)
-    names = "\n".join(f"    {_text(name)}," for name in labels)
     return f"""#include "model_data.h"
 
 alignas(16) const unsigned char model_data[] = {{
@@ -172,7 +149,7 @@ alignas(16) const unsigned char model_data[] = {{
 }};
 const unsigned int model_data_length = {len(content)};
 const char* const model_labels[MODEL_CLASSES] = {{
-{names}
+{label_rows(labels)}
 }};
 """
 

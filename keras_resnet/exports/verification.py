@@ -20,8 +20,8 @@ from keras_resnet.exports import accelerators, lint
 from keras_resnet.exports.evidence import Evidence, Show, gather, graph_of
 from keras_resnet.exports.export import Model, spread_over
 from keras_resnet.exports.page import page
-from keras_resnet.inference.predictors import MICRO_DATA, MICRO_MODEL, KerasPredictor, open_predictor
-from keras_resnet.inference.runtimes import kind_of
+from keras_resnet.inference.predictors import KerasPredictor, network_in, open_predictor
+from keras_resnet.inference.runtimes import INTEGERS, kind_of
 from keras_resnet.models.precision import float32_copy
 from keras_resnet.regular_files import check_folder, check_regular
 from keras_resnet.runs.run import Run, is_run
@@ -76,8 +76,8 @@ def verify_file(
     if not path.exists():
         raise UsageError(f"there is no file {path}")
     check_folder(path) if path.is_dir() else check_regular(path)
-    if path.suffix == ".tflite" or (path / MICRO_DATA).is_file() or path.is_dir():
-        check_digests(path / MICRO_MODEL if (path / MICRO_DATA).is_file() else path)
+    if path.suffix == ".tflite" or path.is_dir():
+        check_digests(network_in(path))
     reference = open_predictor(against)
     if not isinstance(reference, KerasPredictor):
         raise UsageError(f"{against} is an exported file, too: give the run or the .keras file that {path} came from")
@@ -102,7 +102,7 @@ def verify_file(
         reference.is_nameless = True  # whatever the file calls its classes is right
     found = gather(path, reference, pixels, labels, called=called, max_drop=max_drop, show=show)
     graph = graph_of(path)
-    if graph is not None and kind_of(path) == "integers" and accelerators.is_installed():
+    if graph is not None and kind_of(path) in INTEGERS and accelerators.is_installed():
         found = replace(found, estimates=accelerators.estimates(graph.packed()))
     return found, pixels
 

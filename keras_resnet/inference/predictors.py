@@ -35,8 +35,10 @@ TITLES = {
     np.float32: "TFLite float",
 }
 """Of `.tflite` files, by the type of their input."""
-MICRO_DATA, MICRO_MODEL = "model_data.cc", "model.tflite"
-"""In a folder for TFLite Micro: the file that shows what it is, and the one that is run."""
+MICRO_DATA, C_SOURCE = "model_data.cc", "model.c"
+"""The files that show that a folder is one for TFLite Micro, or has a network in C."""
+FOLDER_MODEL = "model.tflite"
+"""In both: the file that they were made from."""
 
 
 class KerasPredictor(Predictor):
@@ -194,12 +196,23 @@ class TFLitePredictor(Predictor):
         return ((outputs.astype(np.float32) - zero_point) * scale).astype(np.float32)
 
 
-class MicroFolderPredictor(TFLitePredictor):
-    """The `.tflite` file in a folder for TFLite Micro, run by LiteRT."""
+class FolderPredictor(TFLitePredictor):
+    """The `.tflite` file in a folder for TFLite Micro or of C, run by LiteRT.
 
-    def __init__(self, path: Path, preprocessing: Preprocessing) -> None:
+    Args:
+        path: The file.
+        preprocessing: From its stamp.
+        name: For tables.
+    """
+
+    def __init__(self, path: Path, preprocessing: Preprocessing, name: str) -> None:
         super().__init__(path, preprocessing)
-        self.name, self.path = "TFLite Micro", path.parent
+        self.name, self.path = name, path.parent
+
+
+def network_in(path: Path) -> Path:
+    """The `.tflite` file in a folder for TFLite Micro or of C; another path as it is."""
+    return path / FOLDER_MODEL if any((path / name).is_file() for name in (MICRO_DATA, C_SOURCE)) else path
 
 
 def open_predictor(
@@ -323,7 +336,11 @@ OPENERS: dict[str, tuple[Callable[[Path], bool], Callable[[Path], Predictor]]] =
     "OpenVINO folder": (lambda path: (path / "model.xml").is_file(), _open_openvino),
     "TFLite Micro folder": (
         lambda path: (path / MICRO_DATA).is_file(),
-        lambda path: MicroFolderPredictor(*_stamped(path / MICRO_MODEL)),
+        lambda path: FolderPredictor(*_stamped(network_in(path)), "TFLite Micro"),
+    ),
+    "C folder": (
+        lambda path: (path / C_SOURCE).is_file(),
+        lambda path: FolderPredictor(*_stamped(network_in(path)), "C"),
     ),
 }
 """What a path may be, in words for messages; how that is seen; and what opens it. The first that fits is taken."""

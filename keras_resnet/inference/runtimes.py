@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_resnet.inference.predictor import Predictor
-from keras_resnet.inference.predictors import MICRO_DATA, MICRO_MODEL, TFLitePredictor, open_predictor
+from keras_resnet.inference.predictors import C_SOURCE, MICRO_DATA, TFLitePredictor, network_in, open_predictor
 from keras_resnet.inference.tflite_file import read_tflite
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.regular_files import read_bytes
@@ -28,6 +28,8 @@ from keras_resnet.stamp import read_stamp
 TIMED = 100
 """Single images whose time is taken, or as many as fit `SECONDS`."""
 SECONDS = 5.0
+INTEGERS = ("integers", "c")
+"""The kinds of files that have a graph of 8 bits."""
 PATIENCE = 1800
 """Seconds after which a runtime counts as hanging."""
 
@@ -39,10 +41,12 @@ class Runtime:
     Args:
         title: What tables call it.
         module: Which must be installed.
-        kinds: Of the files that it runs: `tflite`, `integers` (a `.tflite` of 8 bits), `onnx`, `openvino`,
-            `saved_model`.
+        kinds: Of the files that it runs: `tflite`, `integers` (a `.tflite` of 8 bits, or a folder for TFLite Micro),
+            `c` (a folder with a network in C), `onnx`, `openvino`, `saved_model`.
         open: Opens a file with so many threads.
         threads: With which its time is taken.
+        arena: How many bytes a file's arena takes; None: there is none.
+        is_at_hand: Whether all else that it needs is there.
     """
 
     title: str
@@ -50,6 +54,8 @@ class Runtime:
     kinds: tuple[str, ...]
     open: Callable[[Path, int], Predictor]
     threads: tuple[int, ...] = (1, 2)
+    arena: Callable[[Path], int] | None = None
+    is_at_hand: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class Answered:
         latency: By the number of threads: milliseconds for one image, which half, nine tenths and 99 in 100 of the
             calls take at most.
         memory: Bytes that the process took at most beyond what it had before it opened the file.
-        arena: Bytes of TFLite Micro's arena; 0: it has none.
+        arena: Bytes of the arena of TFLite Micro or of C; 0: it has none.
     """
 
     runtime: str
@@ -76,13 +82,39 @@ class Answered:
 
 def _litert(reference: bool) -> Callable[[Path, int], Predictor]:
     def opened(path: Path, threads: int) -> Predictor:
-        return TFLitePredictor(path, read_stamp(path), threads=threads, reference=reference)
+        network = network_in(path)
+        return TFLitePredictor(network, read_stamp(network), threads=threads, reference=reference)
 
     return opened
 
 
 def _micro(path: Path, threads: int) -> Predictor:
-    return MicroPredictor(path, read_stamp(path))
+    network = network_in(path)
+    return MicroPredictor(network, read_stamp(network))
+
+
+def _micro_arena(path: Path) -> int:
+    from keras_resnet.inference.micro import run_in_child
+
+    return run_in_child(read_tflite(network_in(path)))[1]
+
+
+def _c(path: Path, threads: int) -> Predictor:
+    from keras_resnet.inference.c_folder import CPredictor
+
+    return CPredictor(path, read_stamp(network_in(path)))
+
+
+def _c_arena(path: Path) -> int:
+    from keras_resnet.inference.c_folder import arena_of
+
+    return arena_of(path)
+
+
+def _has_compiler() -> bool:
+    from keras_resnet.inference.c_folder import compiler
+
+    return compiler() is not None
 
 
 def _onnxruntime(path: Path, threads: int) -> Predictor:
@@ -104,11 +136,12 @@ def _tensorflow(path: Path, threads: int) -> Predictor:
 
 
 RUNTIMES = {
-    "litert": Runtime("LiteRT, XNNPACK", "ai_edge_litert", ("tflite", "integers"), _litert(reference=False)),
+    "litert": Runtime("LiteRT, XNNPACK", "ai_edge_litert", ("tflite", *INTEGERS), _litert(reference=False)),
     "litert-reference": Runtime(
-        "LiteRT, reference kernels", "ai_edge_litert", ("tflite", "integers"), _litert(reference=True), (1,)
+        "LiteRT, reference kernels", "ai_edge_litert", ("tflite", *INTEGERS), _litert(reference=True), (1,)
     ),
-    "tflite-micro": Runtime("TFLite Micro", "tflite_micro", ("integers",), _micro, (1,)),
+    "tflite-micro": Runtime("TFLite Micro", "tflite_micro", INTEGERS, _micro, (1,), _micro_arena),
+    "c": Runtime("C, compiled here", "ai_edge_litert", ("c",), _c, (1,), _c_arena, _has_compiler),
     "onnxruntime": Runtime("onnxruntime", "onnxruntime", ("onnx",), _onnxruntime),
     "openvino": Runtime("OpenVINO", "openvino", ("onnx", "openvino"), _openvino),
     "tensorflow": Runtime("TensorFlow", "tensorflow", ("saved_model",), _tensorflow, (1,)),
@@ -142,9 +175,7 @@ def kind_of(path: Path) -> str:
 
         graph = Graph(read_tflite(path))
         return "integers" if graph.tensor(graph.input).dtype.itemsize == 1 else "tflite"
-    if (path / MICRO_DATA).is_file():
-        return "integers"
-    names = {"model.xml": "openvino", "saved_model.pb": "saved_model"}
+    names = {MICRO_DATA: "integers", C_SOURCE: "c", "model.xml": "openvino", "saved_model.pb": "saved_model"}
     inside = [kind for name, kind in names.items() if (path / name).is_file()]
     return inside[0] if inside else "onnx" if path.suffix == ".onnx" else ""
 
@@ -152,7 +183,11 @@ def kind_of(path: Path) -> str:
 def runtimes_for(path: Path) -> list[str]:
     """The runtimes at hand that run a file, by name."""
     kind = kind_of(path)
-    return [name for name, one in RUNTIMES.items() if kind in one.kinds and find_spec(one.module) is not None]
+    return [
+        name
+        for name, one in RUNTIMES.items()
+        if kind in one.kinds and find_spec(one.module) is not None and one.is_at_hand()
+    ]
 
 
 def ask(name: str, path: Path, images: np.ndarray) -> Answered:
@@ -163,7 +198,7 @@ def ask(name: str, path: Path, images: np.ndarray) -> Answered:
         path: The file.
         images: uint8 (n, height, width, channels).
     """
-    path = path / MICRO_MODEL if (path / MICRO_DATA).is_file() else path
+    arena = RUNTIMES[name].arena
     with tempfile.TemporaryDirectory() as folder:
         taken, given = Path(folder) / "images.npy", Path(folder) / "answers.npz"
         np.save(taken, images)
@@ -186,17 +221,9 @@ def ask(name: str, path: Path, images: np.ndarray) -> Answered:
         with np.load(given) as found:
             latency = {int(row[0]): (float(row[1]), float(row[2]), float(row[3])) for row in found["latency"]}
             try:
-                return Answered(name, found["logits"], "", latency, int(found["memory"]), _arena(name, path))
+                return Answered(name, found["logits"], "", latency, int(found["memory"]), arena(path) if arena else 0)
             except RuntimeError as error:
                 return Answered(name, None, str(error))
-
-
-def _arena(name: str, path: Path) -> int:
-    if name != "tflite-micro":
-        return 0
-    from keras_resnet.inference.micro import run_in_child
-
-    return run_in_child(read_tflite(path))[1]
 
 
 def _peak() -> int:
