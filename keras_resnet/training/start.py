@@ -80,7 +80,7 @@ def start_of(recipe: Recipe, data: ImageData) -> Start | None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / FILE
         save_model(network, path, found.preprocessing)
-        return Start(path.read_bytes(), found.preprocessing)
+        return Start(read_bytes(path, MOST_BYTES), found.preprocessing)
 
 
 def start_in(folder: Path, recipe: Recipe, preprocessing: Preprocessing) -> Start | None:
