@@ -58,7 +58,8 @@ def prune_channels(
             its mean in the layers where a channel is (Li et al., 2016, https://arxiv.org/abs/1608.08710). `taylor`: how
             much the outputs of the calibration images change to first order, for each multiply-accumulate that is
             saved. None: `taylor` where there are images, else `l2`.
-        residual: Whether channels of sums, as of a residual stream, are removed, or only those inside of blocks.
+        residual: Whether channels of sums, as of a residual stream, may be removed, too, and not only those inside of
+            blocks. That reaches smaller shares.
         multiple: Widths are rounded to multiples of it, as kernels of CPUs and GPUs like them; 1: they are not. In
             layers of less than 64 channels to 4, 2 or 1.
         least: The share of channels that every layer keeps, in (0, 1].

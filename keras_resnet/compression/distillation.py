@@ -94,8 +94,8 @@ class Distillation(keras.Model):
     Example:
         >>> import keras_resnet
         >>> digits = keras_resnet.load_data("digits")
-        >>> teacher = keras_resnet.ResNet20(num_classes=10, input_shape=(16, 16, 1))
-        >>> student = keras_resnet.ResNet8(num_classes=10, input_shape=(16, 16, 1))
+        >>> teacher = keras_resnet.ResNet8(num_classes=10, input_shape=(16, 16, 1))
+        >>> student = keras_resnet.prune_channels(teacher, 0.5)
         >>> model = keras_resnet.Distillation(student, teacher)
         >>> model.compile(keras_resnet.optimizers.SGD(0.1), "categorical_crossentropy", metrics=["accuracy"])
         >>> _ = model.fit(digits.train.batches(64, seed=0).take(2), verbose=0)

@@ -10,7 +10,8 @@ import numpy as np
 from keras_resnet.compat.graph import kind_of
 from keras_resnet.compression.channels import WEIGHTS, ChannelGraph, Member
 
-BATCH = 32
+BATCH = 4
+"""Images of one random combination: the fewer, the less chance there is in the estimate."""
 
 
 def filter_norms(graph: ChannelGraph, power: int) -> np.ndarray:
