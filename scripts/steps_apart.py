@@ -3,8 +3,8 @@
 python scripts/steps_apart.py saved_models/aware --data tfds:cifar10 --data-dir PREPARED
 python scripts/steps_apart.py saved_models/floats --calibrate --data tfds:cifar10 --data-dir PREPARED
 
-The file is run by LiteRT's reference kernels on the first test images. With --calibrate a run or .keras file of floats is
-made ready for integers first, and not trained on.
+The file is run by LiteRT's reference kernels on the first test images. With --calibrate a run or .keras file of floats
+is made ready for integers first, and not trained on.
 """
 
 from __future__ import annotations

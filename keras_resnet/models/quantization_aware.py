@@ -224,11 +224,12 @@ class _Rewriting:
         """What stands for a call: its operation or what takes its place, and the range behind it."""
         import keras
 
-        operation, kind = call.operation, type(call.operation).__name__
-        stock = type(operation) is getattr(keras.layers, kind, None)
-        if kind in ROUNDED and stock:
+        from keras_resnet.compat.graph import kind_of
+
+        operation, kind = call.operation, kind_of(call.operation)
+        if kind in ROUNDED:
             return self._rounded(call, operation, arguments[0])
-        if kind in REWRITTEN and stock:
+        if kind in REWRITTEN:
             return getattr(self, REWRITTEN[kind])(call, arguments[0])
         if isinstance(operation, keras.layers.Activation):
             return self._activated(call, operation.activation, operation.name, arguments[0])
@@ -238,8 +239,8 @@ class _Rewriting:
         if getattr(operation, "trainable_variables", ()):
             known = ", ".join((*ROUNDED, *REWRITTEN))
             raise UsageError(
-                f"{self.model.name} has the layer {operation.name} ({kind}), which cannot be trained for integers: "
-                f"layers with weights may be {known}"
+                f"{self.model.name} has the layer {operation.name} ({type(operation).__name__}), which cannot be "
+                f"trained for integers: layers with weights may be {known}"
             )
         result = self._copied(operation, lambda: _again(operation), (), *arguments, **options)
         if kind in SAME_NUMBERS or kind.startswith("Random"):
@@ -272,6 +273,10 @@ class _Rewriting:
         """
         import keras
 
+        if getattr(layer, "data_format", "channels_last") != "channels_last":
+            raise UsageError(
+                f"{self.model.name}: {layer.name} has its channels first; files of integers have them last"
+            )
         activation = layer.activation or keras.activations.linear
         plain = (keras.activations.linear, keras.activations.relu, keras.activations.relu6)
         kind = getattr(self.layers, ROUNDED[type(layer).__name__])

@@ -13,7 +13,7 @@ import numpy as np
 from keras_resnet.atomic import write_with
 from keras_resnet.compression.channel_pruning import prune_channels
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError, ModelError, UsageError
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.quantization_aware import quantization_aware
 from keras_resnet.preprocessing import Preprocessing
@@ -84,8 +84,22 @@ def start_of(recipe: Recipe, data: ImageData) -> Start | None:
 
 
 def start_in(folder: Path, recipe: Recipe, preprocessing: Preprocessing) -> Start | None:
-    """What the training in a run's folder began with, if it went on with a trained network."""
-    return Start(read_bytes(folder / FILE, MOST_BYTES), preprocessing) if recipe.start else None
+    """What the training in a run's folder began with, if it went on with a trained network.
+
+    Args:
+        folder: The run's.
+        recipe: Says whether it did.
+        preprocessing: Of the run.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    if not recipe.start:
+        return None
+    try:
+        return Start(read_bytes(folder / FILE, MOST_BYTES), preprocessing)
+    except OSError as error:
+        raise ModelError(f"cannot read {folder / FILE}, which the training began with: {error.strerror}") from None
 
 
 def teacher_of(recipe: Recipe, data: ImageData) -> keras.Model | None:

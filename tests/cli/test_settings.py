@@ -29,6 +29,8 @@ def test_every_setting_of_a_recipe_is_an_option_of_training() -> None:
             arguments += ["--model", "resnet8"]  # whose weights there need not be yet
         if name in ("weights_preprocessing", "probe"):
             arguments += ["--weights", "net.safetensors"]
+        if name in ("prune", "keep"):
+            arguments += ["--keep", "0.5"] if name == "prune" else ["--prune", "net.keras"]
         if name in ("pixel_mean", "pixel_std"):
             arguments += ["--pixel-std" if name == "pixel_mean" else "--pixel-mean", word]
 
