@@ -47,15 +47,23 @@ def register_with_keras() -> None:
 
 
 class _WhenKerasIsImported(MetaPathFinder):
+    is_asked = False
+
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
-        if name != "keras":
+        if name != "keras" or self.is_asked:
             return None
-        sys.meta_path.remove(self)
-        found = find_spec(name)
+        self.is_asked = True  # by what it asks itself
+        try:
+            found = find_spec(name)
+        finally:
+            self.is_asked = False
         if found is not None and found.loader is not None:
             execute = found.loader.exec_module
 
             def and_register(module: ModuleType) -> None:
+                # Not before: whoever asks whether Keras is there, and does not import it, gets here, too.
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
                 execute(module)
                 _register()
 
