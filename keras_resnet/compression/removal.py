@@ -10,8 +10,8 @@ import numpy as np
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.compat.graph import is_functional, kind_of
 from keras_resnet.compression.channels import WEIGHTS, ChannelGraph, Member
-from keras_resnet.errors import UsageError
 from keras_resnet.models.feature_info import carry_over
+from keras_resnet.models.fusion import made_again
 
 
 def without_channels(graph: ChannelGraph, kept: np.ndarray) -> keras.Model:
@@ -60,15 +60,7 @@ def _copy_of(layer: Any, graph: ChannelGraph, kept: np.ndarray) -> Any:
     config = layer.get_config()
     if member is not None:
         config |= _widths(layer, member, kept)
-    try:
-        return type(layer).from_config(config)
-    except Exception as error:  # of the user's classes, and of functions in a Lambda layer
-        if not getattr(layer, "variables", ()):
-            return layer  # it can stand in both graphs
-        raise UsageError(
-            f"{graph.model.name} cannot be pruned: its layer {layer.name!r} ({type(layer).__name__}) cannot be made "
-            f"again from its configuration ({error})"
-        ) from error
+    return made_again(layer, config, f"{graph.model.name} cannot be pruned")
 
 
 def _widths(layer: Any, member: Member, kept: np.ndarray) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import numpy as np
 
 from keras_resnet.allowed import RANGE_LEARNING
 from keras_resnet.data.images import ImageData, Split
-from keras_resnet.errors import UsageError
-from keras_resnet.exports.calibration import CALIBRATION_IMAGES, calibration_batch
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.exports.calibration import calibration_batch
 from keras_resnet.inference.predictors import load_keras
-from keras_resnet.models.quantization_aware import quantization_aware
+from keras_resnet.models.quantization_aware import IMAGES, quantization_aware
 from keras_resnet.preprocessing import Fit
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.stamp import has_stamp, read_stamp
@@ -44,7 +44,7 @@ def quantize_aware(
             a run, or a `.keras` file.
         calibration: Training images in which the first ranges of activations are found: as the model takes them, an
             array (n, height, width, channels) or a `tf.data.Dataset` whose elements begin with them; or a data set of
-            this package or a split of one. Up to 500 are looked at.
+            this package or a split of one. Up to 256 are looked at.
         ranges: How ranges are found in training: `averaged`, over batches (Jacob et al., 2017); `learned`, by gradients
             (Esser et al., 2019): leave their weights, `step`, out of weight decay; or `fixed`, as calibrated.
         bits: Of a weight, 2 to 8. Files hold 8; fewer are for experiments.
@@ -98,7 +98,7 @@ def _images(calibration: Any, model: keras.Model) -> np.ndarray:
         if hasattr(calibration, "element_spec"):
             calibration = _of_dataset(calibration)
         if isinstance(calibration, np.ndarray) and calibration.ndim == 4 and calibration.dtype.kind == "f":
-            return calibration[:CALIBRATION_IMAGES]
+            return calibration[:IMAGES]
     shape = model.inputs[0].shape[1:]
     fit = getattr(getattr(model, "preprocessing", None), "fit", None)
     if fit is None:
@@ -108,7 +108,7 @@ def _images(calibration: Any, model: keras.Model) -> np.ndarray:
                 "tf.data.Dataset, of the size that it is trained on"
             )
         fit = Fit((shape[0], shape[1]), shape[2])
-    return calibration_batch(calibration, fit)
+    return calibration_batch(calibration, fit, IMAGES)
 
 
 def _of_dataset(dataset: Any) -> np.ndarray:
@@ -118,8 +118,8 @@ def _of_dataset(dataset: Any) -> np.ndarray:
             element = element[0]
         images = np.asarray(element)
         found.append(images if images.ndim == 4 else images[np.newaxis])
-        if sum(map(len, found)) >= CALIBRATION_IMAGES:
+        if sum(map(len, found)) >= IMAGES:
             break
     if not found:
-        raise UsageError("the data set of calibration images is empty")
+        raise DataError("the data set of calibration images is empty")
     return np.concatenate(found)

@@ -127,15 +127,7 @@ def folded_copy(model: keras.Model) -> tuple[keras.Model, int]:
         if layer.name in chains:
             config["use_bias"] = True
             config["activation"] = "linear" if chains[layer.name].relu is None else "relu"
-        try:
-            return type(layer).from_config(config)
-        except Exception as error:  # of the user's classes, and of functions in a Lambda layer
-            if not getattr(layer, "variables", ()):
-                return layer  # it can stand in both graphs
-            raise UsageError(
-                f"{model.name} cannot be folded: its layer {layer.name!r} ({type(layer).__name__}) cannot be made "
-                f"again from its configuration ({error})"
-            ) from error
+        return made_again(layer, config, f"{model.name} cannot be folded")
 
     def call(layer: Any, *arguments: Any, **options: Any) -> Any:
         return arguments[0] if layer.name in absorbed else layer(*arguments, **options)
@@ -150,6 +142,28 @@ def folded_copy(model: keras.Model) -> tuple[keras.Model, int]:
             layer.set_weights(originals[layer.name].get_weights())
     carry_over(model, fused, absorbed)
     return fused, folded
+
+
+def made_again(layer: Any, config: dict[str, Any], refusal: str) -> Any:
+    """A layer of the same class.
+
+    Args:
+        layer: The other; it is returned itself if it cannot be made again and has no variables.
+        config: Of the new one.
+        refusal: How an error begins.
+
+    Raises:
+        UsageError: It cannot be made from a configuration.
+    """
+    try:
+        return type(layer).from_config(config)
+    except Exception as error:  # of the user's classes, and of functions in a Lambda layer
+        if not getattr(layer, "variables", ()):
+            return layer  # it can stand in both graphs
+        raise UsageError(
+            f"{refusal}: its layer {layer.name!r} ({type(layer).__name__}) cannot be made again from its configuration "
+            f"({error})"
+        ) from error
 
 
 def _chains(model: keras.Model) -> dict[str, _Chain]:
