@@ -54,6 +54,12 @@ TRAINED = TINY.but(epochs=12, warmup_epochs=1, learning_rate=0.4)
 TINY_SOURCE = Source("digits", image_size=8, limit=300)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """The same numbers for a test, also in its fixtures, whichever tests ran before it in its process."""
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _forget_models() -> Iterator[None]:
     """Give back the graphs and functions that a module's tests have built, which Keras and TensorFlow would keep."""
