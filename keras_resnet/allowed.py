@@ -77,6 +77,9 @@ FOLD = Values(
 
 PATH = Values(str, also=(os.PathLike,), canonical=os.fspath)
 
+GROUP_BY = Values(str, noun="a column of the table, or series, camera or folder")
+"""What images of one group have in common."""
+
 ON_ERROR = one_of("fail", "skip")
 """What to do if an image cannot be read."""
 

@@ -19,6 +19,7 @@ from keras_resnet.data.memory import aligned
 from keras_resnet.data.remarks import of_few, of_parts, of_splits
 from keras_resnet.data.sources.digits import list_digits
 from keras_resnet.data.sources.folder import list_folder
+from keras_resnet.data.sources.grouping import groups_by, times_of
 from keras_resnet.data.sources.listing import Bitmaps, Listing
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.sources.table import list_table
@@ -96,8 +97,10 @@ def load_data(
         elif saved.fingerprint != data.content:
             notes += (f"images were skipped, so those of {saved.path} were compared by their names only",)
     kept = np.sort(np.concatenate(list(splits.values())))
-    by_group = source.plan.method == "group" and listing.groups is not None
+    by_group = source.plan.method == "group" and not source.split_file and not whole
     groups = listing.groups[kept] if by_group and listing.groups is not None else None
+    if groups is not None and len(np.unique(groups)) == 2 and not listing.given:
+        notes += ("there are two groups: one is the test, and images of the other choose the best epoch",)
     rest = np.setdiff1d(np.arange(len(listing)), wanted)
     unused = tuple(listing.names[position] for position in rest)
     return replace(data, source=source, notes=notes, skipped=read.skipped, unused=unused, groups=groups)
@@ -338,9 +341,16 @@ def _listed(source: Source, *, fewest_classes: int, spool: bool, fit: Fit | None
         return list_digits(source.task_of_one_label), fit or source.fit(DIGITS_IMAGE_SIZE, DIGITS_IMAGE_SIZE, 1)
     if source.kind == "tfds":
         return list_tfds(source, spool, fit)
-    find = list_folder if source.kind == "folder" else list_table
     fit = fit or source.fit(FOLDER_IMAGE_SIZE, FOLDER_IMAGE_SIZE, 3)
-    return find(source.location, fewest_classes=fewest_classes, task=source.task), fit
+    if source.kind == "folder":
+        listing = list_folder(source.location, fewest_classes=fewest_classes, task=source.task)
+    else:
+        listing = list_table(source.location, fewest_classes=fewest_classes, task=source.task, group=source.group_by)
+    if source.group_by and listing.groups is None:
+        listing = replace(listing, groups=groups_by(source.group_by, listing))
+    if source.split == "time" and listing.times is None:
+        listing = replace(listing, times=times_of(listing))
+    return listing, fit
 
 
 def _remark(skipped: Sequence[Skipped], total: int) -> tuple[str, ...]:

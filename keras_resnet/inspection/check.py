@@ -19,6 +19,7 @@ from keras_resnet.errors import DataError, listed
 from keras_resnet.images.image_file import REASONS
 from keras_resnet.inspection import duplicates, findings
 from keras_resnet.inspection.findings import BLOCKING, SEVERITIES, Finding, printable
+from keras_resnet.inspection.kinship import kinship
 from keras_resnet.inspection.label_doubts import doubt_labels
 from keras_resnet.inspection.looks import Look, Seen, inspect_images
 from keras_resnet.inspection.strangers import strangers
@@ -238,6 +239,7 @@ def check(
     vectors = seeing(listing, np.array(list(seen.looks), np.int64)) if seeing and seen.looks else None
     found += _repeated(listing, seen, tuple(split_names), seed, vectors)
     found += _doubted(listing, seen, seed, vectors)
+    found += kinship(listing, seen, tuple(split_names))
     if vectors is not None:
         found += findings.strange(*strangers(vectors), np.array(list(seen.looks), np.int64))
     return Report(

@@ -14,6 +14,7 @@ from PIL import Image
 
 from keras_resnet.data.images import OnRead
 from keras_resnet.data.sources.listing import Listing
+from keras_resnet.images.capture import Capture, capture_of
 from keras_resnet.images.decode import flattened, pixels_of
 from keras_resnet.images.image_file import JPEGS, SUFFIXES, Header, ImageError, opened
 from keras_resnet.preprocessing import Fit
@@ -52,6 +53,7 @@ class Look:
 
     Args:
         header: The header of its file.
+        capture: When it was taken and with what, as the file says.
         digest: The SHA-256 of its file.
         oddities: What is unusual: keys of `findings.ODDITIES`.
         grey: Whether it shows no colour, in whatever mode it is saved.
@@ -60,6 +62,7 @@ class Look:
     """
 
     header: Header
+    capture: Capture
     digest: bytes
     oddities: tuple[str, ...]
     grey: bool
@@ -117,11 +120,13 @@ def _look(content: bytes, name: str, thumbnail: np.ndarray) -> Look:
     with opened(content, name) as file:
         header = file.header
         thumbnail[:] = pixels_of(file, Fit((SIDE, SIDE), 3))
+        taken = capture_of(file.decoded())
         inner = tuple(_inner_oddities(file.decoded(), header))
         sample = _sample(file.decoded())
     blank = np.ptp(thumbnail, axis=(0, 1)).max() <= ALIKE and "dark-16-bit" not in inner
     return Look(
         header=header,
+        capture=taken,
         digest=hashlib.sha256(content).digest(),
         oddities=(*_outer_oddities(content, header, name), *inner, *(("blank",) if blank else ())),
         grey=bool(np.ptp(thumbnail, axis=-1).max() <= GREY),

@@ -18,6 +18,7 @@ from keras_resnet.allowed import (
     COUNT,
     CROP_FRACTION,
     FOLD,
+    GROUP_BY,
     IMAGE_SIZE,
     ON_ERROR,
     PATH,
@@ -54,6 +55,9 @@ class Source:
         limit: Use at most this many images, or of each split this many if the source has splits of its own.
         seed: Of the split, and of the choice of images if there is a limit.
         split: How images are divided if the source has no splits of its own: by `class`, `group` or `time`.
+        group_by: For a split by `group`, what images of one group have in common: a column of the table, or else
+            `series` (photographs taken one after the other, frames of one clip, copies), `camera`, as the files
+            themselves say, or `folder`. None: the table's column `group`.
         fold: `(2, 5)` or `"2/5"`: the second of five folds is the test.
         split_file: Use the split that is saved in this file (see `save_split`).
         resize, crop_fraction, background: See `Fit`.
@@ -72,6 +76,11 @@ class Source:
     limit: int | None = source(None, "use at most this many images of each split, by class", COUNT.or_none)
     seed: int = source(0, "of the split", SEED)
     split: str = source("class", "how images are divided if their source has no splits", SPLIT)
+    group_by: str | None = source(
+        None,
+        "with split=group: a column of the table, series, camera or folder; none: its column group",
+        GROUP_BY.or_none,
+    )
     fold: tuple[int, int] | None = source(None, "K/N, as 2/5: the Kth of N folds is the test", FOLD.or_none)
     split_file: str | None = source(None, "use the split in this file, such as the split.json of a run", PATH.or_none)
     resize: str = source("bilinear", "how images are resized", RESIZE)
@@ -87,6 +96,12 @@ class Source:
             raise UsageError(f"{self.kind} sources have one label an image; received task={self.task!r}")
         if self.data_dir is not None and self.kind != "tfds":
             raise UsageError(f"data_dir is for tfds:NAME sources; received it with {self.name!r}")
+        if self.group_by is not None and self.split != "group":
+            raise UsageError(
+                f"group_by={self.group_by!r} says what a split by group keeps together: give split=group, too"
+            )
+        if self.group_by is not None and self.kind not in PATHS:
+            raise UsageError(f"group_by is for folders and tables; received it with {self.name!r}")
         if self.split_file is not None and (self.fold or self.split != "class"):
             raise UsageError("a split_file says how images are divided: leave split and fold out")
         # Absolute, so that a run's configuration is valid in any working folder.

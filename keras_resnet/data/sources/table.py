@@ -21,7 +21,9 @@ from keras_resnet.tasks.table import task as task_named
 from keras_resnet.tasks.table import task_row, usual_task
 
 
-def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: str | None = None) -> Listing:
+def list_table(
+    path: str | os.PathLike[str], *, fewest_classes: int = 2, task: str | None = None, group: str | None = None
+) -> Listing:
     """Find the images that a table lists.
 
     A `.csv` or `.tsv` file begins with a line of column names, separated by commas, semicolons or tabs. A `.jsonl` file
@@ -40,6 +42,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
         path: The table.
         fewest_classes: How many classes there must be at least if each image has one.
         task: The name of one, such as `multi-label`; None: as the table has it.
+        group: The column that is taken for `group`; None: that. A table that has it not has no groups.
 
     Returns:
         The images in the order of the rows; their names are the paths in the table.
@@ -51,7 +54,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
     """
     file = Path(os.path.expanduser(path))
     faults = Faults(file)
-    table = read_rows(file, faults)
+    table = read_rows(file, faults, group or "group")
     rows, others = table.rows, table.others
     asked = task or usual_task(several=table.several)
     several = task_row(asked).several
@@ -72,7 +75,7 @@ def list_table(path: str | os.PathLike[str], *, fewest_classes: int = 2, task: s
     shown = [cell.split("\n") if cell else [] for cell in labels] if table.several else [[cell] for cell in labels]
     _check_labels(faults, lines, shown)
     given = _given(faults, lines, splits) if _filled(faults, lines, "split", splits) else {}
-    codes = _coded(sorted(set(groups)), groups) if _filled(faults, lines, "group", groups) else None
+    codes = _coded(sorted(set(groups)), groups) if _filled(faults, lines, group or "group", groups) else None
     seconds = _seconds(faults, lines, times) if _filled(faults, lines, "time", times) else None
     faults.raise_any()
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -66,8 +66,13 @@ class Faults:
         raise DataError(f"{self.file} cannot be used: {'; '.join(first)}{more}. Correct the table and try again")
 
 
-def read_rows(file: Path, faults: Faults) -> Rows:
+def read_rows(file: Path, faults: Faults, group: str = "group") -> Rows:
     """Read a table. Rows that cannot be read are left out and added to the faults.
+
+    Args:
+        file: The table.
+        faults: Where what is wrong with it goes.
+        group: The column that is read in the place of `group`.
 
     Raises:
         DataError: The file is missing, has another extension, is not UTF-8, or lacks a column.
@@ -75,7 +80,7 @@ def read_rows(file: Path, faults: Faults) -> Rows:
     suffix = file.suffix.lower()
     if suffix not in CSV_SUFFIXES + JSON_SUFFIXES:
         raise DataError(f"{file} does not have a table's extension; expected {', '.join(CSV_SUFFIXES + JSON_SUFFIXES)}")
-    return (_csv_rows if suffix in CSV_SUFFIXES else _json_rows)(_text(file), faults)
+    return (_csv_rows if suffix in CSV_SUFFIXES else _json_rows)(_text(file), faults, (*COLUMNS[:3], group, COLUMNS[4]))
 
 
 def _text(file: Path) -> str:
@@ -96,16 +101,16 @@ def _text(file: Path) -> str:
         ) from None
 
 
-def _csv_rows(text: str, faults: Faults) -> Rows:
+def _csv_rows(text: str, faults: Faults, columns: Sequence[str]) -> Rows:
     first = re.split(r"[\r\n]", text, maxsplit=1)[0]
     if not first.strip():
         raise DataError(f"{faults.file} is empty or begins with an empty line; expected the header path,label")
     delimiter = _delimiter(first)
     header, several = _with_label(_header(first, delimiter), faults.file)
-    _check_header(header, faults.file)
-    others = list(dict.fromkeys(name for name in header if name not in COLUMNS))
+    _check_header(header, faults.file, columns)
+    others = list(dict.fromkeys(name for name in header if name not in columns))
     found: list[Row] = []
-    places = [header.index(name) if name in header else None for name in COLUMNS]
+    places = [header.index(name) if name in header else None for name in columns]
     # Without skipinitialspace, marks of quotation after a blank would be a part of the cell.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True)
     ended = 0  # the line where the last row ended: quoted cells may contain line breaks
@@ -145,14 +150,14 @@ def _header(first: str, delimiter: str) -> list[str]:
     return [name.strip() for name in next(csv.reader([first], delimiter=delimiter, skipinitialspace=True))]
 
 
-def _check_header(header: list[str], file: Path) -> None:
+def _check_header(header: list[str], file: Path, columns: Sequence[str]) -> None:
     for name in NEEDED:
         if name not in header:
             raise DataError(
                 f"{file}, line 1: {_missing(name, header)}. The first line names the columns, as path,label or "
                 f"{','.join(COLUMNS)}, separated by commas, semicolons or tabs"
             )
-    twice = [name for name in COLUMNS if header.count(name) > 1]
+    twice = [name for name in columns if header.count(name) > 1]
     if twice:
         raise DataError(f"{file}, line 1: the column {listed(twice)} occurs more than once; rename or remove one")
 
@@ -164,7 +169,7 @@ def _missing(name: str, names: Iterable[str]) -> str:
     return f"there is no {name!r}, only {listed(by_lower.values())}{hint}"
 
 
-def _json_rows(text: str, faults: Faults) -> Rows:
+def _json_rows(text: str, faults: Faults, columns: Sequence[str]) -> Rows:
     values = list(_json_objects(text, faults))
     several = any("labels" in value for _, value in values)
     others: dict[str, None] = {}
@@ -172,15 +177,15 @@ def _json_rows(text: str, faults: Faults) -> Rows:
     for line, value in values:
         if several:
             value = _with_labels(line, value, faults)
-        others.update(dict.fromkeys(name for name in value if name not in COLUMNS))
+        others.update(dict.fromkeys(name for name in value if name not in columns))
         missing = [name for name in NEEDED if name not in value]
-        wrong = [name for name in COLUMNS if not _is_plain(value.get(name))]
+        wrong = [name for name in columns if not _is_plain(value.get(name))]
         for name in missing:
             faults.add(line, _missing(name, value))
         for name in wrong:
             faults.add(line, f"the {name} must be a text or a number; received {json.dumps(value[name])[:40]}")
         if not missing and not wrong:
-            found.append((line, [_as_text(value.get(name)) for name in COLUMNS]))
+            found.append((line, [_as_text(value.get(name)) for name in columns]))
     return Rows(found, list(others), several)
 
 

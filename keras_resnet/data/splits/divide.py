@@ -124,9 +124,10 @@ def _method(
         return (ByClass if labels.ndim == 1 else BySeveralClasses)(labels, class_names, seed)
     known = groups if plan.method == "group" else times
     if known is None:
+        without = ", or group by series, camera or folder (--group-by)" if plan.method == "group" else ""
         raise DataError(
             f"a split by {plan.method} needs the {plan.method} of every image, but the data have none: "
-            f"give a table with the columns path, label and {plan.method}"
+            f"give a table with the columns path, label and {plan.method}{without}"
         )
     return ByGroup(labels, class_names, seed, known) if plan.method == "group" else ByTime(labels, class_names, known)
 

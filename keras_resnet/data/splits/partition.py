@@ -112,6 +112,8 @@ class ByGroup(Method):
 
     def split(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
         shares = [1 - validation - test, validation, test]
+        if all(shares) and len(np.unique(self.groups[positions])) == 2:
+            return self._one_held_out(positions, validation, test)
         parts = self._shared(positions, [share for share in shares if share])
         check_training(self.labels, self.class_names, parts[0], parts[1:], f"are in groups of another part{BY_CLASS}")
         return (*parts, *[positions[:0]] * shares.count(0))
@@ -129,6 +131,15 @@ class ByGroup(Method):
                 f"{len(shared)} groups are in more than one of the data's splits: put each group into one of them, or "
                 "split by class"
             )
+
+    def _one_held_out(self, positions: np.ndarray, validation: float, test: float) -> tuple[np.ndarray, ...]:
+        """Of two groups, as two cameras, one is the test, and the other is divided by class."""
+        rest, tested = self._shared(positions, [1 - test, test])
+        shares = [1 - validation / (1 - test), validation / (1 - test)]
+        part_of = share_groups(self.labels[rest], np.arange(len(rest)), shares, self.seed)
+        train, choosing = (rest[part_of == part] for part in range(2))
+        check_training(self.labels, self.class_names, train, [choosing, tested], f"are in the other group{BY_CLASS}")
+        return train, choosing, tested
 
     def _shared(self, positions: np.ndarray, shares: list[float]) -> list[np.ndarray]:
         part_of = share_groups(self.labels[positions], self.groups[positions], shares, self.seed)

@@ -40,6 +40,7 @@ def test_a_run_folder_records_every_field_as_json_gives_it_back() -> None:
         "limit": 9,
         "seed": 0,
         "split": "class",
+        "group_by": None,
         "fold": [2, 5],
         "split_file": None,
         "resize": "bilinear",

@@ -104,7 +104,9 @@ def test_groups_that_cannot_be_shared_out_are_refused() -> None:
     def by_group(labels: list[int], groups: list[int], **options: tuple[int, int]) -> None:
         divide(np.array(labels), ("a", "b"), {}, seed=0, plan=SplitPlan("group", **options), groups=np.array(groups))
 
-    with pytest.raises(DataError, match="2 groups cannot be put into 3 parts"):
+    with pytest.raises(DataError, match="1 groups cannot be put into 3 parts"):
+        by_group([0, 1] * 10, [0] * 20)
+    with pytest.raises(DataError, match="too many classes are in one group only"):
         by_group([0, 1] * 10, [0, 1] * 10)
     with pytest.raises(DataError, match="3 groups cannot be put into 4 parts"):
         by_group([0, 1] * 12, [0, 1, 2] * 8, fold=(1, 4))
