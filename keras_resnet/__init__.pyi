@@ -21,6 +21,8 @@ from .data.loading import save_split as save_split
 from .data.mosaic import show_batch as show_batch
 from .data.sources.source import Source as Source
 from .errors import KerasResNetError as KerasResNetError
+from .evaluation.compare import PairedComparison as PairedComparison
+from .evaluation.compare import compare as compare
 from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import Report as Report

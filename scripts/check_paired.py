@@ -1,6 +1,6 @@
 """Check by simulation that the tests and intervals of `keras-resnet compare` err as often as they say.
 
-python scripts/check_paired.py                    # 10,000 draws of each case, about two minutes
+python scripts/check_paired.py                    # 10,000 draws of each case, three minutes of one core
 python scripts/check_paired.py --draws 1000
 
 Pairs of models are drawn whose true difference is known. A test's size, how often it finds a difference where there is

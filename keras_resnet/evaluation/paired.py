@@ -67,15 +67,38 @@ def paired_difference(
 
     images = len(first)
     lost, won = int((first & ~second).sum()), int((~first & second).sum())
-    effect, quantile = 1.0, float(norm.ppf(1 - LEVEL / 2))
+    effect, quantile = design_effect(first, second, groups), float(norm.ppf(1 - LEVEL / 2))
     if groups is not None:
-        sums, sizes = _of_groups(first, second, groups)
-        effect, quantile = _design_effect(sums, sizes, lost + won), float(t.ppf(1 - LEVEL / 2, max(len(sums) - 1, 1)))
+        quantile = float(t.ppf(1 - LEVEL / 2, max(len(np.unique(groups)) - 1, 1)))
     size = images / effect + 2
     a, b = (won / effect + 1) / size, (lost / effect + 1) / size
     half = quantile * math.sqrt(max(a + b - (a - b) ** 2, 0.0) / size)
     bounds = max(-1.0, a - b - half), min(1.0, a - b + half)
     return 100 * (won - lost) / images, (100 * bounds[0], 100 * bounds[1])
+
+
+def design_effect(first: np.ndarray, second: np.ndarray, groups: np.ndarray | None) -> float:
+    """How many times as many images are needed as of independent ones: the ratio of the difference's variances.
+
+    Where the models never differ it is unknown, and the largest is taken: that of images which are all alike in a
+    group.
+
+    Args:
+        first, second, groups: As `paired_difference`.
+
+    Returns:
+        At least 1; 1 of independent images.
+    """
+    if groups is None:
+        return 1.0
+    sums, sizes = _of_groups(first, second, groups)
+    images, count = len(first), len(sums)
+    mean = float(sums.sum()) / images
+    lone = float((first != second).mean()) - mean**2
+    if count < 2 or lone <= 0:
+        return float((sizes.astype(np.float64) ** 2).sum() / images)
+    clustered = count / (count - 1) * float(((sums - mean * sizes) ** 2).sum()) / images
+    return max(1.0, clustered / lone)
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray, groups: np.ndarray | None = None) -> float:
@@ -301,18 +324,3 @@ def _of_groups(first: np.ndarray, second: np.ndarray, groups: np.ndarray) -> tup
     number = np.unique(groups, return_inverse=True)[1].reshape(-1)
     gained = second.astype(np.int64) - first.astype(np.int64)
     return np.bincount(number, gained).astype(np.int64), np.bincount(number)
-
-
-def _design_effect(sums: np.ndarray, sizes: np.ndarray, differing: int) -> float:
-    """By how much the variance of the difference is larger than of as many independent images; at least 1.
-
-    Where the models never differ it is unknown, and the largest is taken: that of images which are all alike in a
-    group.
-    """
-    images, count = int(sizes.sum()), len(sums)
-    mean = sums.sum() / images
-    lone = differing / images - float(mean) ** 2
-    if count < 2 or lone <= 0:
-        return float((sizes.astype(np.float64) ** 2).sum() / images)
-    clustered = count / (count - 1) * float(((sums - mean * sizes) ** 2).sum()) / images
-    return max(1.0, clustered / lone)
