@@ -212,15 +212,17 @@ def _motion_blur(image: np.ndarray, numbers: tuple[int, float], random: np.rando
 
 
 def _zoomed(image: np.ndarray, factor: float) -> np.ndarray:
-    """The middle of an image, enlarged to its size."""
-    from scipy.ndimage import zoom
-
-    height, width = image.shape[:2]
-    rows, columns = math.ceil(height / factor), math.ceil(width / factor)
-    top, left = (height - rows) // 2, (width - columns) // 2
-    larger = zoom(image[top : top + rows, left : left + columns], (factor, factor, 1), order=1)
-    top, left = (larger.shape[0] - height) // 2, (larger.shape[1] - width) // 2
-    return larger[top : top + height, left : left + width]
+    """The middle of an image, enlarged to its size by linear interpolation where SciPy's `zoom` has its pixels."""
+    for axis, side in enumerate(image.shape[:2]):
+        part = math.ceil(side / factor)
+        longer = round(part * factor)
+        places = np.linspace(0, part - 1, longer)[(longer - side) // 2 :][:side]
+        before = np.minimum(places.astype(np.int64), max(part - 2, 0))
+        share = (places - before).reshape(-1, *(1,) * (2 - axis))
+        before += (side - part) // 2
+        after = np.minimum(before + 1, side - 1)
+        image = image.take(before, axis) * (1 - share) + image.take(after, axis) * share
+    return image
 
 
 def _zoom_blur(image: np.ndarray, factors: np.ndarray, random: np.random.Generator) -> np.ndarray:

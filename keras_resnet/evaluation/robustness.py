@@ -266,48 +266,46 @@ def robustness(
             f"the reference was evaluated on other images: {reference.data_name} instead of {evaluation.data_name}"
         )
     models = [evaluation] if reference is None else [evaluation, reference]
-    found = [
-        _measured(model, tuple(names), seed, _part(show, number, len(models))) for number, model in enumerate(models)
-    ]
+    found = _measured(models, tuple(names), seed, show or (lambda what, done, total: None))
     return found[0] if reference is None else replace(found[0], reference=found[1])
 
 
-def _measured(evaluation: Evaluation, names: tuple[str, ...], seed: int, show: Show | None) -> Robustness:
-    split, predictor = evaluation.split, evaluation.predictor
-    if split is None:
+def _measured(models: Sequence[Evaluation], names: tuple[str, ...], seed: int, show: Show) -> list[Robustness]:
+    """Each model's answers; images that are the same for all are corrupted once."""
+    splits = [one.split for one in models if one.split is not None]
+    if len(splits) < len(models):
         raise UsageError("this evaluation does not know its images any more: evaluate again")
-    right = np.empty((len(names), len(SEVERITIES), len(split)), bool)
-    for start in range(0, len(split), BATCH):
+    images = len(splits[0])
+    right = [np.empty((len(names), len(SEVERITIES), images), bool) for _ in models]
+    for start in range(0, images, BATCH):
         part = slice(start, start + BATCH)
-        images = split.read(part)
+        pixels = [split.read(part) for split in splits]
+        is_shared = all(np.array_equal(pixels[0], one) for one in pixels)
         for place, name in enumerate(names):
             for severity in SEVERITIES:
-                worse = corrupt(images, name, severity, seed)
-                right[place, severity - 1, part] = _right(predictor, predictor.logits(worse), evaluation.labels[part])
-            if show:
-                show("corrupting images", start * len(names) + (place + 1) * len(images), len(split) * len(names))
-    small = min(split.images.shape[:2]) < BETWEEN
-    return Robustness(
-        name=f"{predictor.name} on {evaluation.data_name}",
-        names=names,
-        clean=_right(predictor, evaluation.logits, evaluation.labels),
-        right=right,
-        numbers="CIFAR-10-C" if small else "ImageNet-C",
-        seed=seed,
-        sample=split.read(slice(0, 1))[0],
-    )
+                worse = [corrupt(one, name, severity, seed) for one in (pixels[:1] if is_shared else pixels)]
+                for model, found, given in zip(models, right, worse * len(models) if is_shared else worse, strict=True):
+                    logits = model.predictor.logits(given)
+                    found[place, severity - 1, part] = _right(model.predictor, logits, model.labels[part])
+            show("corrupting images", start * len(names) + (place + 1) * len(pixels[0]), images * len(names))
+    return [
+        Robustness(
+            name=f"{model.predictor.name} on {model.data_name}",
+            names=names,
+            clean=_right(model.predictor, model.logits, model.labels),
+            right=found,
+            numbers="CIFAR-10-C" if min(split.images.shape[:2]) < BETWEEN else "ImageNet-C",
+            seed=seed,
+            sample=split.read(slice(0, 1))[0],
+        )
+        for model, found, split in zip(models, right, splits, strict=True)
+    ]
 
 
 def _right(predictor: Predictor, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Which images are answered wholly right."""
     same = predictor.task.decisions(logits) == labels
     return np.asarray(same.reshape(len(same), -1).all(axis=1))
-
-
-def _part(show: Show | None, number: int, count: int) -> Show | None:
-    if show is None:
-        return None
-    return lambda what, done, total: show(what, number * total + done, count * total)
 
 
 def _reach(values: Sequence[Share]) -> np.ndarray:

@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from keras_resnet.cli import main
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import from_arrays
+from keras_resnet.data.stores import ArrayImages
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.corruptions import CORRUPTIONS, PUBLISHED, corrupt
 from keras_resnet.evaluation.evaluate import Evaluation, evaluate
@@ -105,6 +106,31 @@ def test_errors_are_divided_by_the_references(evaluated: Evaluation) -> None:
     assert (same[0], *same[1]) == pytest.approx((1, 1, 1))
     assert reference.mean_corruption_error is None
     assert reference.corruption_error("brightness") is None
+
+
+def test_images_that_two_models_take_alike_are_corrupted_once(
+    evaluated: Evaluation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    def counted(images: np.ndarray, name: str, severity: int, seed: int) -> np.ndarray:
+        calls.append(name)
+        return corrupt(images, name, severity, seed)
+
+    monkeypatch.setattr("keras_resnet.evaluation.robustness.corrupt", counted)
+    other = evaluate(Light(118), images())
+    assert other.split is not None
+    mirrored = replace(other.split, images=ArrayImages(other.split.read(slice(None))[:, :, ::-1].copy()))
+
+    shared = robustness(evaluated, reference=other, names=("fog",))
+    assert len(calls) == 5 * 2  # 300 images are two batches
+    own = robustness(evaluated, reference=replace(other, split=mirrored), names=("fog",))
+
+    assert len(calls) == 5 * 2 * 3
+    assert shared.reference is not None
+    assert own.reference is not None
+    assert not np.array_equal(own.reference.right, shared.reference.right)
+    np.testing.assert_array_equal(own.right, shared.right)
 
 
 def test_a_reference_that_never_errs_divides_nothing(evaluated: Evaluation) -> None:
