@@ -244,3 +244,14 @@ def test_bounds_that_are_infinite_are_null_in_json() -> None:
     found = PairedComparison("a", "b", "t", 9, ((1.0,), (1.0,)), 0.0, (-math.inf, math.inf), 1.0, 1.0, 0, 0)
 
     assert found.to_dict()["interval"] == [None, None]
+
+
+def test_several_classes_are_the_same_in_any_order(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.csv", tmp_path / "second.csv"
+    first.write_text("path,label,prediction\n1.png,cat|dog,dog|cat\n2.png,,\n3.png,cat,dog|cat\n")
+    second.write_text("path,label,prediction\n1.png,dog|cat,cat\n2.png,,\n3.png,cat,cat\n")
+
+    (found,) = compare(first, second)
+
+    assert found.accuracies == ((2 / 3,), (2 / 3,))
+    assert (found.only_first, found.only_second) == (1, 1)
