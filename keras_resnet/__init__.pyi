@@ -21,10 +21,15 @@ from .data.loading import save_split as save_split
 from .data.mosaic import show_batch as show_batch
 from .data.sources.source import Source as Source
 from .errors import KerasResNetError as KerasResNetError
+from .evaluation.compare import PairedComparison as PairedComparison
+from .evaluation.compare import compare as compare
+from .evaluation.corruptions import corrupt as corrupt
 from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import Report as Report
 from .evaluation.report import report_run as report_run
+from .evaluation.robustness import Robustness as Robustness
+from .evaluation.robustness import robustness as robustness
 from .exports.export import export as export
 from .exports.export import export_c as export_c
 from .exports.export import export_onnx as export_onnx

@@ -88,7 +88,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all."""
-    write_text(path, visible_json(json.dumps(value, indent=2, ensure_ascii=False)) + "\n")
+    write_text(path, json_text(value) + "\n")
+
+
+def json_text(value: Any) -> str:
+    """A value as `write_json` writes it."""
+    return visible_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def write_folder_with(path: Path, write: Callable[[Path], object]) -> None:

@@ -19,10 +19,15 @@ def csv_text(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = []
     for row in (*([header] if header else ()), *rows):
         line = io.StringIO()
-        # Both characters end a line here, or cells with either of them would not be quoted. Spreadsheets run cells that
-        # begin like formulas, white space before them or not; a quote makes them text.
+        # Both characters end a line here, or cells with either of them would not be quoted.
         writer = csv.writer(line, lineterminator="\r\n")
-        shown = map(visible, row)
-        writer.writerow([f"'{cell}" if cell.lstrip()[:1] in {*"=+-@"} else cell for cell in shown])
+        writer.writerow(map(csv_cell, row))
         lines.append(line.getvalue().removesuffix("\r\n") + "\n")
     return "".join(lines)
+
+
+def csv_cell(text: str) -> str:
+    """A text as it stands in a cell of `csv_text`."""
+    # Spreadsheets run cells that begin like formulas, white space before them or not; a quote makes them text.
+    cell = visible(text)
+    return f"'{cell}" if cell.lstrip()[:1] in {*"=+-@"} else cell

@@ -33,9 +33,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--tta", choices=TTA.choices, default="none",
                          help="average the predictions over views of each image (default: none)")  # fmt: skip
+    command.add_argument("--corruptions", action="store_true",
+                         help="also with noise, blur, weather and so on, in five severities each: 95 times as many "
+                         "images")  # fmt: skip
+    command.add_argument("--corruptions-reference", metavar="RUN|FILE", type=Path,
+                         help="another model on the same images, whose errors are 1")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
+    from keras_resnet.cli.corruptions import check_corruptions, corrupted
     from keras_resnet.cli.show import show_evaluation, show_report
     from keras_resnet.data.images import ImageData
     from keras_resnet.data.sources.source import Source, fitting
@@ -59,10 +65,12 @@ def run(options: argparse.Namespace) -> int:
     else:
         finished = Run.at(options.model, finished=True)
         of = options.artifact or finished
+    check_corruptions(options)
     with Display() as progress:
         if finished and not (options.artifact or options.data or options.split) and options.tta == "none":
             report = report_run(finished, progress=progress.reading)
             show_report(report)
+            corrupted(options, report.evaluation, finished.folder("evaluation"), None)
             return 0
         predictor = open_predictor(of)
         data: Source | ImageData
@@ -81,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
     beside = options.model.with_name(f"{options.model.stem}-evaluation") / name
     folder = finished.folder("evaluation", name) if finished else beside
     show_evaluation(evaluation, evaluation.write(folder))
+    corrupted(options, evaluation, folder, data)
     return 0
 
 

@@ -18,6 +18,7 @@ COMMANDS = (
     "find-lr",
     "train",
     "evaluate",
+    "compare",
     "predict",
     "export",
     "verify",

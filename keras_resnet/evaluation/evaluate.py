@@ -49,6 +49,7 @@ class Evaluation:
         data_name: On what.
         remarks: What these figures hide or mean less than they seem to.
         names: Of the images, in the order of the logits.
+        split: The images.
     """
 
     metrics: Metrics
@@ -58,6 +59,7 @@ class Evaluation:
     data_name: str
     remarks: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    split: Split | None = None
 
     def write(self, folder: Path) -> list[Path]:
         """Put the figures into `evaluation.json`, and beside it every prediction and the task's picture.
@@ -167,6 +169,7 @@ def evaluate(
         name,
         (*filter(None, [doubt]), *_remarks(split), *metrics.remarks),
         tuple(images.names[index] for index in chosen.indices) if images.names else (),
+        chosen,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.evaluation.paired import paired_difference
 from keras_resnet.exports.tflite import float_graph
 from keras_resnet.inference.predictor import Predictor
 from keras_resnet.inference.predictors import KerasPredictor, network_in
@@ -269,26 +270,6 @@ def gather(
         max_drop=max_drop,
         failures=failures,
     )
-
-
-def paired_difference(model: np.ndarray, file: np.ndarray) -> tuple[float, tuple[float, float]]:
-    """The difference of two accuracies on the same images, in points, with its 95 % interval.
-
-    The interval is Bonett and Price's (Adjusted Wald Confidence Interval for a Difference of Binomial Proportions Based
-    on Paired Data, 2012): it holds where few images or none are decided otherwise, too.
-
-    Args:
-        model, file: bool (n,): which images each is right on.
-
-    Returns:
-        The file's accuracy less the model's; and the bounds of the interval.
-    """
-    images = len(model)
-    lost, won = int((model & ~file).sum()), int((~model & file).sum())
-    a, b = (won + 1) / (images + 2), (lost + 1) / (images + 2)
-    half = 1.959964 * math.sqrt(max(a + b - (a - b) ** 2, 0.0) / (images + 2))
-    bounds = max(-1.0, a - b - half), min(1.0, a - b + half)
-    return 100 * (won - lost) / images, (100 * bounds[0], 100 * bounds[1])
 
 
 def _right(reference: Predictor, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 
 from keras_resnet.errors import UsageError
 from keras_resnet.exports import evidence as module
-from keras_resnet.exports.evidence import Evidence, gather, paired_difference, short_name
+from keras_resnet.exports.evidence import Evidence, gather, short_name
 from keras_resnet.exports.page import page
 from keras_resnet.exports.tflite import float_graph, write_stamped
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
@@ -265,24 +265,6 @@ def test_without_labels_agreement_decides(reference: KerasPredictor, content: by
     assert found.passes
     assert found.runtimes[0].difference is None
     assert any("weights are not the model's" in one for one in broken.failures)
-
-
-@pytest.mark.parametrize(
-    ("lost", "won", "images", "expected"),
-    [
-        (4, 1, 100, (-3.0, -8.0, 2.1)),  # Bonett and Price's interval by hand: -3/102 ± 1.96 √((7/102 - (3/102)²)/102)
-        (0, 0, 300, (0.0, -0.92, 0.92)),
-    ],
-)
-def test_the_interval_of_a_paired_difference(
-    lost: int, won: int, images: int, expected: tuple[float, float, float]
-) -> None:
-    model, file = np.zeros((2, images), bool)
-    model[:lost], file[lost : lost + won] = True, True
-
-    difference, interval = paired_difference(model, file)
-
-    assert (difference, *interval) == pytest.approx(expected, abs=0.1)
 
 
 def test_what_no_runtime_runs_is_refused(reference: KerasPredictor, tmp_path: Path) -> None:
