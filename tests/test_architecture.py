@@ -72,6 +72,7 @@ ALLOWED = {
         "compat",
     },
 }
+ALLOWED["experiments"] = {"training", "evaluation", "runs", "data", "tasks"}
 ALLOWED["cli"] = set(ALLOWED)
 FOUNDATION = {
     "errors",

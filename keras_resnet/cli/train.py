@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from keras_resnet.callbacks.interruption import Interruption
 from keras_resnet.cli.budget import plan_within_budget
@@ -21,6 +22,10 @@ from keras_resnet.cli.running import Parser, script_main
 from keras_resnet.cli.terminal import say
 from keras_resnet.errors import StoppedError, StorageError, UsageError
 from keras_resnet.shortage import shortage
+from keras_resnet.training.configuration import Configuration
+
+if TYPE_CHECKING:
+    from keras_resnet.training.loop import Saving
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -37,6 +42,11 @@ def add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--linear-probe", action="store_const", const="only", dest="probe",
                          help="train nothing but a classifier of what --weights see: --probe only")  # fmt: skip
     add_cache_option(command)
+    repeated = command.add_argument_group("repetition", "a run each, in the folder --out; one mean, one interval")
+    repeated.add_argument("--seeds", type=int, metavar="N", help="train N times, with --seed and those that follow")
+    repeated.add_argument(
+        "--folds", type=int, metavar="N", help="train N times, each time with another fold as the test"
+    )
     saving = command.add_argument_group("checkpoints", "besides those at every epoch's end; they change no result")
     saving.add_argument("--checkpoint-steps", type=int, default=0, metavar="N", help="every N updates (default: not)")
     saving.add_argument("--checkpoint-minutes", type=float, default=10.0, metavar="X",
@@ -81,6 +91,8 @@ def train(options: argparse.Namespace) -> int:
     saving = Saving(options.checkpoint_steps, options.checkpoint_minutes, options.keep_checkpoints)
     if options.tensorboard:
         require_tensorboard()
+    if options.seeds is not None or options.folds is not None:
+        return _repeated(options, configuration, saving)
     place = distribution(options.distribute)  # before anything uses TensorFlow
     num_classes, overwrite = configuration["num_classes"], options.overwrite
     with Display(place.is_chief) as progress:
@@ -108,6 +120,33 @@ def train(options: argparse.Namespace) -> int:
     say(f"\nThe model is {finished.model}. Next:")
     say(f"  keras-resnet export {finished.path} --format tflite-int8")
     say(f"  keras-resnet predict {finished.path} IMAGE ...")
+    return 0
+
+
+def _repeated(options: argparse.Namespace, configuration: Configuration, saving: Saving) -> int:
+    """Train several times."""
+    if configuration["budget"] or options.distribute != "none" or options.tensorboard:
+        raise UsageError("--seeds and --folds go without --budget, --distribute and --tensorboard")
+    from keras_resnet.cli.show import figures
+    from keras_resnet.experiments.repetition import repeat
+
+    for reason in configuration.reasons:
+        say(reason)
+    found = repeat(
+        configuration.recipe,
+        configuration.source,
+        options.out,
+        seeds=options.seeds,
+        folds=options.folds,
+        overwrite=options.overwrite,
+        num_classes=configuration["num_classes"],
+        saving=saving,
+        cache=options.cache,
+        finished=lambda run, evaluation: say(f"{run.path}: {figures(evaluation)}"),
+    )
+    say(f"\n{found}")
+    for file in found.write():
+        say(f"wrote {file}")
     return 0
 
 
