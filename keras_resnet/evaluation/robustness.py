@@ -290,7 +290,7 @@ def _measured(models: Sequence[Evaluation], names: tuple[str, ...], seed: int, s
             show("corrupting images", start * len(names) + (place + 1) * len(pixels[0]), images * len(names))
     return [
         Robustness(
-            name=f"{model.predictor.name} on {model.data_name}",
+            name=f"{model.predictor.path or model.predictor.name} on {model.data_name}",
             names=names,
             clean=_right(model.predictor, model.logits, model.labels),
             right=found,
