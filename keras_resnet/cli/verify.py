@@ -58,6 +58,9 @@ def run(options: argparse.Namespace) -> int:
         rows.append((RUNTIMES[one.runtime].title, f"{one.agreement:.2%}", drop, between, latency))
     heads = ("runtime", "decides as the model", "points", "95 % interval", "one image")
     table(f"{options.file.name} on {found.images} images", heads, rows, left=("runtime",))
+    for one in found.runtimes:
+        if one.unfused:
+            say(f"{RUNTIMES[one.runtime].title} does not fuse all: {'; '.join(one.unfused)}")
     for cause in found.causes:
         say(f"{cause.title}: {cause.text}")
     for path in files:

@@ -207,7 +207,7 @@ FORMATS = {
         tolerance=None,
         needs=ONNX,
         arguments=RANGES,
-        device="TensorRT, onnxruntime: Q/DQ with the scales of tflite-int8",
+        device="onnxruntime, OpenVINO: Q/DQ with the scales of tflite-int8",
         integers=True,
     ),
     "openvino": Format(

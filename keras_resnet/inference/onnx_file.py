@@ -22,8 +22,9 @@ MOST_BYTES = 1 << 31
 """Of a file: Protocol Buffers hold no more."""
 MOST_NODES = 1 << 16
 OPERATORS = frozenset(
-    """Add AveragePool Cast Clip Concat Conv DequantizeLinear Div Exp Gemm HardSwish Identity Max MaxPool Min Mul Pad
-    QuantizeLinear ReduceMax ReduceMean ReduceSum Relu Reshape Sigmoid Slice Softmax Sub Tanh Transpose""".split()  # noqa: SIM905
+    """Add AveragePool Cast Clip Concat Conv DequantizeLinear Div Exp Gemm GlobalAveragePool HardSwish Identity Max
+    MaxPool Min Mul Pad QuantizeLinear ReduceMax ReduceMean ReduceSum Relu Reshape Sigmoid Slice Softmax Sub Tanh
+    Transpose""".split()  # noqa: SIM905
 )
 """Those that exports are made of."""
 

@@ -10,14 +10,15 @@ import pytest
 
 from keras_resnet.errors import UsageError
 from keras_resnet.exports import evidence as module
-from keras_resnet.exports.evidence import Evidence, gather, paired_difference, short_name
+from keras_resnet.exports.evidence import Evidence, gather, paired_difference
 from keras_resnet.exports.page import page
 from keras_resnet.exports.tflite import float_graph, write_stamped
+from keras_resnet.inference.kernels import Kernels
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.inference.runtimes import Answered
 from keras_resnet.models.resnet import build
 from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.quantize.graph import Graph, weighted
+from keras_resnet.quantize.graph import Graph, short_name, weighted
 from keras_resnet.quantize.post_training import Quantization, quantize
 from tests.exports.outlier import lead_by_one_channel
 from tests.shared import shared_data
@@ -254,6 +255,23 @@ def test_hostile_names_stay_text_on_the_page(reference: KerasPredictor, content:
     assert "<b>wasp</b>" not in shown
     assert "It does not pass." in shown
     assert shown.count("<figure>") == min(24, len(found.disagreements))
+
+
+def test_what_a_runtime_did_not_fuse_is_on_the_page_and_in_the_evidence(
+    reference: KerasPredictor, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels = Kernels({"QLinearConv": 8, "Conv": 1}, ("1 Conv in floats (<i>stem</i>)",))
+
+    def ask(name: str, path: Path, images: np.ndarray) -> Answered:
+        return Answered(name, open_predictor(path).logits(images), kernels=kernels)
+
+    monkeypatch.setattr(module, "ask", ask)
+    found = verified(reference, content, tmp_path)
+
+    assert found.to_dict()["runtimes"][0]["unfused"] == ("1 Conv in floats (<i>stem</i>)",)
+    shown = page(found, IMAGES)
+    assert "runs 8 QLinearConv, 1 Conv" in shown
+    assert "1 Conv in floats (&lt;i&gt;stem&lt;/i&gt;)" in shown
 
 
 def test_without_labels_agreement_decides(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:

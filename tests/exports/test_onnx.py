@@ -16,7 +16,7 @@ from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
 from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.quantize.graph import Graph, weighted
+from keras_resnet.quantize.graph import Graph
 from keras_resnet.quantize.post_training import Quantization, logits_of, quantize
 
 onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
@@ -67,7 +67,7 @@ def test_integers_have_the_scales_of_the_tflite_file_and_its_answers() -> None:
         for one in np.atleast_1d(onnx.numpy_helper.to_array(initializer))
     }
     graph = Graph(content)
-    numbers = {*graph.computed(), *(number for step in weighted(graph) for number in step.inputs)}
+    numbers = {*graph.computed(), *(number for step in graph.steps for number in step.inputs)}
     assert scales == {float(scale) for number in numbers for scale in graph.tensor(number).scales}
     step = graph.tensor(graph.output).scales[0]
     assert np.abs(answers(proto, images)["logits"] - logits_of(content, images)).max() <= 3.01 * step

@@ -10,6 +10,7 @@ import pytest
 
 from keras_resnet.exports.material import Material
 from keras_resnet.exports.micro import write_micro
+from keras_resnet.exports.onnx import write_onnx
 from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.inference.runtimes import RUNTIMES, ask, kind_of, runtimes_for
 from keras_resnet.models.resnet import build
@@ -59,6 +60,19 @@ def test_a_folder_for_microcontrollers_has_the_file_as_a_c_array(folder: Path) -
     assert '"\\303\\274\\077"' in text
     assert "#define MODEL_INPUT_ZERO (-128)" in (folder / "model_data.h").read_text()
     assert "resolver.AddConv2D();" in (folder / "sketch.cc").read_text()
+
+
+def test_what_a_runtime_made_of_the_operators_comes_back_from_its_process(tmp_path: Path) -> None:
+    if find_spec("onnxruntime") is None:
+        pytest.skip("the extra 'onnx' is not installed")
+    model = build("resnet8", preprocessing=READY, num_classes=3, classifier_activation=None, seed=0)
+    write_onnx(Material(model, READY), tmp_path / "model.onnx")
+
+    answered = ask("onnxruntime", tmp_path / "model.onnx", IMAGES)
+
+    assert answered.kernels is not None
+    assert answered.kernels.counts["Conv"] == 9
+    assert answered.kernels.unfused[0].startswith("1 Mul not fused")
 
 
 def test_files_are_told_by_what_they_are(folder: Path, tmp_path: Path) -> None:
