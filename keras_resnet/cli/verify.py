@@ -1,7 +1,8 @@
 """Verify an exported file against the model it came from, on every runtime at hand, and write what was found.
 
-Writes verification.html and verification.json beside the file. Exits with 5 if the file does not pass: on some runtime
-it loses more accuracy than --max-drop allows, or gives no answers.
+Writes verification.html and verification.json beside the file, or FILE-verification.html and .json if those there are
+of another file. Exits with 5 if the file does not pass: on some runtime it loses more accuracy than --max-drop allows,
+or gives no answers.
 """
 
 from __future__ import annotations

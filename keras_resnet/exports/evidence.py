@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.exports.micro import check_array
 from keras_resnet.exports.tflite import float_graph
 from keras_resnet.inference.predictor import Predictor
-from keras_resnet.inference.predictors import KerasPredictor, network_in
+from keras_resnet.inference.predictors import MICRO_DATA, KerasPredictor, network_in
 from keras_resnet.inference.runtimes import INTEGERS, RUNTIMES, Answered, ask, kind_of, runtimes_for
 from keras_resnet.inference.tflite_file import read_tflite
 from keras_resnet.preprocessing import Preprocessing
@@ -237,7 +238,7 @@ def gather(
     found = tuple(_on_runtime(one, reference, exact, first, labels, _scale(path)) for one in answers)
     graph = graph_of(path)
     layers: tuple[Layer, ...] = ()
-    causes = list(_causes_of_preprocessing(path, reference))
+    causes = [*_causes_of_preprocessing(path, reference), *_causes_of_array(path)]
     exact_graph = None
     if graph is not None:
         exact_graph = Graph(float_graph(reference.model, reference.preprocessing.input_shape))
@@ -541,6 +542,17 @@ def _causes_of_preprocessing(path: Path, reference: Predictor) -> list[Cause]:
             )
         )
     return causes
+
+
+def _causes_of_array(path: Path) -> list[Cause]:
+    """Whether a folder for TFLite Micro gives a device what is run here. Of C, the runtime compares."""
+    if not (path / MICRO_DATA).is_file():
+        return []
+    try:
+        check_array(path)
+    except ModelError as error:
+        return [Cause("the C array is another network", str(error), is_fatal=True)]
+    return []
 
 
 def _preprocessing_of(path: Path) -> Preprocessing:

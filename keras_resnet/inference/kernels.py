@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_resnet.inference.onnx_file import read_onnx, require
+from keras_resnet.inference.onnx_file import read_onnx, require, session_options
 from keras_resnet.inference.openvino_folder import compiled, core_model
 from keras_resnet.quantize.graph import short_name
 from keras_resnet.regular_files import read_bytes
@@ -71,9 +71,8 @@ def of_onnxruntime(path: Path) -> Kernels:
     content, _ = read_onnx(path)
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"
-        options = onnxruntime.SessionOptions()
+        options = session_options()
         options.optimized_model_filepath = str(optimized)
-        options.log_severity_level = 3
         onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         graph = require("reading an ONNX file").ModelProto.FromString(read_bytes(optimized, 1 << 31)).graph
     return _summed_up(_of_graph(graph), b"QuantizeLinear" in content)
