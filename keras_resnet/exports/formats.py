@@ -206,7 +206,7 @@ FORMATS = {
         calibrated=True,
         tolerance=None,
         needs=ONNX,
-        arguments=RANGES,
+        arguments=(*RANGES, "max_drop", "wide"),
         device="onnxruntime, OpenVINO: Q/DQ with the scales of tflite-int8",
         integers=True,
     ),

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def write_onnx(material: Material, path: Path) -> Sequence[str]:
         Remarks for the user.
 
     Raises:
-        ModelError: The model has no translation.
+        ModelError: The model has no translation, or loses more than it may however many layers are floats.
         MissingExtraError: `onnx` is not installed.
     """
     remarks: list[str] = []
@@ -67,9 +68,11 @@ def proto_of(material: Material, remarks: list[str] | None = None) -> Any:
     if material.calibration is None:
         content = float_graph(material.model, shape)
     else:
-        content, more = integer_graph(
-            material.model, shape, material.calibration, material.quantization, show=material.show
-        )
+        # What loses too much is left without Q/DQ: runtimes have no layers with activations of 16 bits.
+        how = material.quantization
+        if how is not None and how.max_drop is not None:
+            how = replace(how, wide="float")
+        content, more = integer_graph(material.model, shape, material.calibration, how, material.right, material.show)
         if remarks is not None:
             remarks += more
     return onnx_model(content, task(preprocessing.task, preprocessing.class_names).activation)
