@@ -30,7 +30,7 @@ TIMED = 100
 """Single images whose time is taken, or as many as fit `SECONDS`."""
 SECONDS = 5.0
 INTEGERS = ("integers", "c")
-"""The kinds of files that have a graph of 8 bits."""
+"""The kinds of files that have a graph of integers."""
 PATIENCE = 1800
 """Seconds after which a runtime counts as hanging."""
 
@@ -42,7 +42,7 @@ class Runtime:
     Args:
         title: What tables call it.
         module: Which must be installed.
-        kinds: Of the files that it runs: `tflite`, `integers` (a `.tflite` of 8 bits, or a folder for TFLite Micro),
+        kinds: Of the files that it runs: `tflite`, `integers` (a `.tflite` of them, or a folder for TFLite Micro),
             `c` (a folder with a network in C), `onnx`, `openvino`, `saved_model`.
         open: Opens a file with so many threads.
         threads: With which its time is taken.
@@ -179,7 +179,7 @@ def kind_of(path: Path) -> str:
         from keras_resnet.quantize.graph import Graph
 
         graph = Graph(read_tflite(path))
-        return "integers" if graph.tensor(graph.input).dtype.itemsize == 1 else "tflite"
+        return "integers" if graph.tensor(graph.input).dtype.kind in "iu" else "tflite"
     names = {MICRO_DATA: "integers", C_SOURCE: "c", "model.xml": "openvino", "saved_model.pb": "saved_model"}
     inside = [kind for name, kind in names.items() if (path / name).is_file()]
     return inside[0] if inside else "onnx" if path.suffix == ".onnx" else ""
