@@ -5,7 +5,8 @@ python scripts/benchmark_edge.py --mlperf shared/data/mlperf-tiny --calibration 
 python scripts/benchmark_edge.py --imagenet resnet50v1.h5 --photographs FOLDER           # agreement with floats
 
 Latency: one image, one thread, all files by turns in one process; the median of the rounds, and the ratio
-to float LiteRT of the same rounds. Agreement: every fourth photograph calibrates, the others are compared.
+to float LiteRT of the same rounds; and which kernels onnxruntime and OpenVINO run, and what they did not fuse.
+Agreement: every fourth photograph calibrates, the others are compared.
 """
 
 from __future__ import annotations
@@ -31,11 +32,20 @@ SIDES = {"resnet8": 32, "resnet20": 32}
 CALLS = 7
 
 
-def opened(name: str, path: Path) -> Any:
+def runtime_of(name: str) -> Any:
     from keras_resnet.inference.runtimes import RUNTIMES
 
-    runtime = {"INT8 onnxruntime": "onnxruntime", "INT8 OpenVINO": "openvino"}.get(name, "litert")
-    return RUNTIMES[runtime].open(path, 1)
+    return RUNTIMES[{"INT8 onnxruntime": "onnxruntime", "INT8 OpenVINO": "openvino"}.get(name, "litert")]
+
+
+def fused(name: str, path: Path) -> str:
+    """Which kernels a file becomes, and what of it stays in floats; nothing where the runtime does not tell."""
+    told = runtime_of(name).kernels
+    if told is None:
+        return ""
+    found = told(path)
+    kernels = ", ".join(f"{count} {kernel}" for kernel, count in found.counts.items())
+    return f"{kernels}; not fused: {'; '.join(found.unfused) or 'nothing'}"
 
 
 def by_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
@@ -54,7 +64,8 @@ def by_turns(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, l
     return times
 
 
-def latency(network: str, rounds: int) -> list[tuple[str, ...]]:
+def latency(network: str, rounds: int) -> tuple[list[tuple[str, ...]], dict[str, str]]:
+    """Rows of the table, and of each file what became of its operators."""
     import keras_resnet
     from keras_resnet.models.resnet import build
 
@@ -67,20 +78,21 @@ def latency(network: str, rounds: int) -> list[tuple[str, ...]]:
     images = random.integers(0, 256, (8, side, side, 3), np.uint8)
     how = keras_resnet.Quantization(ranges="minmax", equalize=False, correct_bias=False)
     with tempfile.TemporaryDirectory() as folder:
-        calls = {}
+        calls, kernels = {}, {}
         for name, (kind, file) in FILES.items():
             path = Path(folder) / file
             if not path.exists():
                 integers = {"calibration": images, "quantization": how} if "int8" in kind else {}
                 keras_resnet.export(model, path, kind, **integers)
-            calls[name] = opened(name, path).one(images[0])
+            calls[name] = runtime_of(name).open(path, 1).one(images[0])
+            kernels[name] = fused(name, path)
         times = by_turns(calls, rounds)
     usual = times["float LiteRT"]
     rows = []
     for name, found in times.items():
         ratio = statistics.median(one / other for one, other in zip(usual, found, strict=True))
         rows.append((network, name, f"{statistics.median(found):.3f} ms", f"{ratio:.2f}"))
-    return rows
+    return rows, kernels
 
 
 def mlperf(folder: Path, calibration: str) -> None:
@@ -167,8 +179,10 @@ def main() -> int:
 
     rows: list[tuple[str, ...]] = []
     for network in options.networks:
-        rows += latency(network, options.rounds)
+        more, kernels = latency(network, options.rounds)
+        rows += more
         table("latency, one image, one thread", ("network", "file", "median", "float LiteRT ÷ it"), rows)
+        print(*(f"{network}, {name}: {text}" for name, text in kernels.items() if text), sep="\n")
     if options.mlperf:
         mlperf(options.mlperf, options.calibration)
     if options.imagenet:

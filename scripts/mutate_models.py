@@ -1,10 +1,11 @@
 """Damage small models and weights files of every kind at random, open each, and count what becomes of them.
 
-python scripts/mutate_models.py --count 2000 --seed 0
+python scripts/mutate_models.py --count 2000 --seed 0                      # open them
+python scripts/mutate_models.py --count 200 --seed 0 --command verify      # or predict, evaluate: by the command line
 
 A file may be refused by one of the package's errors, or taken. A traceback, a crash and a hang are failures; so is
-another answer of a file that carries digests. The seed and a file's number make the same file again: --only NUMBER
---keep FOLDER.
+another answer of a file that carries digests, and anything written elsewhere than beside the file. A command refuses
+with one of `CODES`. The seed and a file's number make the same file again: --only NUMBER --keep FOLDER.
 """
 
 from __future__ import annotations
@@ -38,9 +39,16 @@ INJURIES = {
     "bit": 0.3, "bytes": 0.15, "word": 0.14, "cut": 0.1, "out": 0.1, "again": 0.1, "splice": 0.08, "emptied": 0.03,
 }  # fmt: skip
 """Of bytes, and how often each is done."""
+WEIGHTS = (".safetensors", ".h5", ".pth")
+OWN = (".keras", *WEIGHTS)
 DEEP = b"[" * 100_000 + b"]" * 100_000
-FINE, FAILURES = ("refused", "same answer", "another answer"), ("traceback", "crash", "hang")
+FINE, FAILURES = ("refused", "same answer", "another answer"), ("traceback", "crash", "hang", "written elsewhere")
+CODES = {2: "what was given is of no use", 3: "images", 5: "the model or file"}
+"""With which a command may refuse a file."""
 SUMS = "SHA256SUMS"
+OPEN = "open"
+COMMANDS = (OPEN, "predict", "evaluate", "verify")
+"""What is done with files: they are opened, or given to a command of the command line."""
 STARTING = 60.0
 """Seconds that a worker may take longer for its first file, before which it imports TensorFlow."""
 
@@ -107,7 +115,8 @@ def corpus(folder: Path) -> list[Original]:
 
         write_onnx(Material(model, preprocessing), folder / "model.onnx")
         found.append(Original(".onnx", folder / "model.onnx", sealed=True))
-    for original in found[:4]:
+    found += exported_folders(model, preprocessing, images, folder)
+    for original in [*found[:4], *(one for one in found if one.kind == "OpenVINO")]:
         bare = original.path.with_stem(f"{original.path.stem}_bare")
         without_sums(original.path, bare)
         found.append(Original(f"{original.kind} without digests", bare))
@@ -141,6 +150,31 @@ def corpus(folder: Path) -> list[Original]:
         found += [Original(".pth", folder / "net.pth"), Original(".pth of old", folder / "old.pth")]
     keras.backend.clear_session()
     return found
+
+
+def exported_folders(model: Any, preprocessing: Any, images: np.ndarray, folder: Path) -> list[Original]:
+    """The folders for other runtimes, of which each is of several files."""
+    from keras_resnet.exports.formats import FORMATS
+    from keras_resnet.exports.material import Material
+    from keras_resnet.quantize.post_training import Quantization
+
+    material = Material(model, preprocessing, images, Quantization("minmax", False, False))
+    found = []
+    for name, one in ((name, FORMATS[name]) for name in ("openvino", "tflm", "c")):
+        if all(find_spec(module) for module, _ in one.needs):
+            one.write(material if one.calibrated else Material(model, preprocessing), folder / name)
+            found.append(Original(one.title, folder / name, sealed=True))
+    return found
+
+
+def pictures(folder: Path) -> None:
+    """Images for the commands: two of each class."""
+    from PIL import Image
+
+    random = np.random.default_rng(2)
+    for number, name in enumerate("aabbcc"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (8, 8), np.uint8)).save(folder / name / f"{number}.png")
 
 
 def network() -> tuple[Any, Any]:
@@ -456,8 +490,27 @@ def answer(path: Path) -> str:
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def work() -> None:
-    """Answer paths, a line each, until there are no more."""
+def exit_code(command: str, path: Path, undamaged: Path) -> int:
+    """What the command line ends with for a file."""
+    from keras_resnet.cli import main as command_line
+
+    data = f"folder:{undamaged / 'pictures'}"
+    words = {
+        "predict": [str(path), str(undamaged / "pictures")],
+        "evaluate": [str(path), "--data", data, "--split", "all"],
+        "verify": [str(path), "--against", str(undamaged / "model.keras"), "--data", data, "--split", "all",
+                   "--max-drop", "100"],
+    }  # fmt: skip
+    return command_line([command, *words[command]])
+
+
+def work(command: str, undamaged: Path) -> None:
+    """Answer paths, a line each, until there are no more.
+
+    Args:
+        command: Of the command line, `OPEN` to open files alone.
+        undamaged: The folder of the originals.
+    """
     import keras
 
     from keras_resnet.errors import KerasResNetError
@@ -466,7 +519,10 @@ def work() -> None:
     os.dup2(2, 1)  # what libraries print is no reply
     for number, line in enumerate(sys.stdin):
         try:
-            reply = ["answer", answer(Path(line.rstrip("\n")))]
+            path = Path(line.rstrip("\n"))
+            code = 0 if command == OPEN else exit_code(command, path, undamaged)
+            what = "answer" if not code else "refused" if code in CODES else "traceback"
+            reply = [what, answer(path) if command == OPEN else f"exit code {code}"]
         except KerasResNetError as error:
             reply = ["refused", str(error)]
         except Exception as error:
@@ -481,17 +537,24 @@ class Worker:
 
     Args:
         seconds: How long it may take for one file.
+        command: As `work`.
+        undamaged: Likewise.
+        place: Where it works; None: here.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
+    def __init__(
+        self, seconds: float, command: str = OPEN, undamaged: Path = Path(), place: Path | None = None
+    ) -> None:
+        self.seconds, self.command, self.undamaged, self.place = seconds, command, undamaged, place
         self.process: subprocess.Popen[bytes] | None = None
 
     def ask(self, path: Path) -> tuple[str, str]:
         started = self.process is not None and self.process.poll() is None
         if not started:
+            script = str(Path(__file__).absolute())
             self.process = subprocess.Popen(
-                [sys.executable, __file__, "--worker"],
+                [sys.executable, script, "--command", self.command, "--worker", str(self.undamaged)],
+                cwd=self.place,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                 env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
             )  # fmt: skip
@@ -517,7 +580,13 @@ class Worker:
 
 
 def mutate(
-    count: int, seed: int, *, only: int | None = None, seconds: float = 20.0, keep: Path | None = None
+    count: int,
+    seed: int,
+    *,
+    only: int | None = None,
+    seconds: float = 20.0,
+    keep: Path | None = None,
+    command: str = OPEN,
 ) -> Outcome:
     """Open `count` damaged files.
 
@@ -527,12 +596,20 @@ def mutate(
         only: The number of the only file to damage and open.
         seconds: More for one file is a hang.
         keep: A folder that damaged files which fail are copied to.
+        command: What is done with each: `OPEN`, or a command of the command line.
     """
-    outcome, worker = Outcome(), Worker(seconds)
+    outcome = Outcome()
     with tempfile.TemporaryDirectory() as folder:
-        undamaged = Path(folder) / "undamaged"
+        undamaged, around = Path(folder) / "undamaged", Path(folder) / "around"
         undamaged.mkdir()
+        (around / "here").mkdir(parents=True)
         originals = corpus(undamaged)
+        pictures(undamaged / "pictures")
+        if command == "verify":  # of exported files alone
+            originals = [one for one in originals if not one.path.name.endswith(OWN) and one.path.name != "run"]
+        elif command != OPEN:
+            originals = [one for one in originals if not one.path.name.endswith(WEIGHTS) and one.path.name != "run"]
+        worker = Worker(seconds, command, undamaged, around / "here")
         try:
             for original in originals:
                 what, original.answer = worker.ask(original.path)
@@ -540,12 +617,15 @@ def mutate(
                     raise SystemExit(f"the undamaged {original.path.name} gives {what}: {original.answer}")
                 outcome.counts[original.kind] = Counter()
             for number in range(count) if only is None else [only]:
-                place = Path(folder) / "damaged"
+                place = around / "damaged"
                 place.mkdir()
                 original, path, done = damage(originals, np.random.default_rng([seed, number]), place)
                 what, detail = worker.ask(path)
                 if what == "answer":
                     what = "same answer" if detail == original.answer else "another answer"
+                elsewhere = [one.name for one in (*around.iterdir(), *(around / "here").iterdir())]
+                if sorted(elsewhere) != ["damaged", "here"]:
+                    what, detail = "written elsewhere", str(elsewhere)
                 outcome.counts[original.kind][what] += 1
                 failed = what in FAILURES or (what == "another answer" and original.sealed)
                 if failed:
@@ -565,16 +645,26 @@ def main() -> int:
     parser.add_argument("--only", type=int, help="the number of one file")
     parser.add_argument("--seconds-limit", type=float, default=20.0, help="more for one file is a hang")
     parser.add_argument("--keep", type=Path, help="a folder for the files that fail")
-    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--command", choices=(OPEN, "predict", "evaluate", "verify"), default=OPEN, help="default: open"
+    )
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
-        work()
+        work(options.command, options.worker)
         return 0
-    outcome = mutate(options.count, options.seed, only=options.only, seconds=options.seconds_limit, keep=options.keep)
+    outcome = mutate(
+        options.count,
+        options.seed,
+        only=options.only,
+        seconds=options.seconds_limit,
+        keep=options.keep,
+        command=options.command,
+    )
     columns = (*FINE, *FAILURES)
-    print(f"{'':28}" + "".join(f"{name:>16}" for name in columns))
+    print(f"{'':28}" + "".join(f"{name:>18}" for name in columns))
     for kind, counts in [*outcome.counts.items(), ("all", outcome.total)]:
-        print(f"{kind:28}" + "".join(f"{counts[name]:16}" for name in columns))
+        print(f"{kind:28}" + "".join(f"{counts[name]:18}" for name in columns))
     for number, error in outcome.failures:
         print(f"seed {options.seed}, file {number}: {error}", file=sys.stderr)
     return int(bool(outcome.failures))

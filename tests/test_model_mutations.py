@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,39 @@ def test_damaged_models_and_weights_are_refused_or_taken_and_nothing_else(script
     assert outcome.total["refused"] >= 90
     assert outcome.total["same answer"] >= 5
     assert all(kind.total() for kind in outcome.counts.values())
+
+
+@pytest.mark.slow
+def test_predict_refuses_damaged_files_with_a_code_of_its_own_and_writes_nothing_elsewhere(script: ModuleType) -> None:
+    outcome = script.mutate(12, 3, command="predict", seconds=60.0)
+
+    assert outcome.failures == []
+    assert outcome.total.total() == 12
+    assert outcome.total["refused"] >= 6
+    assert not {".pth", ".safetensors", "run folder"} & set(outcome.counts)
+
+
+def test_what_a_file_makes_a_command_write_elsewhere_is_noticed(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.tflite").write_bytes(b"content")
+    originals = [script.Original("any", tmp_path / "a.tflite")]
+    asked = []
+
+    def ask(worker: Any, path: Path) -> tuple[str, str]:
+        asked.append(path)
+        if len(asked) == 3:  # the first is the undamaged one
+            (path.parent.parent / "escaped").write_bytes(b"")
+        return "answer", "one"
+
+    monkeypatch.setattr(script, "corpus", lambda _: originals)
+    monkeypatch.setattr(script.Worker, "ask", ask)
+
+    outcome = script.mutate(2, 8, command="verify")
+
+    assert [number for number, _ in outcome.failures] == [1]
+    assert "written elsewhere: ['" in outcome.failures[0][1]
+    assert outcome.total["same answer"] == 1
 
 
 def test_the_same_number_makes_the_same_damage(script: ModuleType, tmp_path: Path) -> None:
@@ -75,7 +109,7 @@ def test_failures_are_named_so_that_they_can_be_repeated(
 
     assert script.main() == 1
     shown = capsys.readouterr()
-    assert shown.out.splitlines()[-1].split() == ["all", "1", "1", "1", "0", "1", "0"]
+    assert shown.out.splitlines()[-1].split() == ["all", "1", "1", "1", "0", "1", "0", "0"]
     assert "seed 8, file 1: sealed" in shown.err
     assert "another answer: two" in shown.err
     assert "seed 8, file 3: sealed" in shown.err

@@ -94,8 +94,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether a model is no run: a file, or the folder of a SavedModel."""
-    return path.is_file() or (path / "saved_model.pb").is_file()
+    """Whether a model is no run: a file, or a folder that was exported."""
+    from keras_resnet.inference.runtimes import kind_of
+
+    return path.is_file() or (path.is_dir() and bool(kind_of(path)))
 
 
 def _key(source: Source) -> str:

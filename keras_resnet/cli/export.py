@@ -36,7 +36,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="POINTS",
         help="of accuracy that it may lose: layers are widened, the most sensitive first, until it loses no more",
     )
-    how.add_argument("--wide", choices=WIDE, default="int16", help="what they are widened to (default: int16)")
+    how.add_argument(
+        "--wide",
+        choices=WIDE,
+        default="int16",
+        help="what they are widened to (default: int16; in onnx-int8 always float)",
+    )
     how.add_argument("--engine", choices=ENGINES, default="tensorflow", help="what quantises (default: tensorflow)")
 
 

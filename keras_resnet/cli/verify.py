@@ -1,7 +1,8 @@
 """Verify an exported file against the model it came from, on every runtime at hand, and write what was found.
 
-Writes verification.html and verification.json beside the file. Exits with 5 if the file does not pass: on some runtime
-it loses more accuracy than --max-drop allows, or gives no answers.
+Writes verification.html and verification.json beside the file, or FILE-verification.html and .json if those there are
+of another file. Exits with 5 if the file does not pass: on some runtime it loses more accuracy than --max-drop allows,
+or gives no answers.
 """
 
 from __future__ import annotations
@@ -58,6 +59,9 @@ def run(options: argparse.Namespace) -> int:
         rows.append((RUNTIMES[one.runtime].title, f"{one.agreement:.2%}", drop, between, latency))
     heads = ("runtime", "decides as the model", "points", "95 % interval", "one image")
     table(f"{options.file.name} on {found.images} images", heads, rows, left=("runtime",))
+    for one in found.runtimes:
+        if one.unfused:
+            say(f"{RUNTIMES[one.runtime].title} does not fuse all: {'; '.join(one.unfused)}")
     for cause in found.causes:
         say(f"{cause.title}: {cause.text}")
     for path in files:

@@ -18,14 +18,15 @@ import numpy as np
 
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.evaluation.paired import paired_difference
+from keras_resnet.exports.micro import check_array
 from keras_resnet.exports.tflite import float_graph
 from keras_resnet.inference.predictor import Predictor
-from keras_resnet.inference.predictors import KerasPredictor, network_in
+from keras_resnet.inference.predictors import MICRO_DATA, KerasPredictor, network_in
 from keras_resnet.inference.runtimes import INTEGERS, RUNTIMES, Answered, ask, kind_of, runtimes_for
 from keras_resnet.inference.tflite_file import read_tflite
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.quantize.equalization import neighbour
-from keras_resnet.quantize.graph import WEIGHTED, Graph, Step, Tensor, macs
+from keras_resnet.quantize.graph import WEIGHTED, Graph, Step, Tensor, macs, short_name
 from keras_resnet.quantize.ranges import run
 from keras_resnet.stamp import has_stamp, read_stamp
 from keras_resnet.tasks.task import wilson_interval
@@ -84,6 +85,8 @@ class OnRuntime:
             floats, as a share of their range.
         otherwise: On how many images it decides otherwise than the first runtime.
         latency, memory, arena: As `Answered`.
+        kernels: How often it runs each of its kernels, where it tells.
+        unfused: What of a file of integers it computes in floats; of a file of floats, what it does not fuse.
     """
 
     runtime: str
@@ -97,6 +100,8 @@ class OnRuntime:
     latency: dict[int, tuple[float, float, float]] = field(default_factory=dict)
     memory: int = 0
     arena: int = 0
+    kernels: dict[str, int] = field(default_factory=dict)
+    unfused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -234,7 +239,7 @@ def gather(
     found = tuple(_on_runtime(one, reference, exact, first, labels, _scale(path)) for one in answers)
     graph = graph_of(path)
     layers: tuple[Layer, ...] = ()
-    causes = list(_causes_of_preprocessing(path, reference))
+    causes = [*_causes_of_preprocessing(path, reference), *_causes_of_array(path)]
     exact_graph = None
     if graph is not None:
         exact_graph = Graph(float_graph(reference.model, reference.preprocessing.input_shape))
@@ -305,6 +310,8 @@ def _on_runtime(
         latency=answered.latency or {},
         memory=answered.memory,
         arena=answered.arena,
+        kernels=answered.kernels.counts if answered.kernels else {},
+        unfused=answered.kernels.unfused if answered.kernels else (),
     )
     if labels is None:
         return found
@@ -518,6 +525,17 @@ def _causes_of_preprocessing(path: Path, reference: Predictor) -> list[Cause]:
     return causes
 
 
+def _causes_of_array(path: Path) -> list[Cause]:
+    """Whether a folder for TFLite Micro gives a device what is run here. Of C, the runtime compares."""
+    if not (path / MICRO_DATA).is_file():
+        return []
+    try:
+        check_array(path)
+    except ModelError as error:
+        return [Cause("the C array is another network", str(error), is_fatal=True)]
+    return []
+
+
 def _preprocessing_of(path: Path) -> Preprocessing:
     if path.suffix == ".onnx":
         from keras_resnet.inference.onnx_file import read_onnx
@@ -675,21 +693,6 @@ def _causes_of_classes(reference: Predictor, exact: np.ndarray, logits: np.ndarr
         text = f"{_those(swapped)}: the outputs are in another order than the names"
         return [Cause("classes are swapped", text, is_fatal=True)]
     return []
-
-
-def short_name(name: str) -> str:
-    """What to call a layer: of all the layers that went into it, the one with weights, or else the first.
-
-    Args:
-        name: Of a tensor, as TensorFlow's converter makes it: `model/conv_1/convolution;model/bn_1/add`.
-    """
-    if name.startswith("StatefulPartitionedCall"):  # the converter's name for what the model gives
-        return "logits"
-    parts = [part.rstrip("0123456789") for part in name.split(";")]
-    kinds = ("convolution", "depthwise", "MatMul")
-    part = next((one for one in parts if one.endswith(kinds)), name.split(";")[0])
-    folders = part.split("/")
-    return "/".join(folders[1:-1] if len(folders) > 2 else folders[-1:])
 
 
 def _those(names: Sequence[str]) -> str:

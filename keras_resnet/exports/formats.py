@@ -206,8 +206,8 @@ FORMATS = {
         calibrated=True,
         tolerance=None,
         needs=ONNX,
-        arguments=RANGES,
-        device="TensorRT, onnxruntime: Q/DQ with the scales of tflite-int8",
+        arguments=(*RANGES, "max_drop", "wide"),
+        device="onnxruntime, OpenVINO: Q/DQ with the scales of tflite-int8",
         integers=True,
     ),
     "openvino": Format(

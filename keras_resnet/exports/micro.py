@@ -13,6 +13,8 @@ from keras_resnet.exports.tflite import check_integer, integer_graph, write_stam
 from keras_resnet.inference import micro
 from keras_resnet.inference.predictors import FOLDER_MODEL, MICRO_DATA
 from keras_resnet.quantize.graph import Graph
+from keras_resnet.regular_files import RefusedFileError, read_bytes
+from keras_resnet.stamp import ArchiveError, flatbuffer_size, opened_archive, read_stamp
 from keras_resnet.tasks.table import task
 
 RESOLVERS = {
@@ -109,6 +111,32 @@ def write_micro(material: Material, path: Path) -> Sequence[str]:
 
     write_folder_with(path, write)
     return remarks
+
+
+def check_array(path: Path) -> None:
+    """Compare the array of a folder with its `model.tflite`: what a device runs with what is verified.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        ModelError: They are not of the same bytes and labels.
+    """
+    file = path / FOLDER_MODEL
+    try:
+        with opened_archive(file) as archive:
+            content = read_bytes(file)[: flatbuffer_size(archive)]
+        expected = _data(content, read_stamp(file).class_names).encode()
+        is_same = read_bytes(path / MICRO_DATA, len(expected)) == expected
+    except RefusedFileError:  # it is longer, or no file
+        is_same = False
+    except (OSError, ArchiveError) as error:
+        raise ModelError(f"cannot compare {path / MICRO_DATA} with {file.name}: {error}") from None
+    if not is_same:
+        raise ModelError(
+            f"{path / MICRO_DATA} is not what its {file.name} becomes: it was changed, or made by another version of "
+            "this package. A device would run something else than what is verified: export it again"
+        )
 
 
 def _size(graph: Graph, number: int) -> int:

@@ -2,7 +2,8 @@
 
 The graph that LiteRT runs is translated operator by operator, so that both files compute the same. Of a graph of
 integers every tensor becomes a pair of QuantizeLinear and DequantizeLinear (Q/DQ) with its scale and zero point,
-weights per channel: what TensorRT and onnxruntime take for integers.
+weights per channel: what onnxruntime and OpenVINO take for integers. (TensorRT takes zero points of 0 alone.) What a
+layer computes has its name in both files, so that they can be compared.
 
 Pictures are (batch, height, width, channels) outside, as in all files of this package, and (batch, channels, height,
 width) inside, as ONNX's operators want them. The batch may be of any size.
@@ -10,7 +11,9 @@ width) inside, as ONNX's operators want them. The batch may be of any size.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ from keras_resnet.errors import ModelError
 from keras_resnet.exports.material import Material
 from keras_resnet.exports.tflite import float_graph, integer_graph
 from keras_resnet.inference.onnx_file import require, stamped
-from keras_resnet.quantize.graph import Graph, Step, Tensor
+from keras_resnet.quantize.graph import Graph, Step, Tensor, short_name
 from keras_resnet.tasks.table import task
 
 OPSET = 19
@@ -42,7 +45,7 @@ def write_onnx(material: Material, path: Path) -> Sequence[str]:
         Remarks for the user.
 
     Raises:
-        ModelError: The model has no translation.
+        ModelError: The model has no translation, or loses more than it may however many layers are floats.
         MissingExtraError: `onnx` is not installed.
     """
     remarks: list[str] = []
@@ -65,9 +68,11 @@ def proto_of(material: Material, remarks: list[str] | None = None) -> Any:
     if material.calibration is None:
         content = float_graph(material.model, shape)
     else:
-        content, more = integer_graph(
-            material.model, shape, material.calibration, material.quantization, show=material.show
-        )
+        # What loses too much is left without Q/DQ: runtimes have no layers with activations of 16 bits.
+        how = material.quantization
+        if how is not None and how.max_drop is not None:
+            how = replace(how, wide="float")
+        content, more = integer_graph(material.model, shape, material.calibration, how, material.right, material.show)
         if remarks is not None:
             remarks += more
     return onnx_model(content, task(preprocessing.task, preprocessing.class_names).activation)
@@ -99,7 +104,10 @@ class _Translation:
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
         self.values: dict[int, str] = {}
+        self.padded = _foldable_pads(self.graph)
         self.count = 0
+        self.layer = INPUT
+        self.named: Counter[str] = Counter()
 
     def model(self, activation: str) -> Any:
         helper, kinds = self.onnx.helper, self.onnx.TensorProto
@@ -107,13 +115,18 @@ class _Translation:
         pixels = self.node("Cast", [INPUT], to=kinds.FLOAT)
         self.values[image.number] = self.rounded(self.node("Transpose", [pixels], perm=FROM_NHWC), image)
         for step in self.graph.steps:
+            self.layer = short_name(self._name(step))
+            if step.output in self.padded:
+                self.values[step.output] = self.read(step.inputs[0])
+                continue
             translate = OPERATORS.get(step.operator)
             if translate is None:
                 raise ModelError(
                     f"ONNX has no translation for {step.operator}, which the network has as {self._name(step)}"
                 )
             result = self.activated(translate(self, step), step)
-            self.values[step.output] = self.rounded(result, self.graph.tensor(step.output))
+            self.values[step.output] = self.called(self.rounded(result, self.graph.tensor(step.output)), step)
+        self.layer = "end"
         self.node("Identity", [self.values[logits.number]], LOGITS)
         if activation == "softmax":
             self.node("Softmax", [LOGITS], PROBABILITIES, axis=-1)
@@ -143,9 +156,20 @@ class _Translation:
     def node(self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: Any) -> str:
         """Add a node, and return the name of its result."""
         output = output or self.new(operator)
-        made = self.onnx.helper.make_node(operator, list(inputs), [output], name=f"node_{output}", **attributes)
+        name = f"{self.layer}/{operator}"
+        self.named[name] += 1
+        name += f"_{self.named[name]}" if self.named[name] > 1 else ""
+        made = self.onnx.helper.make_node(operator, list(inputs), [output], name=name, **attributes)
         self.nodes.append(made)
         return output
+
+    def called(self, value: str, step: Step) -> str:
+        """The last node's result by the name that it has in the `.tflite` file, if no other value has it."""
+        name = self._name(step)
+        if self.nodes[-1].output[0] != value or name in (INPUT, LOGITS, PROBABILITIES, *self.values.values()):
+            return value
+        self.nodes[-1].output[0] = name
+        return name
 
     def constant(self, values: Any, what: str = "constant") -> str:
         """Add a constant, and return its name."""
@@ -157,12 +181,20 @@ class _Translation:
         """A value as the integers of a tensor hold it: quantised, and back."""
         if not len(tensor.scales) or tensor.dtype.kind == "f":
             return value
-        scale, zero = (
-            self.constant(tensor.scales[0], "scale"),
-            self.constant(tensor.zeros[0].astype(tensor.dtype), "zero"),
-        )
-        quantized = self.node("QuantizeLinear", [value, scale, zero])
-        return self.node("DequantizeLinear", [quantized, scale, zero])
+        ends = self.ends(tensor)
+        quantized = self.node("QuantizeLinear", [value, *ends])
+        return self.node("DequantizeLinear", [quantized, *ends])
+
+    def ends(self, tensor: Tensor) -> list[str]:
+        """The names of a tensor's scale and zero point."""
+        zero = tensor.zeros[0].astype(tensor.dtype)
+        if tensor.dtype == np.int8 and tensor.number != self.graph.input:
+            # The same numbers without a sign. onnxruntime 1.32 on x86 gives an integer kernel to a layer only if what
+            # it reads and what it computes have none, and takes the sign away only where one layer alone reads a value.
+            # Pixels keep theirs: quantised without sign they are what they were, and OpenVINO 2026.4 then computes the
+            # first layer in floats.
+            zero = (tensor.zeros[0] + 128).astype(np.uint8)
+        return [self.constant(tensor.scales[0], "scale"), self.constant(zero, "zero")]
 
     def weights(self, number: int, order: Sequence[int] | None, axis: int) -> str:
         """Weights in another order of their axes; of integers, dequantised along an axis.
@@ -204,10 +236,13 @@ class _Translation:
             return self.values[number]
         tensor = self.graph.tensor(number)
         assert tensor.values is not None
-        values = tensor.real(tensor.values) if len(tensor.scales) else tensor.values
+        values = tensor.values
         if beside == 4 and values.ndim:
             values = values.reshape((1,) * (4 - values.ndim) + values.shape).transpose(FROM_NHWC)
-        return self.constant(values.astype(np.float32))
+        if tensor.dtype == np.int8 and len(tensor.scales) == 1:
+            held = (values.astype(np.int16) + 128).astype(np.uint8)
+            return self.node("DequantizeLinear", [self.constant(held), *self.ends(tensor)])
+        return self.constant((tensor.real(values) if len(tensor.scales) else values).astype(np.float32))
 
     def fixed(self, number: int) -> np.ndarray:
         """A constant that says how an operator works: axes, paddings."""
@@ -245,13 +280,40 @@ class _Translation:
         """What is padded above, left, below and right of a picture."""
         sides, results = (self.graph.tensor(one).shape[1:3] for one in (step.inputs[0], step.output))
         if step.options["padding"] == 1:  # VALID
-            return [0, 0, 0, 0]
+            return self.padded.get(step.inputs[0], [0, 0, 0, 0])
         strides = (step.options["strideH"], step.options["strideW"])
         lack = [
             max((result - 1) * stride + length - side, 0)
             for side, result, stride, length in zip(sides, results, strides, window, strict=True)
         ]
         return [lack[0] // 2, lack[1] // 2, lack[0] - lack[0] // 2, lack[1] - lack[1] // 2]
+
+
+def _foldable_pads(graph: Graph) -> dict[int, list[int]]:
+    """Zeros around a picture that its readers add themselves, in integers, by the number of the padded tensor.
+
+    A convolution reads zeros beyond the edge of a picture; a maximum does not see them where no number is negative.
+    """
+    found = {}
+    made = {step.output: step for step in graph.steps}
+    for step in graph.steps:
+        if step.operator != "PAD":
+            continue
+        amounts, readers = graph.tensor(step.inputs[1]).values, graph.readers(step.output)
+        if amounts is None or len(amounts) != 4 or amounts[[0, 3]].any() or not readers:
+            continue
+        whole = _is_positive(graph.tensor(step.inputs[0]), made.get(step.inputs[0]))
+        takers = {"CONV_2D", "DEPTHWISE_CONV_2D", *(("MAX_POOL_2D",) if whole else ())}
+        if all(one.operator in takers and one.options["padding"] == 1 for one in readers):
+            found[step.output] = amounts[1:3].T.ravel().tolist()
+    return found
+
+
+def _is_positive(tensor: Tensor, made_by: Step | None) -> bool:
+    """Whether no number of a tensor is below zero."""
+    if len(tensor.scales) and tensor.dtype.kind != "f":
+        return int(tensor.zeros[0]) == np.iinfo(tensor.dtype).min
+    return made_by is not None and made_by.options.get("fusedActivationFunction") in (RELU, RELU6)
 
 
 def _convolution(self: _Translation, step: Step) -> str:
@@ -332,6 +394,8 @@ def _reduce(name: str) -> Callable[[_Translation, Step], str]:
         kept = bool(step.options.get("keepDims"))
         if rank == 4:
             axes = [FROM_NHWC.index(axis) for axis in axes]
+        if name == "ReduceMean" and rank == 4 and sorted(axes) == [2, 3]:
+            return _mean_of_pixels(self, step, kept)
         left = rank - (0 if kept else len(axes))
         if rank == 4 and not kept and left > 2:
             raise ModelError(
@@ -340,6 +404,15 @@ def _reduce(name: str) -> Callable[[_Translation, Step], str]:
         return self.node(name, [self.read(step.inputs[0]), self.constant(np.array(axes, np.int64))], keepdims=int(kept))
 
     return translate
+
+
+def _mean_of_pixels(self: _Translation, step: Step, kept: bool) -> str:
+    """As onnxruntime has it in integers: it has no ReduceMean of them."""
+    mean = self.node("GlobalAveragePool", [self.read(step.inputs[0])])
+    if kept:
+        return mean
+    rounded = self.rounded(mean, self.graph.tensor(step.output))
+    return self.node("Reshape", [rounded, self.constant(np.array([0, -1], np.int64))])
 
 
 def _reshape(self: _Translation, step: Step) -> str:

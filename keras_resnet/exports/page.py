@@ -11,8 +11,9 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-from keras_resnet.exports.evidence import LOOKED_INTO, Evidence, OnRuntime, accuracy_in_words, short_name
+from keras_resnet.exports.evidence import LOOKED_INTO, Evidence, OnRuntime, accuracy_in_words
 from keras_resnet.inference.runtimes import RUNTIMES
+from keras_resnet.quantize.graph import short_name
 from keras_resnet.visible import visible
 
 SIDE = 96
@@ -113,6 +114,8 @@ def _row(one: OnRuntime, images: int) -> dict[str, Any]:
         "two": times(2),
         "memory": f"{one.memory / 2**20:.1f}",
         "arena": f"{one.arena:,}" if one.arena else "–",
+        "kernels": ", ".join(f"{count} {name}" for name, count in one.kernels.items()),
+        "unfused": [visible(part) for part in one.unfused],
     }
 
 

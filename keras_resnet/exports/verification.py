@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from keras_resnet.data.images import ImageData, OnRead, Split
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.data.stores import at_size
-from keras_resnet.errors import DataError, UsageError
+from keras_resnet.errors import DataError, ModelError, UsageError
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.exports import accelerators, lint
 from keras_resnet.exports.evidence import Evidence, Show, gather, graph_of
@@ -22,6 +23,7 @@ from keras_resnet.exports.export import Model, spread_over
 from keras_resnet.exports.page import page
 from keras_resnet.inference.predictors import KerasPredictor, network_in, open_predictor
 from keras_resnet.inference.runtimes import INTEGERS, kind_of
+from keras_resnet.json_files import read_json
 from keras_resnet.models.precision import float32_copy
 from keras_resnet.regular_files import check_folder, check_regular
 from keras_resnet.runs.run import Run, is_run
@@ -29,6 +31,13 @@ from keras_resnet.stamp import check_digests
 
 MOST = 10_000
 """Images that are compared."""
+PAGE, RESULT = "verification.html", "verification.json"
+
+
+class _Evidence(TypedDict):
+    """Of a file's evidence, what tells whose it is."""
+
+    file: str
 
 
 def verify_file(
@@ -110,7 +119,10 @@ def verify_file(
 def write_evidence(
     evidence: Evidence, images: np.ndarray, folder: str | os.PathLike[str], file: str | os.PathLike[str]
 ) -> tuple[Path, Path]:
-    """Write `verification.html` and `verification.json`.
+    """Write a file's evidence as a page and as JSON.
+
+    They are called `verification.html` and `verification.json`, unless evidence of another file lies there under these
+    names: then `NAME-verification.html` and `.json`, after the file.
 
     Args:
         evidence: From `verify_file`.
@@ -122,11 +134,22 @@ def write_evidence(
         The files.
     """
     folder = Path(folder)
-    files = folder / "verification.html", folder / "verification.json"
+    begin = "" if _is_free(folder / RESULT, evidence.file) else f"{Path(evidence.file).name}-"
+    files = folder / f"{begin}{PAGE}", folder / f"{begin}{RESULT}"
     graph = graph_of(Path(file))
     write_text(files[0], page(evidence, images, tuple(lint.of_graph(graph)) if graph is not None else ()))
     write_json(files[1], evidence.to_dict())
     return files
+
+
+def _is_free(path: Path, file: str) -> bool:
+    """Whether there is no evidence of another file at a path."""
+    if not path.exists():
+        return True
+    try:
+        return Path(read_json(path, _Evidence)["file"]).name == Path(file).name
+    except ModelError:  # it is none, or damaged
+        return True
 
 
 def _as_run(model: Model) -> Run | None:

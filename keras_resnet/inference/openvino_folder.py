@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,25 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}
 """In float32 also where the processor would be quicker in 16 bits, so that it computes what its model does."""
 
 
+def core_model(path: Path) -> Any:
+    """The network of a folder, or of an ONNX file that was looked through before, as OpenVINO reads it."""
+    import openvino
+
+    return openvino.Core().read_model(path / NETWORK if path.is_dir() else path)
+
+
+def compiled(network: Any, threads: int) -> Any:
+    """A network as OpenVINO executes it on the processor.
+
+    Args:
+        network: From `core_model`.
+        threads: Of the runtime.
+    """
+    import openvino
+
+    return openvino.Core().compile_model(network, "CPU", EXACT | {"INFERENCE_NUM_THREADS": threads})
+
+
 class OpenVinoPredictor(BatchPredictor):
     """A folder with `model.xml` and `model.bin`, or an ONNX file that was looked through before.
 
@@ -27,20 +48,17 @@ class OpenVinoPredictor(BatchPredictor):
     """
 
     def __init__(self, path: Path, preprocessing: Preprocessing, *, threads: int = 1) -> None:
-        try:
-            import openvino
-        except ImportError:
-            raise MissingExtraError("running a network by OpenVINO", "openvino") from None
+        if find_spec("openvino") is None:
+            raise MissingExtraError("running a network by OpenVINO", "openvino")
         if path.is_dir():
             check_folder(path)
         super().__init__("OpenVINO", preprocessing, path)
         try:
-            core = openvino.Core()
-            network = core.read_model(path / NETWORK if path.is_dir() else path)
+            network = core_model(path)
             self._check_input(
                 [side.get_length() if side.is_static else None for side in network.input().partial_shape], path
             )
-            self._compiled = core.compile_model(network, "CPU", EXACT | {"INFERENCE_NUM_THREADS": threads})
+            self._compiled = compiled(network, threads)
             self._logits = self._compiled.output("logits")
         except ModelError:
             raise

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_resnet.inference.kernels import Kernels, of_onnxruntime, of_openvino
 from keras_resnet.inference.predictor import Predictor
 from keras_resnet.inference.predictors import C_SOURCE, MICRO_DATA, TFLitePredictor, network_in, open_predictor
 from keras_resnet.inference.tflite_file import read_tflite
@@ -29,7 +30,7 @@ TIMED = 100
 """Single images whose time is taken, or as many as fit `SECONDS`."""
 SECONDS = 5.0
 INTEGERS = ("integers", "c")
-"""The kinds of files that have a graph of 8 bits."""
+"""The kinds of files that have a graph of integers."""
 PATIENCE = 1800
 """Seconds after which a runtime counts as hanging."""
 
@@ -41,12 +42,13 @@ class Runtime:
     Args:
         title: What tables call it.
         module: Which must be installed.
-        kinds: Of the files that it runs: `tflite`, `integers` (a `.tflite` of 8 bits, or a folder for TFLite Micro),
+        kinds: Of the files that it runs: `tflite`, `integers` (a `.tflite` of them, or a folder for TFLite Micro),
             `c` (a folder with a network in C), `onnx`, `openvino`, `saved_model`.
         open: Opens a file with so many threads.
         threads: With which its time is taken.
         arena: How many bytes a file's arena takes; None: there is none.
         is_at_hand: Whether all else that it needs is there.
+        kernels: What it makes of a file's operators; None: it does not tell.
     """
 
     title: str
@@ -56,6 +58,7 @@ class Runtime:
     threads: tuple[int, ...] = (1, 2)
     arena: Callable[[Path], int] | None = None
     is_at_hand: Callable[[], bool] = lambda: True
+    kernels: Callable[[Path], Kernels] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Answered:
             calls take at most.
         memory: Bytes that the process took at most beyond what it had before it opened the file.
         arena: Bytes of the arena of TFLite Micro or of C; 0: it has none.
+        kernels: What it made of the file's operators; None: it does not tell.
     """
 
     runtime: str
@@ -78,6 +82,7 @@ class Answered:
     latency: dict[int, tuple[float, float, float]] | None = None
     memory: int = 0
     arena: int = 0
+    kernels: Kernels | None = None
 
 
 def _litert(reference: bool) -> Callable[[Path, int], Predictor]:
@@ -142,8 +147,8 @@ RUNTIMES = {
     ),
     "tflite-micro": Runtime("TFLite Micro", "tflite_micro", INTEGERS, _micro, (1,), _micro_arena),
     "c": Runtime("C, compiled here", "ai_edge_litert", ("c",), _c, (1,), _c_arena, _has_compiler),
-    "onnxruntime": Runtime("onnxruntime", "onnxruntime", ("onnx",), _onnxruntime),
-    "openvino": Runtime("OpenVINO", "openvino", ("onnx", "openvino"), _openvino),
+    "onnxruntime": Runtime("onnxruntime", "onnxruntime", ("onnx",), _onnxruntime, kernels=of_onnxruntime),
+    "openvino": Runtime("OpenVINO", "openvino", ("onnx", "openvino"), _openvino, kernels=of_openvino),
     "tensorflow": Runtime("TensorFlow", "tensorflow", ("saved_model",), _tensorflow, (1,)),
 }
 """By name. A runtime is a row here."""
@@ -174,7 +179,7 @@ def kind_of(path: Path) -> str:
         from keras_resnet.quantize.graph import Graph
 
         graph = Graph(read_tflite(path))
-        return "integers" if graph.tensor(graph.input).dtype.itemsize == 1 else "tflite"
+        return "integers" if graph.tensor(graph.input).dtype.kind in "iu" else "tflite"
     names = {MICRO_DATA: "integers", C_SOURCE: "c", "model.xml": "openvino", "saved_model.pb": "saved_model"}
     inside = [kind for name, kind in names.items() if (path / name).is_file()]
     return inside[0] if inside else "onnx" if path.suffix == ".onnx" else ""
@@ -220,8 +225,17 @@ def ask(name: str, path: Path, images: np.ndarray) -> Answered:
             return Answered(name, None, f"its process {why}: {lines[-1] if lines else 'it said nothing'}")
         with np.load(given) as found:
             latency = {int(row[0]): (float(row[1]), float(row[2]), float(row[3])) for row in found["latency"]}
+            counts = dict(zip(found["kernels"].tolist(), found["counts"].tolist(), strict=True))
             try:
-                return Answered(name, found["logits"], "", latency, int(found["memory"]), arena(path) if arena else 0)
+                return Answered(
+                    name,
+                    found["logits"],
+                    "",
+                    latency,
+                    int(found["memory"]),
+                    arena(path) if arena else 0,
+                    Kernels(counts, tuple(found["unfused"].tolist())) if counts else None,
+                )
             except RuntimeError as error:
                 return Answered(name, None, str(error))
 
@@ -259,7 +273,16 @@ def _main(name: str, path: Path, taken: Path, given: Path) -> None:
             times.append(1000 * (time.perf_counter() - began))
         latency[threads] = np.percentile(times, (50, 90, 99)).tolist()
     rows = [[threads, *times] for threads, times in latency.items()]
-    np.savez(given, logits=logits, latency=np.array(rows), memory=memory)
+    told = runtime.kernels(path) if runtime.kernels else Kernels({}, ())
+    np.savez(
+        given,
+        logits=logits,
+        latency=np.array(rows),
+        memory=memory,
+        kernels=np.array(list(told.counts), str),
+        counts=np.array(list(told.counts.values()), np.int64),
+        unfused=np.array(told.unfused, str),
+    )
 
 
 if __name__ == "__main__":

@@ -273,3 +273,19 @@ def macs(graph: Graph) -> dict[int, int]:
 def weighted(graph: Graph) -> Iterator[Step]:
     """The steps with weights, in order."""
     return (step for step in graph.steps if step.operator in WEIGHTED)
+
+
+def short_name(name: str) -> str:
+    """What to call a layer: of all the layers that went into it, the one with weights, or else the first.
+
+    Args:
+        name: Of a tensor, as TensorFlow's converter makes it: `model/conv_1/convolution;model/bn_1/add`.
+    """
+    if name.startswith("StatefulPartitionedCall"):  # the converter's name for what the model gives
+        return "logits"
+    name = name.removesuffix("/wide")
+    parts = [part.rstrip("0123456789") for part in name.split(";")]
+    kinds = ("convolution", "depthwise", "MatMul")
+    part = next((one for one in parts if one.endswith(kinds)), name.split(";")[0])
+    folders = part.split("/")
+    return "/".join(folders[1:-1] if len(folders) > 2 else folders[-1:])

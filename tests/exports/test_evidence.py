@@ -11,13 +11,17 @@ import pytest
 from keras_resnet.errors import UsageError
 from keras_resnet.exports import evidence as module
 from keras_resnet.exports.evidence import Evidence, gather, short_name
+from keras_resnet.exports.material import Material
+from keras_resnet.exports.micro import write_micro
 from keras_resnet.exports.page import page
 from keras_resnet.exports.tflite import float_graph, write_stamped
+from keras_resnet.exports.verification import write_evidence
+from keras_resnet.inference.kernels import Kernels
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.inference.runtimes import Answered
 from keras_resnet.models.resnet import build
 from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.quantize.graph import Graph, weighted
+from keras_resnet.quantize.graph import Graph, short_name, weighted
 from keras_resnet.quantize.post_training import Quantization, quantize
 from tests.exports.outlier import lead_by_one_channel
 from tests.shared import shared_data
@@ -256,6 +260,23 @@ def test_hostile_names_stay_text_on_the_page(reference: KerasPredictor, content:
     assert shown.count("<figure>") == min(24, len(found.disagreements))
 
 
+def test_what_a_runtime_did_not_fuse_is_on_the_page_and_in_the_evidence(
+    reference: KerasPredictor, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernels = Kernels({"QLinearConv": 8, "Conv": 1}, ("1 Conv in floats (<i>stem</i>)",))
+
+    def ask(name: str, path: Path, images: np.ndarray) -> Answered:
+        return Answered(name, open_predictor(path).logits(images), kernels=kernels)
+
+    monkeypatch.setattr(module, "ask", ask)
+    found = verified(reference, content, tmp_path)
+
+    assert found.to_dict()["runtimes"][0]["unfused"] == ("1 Conv in floats (<i>stem</i>)",)
+    shown = page(found, IMAGES)
+    assert "runs 8 QLinearConv, 1 Conv" in shown
+    assert "1 Conv in floats (&lt;i&gt;stem&lt;/i&gt;)" in shown
+
+
 def test_without_labels_agreement_decides(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:
     write_stamped(content, READY, tmp_path / "model.tflite")
     found = gather(tmp_path / "model.tflite", reference, IMAGES, None)
@@ -318,3 +339,31 @@ def test_a_file_of_another_size_or_with_other_classes_is_a_finding(
     assert not found.passes
     assert title in titles(found)
     assert "It does not pass." in page(found, IMAGES)
+
+
+def test_a_c_array_of_another_network_does_not_pass(reference: KerasPredictor, tmp_path: Path) -> None:
+    folder = tmp_path / "tflm"
+    write_micro(Material(reference.model, READY, pictures(16, 1)[0], PLAIN), folder)
+    right = gather(folder, reference, IMAGES, LABELS)
+    text = (folder / "model_data.cc").read_text()
+    begin = text.index("0x")
+    (folder / "model_data.cc").write_text(f"{text[:begin]}0x77{text[begin + 4 :]}")
+
+    found = gather(folder, reference, IMAGES, LABELS)
+
+    assert right.passes, right.failures
+    assert not found.passes
+    assert titles(found) == {"the C array is another network"}
+
+
+def test_evidence_of_two_files_lies_side_by_side(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:
+    found = verified(reference, content, tmp_path)
+    other = replace(found, file=str(tmp_path / "other.tflite"))
+
+    first = write_evidence(found, IMAGES, tmp_path, tmp_path / "model.tflite")
+    second = write_evidence(other, IMAGES, tmp_path, tmp_path / "model.tflite")
+    again = write_evidence(found, IMAGES, tmp_path, tmp_path / "model.tflite")
+
+    assert [one.name for one in first] == ["verification.html", "verification.json"]
+    assert [one.name for one in second] == ["other.tflite-verification.html", "other.tflite-verification.json"]
+    assert again == first

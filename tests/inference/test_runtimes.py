@@ -10,6 +10,8 @@ import pytest
 
 from keras_resnet.exports.material import Material
 from keras_resnet.exports.micro import write_micro
+from keras_resnet.exports.onnx import write_onnx
+from keras_resnet.exports.tflite import write_tflite
 from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.inference.runtimes import RUNTIMES, ask, kind_of, runtimes_for
 from keras_resnet.models.resnet import build
@@ -49,6 +51,24 @@ def test_a_microcontrollers_runtime_decides_as_litert_and_says_its_arena(folder:
     assert answered.arena <= stated <= 1.1 * answered.arena
 
 
+def test_a_microcontrollers_runtime_takes_activations_of_16_bits(tmp_path: Path) -> None:
+    if find_spec("tflite_micro") is None:
+        pytest.skip("the extra 'tflm' is not installed")
+    model = build("resnet8", preprocessing=READY, num_classes=3, classifier_activation=None, seed=0)
+    for one in model.weights:  # the last normalisation of a block begins with zeros, which have no scale
+        if one.name == "gamma":
+            one.assign(np.linspace(0.5, 1.0, one.shape[0]))
+    path = tmp_path / "model.tflite"
+    write_tflite(model, READY, path, IMAGES, kind="int16x8")
+    expected = open_predictor(path).logits(IMAGES)
+
+    answered = ask("tflite-micro", path, IMAGES)
+
+    assert "tflite-micro" in runtimes_for(path)
+    assert answered.logits is not None, answered.failure
+    assert np.abs(answered.logits - expected).max() <= 1e-3 * np.ptp(expected)
+
+
 def test_a_folder_for_microcontrollers_has_the_file_as_a_c_array(folder: Path) -> None:
     text = (folder / "model_data.cc").read_text()
     numbers = bytes(int(one, 16) for one in text.split("{")[1].split("}")[0].replace(",", " ").split())
@@ -59,6 +79,19 @@ def test_a_folder_for_microcontrollers_has_the_file_as_a_c_array(folder: Path) -
     assert '"\\303\\274\\077"' in text
     assert "#define MODEL_INPUT_ZERO (-128)" in (folder / "model_data.h").read_text()
     assert "resolver.AddConv2D();" in (folder / "sketch.cc").read_text()
+
+
+def test_what_a_runtime_made_of_the_operators_comes_back_from_its_process(tmp_path: Path) -> None:
+    if find_spec("onnxruntime") is None:
+        pytest.skip("the extra 'onnx' is not installed")
+    model = build("resnet8", preprocessing=READY, num_classes=3, classifier_activation=None, seed=0)
+    write_onnx(Material(model, READY), tmp_path / "model.onnx")
+
+    answered = ask("onnxruntime", tmp_path / "model.onnx", IMAGES)
+
+    assert answered.kernels is not None
+    assert answered.kernels.counts["Conv"] == 9
+    assert answered.kernels.unfused[0].startswith("1 Mul not fused")
 
 
 def test_files_are_told_by_what_they_are(folder: Path, tmp_path: Path) -> None:
