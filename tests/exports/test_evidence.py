@@ -10,7 +10,7 @@ import pytest
 
 from keras_resnet.errors import UsageError
 from keras_resnet.exports import evidence as module
-from keras_resnet.exports.evidence import Evidence, gather, short_name
+from keras_resnet.exports.evidence import Evidence, gather
 from keras_resnet.exports.material import Material
 from keras_resnet.exports.micro import write_micro
 from keras_resnet.exports.page import page
