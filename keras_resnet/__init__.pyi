@@ -21,10 +21,15 @@ from .data.loading import save_split as save_split
 from .data.mosaic import show_batch as show_batch
 from .data.sources.source import Source as Source
 from .errors import KerasResNetError as KerasResNetError
+from .evaluation.conformal import PredictionSets as PredictionSets
+from .evaluation.conformal import conformal_threshold as conformal_threshold
 from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate
 from .evaluation.report import Report as Report
 from .evaluation.report import report_run as report_run
+from .evaluation.temperature import Calibrated as Calibrated
+from .evaluation.temperature import calibrate as calibrate
+from .evaluation.temperature import fit_temperature as fit_temperature
 from .exports.export import export as export
 from .exports.export import export_c as export_c
 from .exports.export import export_onnx as export_onnx
@@ -119,6 +124,7 @@ from .models.precision import float32_copy as float32_copy
 from .models.recompute import recompute_activations as recompute_activations
 from .models.resnet import build as build
 from .models.spec import ResNetSpec as ResNetSpec
+from .models.temperature import temperature_scaled as temperature_scaled
 from .models.variants import list_models as list_models
 from .models.variants import spec as spec
 from .models.variants import wrn as wrn

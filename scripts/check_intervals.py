@@ -20,7 +20,7 @@ from keras_resnet.cli.running import script_main
 from keras_resnet.cli.tables import table
 from keras_resnet.cli.terminal import say
 from keras_resnet.tasks.table import task
-from keras_resnet.tasks.task import Task
+from keras_resnet.tasks.task import Answers, Task
 
 TRUTH = 1_000_000
 Drawn = tuple[np.ndarray, np.ndarray, np.ndarray | None]
@@ -133,9 +133,11 @@ def coverage(population: Population, draws: int, seed: int) -> dict[str, dict[st
     random = np.random.default_rng([seed, 2])
     for _ in range(draws):
         logits, labels, groups = population.draw(random, population.images)
-        intervals = asked.evaluate(logits, labels, groups).intervals
+        answers = Answers(asked, logits, labels, groups)
         for name, count in counts.items():
-            value, (low, high) = true[name], intervals.get(name, (np.nan, np.nan))
+            found = asked.metrics[name].estimate(answers)
+            low, high = (found and found.interval) or (np.nan, np.nan)
+            value = true[name]
             count += (low <= value <= high, high < value, low > value, np.isnan(low), np.nan_to_num(high - low))
     keys = ("held", "below", "above", "none", "width")
     return {

@@ -18,6 +18,7 @@ COMMANDS = (
     "find-lr",
     "train",
     "evaluate",
+    "calibrate",
     "predict",
     "export",
     "verify",

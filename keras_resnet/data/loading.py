@@ -96,8 +96,7 @@ def load_data(
         elif saved.fingerprint != data.content:
             notes += (f"images were skipped, so those of {saved.path} were compared by their names only",)
     kept = np.sort(np.concatenate(list(splits.values())))
-    by_group = source.plan.method == "group" and listing.groups is not None
-    groups = listing.groups[kept] if by_group and listing.groups is not None else None
+    groups = None if listing.groups is None else listing.groups[kept]
     rest = np.setdiff1d(np.arange(len(listing)), wanted)
     unused = tuple(listing.names[position] for position in rest)
     return replace(data, source=source, notes=notes, skipped=read.skipped, unused=unused, groups=groups)

@@ -44,8 +44,8 @@ class Reliability:
         Chance keeps even the bins of a perfect model from 0, so that the error is found too high, and in images drawn
         from these higher still: quantiles of a bootstrap would leave the true error out. So the interval holds the
         errors under which the one that was found is not among the 2.5 % lowest or highest (test inversion; Carpenter
-        1999). The bins' sums are drawn as they vary in many images, normally, around those that were found, made smaller
-        or larger together.
+        1999). The bins' sums are drawn as they vary in many images, normally, around those that were found, made
+        smaller or larger together.
 
         Args:
             groups: int (images,), or None.
@@ -71,7 +71,7 @@ class Reliability:
             low, high = 0.0, 1.0 + 4 * float(np.abs(noise).sum(axis=1).max()) / max(float(size), 1e-300)
             for _ in range(STEPS):
                 middle = (low + high) / 2
-                below = np.quantile(np.abs(middle * found + noise).sum(axis=1), quantile) < size
+                below = np.count_nonzero(np.abs(middle * found + noise).sum(axis=1) < size) > quantile * DRAWS
                 low, high = (middle, high) if below else (low, middle)
             return low
 
