@@ -57,7 +57,12 @@ def wilson_interval(hits: float, images: float, z: float = Z) -> Interval:
 
 
 def wilson_intervals(hits: np.ndarray, images: np.ndarray, z: float = Z) -> np.ndarray:
-    """`wilson_interval` of many shares, float64 (n, 2); NaN where there are no images."""
+    """`wilson_interval` of many shares, float64 (n, 2); NaN where there are no images.
+
+    Args:
+        hits, images: float (n,).
+        z: As there.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         share, weight = hits / images, z * z / images
         centre = (share + weight / 2) / (1 + weight)
