@@ -50,7 +50,7 @@ def wilson_interval(hits: float, images: float, z: float = Z) -> Interval:
     Example:
         >>> low, high = wilson_interval(404, 412)
         >>> f"{low:.4f} {high:.4f}"
-        '0.9621 0.9901'
+        '0.9622 0.9901'
     """
     low, high = wilson_intervals(np.array([hits], float), np.array([images], float), z)[0]
     return float(low), float(high)
