@@ -23,6 +23,8 @@ from .data.sources.source import Source as Source
 from .errors import KerasResNetError as KerasResNetError
 from .evaluation.compare import PairedComparison as PairedComparison
 from .evaluation.compare import compare as compare
+from .evaluation.conformal import PredictionSets as PredictionSets
+from .evaluation.conformal import conformal_threshold as conformal_threshold
 from .evaluation.corruptions import corrupt as corrupt
 from .evaluation.evaluate import Evaluation as Evaluation
 from .evaluation.evaluate import evaluate as evaluate
@@ -30,6 +32,9 @@ from .evaluation.report import Report as Report
 from .evaluation.report import report_run as report_run
 from .evaluation.robustness import Robustness as Robustness
 from .evaluation.robustness import robustness as robustness
+from .evaluation.temperature import Calibrated as Calibrated
+from .evaluation.temperature import calibrate as calibrate
+from .evaluation.temperature import fit_temperature as fit_temperature
 from .experiments.repetition import Repetition as Repetition
 from .experiments.repetition import repeat as repeat
 from .exports.export import export as export
@@ -126,6 +131,7 @@ from .models.precision import float32_copy as float32_copy
 from .models.recompute import recompute_activations as recompute_activations
 from .models.resnet import build as build
 from .models.spec import ResNetSpec as ResNetSpec
+from .models.temperature import temperature_scaled as temperature_scaled
 from .models.variants import list_models as list_models
 from .models.variants import spec as spec
 from .models.variants import wrn as wrn

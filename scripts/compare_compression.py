@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.tables import table
     from keras_resnet.inference.predictors import open_predictor
     from keras_resnet.quantize.graph import Graph, macs
-    from keras_resnet.tasks.task import wilson_interval
+    from keras_resnet.tasks.intervals import wilson_interval
 
     data = keras_resnet.load_data(options.data, data_dir=options.data_dir, cache="none")
     predictor = open_predictor(options.model)

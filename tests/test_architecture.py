@@ -41,7 +41,17 @@ ALLOWED = {
         "augment",
         "optimizers",
     },
-    "evaluation": {"inference", "explanation", "inspection", "runs", "data", "images", "tasks"},
+    "evaluation": {
+        "inference",
+        "explanation",
+        "inspection",
+        "runs",
+        "data",
+        "images",
+        "tasks",
+        "models",
+        "weights",
+    },
     "quantize": set(),
     "exports": {"c_code", "quantize", "evaluation", "inference", "runs", "data", "images", "tasks", "models"},
     "callbacks": {

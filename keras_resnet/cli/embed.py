@@ -216,7 +216,7 @@ def _say_how_neighbours_agree(features: np.ndarray, labels: Sequence[str]) -> No
     import numpy as np
 
     from keras_resnet.cli.terminal import say
-    from keras_resnet.tasks.task import wilson_interval
+    from keras_resnet.tasks.intervals import wilson_interval
     from keras_resnet.transfer.neighbours import VOTERS, vote_of_neighbours
 
     names, coded = np.unique(np.array(labels), return_inverse=True)

@@ -38,6 +38,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                          "images")  # fmt: skip
     command.add_argument("--corruptions-reference", metavar="RUN|FILE", type=Path,
                          help="another model on the same images, whose errors are 1")  # fmt: skip
+    command.add_argument(
+        "--coverage",
+        type=float,
+        metavar="SHARE",
+        help="as 0.9: also sets of classes that hold the true one so often, by a threshold from the validation images",
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,7 +73,11 @@ def run(options: argparse.Namespace) -> int:
         of = options.artifact or finished
     check_corruptions(options)
     with Display() as progress:
-        if finished and not (options.artifact or options.data or options.split) and options.tta == "none":
+        if (
+            finished
+            and not (options.artifact or options.data or options.split or options.coverage)
+            and options.tta == "none"
+        ):
             report = report_run(finished, progress=progress.reading)
             show_report(report)
             corrupted(options, report.evaluation, finished.folder("evaluation"), None)
@@ -80,11 +90,19 @@ def run(options: argparse.Namespace) -> int:
         else:
             assert finished is not None
             data = load_run_data(finished, progress.reading)
-        evaluation = evaluate(predictor, data, split=options.split, tta=options.tta, progress=progress.reading)
+        evaluation = evaluate(
+            predictor,
+            data,
+            split=options.split,
+            tta=options.tta,
+            coverage=options.coverage,
+            progress=progress.reading,
+        )
     # A folder for each kind of evaluation, so that none overwrites another.
     asked_of = f"{data.short_name}-{_key(data)}" if isinstance(data, Source) else ""
     tta = options.tta if options.tta != "none" else ""
-    parts = [fitting(options.artifact.name) if options.artifact else "", asked_of, options.split, tta]
+    sets = f"coverage-{options.coverage:g}" if options.coverage is not None else ""
+    parts = [fitting(options.artifact.name) if options.artifact else "", asked_of, options.split, tta, sets]
     name = "-".join(part for part in parts if part)
     beside = options.model.with_name(f"{options.model.stem}-evaluation") / name
     folder = finished.folder("evaluation", name) if finished else beside

@@ -19,6 +19,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "compare",
+    "calibrate",
     "predict",
     "export",
     "verify",

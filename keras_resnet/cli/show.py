@@ -9,9 +9,10 @@ from keras_resnet.cli.tables import table
 from keras_resnet.cli.terminal import say
 from keras_resnet.evaluation.evaluate import Evaluation
 from keras_resnet.evaluation.report import Report
-from keras_resnet.tasks.task import ClassMetrics
+from keras_resnet.tasks.task import ClassMetrics, Metrics, Task
 
 MOST_CLASSES = 40
+MOST_PAIRS = 5
 HEADS = {"name": "class", "f1": "F1"}
 """Column heads that differ from the fields' names."""
 
@@ -20,7 +21,7 @@ def show_report(report: Report) -> None:
     """Print a run's figures, and the warnings about its training."""
     show_evaluation(report.evaluation, report.files)
     if report.averaged:
-        say(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {figures(report.averaged)}")
+        say(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {headline(report.averaged)}")
     for symptom in report.symptoms:
         say(f"\nWarning: {symptom.text}")
 
@@ -32,34 +33,66 @@ def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
     if len(rows) > MOST_CLASSES:
         rows = sorted((row for row in rows if row.images), key=lambda row: row.f1)
     left_out = len(rows) - MOST_CLASSES
-    heads = [HEADS.get(name, name.replace("_", " ")) for name in vars(metrics.classes[0])]
+    heads = [HEADS.get(name, name.replace("_", " ")) for name in vars(metrics.classes[0]) if name != "intervals"]
     title = f"{evaluation.predictor.name} on {evaluation.data_name}"
     table(title, heads, [_cells(row) for row in rows[:MOST_CLASSES]])
     if left_out > 0:
         say(f"and {left_out} classes with better F1")
-    say(figures(evaluation))
+    if metrics.confused:
+        pairs = [
+            (f"{pair.label} → {pair.prediction}", str(pair.images), f"{pair.share:.2%}", _between(pair.interval))
+            for pair in metrics.confused[:MOST_PAIRS]
+        ]
+        table("Most confused", ("class → taken for", "images", "of the class", "95 % interval"), pairs)
+    task = evaluation.predictor.task
+    kind = "" if metrics.groups is None else f", by {metrics.groups} groups"
+    table("Figures", ("figure", "value", f"95 % interval{kind}"), figure_rows(task, metrics))
+    if evaluation.sets is not None:
+        sets = evaluation.sets
+        say(
+            f"prediction sets for a coverage of {sets.asked:.2%}: the set of {sets.achieved:.2%} of the images has "
+            f"their class (95 % interval {_between(sets.interval)}); {sets.mean_size:.2f} classes in a set on average. "
+            f"In it are those of a probability of at least {sets.threshold:.4f}, by {sets.calibrated_on} validation "
+            "images"
+        )
+    say(headline(evaluation))
     for remark in evaluation.remarks:
         say(f"note: {remark}")
     for file in files:
         say(f"wrote {file}")
 
 
-def figures(evaluation: Evaluation) -> str:
-    """All figures of an evaluation in a line, in the order of its task's table."""
-    metrics, parts = evaluation.metrics, []
-    for name, metric in evaluation.predictor.task.metrics.items():
-        if metrics.figures[name] is None:
-            continue
-        text = f"{metric.title} {evaluation.predictor.task.shown(metrics, name)}"
-        if name in metrics.intervals:
-            low, high = map(metric.text, metrics.intervals[name])
-            text += f" ({metrics.hits[name]} of {metrics.images}; 95 % interval {low} to {high})"
-        parts.append(text)
-    return "; ".join(parts)
+def figure_rows(task: Task, metrics: Metrics) -> list[tuple[str, str, str]]:
+    """Each figure that means something, in the order of its task's table: title, value, interval."""
+    rows = []
+    for name, metric in task.metrics.items():
+        if metrics.figures[name] is not None:
+            interval = " to ".join(map(metric.text, metrics.intervals[name])) if name in metrics.intervals else "–"
+            rows.append((metric.title, task.shown(metrics, name), interval))
+    return rows
+
+
+def headline(evaluation: Evaluation) -> str:
+    """The figure that models are compared by, in a line."""
+    metrics, task = evaluation.metrics, evaluation.predictor.task
+    name = task.headline
+    text = f"{task.metrics[name].title} {task.shown(metrics, name)}"
+    if name not in metrics.intervals:
+        return text
+    interval = "95 % interval " + " to ".join(map(task.metrics[name].text, metrics.intervals[name]))
+    return (
+        f"{text} ({metrics.hits[name]} of {metrics.images}; {interval})"
+        if name in metrics.hits
+        else f"{text} ({interval})"
+    )
+
+
+def _between(interval: tuple[float, float]) -> str:
+    return " to ".join(f"{bound:.2%}" for bound in interval)
 
 
 def _cells(row: ClassMetrics) -> list[str]:
-    return [_cell(value, known=row.images > 0) for value in vars(row).values()]
+    return [_cell(value, known=row.images > 0) for name, value in vars(row).items() if name != "intervals"]
 
 
 def _cell(value: str | float | None, *, known: bool) -> str:

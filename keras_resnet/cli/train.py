@@ -127,7 +127,6 @@ def _repeated(options: argparse.Namespace, configuration: Configuration, saving:
     """Train several times."""
     if configuration["budget"] or options.distribute != "none" or options.tensorboard:
         raise UsageError("--seeds and --folds go without --budget, --distribute and --tensorboard")
-    from keras_resnet.cli.show import figures
     from keras_resnet.experiments.repetition import repeat
 
     for reason in configuration.reasons:
@@ -142,7 +141,7 @@ def _repeated(options: argparse.Namespace, configuration: Configuration, saving:
         num_classes=configuration["num_classes"],
         saving=saving,
         cache=options.cache,
-        finished=lambda run, evaluation: say(f"{run.path}: {figures(evaluation)}"),
+        finished=lambda run, evaluation: say(f"{run.path}: {evaluation.headline}"),
     )
     say(f"\n{found}")
     for file in found.write():

@@ -160,8 +160,8 @@ class ImageData:
         unused: The names of images that the source has and no split.
         content: SHA-256 like `fingerprint`, but over names, contents and labels only: a saved split is
             checked by it.
-        groups: int64, a number for each image of the store: images of one group are held out together, where some are.
-            None: the source names no groups, or is not divided by them.
+        groups: int64, a number for each image of the store: images of one group, as one person's, are not independent
+            of each other. None: the source names no groups.
     """
 
     name: str
@@ -186,6 +186,12 @@ class ImageData:
     def class_names(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the labels."""
         return self.task.class_names
+
+    @property
+    def held_together(self) -> np.ndarray | None:
+        """The groups by which the data are divided: images of one group are held out together, where some are."""
+        plan = getattr(self.source, "plan", None)
+        return self.groups if plan is not None and plan.method == "group" else None
 
     @property
     def fit(self) -> Fit | None:

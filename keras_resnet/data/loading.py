@@ -97,9 +97,9 @@ def load_data(
         elif saved.fingerprint != data.content:
             notes += (f"images were skipped, so those of {saved.path} were compared by their names only",)
     kept = np.sort(np.concatenate(list(splits.values())))
-    by_group = source.plan.method == "group" and not source.split_file and not whole
-    groups = listing.groups[kept] if by_group and listing.groups is not None else None
-    if groups is not None and len(np.unique(groups)) == 2 and not listing.given:
+    groups = None if listing.groups is None else listing.groups[kept]
+    by_group = source.plan.method == "group" and not source.split_file and not whole and not listing.given
+    if by_group and groups is not None and len(np.unique(groups)) == 2:
         notes += ("there are two groups: one is the test, and images of the other choose the best epoch",)
     rest = np.setdiff1d(np.arange(len(listing)), wanted)
     unused = tuple(listing.names[position] for position in rest)

@@ -18,6 +18,8 @@ from keras_resnet.data.sources.source import SETTINGS, Source
 from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.stores import at_size
 from keras_resnet.errors import DataError, ModelError, UsageError
+from keras_resnet.evaluation.confidence_pictures import coverage_picture, reliability_picture
+from keras_resnet.evaluation.conformal import PredictionSets, judge_sets
 from keras_resnet.inference.predictor import Predictor
 from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.inference.tta import check_tta, view_logits, view_size
@@ -25,7 +27,9 @@ from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.settings import refuse_unknown
 from keras_resnet.spreadsheet import csv_text
-from keras_resnet.tasks.task import Metrics
+from keras_resnet.tasks.calibration import reliability
+from keras_resnet.tasks.confidence import accuracy_at_coverage
+from keras_resnet.tasks.task import Answers, Metrics
 
 if TYPE_CHECKING:
     import keras
@@ -49,6 +53,8 @@ class Evaluation:
         data_name: On what.
         remarks: What these figures hide or mean less than they seem to.
         names: Of the images, in the order of the logits.
+        groups: int (n,): images of one group are not independent, and intervals are by group; None: not known.
+        sets: What conformal prediction sets are worth, where a coverage was asked for.
         split: The images.
     """
 
@@ -59,13 +65,33 @@ class Evaluation:
     data_name: str
     remarks: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    groups: np.ndarray | None = None
+    sets: PredictionSets | None = None
     split: Split | None = None
+
+    @property
+    def headline(self) -> str:
+        """The figure that models are compared by, with its interval, as `top-1 98% (95 % interval 96% to 99%)`."""
+        task, metrics = self.predictor.task, self.metrics
+        metric = task.metrics[task.headline]
+        text = f"{metric.title} {task.shown(metrics, task.headline)}"
+        if task.headline not in metrics.intervals:
+            return text
+        low, high = map(metric.text, metrics.intervals[task.headline])
+        return f"{text} (95 % interval {low} to {high})"
+
+    @property
+    def answers(self) -> Answers:
+        """The model's answers beside the true labels."""
+        return Answers(self.predictor.task, self.logits, self.labels, self.groups)
 
     def write(self, folder: Path) -> list[Path]:
         """Put the figures into `evaluation.json`, and beside it every prediction and the task's picture.
 
         `predictions.csv` has the path, the label and the prediction of each image, and the probabilities of all
-        classes, or of the label's and the prediction's where there are very many. The picture needs matplotlib.
+        classes, or of the label's and the prediction's where there are very many. Pictures need matplotlib:
+        `reliability.png` shows whether probabilities mean what they say, `coverage.png` how many answers are right if
+        only the surest are given.
 
         Returns:
             The files.
@@ -73,14 +99,39 @@ class Evaluation:
         files = [folder / "evaluation.json", folder / "predictions.csv"]
         task = self.predictor.task
         summary = {"model": self.predictor.name, "data": self.data_name, "task": task.name, **self.metrics.to_dict()}
-        write_json(files[0], summary | {"remarks": list(self.remarks)})
+        write_json(files[0], summary | self._confidence() | {"remarks": list(self.remarks)})
         write_text(files[1], csv_text(*self._predictions()))
         if pictures.available():
-            files.append(folder / task.picture_name)
+            name = f"{self.predictor.name} on {self.data_name}"
             headline = f"{task.metrics[task.headline].title} {task.shown(self.metrics, task.headline)}"
-            title = f"{self.predictor.name} on {self.data_name}: {headline} of {self.metrics.images} images"
-            task.draw(self.metrics, title, files[-1])
+            pictured = [folder / one for one in (task.picture_name, "reliability.png", "coverage.png")]
+            task.draw(self.metrics, f"{name}: {headline} of {self.metrics.images} images", pictured[0])
+            reliability_picture(self.answers, name, pictured[1])
+            coverage_picture(self.answers, name, pictured[2])
+            files += pictured
         return files
+
+    def _confidence(self) -> dict[str, Any]:
+        """What `evaluation.json` has of the model's confidence, beside the figures."""
+        bins = reliability(*self.predictor.task.statements(self.answers))
+        found: dict[str, Any] = {
+            "reliability": [
+                {"predicted": said, "observed": true, "answers": count}
+                for said, true, count in zip(
+                    bins.predicted.tolist(), bins.observed.tolist(), bins.answers.tolist(), strict=True
+                )
+            ],
+            "accuracy_at_coverage": [
+                {
+                    "coverage": row.coverage,
+                    "confidence": row.confidence,
+                    "accuracy": row.accuracy,
+                    "accuracy_95%_interval": list(row.interval),
+                }
+                for row in accuracy_at_coverage(self.answers)
+            ],
+        }
+        return found if self.sets is None else {**found, "prediction_sets": self.sets.to_dict()}
 
     def _predictions(self) -> tuple[list[str], Iterator[list[str]]]:
         """The head and the rows of `predictions.csv`."""
@@ -110,6 +161,8 @@ def evaluate(
     split: str | None = None,
     tta: str = "none",
     preprocessing: Preprocessing | None = None,
+    groups: np.ndarray | None = None,
+    coverage: float | None = None,
     progress: OnRead | None = None,
 ) -> Evaluation:
     """Measure a model.
@@ -123,6 +176,10 @@ def evaluate(
         tta: Test-time augmentation: `none`; `flip`: the mean prediction for the image and its
             mirror image; `ten-crop`: for corners and centre, mirrored too, of an image 8/7 as large.
         preprocessing: As `predict`. A Keras model that has no class names gets those of the data.
+        groups: int (n,), one for each image that is evaluated: images of one group, as one person's, are not
+            independent, and intervals are by group. Default: those that the data name.
+        coverage: In (0, 1), as 0.9: make conformal prediction sets that hold the true class so often, by a threshold
+            from the data's validation images.
         progress: Called while images are read.
 
     Raises:
@@ -160,7 +217,13 @@ def evaluate(
     if isinstance(model, Run) and images.fingerprint == model.fingerprint:
         doubt = ""  # the pixels are right; after a short training statistics have not settled
     logits = split_logits(predictor, chosen, tta)
-    metrics = predictor.task.evaluate(logits, chosen.labels)
+    if groups is None and images.groups is not None:
+        groups = images.groups[chosen.indices]
+    answers = Answers(predictor.task, logits, chosen.labels, groups)
+    sets = None
+    if coverage is not None:
+        sets = judge_sets(_other_answers(predictor, images, split, tta), answers, coverage)
+    metrics = predictor.task.evaluate(logits, chosen.labels, groups)
     return Evaluation(
         metrics,
         logits,
@@ -169,8 +232,25 @@ def evaluate(
         name,
         (*filter(None, [doubt]), *_remarks(split), *metrics.remarks),
         tuple(images.names[index] for index in chosen.indices) if images.names else (),
+        groups,
+        sets,
         chosen,
     )
+
+
+def _other_answers(predictor: Predictor, images: ImageData, split: str, tta: str) -> Answers:
+    """The answers for the validation images, which a threshold for others is from."""
+    if split in ("all", "validation"):
+        raise UsageError(
+            f"the threshold of prediction sets is from the validation images, which the split {split!r} has: evaluate "
+            "the test images, or leave out the coverage"
+        )
+    if not len(images.validation):
+        raise UsageError(
+            f"{images.name} has no validation images, which the threshold of prediction sets is from: give data that "
+            "are divided, as those of the run, or leave out the coverage"
+        )
+    return Answers(predictor.task, split_logits(predictor, images.validation, tta), images.validation.labels)
 
 
 def load_run_data(run: Run, progress: OnRead | None = None, *, where: str | None = None) -> ImageData:

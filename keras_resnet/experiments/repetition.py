@@ -60,20 +60,17 @@ class Repetition:
     together: Evaluation
 
     def __str__(self) -> str:
-        metric, task = self._metric, self.together.predictor.task
+        metric = self._metric
         low, high = (metric.text(min(max(end, 0.0), 1.0)) for end in self.interval)
         least, most = metric.text(min(self.values)), metric.text(max(self.values))
         told = (
             f"{metric.title} over {len(self.values)} {self.kind}: {metric.text(self.mean)} ± "
             f"{metric.text(self.deviation)}, from {least} to {most}; 95 % interval of the mean {low} to {high}"
         )
-        metrics = self.together.metrics
-        of_all = task.shown(metrics, task.headline)
-        if task.headline in metrics.intervals:
-            of_all += " (95 % interval {} to {})".format(*map(metric.text, metrics.intervals[task.headline]))
         if self.kind == "seeds":
-            return f"{told}\nthe mean of all {len(self.values)} networks' probabilities gives {of_all}"
-        return f"{told}\n{metrics.images:,} images, each by a network that was not trained on it: {of_all}"
+            return f"{told}\nthe mean of all {len(self.values)} networks' probabilities gives {self.together.headline}"
+        images = self.together.metrics.images
+        return f"{told}\n{images:,} images, each by a network that was not trained on it: {self.together.headline}"
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file."""
@@ -230,16 +227,17 @@ def _summary(kind: str, path: Path, runs: Sequence[Run], evaluations: Sequence[E
     task = first.predictor.task
     values = [float(one.metrics.figures[task.headline] or 0.0) for one in evaluations]
     if kind == "seeds":
-        together = task.mean_logits([one.logits for one in evaluations]), first.labels, first.names
-        ratio = 0.0
+        logits, labels, names = task.mean_logits([one.logits for one in evaluations]), first.labels, first.names
+        groups, ratio = first.groups, 0.0
     else:
         logits, labels = (np.concatenate([getattr(one, part) for one in evaluations]) for part in ("logits", "labels"))
-        together = logits, labels, tuple(name for one in evaluations for name in one.names)
+        names = tuple(name for one in evaluations for name in one.names)
+        known = [one.groups for one in evaluations if one.groups is not None]
+        groups = np.concatenate(known) if len(known) == len(evaluations) else None
         ratio = float(np.mean([_test_by_train(run) for run in runs]))
     test = paired_t_test(values, ratio)
-    logits, labels, names = together
     name = f"{first.data_name}, {len(runs)} {kind}"
-    whole = Evaluation(task.evaluate(logits, labels), logits, labels, first.predictor, name, (), names)
+    whole = Evaluation(task.evaluate(logits, labels, groups), logits, labels, first.predictor, name, (), names, groups)
     deviation = float(np.std(values, ddof=1))
     return Repetition(
         kind,

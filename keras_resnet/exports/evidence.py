@@ -29,7 +29,7 @@ from keras_resnet.quantize.equalization import neighbour
 from keras_resnet.quantize.graph import WEIGHTED, Graph, Step, Tensor, macs, short_name
 from keras_resnet.quantize.ranges import run
 from keras_resnet.stamp import has_stamp, read_stamp
-from keras_resnet.tasks.task import wilson_interval
+from keras_resnet.tasks.intervals import wilson_interval
 
 LOOKED_INTO = 32
 """Images on which layers are compared."""

@@ -11,7 +11,7 @@ from keras_resnet.data.sources.grouping import Photographs, by_series
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.inspection.findings import Finding, Subject, printable
 from keras_resnet.inspection.looks import Seen
-from keras_resnet.tasks.task import wilson_interval
+from keras_resnet.tasks.intervals import wilson_interval
 
 LEAKING = 0.05
 """A smaller share of test images whose series are trained on is not worth a word."""

@@ -27,6 +27,14 @@ class KeptEpoch(TypedDict):
     images: NUMBER
 
 
+class CalibratedRun(TypedDict):
+    """Of which run a run is a copy whose logits are divided by a temperature, found on so many validation images."""
+
+    run: str
+    temperature: float
+    images: NUMBER
+
+
 class RunFile(TypedDict):
     """run.json: how far the run has come."""
 
@@ -35,6 +43,7 @@ class RunFile(TypedDict):
     started: NotRequired[str | None]
     finished: NotRequired[str]
     kept: NotRequired[KeptEpoch]
+    calibrated: NotRequired[CalibratedRun]
 
 
 class RecipeRecord(TypedDict):

@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_resnet.errors import DataError
+from keras_resnet.tasks import ranking
+from keras_resnet.tasks.confidence import CONFIDENCE_METRICS
+from keras_resnet.tasks.intervals import Estimate, bounded_interval, mean_interval, share_interval
+from keras_resnet.tasks.ranking import mean_of
 from keras_resnet.tasks.shares import log_mean_exp, log_softmax, softmax
-from keras_resnet.tasks.task import Answers, ClassMetrics, Metric, Metrics, Task, class_rows, wholly_right
+from keras_resnet.tasks.task import Answers, ClassMetrics, Confused, Metric, Metrics, Task, class_rows, wholly_right
 
 if TYPE_CHECKING:
     import keras
@@ -22,42 +26,80 @@ FAR_BELOW = 0.1
 """Balanced accuracy this far below top-1 shows that rare classes are recognised less often than common ones."""
 MOST_CLASSES = 1_000_000
 """The most classes that are named by their numbers: names for numbers up to 2⁴⁰ would fill the memory."""
+MOST_CONFUSED = 10
+"""Pairs of classes that are listed."""
 LABELLED_CLASSES = 40
 """With more classes than these, their names and the numbers in the cells would only blacken the picture."""
 
 
 def top1(answers: Answers) -> float:
     """The share of images whose class has the largest logit."""
-    return wholly_right(answers) / len(answers.labels)
+    return float(answers.right.mean())
 
 
-def balanced_accuracy(answers: Answers) -> float:
+def balanced_accuracy(answers: Answers) -> Estimate:
     """The mean recall of the classes that some image has, as scikit-learn's `balanced_accuracy_score` has it."""
-    right = answers.decisions == answers.labels
     images = np.bincount(answers.labels)
-    recognised = np.bincount(answers.labels, right)
-    return float((recognised[images > 0] / images[images > 0]).mean())
+    known = images > 0
+    recall = np.bincount(answers.labels, answers.right) / np.maximum(images, 1)
+    value, classes = float(recall[known].mean()), int(known.sum())
+    influences = (answers.right - recall[answers.labels]) * len(answers.labels) / (classes * images[answers.labels])
+    # Of classes of equal size it is a share of all images; of others it hangs on the images of the smallest.
+    units = classes**2 / (1 / images[known]).sum()
+    return Estimate(value, bounded_interval(value, influences, answers.groups, units=units))
+
+
+def in_first_five(answers: Answers) -> np.ndarray:
+    """Which images have their class among the five largest logits; of equal ones the first count as larger."""
+    logits, labels = answers.logits, answers.labels[:, None]
+    own = np.take_along_axis(logits, labels, axis=1)
+    before = (logits > own) | ((logits == own) & (np.arange(logits.shape[1]) < labels))
+    return before.sum(axis=1) < 5
 
 
 def top5(answers: Answers) -> float | None:
     """The share of images whose class is among the five largest logits; None with five classes or fewer."""
-    if answers.task.outputs <= 5:
-        return None
-    best = np.argsort(-answers.logits, axis=1, kind="stable")[:, :5]
-    return float((best == answers.labels[:, None]).any(axis=1).mean())
+    return None if answers.task.outputs <= 5 else float(in_first_five(answers).mean())
 
 
-def log_loss(answers: Answers) -> float:
+def roc_auc(answers: Answers) -> Estimate | None:
+    """The mean area under the ROC curve of each class against the others, by its probability.
+
+    The mean is over the classes that some images have and others do not, as the macro average of scikit-learn's
+    `roc_auc_score` with `multi_class="ovr"`.
+    """
+    found = mean_of(ranking.roc_auc(scores, positive) for scores, positive in _one_against_rest(answers))
+    return None if found is None else found.estimate(answers.groups)
+
+
+def average_precision(answers: Answers) -> Estimate | None:
+    """The mean over the classes that some image has: the macro average of scikit-learn's `average_precision_score`."""
+    found = mean_of(ranking.average_precision(scores, positive) for scores, positive in _one_against_rest(answers))
+    return None if found is None else found.estimate(answers.groups)
+
+
+def _one_against_rest(answers: Answers) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The scores of each class, and which images have it."""
+    logs = np.asfortranarray(log_softmax(answers.logits.astype(np.float64)))  # probabilities near 1 would be equal
+    for number in np.unique(answers.labels):
+        yield logs[:, number], answers.labels == number
+
+
+def log_loss(answers: Answers) -> Estimate:
     """The mean negative log-likelihood of the true classes, in nats."""
-    logs = log_softmax(answers.logits.astype(np.float64))
-    return float(-logs[np.arange(len(answers.labels)), answers.labels].mean())
+    losses = -np.take_along_axis(log_softmax(answers.logits.astype(np.float64)), answers.labels[:, None], axis=1)[:, 0]
+    value = float(losses.mean())
+    return Estimate(value, mean_interval(value, losses - value, answers.groups))
 
 
 METRICS = {
     "top1": Metric("top-1", top1, hits=wholly_right),
     "balanced_accuracy": Metric("balanced accuracy", balanced_accuracy),
-    "top5": Metric("top-5", top5),
+    "top5": Metric("top-5", top5, hits=in_first_five),
+    "roc_auc": Metric("area under ROC, mean of the classes", roc_auc, "{:.4f}"),
+    "average_precision": Metric("average precision, mean of the classes", average_precision, "{:.4f}"),
     "log_loss": Metric("log loss", log_loss, "{:.4f}"),
+    **CONFIDENCE_METRICS,
 }
 """What an evaluation reports: a row each."""
 
@@ -176,6 +218,25 @@ class Classification(Task):
 
         every: Any = np.arange(self.outputs)
         return confusion_matrix(answers.labels, answers.decisions, labels=every)
+
+    def confused(self, answers: Answers) -> Iterator[Confused]:
+        labels, decisions, names = answers.labels, answers.decisions, self.class_names
+        wrong = labels != decisions
+        pairs, counts = np.unique(labels[wrong] * self.outputs + decisions[wrong], return_counts=True)
+        for place in np.argsort(-counts, kind="stable")[:MOST_CONFUSED]:
+            true, said = divmod(int(pairs[place]), self.outputs)
+            of = labels == true
+            taken = decisions[of] == said
+            interval = share_interval(taken, None if answers.groups is None else answers.groups[of])
+            yield Confused(names[true], names[said], int(counts[place]), float(taken.mean()), interval)
+
+    def statements(self, answers: Answers) -> tuple[np.ndarray, np.ndarray]:
+        """That an image shows the class that the model decides for."""
+        return self.confidence(answers), answers.right
+
+    def confidence(self, answers: Answers) -> np.ndarray:
+        """The probability of the class that the model decides for."""
+        return np.take_along_axis(answers.probabilities, answers.decisions[:, None], axis=1)[:, 0]
 
     def draw(self, metrics: Metrics, title: str, path: Path) -> None:
         """The confusion matrix: rows are true classes, shades their shares, numbers images. Args: as `Task.draw`."""

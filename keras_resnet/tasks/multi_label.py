@@ -6,14 +6,18 @@ Labels are uint8 (n, classes): 1 where an image shows the class. An image may sh
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_resnet.errors import DataError
+from keras_resnet.tasks import ranking
+from keras_resnet.tasks.confidence import CONFIDENCE_METRICS
+from keras_resnet.tasks.intervals import Estimate, bounded_interval, mean_interval
+from keras_resnet.tasks.ranking import Area, mean_of
 from keras_resnet.tasks.shares import logit, sigmoid
 from keras_resnet.tasks.task import Answers, ClassMetrics, Metric, Metrics, Task, class_rows, wholly_right
 
@@ -39,50 +43,72 @@ class LabelMetrics(ClassMetrics):
     average_precision: float | None = None
 
 
-def average_precisions(answers: Answers) -> list[float | None]:
+def average_precisions(answers: Answers) -> list[Area | None]:
     """Of each class; None where no image has it."""
-    from sklearn.metrics import average_precision_score
-
-    return [
-        float(average_precision_score(labels, logits)) if labels.any() else None
-        for labels, logits in zip(answers.labels.T, answers.logits.T, strict=True)
-    ]
+    return [ranking.average_precision(*one) for one in _by_class(answers)]
 
 
-def mean_average_precision(answers: Answers) -> float | None:
+def mean_average_precision(answers: Answers) -> Estimate | None:
     """The mean over the classes that some image has."""
-    known = [value for value in average_precisions(answers) if value is not None]
-    return float(np.mean(known)) if known else None
+    found = mean_of(iter(average_precisions(answers)))
+    return None if found is None else found.estimate(answers.groups)
 
 
-def f1(average: str) -> Any:
-    """F1 at a probability of 0.5: the mean over the classes (`macro`), or of all decisions together (`micro`)."""
+def roc_auc(answers: Answers) -> Estimate | None:
+    """The mean area under the ROC curve of the classes that some images have and others do not."""
+    found = mean_of(ranking.roc_auc(*one) for one in _by_class(answers))
+    return None if found is None else found.estimate(answers.groups)
 
-    def value(answers: Answers) -> float:
-        from sklearn.metrics import f1_score
 
-        return float(f1_score(answers.labels, answers.decisions, average=average, zero_division=0.0))
+def f1_macro(answers: Answers) -> Estimate:
+    """The mean F1 of the classes at a probability of 0.5; 0 of a class that neither image nor answer has."""
+    return _f1(answers, axis=0)
 
-    return value
+
+def f1_micro(answers: Answers) -> Estimate:
+    """F1 of all decisions together, at a probability of 0.5."""
+    return _f1(answers, axis=None)
+
+
+def _f1(answers: Answers, axis: int | None) -> Estimate:
+    """The mean of F1 = 2 TP / (labelled + decided), over what is summed along an axis of (images, classes)."""
+    labelled, decided = answers.labels > 0, answers.decisions > 0
+    both, parts = (labelled & decided).astype(np.float64), labelled + decided.astype(np.float64)
+    whole = np.maximum(parts.sum(axis=axis), 1)
+    figures = 2 * both.sum(axis=axis) / whole
+    influences = ((2 * both - figures * parts) / whole).sum(axis=1) * len(parts) / figures.size
+    concerned = np.maximum((parts > 0).sum(axis=axis), 1)
+    value = float(figures.mean())
+    units = figures.size**2 / (1 / concerned).sum()
+    return Estimate(value, bounded_interval(value, influences, answers.groups, units=units))
 
 
 def exact_match(answers: Answers) -> float:
     """The share of images all of whose classes are right."""
-    return wholly_right(answers) / len(answers.labels)
+    return float(answers.right.mean())
 
 
-def log_loss(answers: Answers) -> float:
+def log_loss(answers: Answers) -> Estimate:
     """The mean negative log-likelihood of the decisions, in nats."""
     logits = answers.logits.astype(np.float64)
-    return float(np.logaddexp(0, np.where(answers.labels > 0, -logits, logits)).mean())
+    losses = np.logaddexp(0, np.where(answers.labels > 0, -logits, logits)).mean(axis=1)
+    value = float(losses.mean())
+    return Estimate(value, mean_interval(value, losses - value, answers.groups))
+
+
+def _by_class(answers: Answers) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The scores of each class, and which images have it."""
+    yield from zip(np.ascontiguousarray(answers.logits.T), answers.labels.T > 0, strict=True)
 
 
 METRICS = {
     "average_precision": Metric("mean average precision", mean_average_precision),
-    "f1_macro": Metric("F1, mean of the classes", f1("macro"), "{:.3f}"),
-    "f1_micro": Metric("F1, all decisions", f1("micro"), "{:.3f}"),
+    "roc_auc": Metric("area under ROC, mean of the classes", roc_auc, "{:.4f}"),
+    "f1_macro": Metric("F1, mean of the classes", f1_macro, "{:.3f}"),
+    "f1_micro": Metric("F1, all decisions", f1_micro, "{:.3f}"),
     "exact_match": Metric("all classes right", exact_match, hits=wholly_right),
     "log_loss": Metric("log loss", log_loss, "{:.4f}"),
+    **CONFIDENCE_METRICS,
 }
 """What an evaluation reports: a row each."""
 
@@ -165,7 +191,22 @@ class MultiLabel(Task):
         return float(np.where(either > 0, both / np.maximum(either, 1), 1.0).mean())
 
     def class_metrics(self, answers: Answers) -> tuple[LabelMetrics, ...]:
-        return class_rows(answers, LabelMetrics, average_precision=average_precisions(answers))
+        areas = [None if one is None else one.estimate(answers.groups) for one in average_precisions(answers)]
+        rows = class_rows(answers, LabelMetrics, average_precision=[area and area.value for area in areas])
+        return tuple(
+            replace(row, intervals={**row.intervals, "average_precision": area.interval})
+            if area and area.interval
+            else row
+            for row, area in zip(rows, areas, strict=True)
+        )
+
+    def statements(self, answers: Answers) -> tuple[np.ndarray, np.ndarray]:
+        """That an image shows a class, of all classes."""
+        return answers.probabilities, answers.labels > 0
+
+    def confidence(self, answers: Answers) -> np.ndarray:
+        """The mean logarithm of the probabilities of what it decides; that of an image whose answers are sure is 0."""
+        return -np.logaddexp(0, -np.abs(answers.logits.astype(np.float64))).mean(axis=1)
 
     def draw(self, metrics: Metrics, title: str, path: Path) -> None:
         """Each class's average precision as a bar, the lowest on top. Args: as `Task.draw`."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 
 from keras_resnet.errors import DataError, listed
+from keras_resnet.tasks.intervals import Estimate, Interval, bootstrap_interval, bounded_interval, share_interval
 
 if TYPE_CHECKING:
     import keras
@@ -31,11 +32,13 @@ class Answers:
         task: Whose labels and logits they are.
         logits: float (n, number of classes).
         labels: As the task has them.
+        groups: int (n,): images of one group, as one person's, are not independent; None: all are.
     """
 
     task: Task
     logits: np.ndarray
     labels: np.ndarray
+    groups: np.ndarray | None = None
 
     @cached_property
     def probabilities(self) -> np.ndarray:
@@ -47,6 +50,16 @@ class Answers:
         """The labels that the model gives, in the form of the true ones."""
         return self.task.decisions(self.logits)
 
+    @cached_property
+    def right(self) -> np.ndarray:
+        """Which images have exactly the labels that the model gives them, bool (n,)."""
+        same = self.decisions == self.labels
+        return np.asarray(same if same.ndim == 1 else same.all(axis=1))
+
+    def at(self, positions: np.ndarray) -> Answers:
+        """Those to some of the images, int64 (m,), which may repeat."""
+        return Answers(self.task, self.logits[positions], self.labels[positions])
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -54,16 +67,33 @@ class Metric:
 
     Args:
         title: What people call it, as `top-1`.
-        value: Computes it. None, or what is no finite number, stands for a figure that means nothing for these
-            answers.
+        value: Computes it, alone or as an `Estimate` with its interval. None, or what is no finite number, stands for a
+            figure that means nothing for these answers.
         shown: How it is printed, as `str.format` takes it.
-        hits: For a share of images, how many of them count: gives the share its 95 % Wilson interval.
+        hits: For a share of images, which of them count, bool (n,): gives the share its Wilson interval. A figure that
+            comes with neither gets one by the bootstrap.
     """
 
     title: str
-    value: Callable[[Answers], float | None]
+    value: Callable[[Answers], float | Estimate | None]
     shown: str = "{:.2%}"
-    hits: Callable[[Answers], int] | None = None
+    hits: Callable[[Answers], np.ndarray] | None = None
+
+    def estimate(self, answers: Answers) -> Estimate | None:
+        """The figure with its 95 % interval; None if it means nothing."""
+        found = self.value(answers)
+        value, interval = found if isinstance(found, Estimate) else (found, None)
+        # JSON has no NaN, as scikit-learn gives for figures that mean nothing.
+        if value is None or not np.isfinite(value):
+            return None
+        if isinstance(found, Estimate):
+            return found
+        if self.hits is not None:
+            return Estimate(value, share_interval(self.hits(answers), answers.groups))
+        interval = bootstrap_interval(
+            lambda positions: _number(self.value(answers.at(positions))), len(answers.labels), answers.groups
+        )
+        return Estimate(value, interval)
 
     def text(self, value: float) -> str:
         """The value as people read it."""
@@ -72,13 +102,42 @@ class Metric:
 
 @dataclass(frozen=True)
 class ClassMetrics:
-    """One class's figures; shares in [0, 1], 0 where there was nothing to count."""
+    """One class's figures; shares in [0, 1], 0 where there was nothing to count.
+
+    Args:
+        intervals: The 95 % intervals of precision, recall and F1; without those of shares of nothing.
+    """
 
     name: str
     precision: float
     recall: float
     f1: float
     images: int
+    intervals: Mapping[str, Interval] = field(default_factory=dict, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Confused:
+    """Images of one class that were taken for another.
+
+    Args:
+        label: The true class.
+        prediction: The class that they were taken for.
+        images: How many.
+        share: Of the true class's images.
+        interval: The 95 % interval of the share.
+    """
+
+    label: str
+    prediction: str
+    images: int
+    share: float
+    interval: Interval
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a JSON file."""
+        shown = {"label": self.label, "prediction": self.prediction, "images": self.images, "share": self.share}
+        return {**shown, "share_95%_interval": list(self.interval)}
 
 
 Row = TypeVar("Row", bound=ClassMetrics)
@@ -95,11 +154,13 @@ class Metrics:
         correct: How many were answered wholly right.
         figures: By name, in the order of the task's table; None where a figure means nothing.
         hits: How many images count, for each of those figures that are shares of the images.
-        intervals: The 95 % Wilson intervals of the same.
+        intervals: The 95 % interval of each figure that has one; see `keras_resnet.tasks.intervals`.
         classes: Each class's figures.
         confusion: int64 (classes, classes), rows the true classes and columns the predicted ones; None where an
             image may have several.
         remarks: What the figures hide.
+        confused: The pairs of classes that are most often confused.
+        groups: How many groups the images are in, by which intervals are; None: each image is by itself.
     """
 
     images: int
@@ -110,6 +171,8 @@ class Metrics:
     classes: tuple[ClassMetrics, ...]
     confusion: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
+    confused: tuple[Confused, ...] = ()
+    groups: int | None = None
 
     def __getattr__(self, name: str) -> Any:
         known = vars(self)  # empty while a copy is being made
@@ -122,16 +185,30 @@ class Metrics:
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file."""
         found: dict[str, Any] = {"images": self.images, "correct": self.correct}
+        if self.groups is not None:
+            found["groups"] = self.groups
         for name, value in self.figures.items():
             found[name] = value
             if name in self.intervals:
                 found[f"{name}_95%_interval"] = list(self.intervals[name])
-        found["classes"] = [vars(row) for row in self.classes]
-        return found if self.confusion is None else {**found, "confusion": self.confusion.tolist()}
+        for row in self.classes:
+            intervals = {f"{name}_95%_interval": list(one) for name, one in row.intervals.items()}
+            shown = {name: value for name, value in vars(row).items() if name != "intervals"}
+            found.setdefault("classes", []).append(shown | intervals)
+        if self.confusion is not None:
+            found["confusion"] = self.confusion.tolist()
+            if len(self.confusion) <= MOST_SHARES:
+                shares = self.confusion / np.maximum(self.confusion.sum(axis=1, keepdims=True), 1)
+                found["confusion_shares"] = shares.round(6).tolist()
+            found["most_confused"] = [pair.to_dict() for pair in self.confused]
+        return found
 
 
+MOST_SHARES = 100
+"""Classes whose confusion is written as shares beside the counts, which say the same."""
 TAKEN = {
-    "images", "correct", "figures", "hits", "intervals", "classes", "confusion", "model", "data", "task", "remarks"
+    "images", "correct", "figures", "hits", "intervals", "classes", "confusion", "model", "data", "task", "remarks",
+    "groups", "confused", "confusion_shares", "most_confused", "reliability", "accuracy_at_coverage", "prediction_sets",
 }  # fmt: skip
 """Names that stand for something else in `Metrics` or in `evaluation.json`."""
 
@@ -268,12 +345,14 @@ class Task(ABC):
 
     # Judging
 
-    def evaluate(self, logits: np.ndarray, labels: np.ndarray) -> Metrics:
+    def evaluate(self, logits: np.ndarray, labels: np.ndarray, groups: np.ndarray | None = None) -> Metrics:
         """Compare logits with the true labels.
 
         Args:
             logits: float (n, classes).
             labels: As `checked` gives them, n of them.
+            groups: int (n,), images of one group are not independent of each other, which widens the intervals; None:
+                each is by itself.
 
         Raises:
             DataError: There are no images, shapes do not fit, or logits are not finite.
@@ -283,21 +362,32 @@ class Task(ABC):
                 f"expected logits of shape (number of labels, number of classes), at least one label; "
                 f"received {logits.shape} for {len(labels)} labels and {self.outputs} classes"
             )
+        if groups is not None and np.shape(groups) != (len(labels),):
+            raise DataError(f"expected a group for each of {len(labels)} images; received {np.shape(groups)}")
         if not np.isfinite(logits).all():
             raise DataError("the model's outputs are not all finite numbers")
-        answers = Answers(self, logits, labels)
+        answers = Answers(self, logits, labels, groups)
         figures: dict[str, float | None] = {}
         hits: dict[str, int] = {}
-        intervals: dict[str, tuple[float, float]] = {}
+        intervals: dict[str, Interval] = {}
         for name, metric in self.metrics.items():
-            value = metric.value(answers)
-            # JSON has no NaN, as scikit-learn gives for figures that mean nothing.
-            figures[name] = value if value is not None and np.isfinite(value) else None
-            if metric.hits is not None and figures[name] is not None:
-                hits[name] = metric.hits(answers)
-                intervals[name] = wilson_interval(hits[name], len(labels))
-        confusion, classes = self.confusion(answers), self.class_metrics(answers)
-        metrics = Metrics(len(labels), wholly_right(answers), figures, hits, intervals, classes, confusion)
+            found = metric.estimate(answers)
+            figures[name] = None if found is None else found.value
+            if found is not None and found.interval is not None:
+                intervals[name] = found.interval
+            if found is not None and metric.hits is not None:
+                hits[name] = int(metric.hits(answers).sum())
+        metrics = Metrics(
+            len(labels),
+            int(answers.right.sum()),
+            figures,
+            hits,
+            intervals,
+            self.class_metrics(answers),
+            self.confusion(answers),
+            confused=tuple(self.confused(answers)),
+            groups=None if groups is None else len(np.unique(groups)),
+        )
         return replace(metrics, remarks=tuple(self.remarks(metrics)))
 
     def shown(self, metrics: Metrics, name: str) -> str:
@@ -326,6 +416,22 @@ class Task(ABC):
         """See `Metrics`."""
         return None
 
+    def confused(self, answers: Answers) -> Iterator[Confused]:
+        """The pairs of classes that are most often confused, the most frequent first."""
+        yield from ()
+
+    @abstractmethod
+    def statements(self, answers: Answers) -> tuple[np.ndarray, np.ndarray]:
+        """What the model says and how likely it says that is, to be compared with what is.
+
+        Returns:
+            Probabilities, float64 (n,) or (n, statements of an image), and which of the statements are true, bool.
+        """
+
+    @abstractmethod
+    def confidence(self, answers: Answers) -> np.ndarray:
+        """How sure the model is that its answer for an image is wholly right, float64 (n,): the higher the surer."""
+
     @property
     @abstractmethod
     def picture_name(self) -> str:
@@ -345,10 +451,13 @@ class Task(ABC):
         """
 
 
-def wholly_right(answers: Answers) -> int:
-    """How many images have exactly the labels that the model gives them."""
-    same = answers.decisions == answers.labels
-    return int((same if same.ndim == 1 else same.all(axis=1)).sum())
+def _number(found: float | Estimate | None) -> float | None:
+    return found.value if isinstance(found, Estimate) else found
+
+
+def wholly_right(answers: Answers) -> np.ndarray:
+    """Which images have exactly the labels that the model gives them, bool (n,)."""
+    return answers.right
 
 
 def class_rows(answers: Answers, kind: type[Row], **more: Sequence[Any]) -> tuple[Row, ...]:
@@ -369,20 +478,27 @@ def class_rows(answers: Answers, kind: type[Row], **more: Sequence[Any]) -> tupl
     # Where no image is recognised, scikit-learn counts the images in floats.
     columns = [*(column.tolist() for column in shares), images.astype(np.int64).tolist()]
     values = zip(answers.task.class_names, *columns, *more.values(), strict=True)
-    return tuple(kind(**dict(zip(names, row, strict=True))) for row in values)
+    intervals = _class_intervals(answers, shares[2])
+    return tuple(
+        kind(**dict(zip(names, row, strict=True)), intervals=one) for row, one in zip(values, intervals, strict=True)
+    )
 
 
-def wilson_interval(hits: int, images: int) -> tuple[float, float]:
-    """The 95 % interval of a share (Wilson, Probable inference, 1927).
-
-    Args:
-        hits: How many images are right.
-        images: Of so many, at least 1.
-
-    Returns:
-        Its bounds, 0–1.
-    """
-    from scipy.stats import binomtest
-
-    interval = binomtest(hits, images).proportion_ci(method="wilson")
-    return float(interval.low), float(interval.high)
+def _class_intervals(answers: Answers, f1: np.ndarray) -> Iterator[dict[str, Interval]]:
+    """Those of precision, recall and F1, class by class."""
+    groups, task = answers.groups, answers.task
+    labelled, decided = task.membership(answers.labels).T, task.membership(answers.decisions).T
+    for true, said, figure in zip(labelled, decided, f1.tolist(), strict=True):
+        found = {}
+        for name, of in {"precision": said, "recall": true}.items():
+            if of.any():
+                found[name] = share_interval((true & said)[of], None if groups is None else groups[of])
+        concerned = true | said
+        count = int(concerned.sum())
+        if count:
+            # F1 = 2 TP / (labelled + said): how it changes with each image that is one of these.
+            parts = true[concerned].astype(np.float64) + said[concerned]
+            influences = count / parts.sum() * (2 * (parts == 2) - figure * parts)
+            own = None if groups is None else groups[concerned]
+            found["f1"] = bounded_interval(figure, influences, own, units=count)
+        yield found

@@ -43,7 +43,7 @@ from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.runs.contents import KeptEpoch
 from keras_resnet.runs.run import Run
 from keras_resnet.shortage import shortage
-from keras_resnet.tasks.task import wilson_interval
+from keras_resnet.tasks.intervals import wilson_interval
 from keras_resnet.training.behind_frozen import FILE as FROZEN
 from keras_resnet.training.behind_frozen import cut, feature_maps, fits_into_memory, keep_weights, stays_the_same
 from keras_resnet.training.distribution import is_lost_worker

@@ -43,7 +43,9 @@ def probe(compiled: CompiledNetwork, data: ImageData, display: Display, alone: b
         views[0] if len(views) == 1 else np.stack(views, axis=1),
         np.concatenate([part.labels for part in parts]),
         data.task,
-        groups=None if data.groups is None else np.concatenate([data.groups[part.indices] for part in parts]),
+        groups=None
+        if data.held_together is None
+        else np.concatenate([data.held_together[part.indices] for part in parts]),
         balanced=recipe.class_weights != "none" or recipe.sampling == "balanced",
         seed=recipe.seed,
         progress=_bar(display, "choosing the probe's penalty"),
@@ -80,7 +82,8 @@ def in_words(found: LinearProbe) -> str:
     if name not in metrics.intervals:
         return text
     low, high = map(task.metrics[name].text, metrics.intervals[name])
-    return f"{text} ({metrics.hits[name]} right; 95 % interval {low} to {high})"
+    right = f"{metrics.hits[name]} right; " if name in metrics.hits else ""
+    return f"{text} ({right}95 % interval {low} to {high})"
 
 
 def _features(compiled: CompiledNetwork, part: Split, display: Display, mirrored: bool = False) -> np.ndarray:

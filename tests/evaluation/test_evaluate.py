@@ -148,17 +148,50 @@ def test_a_report_writes_figures_and_pictures(finished_run: Run, tiny_data: Imag
         "evaluation/evaluation.json",
         "evaluation/predictions.csv",
         "evaluation/confusion_matrix.png",
+        "evaluation/reliability.png",
+        "evaluation/coverage.png",
         "evaluation/diagnosis.json",
         "plots/training.png",
         "plots/learning_curves.png",
     ]
-    diagnosis = json.loads(report.files[3].read_text())
+    diagnosis = json.loads(report.files[5].read_text())
     assert diagnosis["epochs"] == len(run.metrics()) == 12
     assert diagnosis["symptoms"] == [asdict(one) for one in report.symptoms]
     written = json.loads(report.files[0].read_text())
     assert written["correct"] == report.evaluation.metrics.correct
     assert np.sum(written["confusion"]) == written["images"] == 60
     assert len(written["classes"]) == 10
+    metrics = report.evaluation.metrics
+    low, high = written["log_loss_95%_interval"]
+    assert low < metrics.log_loss < high
+    assert sum(row["answers"] for row in written["reliability"]) == 60
+    first = written["accuracy_at_coverage"][0]
+    assert (first["coverage"], first["accuracy"]) == (1.0, metrics.top1)
+    pair = written["most_confused"][0]
+    classes = report.evaluation.predictor.task.class_names
+    true, said = classes.index(pair["label"]), classes.index(pair["prediction"])
+    off_diagonal = np.array(written["confusion"]) * (1 - np.eye(10, dtype=int))
+    assert written["confusion"][true][said] == pair["images"] == off_diagonal.max()
+    assert pair["share"] == pytest.approx(written["confusion_shares"][true][said], abs=1e-6)
+    assert written["classes"][0]["recall_95%_interval"][0] <= written["classes"][0]["recall"]
+
+
+def test_intervals_are_by_the_groups_that_the_data_name(image_folder: Path, tmp_path: Path) -> None:
+    """Also where the images are not divided by them."""
+    files = sorted(image_folder.rglob("*.png"))
+    rows = [f"{file},{file.parent.name},{int(file.stem) // 4}" for file in files]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label,group", *rows]))
+    model = build(spec("oneblock"), 3, input_shape=(8, 8, 3), seed=1)
+    chosen = Preprocessing(Fit((8, 8), 3), (0.0,) * 3, (1.0,) * 3, ("blue", "green", "red"))
+
+    found = evaluate(model, f"csv:{tmp_path / 'table.csv'}", preprocessing=chosen)
+    alone = evaluate(model, f"folder:{image_folder}", preprocessing=chosen)
+    own = evaluate(model, f"folder:{image_folder}", preprocessing=chosen, groups=np.arange(36) // 18)
+
+    assert (found.metrics.images, found.metrics.groups, alone.metrics.groups, own.metrics.groups) == (36, 3, None, 2)
+    assert found.metrics.top1 == alone.metrics.top1
+    wide, narrow = found.metrics.top1_interval, alone.metrics.top1_interval
+    assert wide[1] - wide[0] > 1.5 * (narrow[1] - narrow[0]), "three groups say little"
 
 
 def test_formats_are_compared_with_the_first_one(finished_run: Run, tiny_data: ImageData) -> None:

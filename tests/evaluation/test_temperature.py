@@ -1,0 +1,105 @@
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_resnet.cli import main
+from keras_resnet.data.images import ImageData
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.evaluation.evaluate import evaluate
+from keras_resnet.evaluation.temperature import calibrate, fit_temperature
+from keras_resnet.exports.export import export
+from keras_resnet.inference.predictors import open_predictor
+from keras_resnet.runs.run import Run
+from keras_resnet.tasks.shares import sigmoid
+
+
+def sampled(logits: np.ndarray, seed: int) -> np.ndarray:
+    """Labels as the logits say them."""
+    return (logits + np.random.default_rng(seed).gumbel(size=logits.shape)).argmax(axis=1)
+
+
+@pytest.mark.parametrize("temperature", [0.4, 1.0, 3.0])
+def test_the_temperature_that_logits_were_multiplied_by_is_found(temperature: float) -> None:
+    logits = 2 * np.random.default_rng(0).normal(size=(4000, 5))
+    yes = np.random.default_rng(1).random(logits.shape) < sigmoid(logits)
+
+    assert fit_temperature(temperature * logits, sampled(logits, 2)) == pytest.approx(temperature, rel=0.05)
+    assert fit_temperature(temperature * logits, yes.astype(np.uint8)) == pytest.approx(temperature, rel=0.05)
+
+
+def test_where_no_temperature_is_best_it_is_said_why() -> None:
+    labels = np.arange(30) % 3
+
+    with pytest.raises(DataError, match="30 images best: all are answered right"):
+        fit_temperature(np.eye(3)[labels], labels)
+    with pytest.raises(DataError, match="the model's answers say nothing of them"):
+        fit_temperature(np.eye(3)[(labels + 1) % 3], labels)
+    with pytest.raises(DataError, match=r"received \(30, 3\) and \(29,\)"):
+        fit_temperature(np.eye(3)[labels], labels[1:])
+
+
+def test_a_calibrated_run_is_a_run_whose_files_have_the_temperature(
+    finished_run: Run, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    run = Run(shutil.copytree(finished_run.path, tmp_path / "photos"))
+    digest = hashlib.sha256(run.model.read_bytes()).hexdigest()
+
+    found = calibrate(run, tiny_data)
+
+    assert found.path == tmp_path / "photos-calibrated"
+    assert hashlib.sha256(run.model.read_bytes()).hexdigest() == digest
+    validation, test = evaluate(run, tiny_data, split="validation"), evaluate(run, tiny_data)
+    assert found.temperature == pytest.approx(fit_temperature(validation.logits, validation.labels))
+    assert abs(found.temperature - 1) > 0.02
+    assert found.images == len(tiny_data.validation)
+    after = evaluate(found.path)
+    np.testing.assert_allclose(after.logits, test.logits / found.temperature, atol=1e-4)
+    assert found.before is not None
+    assert found.after is not None
+    assert found.before.log_loss == test.metrics.log_loss
+    assert found.after.log_loss == pytest.approx(after.metrics.log_loss, abs=1e-5)
+    assert after.metrics.correct == test.metrics.correct
+    record = json.loads((found.path / "run.json").read_text())["calibrated"]
+    assert record == {"run": "photos", "temperature": found.temperature, "images": found.images}
+    keras.models.load_model(found.path / "model.keras")
+    exported = export(found.path, format="saved_model", data=tiny_data)
+    np.testing.assert_allclose(
+        open_predictor(exported.path).logits(tiny_data.test.read(slice(None))), after.logits, atol=1e-4
+    )
+    with pytest.raises(UsageError, match="exists already: choose another path by --out"):
+        calibrate(run, tiny_data)
+
+
+def test_a_file_is_calibrated_on_the_command_line(
+    finished_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = shutil.copyfile(finished_run.model, tmp_path / "mine.keras")
+
+    assert main(["calibrate", str(model)]) == 2
+    assert "a bare model does not know its data" in capsys.readouterr().err
+    assert main(["calibrate", str(model), "--data", "digits"]) == 0
+
+    shown = capsys.readouterr().out
+    assert "log loss" in shown
+    assert "top-1" not in shown, "it decides as before"
+    assert f"wrote {tmp_path / 'mine-calibrated.keras'}" in shown
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1)).astype(np.uint8)
+    before, after = (
+        open_predictor(model).logits(images),
+        open_predictor(tmp_path / "mine-calibrated.keras").logits(images),
+    )
+    ratio = before / after
+    assert float(ratio.min()) == pytest.approx(float(ratio.max()), rel=1e-3)
+    assert f"temperature {ratio.mean():.2f}" in shown
+
+
+def test_exported_files_are_refused(finished_run: Run, tiny_data: ImageData, tmp_path: Path) -> None:
+    exported = export(finished_run, tmp_path / "saved", format="saved_model", data=tiny_data)
+
+    with pytest.raises(UsageError, match="is an exported file: calibrate the Keras model that it came from"):
+        calibrate(exported.path, tiny_data)
