@@ -32,6 +32,8 @@ from .evaluation.report import Report as Report
 from .evaluation.report import report_run as report_run
 from .evaluation.robustness import Robustness as Robustness
 from .evaluation.robustness import robustness as robustness
+from .evaluation.slices import Slice as Slice
+from .evaluation.slices import slices as slices
 from .evaluation.temperature import Calibrated as Calibrated
 from .evaluation.temperature import calibrate as calibrate
 from .evaluation.temperature import fit_temperature as fit_temperature

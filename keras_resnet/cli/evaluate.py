@@ -48,13 +48,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.corruptions import check_corruptions, corrupted
-    from keras_resnet.cli.show import show_evaluation, show_report
+    from keras_resnet.cli.show import show_evaluation, show_report, show_slices
     from keras_resnet.data.images import ImageData
     from keras_resnet.data.sources.source import Source, fitting
     from keras_resnet.display import Display
     from keras_resnet.errors import UsageError
     from keras_resnet.evaluation.evaluate import evaluate, load_run_data
     from keras_resnet.evaluation.report import report_run
+    from keras_resnet.evaluation.slices import slices, write_slices
     from keras_resnet.inference.predictors import open_predictor
     from keras_resnet.runs.run import Run
 
@@ -106,7 +107,9 @@ def run(options: argparse.Namespace) -> int:
     name = "-".join(part for part in parts if part)
     beside = options.model.with_name(f"{options.model.stem}-evaluation") / name
     folder = finished.folder("evaluation", name) if finished else beside
-    show_evaluation(evaluation, evaluation.write(folder))
+    found = slices(evaluation, data)
+    show_evaluation(evaluation, [*evaluation.write(folder), write_slices(found, folder)])
+    show_slices(found)
     corrupted(options, evaluation, folder, data)
     return 0
 

@@ -9,10 +9,12 @@ from keras_resnet.cli.tables import table
 from keras_resnet.cli.terminal import say
 from keras_resnet.evaluation.evaluate import Evaluation
 from keras_resnet.evaluation.report import Report
+from keras_resnet.evaluation.slices import Slice
 from keras_resnet.tasks.task import ClassMetrics, Metrics, Task
 
 MOST_CLASSES = 40
 MOST_PAIRS = 5
+MOST_SLICES = 5
 HEADS = {"name": "class", "f1": "F1"}
 """Column heads that differ from the fields' names."""
 
@@ -21,9 +23,19 @@ def show_report(report: Report) -> None:
     """Print a run's figures, and the warnings about its training."""
     show_evaluation(report.evaluation, report.files)
     if report.averaged:
-        say(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {headline(report.averaged)}")
+        say(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {report.averaged.headline}")
+    show_slices(report.slices)
     for symptom in report.symptoms:
         say(f"\nWarning: {symptom.text}")
+
+
+def show_slices(found: Iterable[Slice]) -> None:
+    """Print on which images a model fails more often than on the others, beyond chance."""
+    failing = [one for one in found if one.fails]
+    for one in failing[:MOST_SLICES]:
+        say(f"\nFails more often beyond chance: {one}")
+    if len(failing) > MOST_SLICES:
+        say(f"and on {len(failing) - MOST_SLICES} more: slices.json")
 
 
 def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
@@ -55,7 +67,7 @@ def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:
             f"In it are those of a probability of at least {sets.threshold:.4f}, by {sets.calibrated_on} validation "
             "images"
         )
-    say(headline(evaluation))
+    say(evaluation.headline)
     for remark in evaluation.remarks:
         say(f"note: {remark}")
     for file in files:
@@ -70,21 +82,6 @@ def figure_rows(task: Task, metrics: Metrics) -> list[tuple[str, str, str]]:
             interval = " to ".join(map(metric.text, metrics.intervals[name])) if name in metrics.intervals else "–"
             rows.append((metric.title, task.shown(metrics, name), interval))
     return rows
-
-
-def headline(evaluation: Evaluation) -> str:
-    """The figure that models are compared by, in a line."""
-    metrics, task = evaluation.metrics, evaluation.predictor.task
-    name = task.headline
-    text = f"{task.metrics[name].title} {task.shown(metrics, name)}"
-    if name not in metrics.intervals:
-        return text
-    interval = "95 % interval " + " to ".join(map(task.metrics[name].text, metrics.intervals[name]))
-    return (
-        f"{text} ({metrics.hits[name]} of {metrics.images}; {interval})"
-        if name in metrics.hits
-        else f"{text} ({interval})"
-    )
 
 
 def _between(interval: tuple[float, float]) -> str:

@@ -71,14 +71,15 @@ class Evaluation:
 
     @property
     def headline(self) -> str:
-        """The figure that models are compared by, with its interval, as `top-1 98% (95 % interval 96% to 99%)`."""
-        task, metrics = self.predictor.task, self.metrics
-        metric = task.metrics[task.headline]
-        text = f"{metric.title} {task.shown(metrics, task.headline)}"
-        if task.headline not in metrics.intervals:
+        """The figure that models are compared by, in a line."""
+        metrics, task = self.metrics, self.predictor.task
+        name = task.headline
+        text = f"{task.metrics[name].title} {task.shown(metrics, name)}"
+        if name not in metrics.intervals:
             return text
-        low, high = map(metric.text, metrics.intervals[task.headline])
-        return f"{text} (95 % interval {low} to {high})"
+        interval = "95 % interval " + " to ".join(map(task.metrics[name].text, metrics.intervals[name]))
+        hits = f"{metrics.hits[name]} of {metrics.images}; " if name in metrics.hits else ""
+        return f"{text} ({hits}{interval})"
 
     @property
     def answers(self) -> Answers:

@@ -11,6 +11,7 @@ from keras_resnet import pictures
 from keras_resnet.atomic import write_json
 from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.evaluation.evaluate import Evaluation, evaluate, load_run_data
+from keras_resnet.evaluation.slices import Slice, slices, write_slices
 from keras_resnet.explanation.diagnosis import LabelAgreement, Symptom, diagnose
 from keras_resnet.explanation.history import History
 from keras_resnet.explanation.training_pictures import learning_curves, training_picture
@@ -29,12 +30,14 @@ class Report:
     Args:
         evaluation: Of each test image as it is.
         averaged: Over the views that the recipe asks for; None where it asks for none.
+        slices: On which images it fails more often than on the others.
         symptoms: Warnings about the training.
         files: All that was written.
     """
 
     evaluation: Evaluation
     averaged: Evaluation | None
+    slices: tuple[Slice, ...]
     symptoms: tuple[Symptom, ...]
     files: tuple[Path, ...]
 
@@ -59,12 +62,14 @@ def report_run(run: Run, data: ImageData | None = None, progress: OnRead | None 
     data, averaged = data or load_run_data(run, progress), None
     evaluation = evaluate(run, data)
     files = evaluation.write(run.folder("evaluation"))
+    found = slices(evaluation, data)
+    files.append(write_slices(found, run.folder("evaluation")))
     tta = run.config["recipe"]["tta"]
     if tta != "none":
         averaged = evaluate(run, data, tta=tta)
         files += averaged.write(run.folder("evaluation", tta))
     symptoms, more = report_training(run, data)
-    return Report(evaluation, averaged, tuple(symptoms), (*files, *more))
+    return Report(evaluation, averaged, found, tuple(symptoms), (*files, *more))
 
 
 def report_training(run: Run, data: ImageData | None = None) -> tuple[list[Symptom], list[Path]]:
