@@ -30,12 +30,14 @@ def show_report(report: Report) -> None:
 
 
 def show_slices(found: Iterable[Slice]) -> None:
-    """Print on which images a model fails more often than on the others, beyond chance."""
-    failing = [one for one in found if one.fails]
+    """Print on which images a model fails more often than on the others, beyond chance; classes have their table."""
+    failing = [one for one in found if one.fails and one.attribute != "class"]
+    if failing:
+        say("\nThe model fails more often, beyond chance, on")
     for one in failing[:MOST_SLICES]:
-        say(f"\nFails more often beyond chance: {one}")
+        say(f"  {one}")
     if len(failing) > MOST_SLICES:
-        say(f"and on {len(failing) - MOST_SLICES} more: slices.json")
+        say(f"  and {len(failing) - MOST_SLICES} more: slices.json")
 
 
 def show_evaluation(evaluation: Evaluation, files: Iterable[Path] = ()) -> None:

@@ -104,7 +104,13 @@ def slices(evaluation: Evaluation, data: ImageData | Source | None = None) -> tu
         ...     print(one, one.fails)
     """
     right = evaluation.answers.right
-    rows = [_row(attribute, value, right, of, known) for attribute, value, of, known in _slices(evaluation, data)]
+    looked = list(_slices(evaluation, data))
+    classes = {of.tobytes() for attribute, _, of, _ in looked if attribute == "class"}  # which a folder often is
+    rows = [
+        _row(attribute, value, right, of, known)
+        for attribute, value, of, known in looked
+        if attribute != "folder" or of.tobytes() not in classes
+    ]
     corrected = holm([row[-1] for row in rows])
     found = (Slice(*row, corrected=p) for row, p in zip(rows, corrected, strict=True))
     return tuple(sorted(found, key=lambda one: (one.corrected, one.p, one.accuracy)))

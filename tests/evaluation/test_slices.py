@@ -90,6 +90,8 @@ def test_dark_images_and_those_of_a_camera_are_compared_with_the_others(tmp_path
     assert not found["camera B"].fails
     assert found["time (lowest quarter)"].fails  # the same camera's
     assert "size (lowest quarter)" not in found  # all are of one size
+    assert "class left" in found
+    assert "folder left" not in found  # the same images
 
 
 def test_brightness_and_sharpness_are_those_of_what_the_network_sees() -> None:
