@@ -30,6 +30,8 @@ from .evaluation.report import Report as Report
 from .evaluation.report import report_run as report_run
 from .evaluation.robustness import Robustness as Robustness
 from .evaluation.robustness import robustness as robustness
+from .evaluation.split_comparison import SplitComparison as SplitComparison
+from .evaluation.split_comparison import compare_splits as compare_splits
 from .experiments.repetition import Repetition as Repetition
 from .experiments.repetition import repeat as repeat
 from .exports.export import export as export
