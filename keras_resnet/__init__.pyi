@@ -34,9 +34,14 @@ from .evaluation.robustness import Robustness as Robustness
 from .evaluation.robustness import robustness as robustness
 from .evaluation.slices import Slice as Slice
 from .evaluation.slices import slices as slices
+from .evaluation.split_comparison import SplitComparison as SplitComparison
+from .evaluation.split_comparison import compare_splits as compare_splits
 from .evaluation.temperature import Calibrated as Calibrated
 from .evaluation.temperature import calibrate as calibrate
 from .evaluation.temperature import fit_temperature as fit_temperature
+from .experiments.baselines import Baseline as Baseline
+from .experiments.baselines import Baselines as Baselines
+from .experiments.baselines import baselines as baselines
 from .experiments.repetition import Repetition as Repetition
 from .experiments.repetition import repeat as repeat
 from .exports.export import export as export

@@ -82,7 +82,7 @@ ALLOWED = {
         "compat",
     },
 }
-ALLOWED["experiments"] = {"training", "evaluation", "runs", "data", "tasks"}
+ALLOWED["experiments"] = {"training", "evaluation", "inference", "runs", "data", "tasks"}
 ALLOWED["cli"] = set(ALLOWED)
 FOUNDATION = {
     "errors",

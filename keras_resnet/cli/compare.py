@@ -2,7 +2,8 @@
 
 Each model after the first is compared with the first. A and B are finished runs, which are asked for their own test
 images if both have the same; model files of any kind; tables predictions.csv that `evaluate` wrote; or folders of
-several runs, which are paired by seed and fold.
+several runs, which are paired by seed and fold. Runs of the same images that are divided otherwise, as at random and
+by group, are each asked for their own test images: it is said what the split makes of the figure.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from keras_resnet.evaluation.compare import PairedComparison
+    from keras_resnet.evaluation.split_comparison import SplitComparison
 
 MOST_SHOWN = 20
 """Images on which two models differ."""
@@ -38,11 +40,20 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.display import Display
     from keras_resnet.errors import UsageError
     from keras_resnet.evaluation.compare import compare
+    from keras_resnet.evaluation.split_comparison import compare_splits, divided_otherwise
 
     if not options.data and (options.data_dir or options.limit):
         raise UsageError("--data-dir and --limit go with --data; without it the runs' own data are used")
     data_dir = str(options.data_dir) if options.data_dir else None
     data = Source(options.data, data_dir=data_dir, limit=options.limit) if options.data else None
+    if not (options.data or options.split) and (runs := divided_otherwise(options.models)):
+        with Display() as progress:
+            splits = compare_splits(*runs, progress=progress.reading)
+        if options.json:
+            say(json_text([one.to_dict() for one in splits]))
+        else:
+            show_splits(splits)
+        return 0
     with Display() as progress:
         found = compare(*options.models, data=data, split=options.split, seed=options.seed, progress=progress.reading)
     if options.json:
@@ -94,6 +105,37 @@ def show(found: tuple[PairedComparison, ...]) -> None:
     say(f"{first.method}:")
     for one in found:
         say(one.text if len(found) == 1 else f"{one.second} against {one.first}: {one.text}")
+
+
+def show_splits(found: tuple[SplitComparison, ...]) -> None:
+    """Print the figures of trainings whose images are divided otherwise, and what the split makes of them.
+
+    Args:
+        found: What `compare_splits` gives.
+    """
+    from keras_resnet.cli.tables import table
+    from keras_resnet.cli.terminal import say
+
+    rows = []
+    for number, figure in enumerate([found[0].first, *(one.second for one in found)]):
+        low, high = figure.interval
+        cells = (figure.name, figure.division, f"{figure.correct:,} of {figure.images:,}", f"{figure.accuracy:.2%}")
+        one = found[number - 1] if number else None
+        against = (f"{one.difference:+.2f}", _between(one.interval), f"{one.shared:,}") if one else ("–", "–", "–")
+        rows.append((*cells, f"{low:.2%} to {high:.2%}", *against))
+    heads = (
+        "model",
+        "images divided",
+        "right",
+        "accuracy",
+        "95 % interval",
+        "points",
+        "95 % interval ",
+        "also tested on",
+    )
+    table("the same images, divided otherwise: each on its own test images", heads, rows, left=("images divided",))
+    for one in found:
+        say(one.text if len(found) == 1 else f"{one.second.name} against {one.first.name}: {one.text}")
 
 
 def _accuracy(values: tuple[float, ...]) -> str:

@@ -19,6 +19,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "compare",
+    "baselines",
     "calibrate",
     "predict",
     "export",
