@@ -16,7 +16,7 @@ from keras_resnet.data.splits.split_file import read_split
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import evaluate, load_run_data
 from keras_resnet.runs.run import Run, is_run
-from keras_resnet.tasks.task import wilson_interval
+from keras_resnet.tasks.intervals import wilson_interval
 
 AT_RANDOM = "at random"
 AS_GIVEN = "as their source divides them"

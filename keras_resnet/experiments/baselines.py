@@ -21,7 +21,7 @@ from keras_resnet.experiments.hog import hog
 from keras_resnet.experiments.lenet import LeNet5
 from keras_resnet.inference.predictors import KerasPredictor
 from keras_resnet.runs.run import Run
-from keras_resnet.tasks.task import wilson_interval
+from keras_resnet.tasks.intervals import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +40,7 @@ Show = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Method:
+class SimpleMethod:
     """A way to classify images that is no residual network.
 
     Args:
@@ -119,11 +119,13 @@ def _weights(linear: Any) -> int:
 
 
 BASELINES = {
-    "majority": Method("majority class", _nothing, _always_the_most_frequent, lambda _: 1),
-    "random": Method("random by class frequency", _nothing, _by_frequency, lambda trained: len(trained.classes_)),
-    "logistic": Method("logistic regression on pixels", _pixels, _regressions, lambda trained: _weights(trained[-1])),
-    "hog-svm": Method("HOG + linear SVM", hog, _machines, _weights),
-    "lenet5": Method("LeNet-5", lambda images: images, _networks, lambda trained: int(trained.parameters)),
+    "majority": SimpleMethod("majority class", _nothing, _always_the_most_frequent, lambda _: 1),
+    "random": SimpleMethod("random by class frequency", _nothing, _by_frequency, lambda trained: len(trained.classes_)),
+    "logistic": SimpleMethod(
+        "logistic regression on pixels", _pixels, _regressions, lambda trained: _weights(trained[-1])
+    ),
+    "hog-svm": SimpleMethod("HOG + linear SVM", hog, _machines, _weights),
+    "lenet5": SimpleMethod("LeNet-5", lambda images: images, _networks, lambda trained: int(trained.parameters)),
 }
 
 
@@ -319,7 +321,7 @@ def _row(name: str, images: ImageData, chosen: np.ndarray, seed: int) -> Baselin
     return Baseline(name, method.title, right, len(images.test), method.parameters(best), seconds, setting)
 
 
-def _described(method: Method, split: Split, positions: np.ndarray | None = None) -> np.ndarray:
+def _described(method: SimpleMethod, split: Split, positions: np.ndarray | None = None) -> np.ndarray:
     """What a method's classifier takes of images, read a few at a time."""
     positions = np.arange(len(split)) if positions is None else positions
     starts = range(0, len(positions), BATCH)
