@@ -40,7 +40,7 @@ Show = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
-class Method:
+class BaselineMethod:
     """A way to classify images that is no residual network.
 
     Args:
@@ -119,11 +119,15 @@ def _weights(linear: Any) -> int:
 
 
 BASELINES = {
-    "majority": Method("majority class", _nothing, _always_the_most_frequent, lambda _: 1),
-    "random": Method("random by class frequency", _nothing, _by_frequency, lambda trained: len(trained.classes_)),
-    "logistic": Method("logistic regression on pixels", _pixels, _regressions, lambda trained: _weights(trained[-1])),
-    "hog-svm": Method("HOG + linear SVM", hog, _machines, _weights),
-    "lenet5": Method("LeNet-5", lambda images: images, _networks, lambda trained: int(trained.parameters)),
+    "majority": BaselineMethod("majority class", _nothing, _always_the_most_frequent, lambda _: 1),
+    "random": BaselineMethod(
+        "random by class frequency", _nothing, _by_frequency, lambda trained: len(trained.classes_)
+    ),
+    "logistic": BaselineMethod(
+        "logistic regression on pixels", _pixels, _regressions, lambda trained: _weights(trained[-1])
+    ),
+    "hog-svm": BaselineMethod("HOG + linear SVM", hog, _machines, _weights),
+    "lenet5": BaselineMethod("LeNet-5", lambda images: images, _networks, lambda trained: int(trained.parameters)),
 }
 
 
@@ -319,7 +323,7 @@ def _row(name: str, images: ImageData, chosen: np.ndarray, seed: int) -> Baselin
     return Baseline(name, method.title, right, len(images.test), method.parameters(best), seconds, setting)
 
 
-def _described(method: Method, split: Split, positions: np.ndarray | None = None) -> np.ndarray:
+def _described(method: BaselineMethod, split: Split, positions: np.ndarray | None = None) -> np.ndarray:
     """What a method's classifier takes of images, read a few at a time."""
     positions = np.arange(len(split)) if positions is None else positions
     starts = range(0, len(positions), BATCH)
