@@ -160,7 +160,7 @@ def test_other_images_are_not_divided_otherwise(at_random: Run, finished_run: Ru
     assert divided_otherwise([at_random, by_person.model]) == ()
     with pytest.raises(UsageError, match="two or more finished runs of the same images, divided otherwise"):
         compare_splits(at_random, finished_run)
-    with pytest.raises(UsageError, match="What the split alone makes of a figure, compare_splits says"):
+    with pytest.raises(UsageError, match="divided otherwise, are compared by compare_splits"):
         compare(at_random, by_person)
 
 
@@ -174,6 +174,7 @@ def test_the_command_puts_them_side_by_side(at_random: Run, tmp_path: Path, caps
     assert expected.text in shown
     assert f"{expected.first.correct} of {expected.first.images}" in shown
     assert "│ by person" in shown
+    assert "tested by both" in shown
 
     assert main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
