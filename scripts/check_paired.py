@@ -27,6 +27,7 @@ from keras_resnet.evaluation.paired import (
     paired_difference,
     paired_t_test,
 )
+from keras_resnet.evaluation.split_comparison import independent_difference
 
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
 SHORT = 0.01
@@ -119,7 +120,7 @@ def simulate(draws: int, seed: int) -> Iterator[Row]:
         draws: Of each.
         seed: Of the draws.
     """
-    for part in (of_images, of_groups, of_trainings, of_size):
+    for part in (of_images, of_groups, of_trainings, of_size, of_splits):
         yield from part(draws, seed)
 
 
@@ -204,6 +205,28 @@ def of_size(draws: int, seed: int) -> Iterator[Row]:
         yield Row(
             "McNemar, power of 80 %", case, float(shown.mean()), len(shown), apart <= error(POWER, len(shown)) + 0.005
         )
+
+
+SPLITS = {
+    f"{images} and {others} images, {first:.1%} and {second:.1%} right": (images, others, first, second)
+    for images, others in ((50, 40), (412, 211))
+    for first, second in ((0.8, 0.8), (0.95, 0.95), (0.99, 0.6), (0.995, 0.97))
+}
+
+
+def of_splits(draws: int, seed: int) -> Iterator[Row]:
+    """Two tests of other images; and of which a fifth are the same, where both trainings are right or wrong alike."""
+    between = cache(independent_difference)
+    for case, (images, others, first, second) in SPLITS.items():
+        for part, words in ((0.0, ""), (0.2, ", a fifth shared")):
+            random = np.random.default_rng(seed)
+            shared = round(part * min(images, others))
+            same = random.random((draws, shared))
+            hits = random.binomial(images - shared, first, draws) + (same < first).sum(1)
+            other_hits = random.binomial(others - shared, second, draws) + (same < second).sum(1)
+            pairs = zip(hits.tolist(), other_hits.tolist(), strict=True)
+            held = np.array([_holds(between(one, images, two, others)[1], second - first) for one, two in pairs])
+            yield _coverage(f"interval of two splits, coverage{words}", case, held)
 
 
 def _holds(interval: tuple[float, float], difference: float) -> bool:

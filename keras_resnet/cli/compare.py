@@ -123,16 +123,8 @@ def show_splits(found: tuple[SplitComparison, ...]) -> None:
         one = found[number - 1] if number else None
         against = (f"{one.difference:+.2f}", _between(one.interval), f"{one.shared:,}") if one else ("–", "–", "–")
         rows.append((*cells, f"{low:.2%} to {high:.2%}", *against))
-    heads = (
-        "model",
-        "images divided",
-        "right",
-        "accuracy",
-        "95 % interval",
-        "points",
-        "95 % interval ",
-        "also tested on",
-    )
+    interval = "95 % interval"
+    heads = ("model", "images divided", "right", "accuracy", interval, "points", interval, "tested by both")
     table("the same images, divided otherwise: each on its own test images", heads, rows, left=("images divided",))
     for one in found:
         say(one.text if len(found) == 1 else f"{one.second.name} against {one.first.name}: {one.text}")

@@ -433,8 +433,8 @@ def _asked(
         if others:
             raise UsageError(
                 f"{runs[0].path} and {others[0].path} were trained on other images or splits, so that the test images "
-                "of one may have trained the other: name images that neither has seen by data (--data). What the split "
-                "alone makes of a figure, compare_splits says of runs of the same images"
+                "of one may have trained the other: name images that neither has seen by data (--data). Runs of "
+                "the very same images, divided otherwise, are compared by compare_splits, as the command does by itself"
             )
     found = []
     for one in members:

@@ -21,7 +21,7 @@ from keras_resnet.evaluation.split_comparison import (
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.task import wilson_interval
 from keras_resnet.training.fit import fit
-from tests.shared import TINY
+from tests.shared import TINY, script_module
 
 
 def figure(division: str, correct: int, images: int) -> SplitFigure:
@@ -52,6 +52,14 @@ def test_the_interval_is_that_of_newcombes_method_10(
 
     assert difference == pytest.approx(100 * (counts[2] / counts[3] - counts[0] / counts[1]))
     assert interval == pytest.approx([100 * bound for bound in expected], abs=0.006)
+
+
+def test_the_interval_holds_the_true_difference_as_often_as_it_says() -> None:
+    rows = list(script_module("check_paired").of_splits(draws=300, seed=0))
+
+    assert len(rows) == 16
+    assert all(row.holds for row in rows)
+    assert min(row.share for row in rows) < 0.98, "an interval that always holds it says nothing"
 
 
 def test_a_lower_figure_by_group_is_the_one_to_count_on() -> None:
@@ -160,7 +168,7 @@ def test_other_images_are_not_divided_otherwise(at_random: Run, finished_run: Ru
     assert divided_otherwise([at_random, by_person.model]) == ()
     with pytest.raises(UsageError, match="two or more finished runs of the same images, divided otherwise"):
         compare_splits(at_random, finished_run)
-    with pytest.raises(UsageError, match="What the split alone makes of a figure, compare_splits says"):
+    with pytest.raises(UsageError, match="divided otherwise, are compared by compare_splits"):
         compare(at_random, by_person)
 
 
@@ -174,6 +182,7 @@ def test_the_command_puts_them_side_by_side(at_random: Run, tmp_path: Path, caps
     assert expected.text in shown
     assert f"{expected.first.correct} of {expected.first.images}" in shown
     assert "│ by person" in shown
+    assert "tested by both" in shown
 
     assert main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
