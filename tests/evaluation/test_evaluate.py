@@ -150,11 +150,12 @@ def test_a_report_writes_figures_and_pictures(finished_run: Run, tiny_data: Imag
         "evaluation/confusion_matrix.png",
         "evaluation/reliability.png",
         "evaluation/coverage.png",
+        "evaluation/slices.json",
         "evaluation/diagnosis.json",
         "plots/training.png",
         "plots/learning_curves.png",
     ]
-    diagnosis = json.loads(report.files[5].read_text())
+    diagnosis = json.loads(report.files[6].read_text())
     assert diagnosis["epochs"] == len(run.metrics()) == 12
     assert diagnosis["symptoms"] == [asdict(one) for one in report.symptoms]
     written = json.loads(report.files[0].read_text())
