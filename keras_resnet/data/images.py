@@ -189,9 +189,9 @@ class ImageData:
 
     @property
     def held_together(self) -> np.ndarray | None:
-        """The groups by which the data are divided: images of one group are held out together, where some are."""
+        """The groups whose images are held out together, where some are: not of a source divided otherwise."""
         plan = getattr(self.source, "plan", None)
-        return self.groups if plan is not None and plan.method == "group" else None
+        return self.groups if plan is None or plan.method == "group" else None
 
     @property
     def fit(self) -> Fit | None:

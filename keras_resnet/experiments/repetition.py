@@ -145,8 +145,8 @@ def repeat(
 
     Example:
         >>> import keras_resnet
-        >>> recipe = keras_resnet.recipe("digits").replace(epochs=1)
-        >>> print(keras_resnet.repeat(recipe, "digits", "digits-folds", folds=5))  # doctest: +SKIP
+        >>> recipe = keras_resnet.recipe("folder").but(epochs=20)
+        >>> print(keras_resnet.repeat(recipe, "folder:photos", "saved_models/folds", folds=5))  # doctest: +SKIP
     """
     count = _count(seeds, folds)
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe

@@ -5,21 +5,17 @@ import numpy as np
 import pytest
 
 from keras_resnet.cli.show import MOST_CLASSES, show_evaluation
+from keras_resnet.evaluation.evaluate import Evaluation
 from keras_resnet.tasks.classification import Classification
 
 
-def evaluation(classes: int, labels: list[int]) -> Any:
+def evaluation(classes: int, labels: list[int]) -> Evaluation:
     """All images are said to be of the first class."""
     task = Classification(tuple(f"class{number}" for number in range(classes)))
     logits = np.eye(classes)[np.zeros(len(labels), np.int64)]
     metrics = task.evaluate(logits, np.array(labels))
-    return SimpleNamespace(
-        metrics=metrics,
-        predictor=SimpleNamespace(name="m", task=task),
-        data_name="d",
-        remarks=metrics.remarks,
-        sets=None,
-    )
+    predictor: Any = SimpleNamespace(name="m", task=task)
+    return Evaluation(metrics, logits, np.array(labels), predictor, "d", metrics.remarks)
 
 
 def test_of_a_class_without_images_figures_are_not_shown_as_0(capsys: pytest.CaptureFixture[str]) -> None:

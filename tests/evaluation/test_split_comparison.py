@@ -19,7 +19,7 @@ from keras_resnet.evaluation.split_comparison import (
     independent_difference,
 )
 from keras_resnet.runs.run import Run
-from keras_resnet.tasks.task import wilson_interval
+from keras_resnet.tasks.intervals import wilson_interval
 from keras_resnet.training.fit import fit
 from tests.shared import TINY, script_module
 

@@ -17,7 +17,7 @@ from keras_resnet.experiments.baselines import BASELINES, baselines
 from keras_resnet.experiments.lenet import LeNet5
 from keras_resnet.models.counting import cost
 from keras_resnet.runs.run import Run
-from keras_resnet.tasks.task import wilson_interval
+from keras_resnet.tasks.intervals import wilson_interval
 from tests.shared import ONE_BLOCK, TINY_SOURCE
 
 FAST = ("majority", "random", "hog-svm")

@@ -146,5 +146,5 @@ def test_code_that_gives_other_numbers_is_refused(
 
 
 def test_wider_layers_are_refused(model: object, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="C takes no max_drop; that is for 'tflite-int8', 'tflm'"):
+    with pytest.raises(UsageError, match="C takes no max_drop; that is for 'tflite-int8', 'onnx-int8', 'tflm'"):
         keras_resnet.export_c(model, tmp_path / "n", calibration=IMAGES, quantization=Quantization(max_drop=1))
