@@ -23,7 +23,7 @@ from keras_resnet.images.image_file import ImageError
 
 PAUSE = 10.0
 """Seconds between photographs that end a series. On 2,062 photographs of hand signs, each person's ten taken one after
-the other, it found 272 series where there are 220, with an adjusted Rand index of 0.93 (5 s: 0.82, 20 s: 0.65)."""
+the other, it finds 272 series where there are 220, with an adjusted Rand index of 0.93 (5 s: 0.82, 20 s: 0.65)."""
 FEWEST_CLIPS = 5
 """Names tell of clips where a class has as many; fewer may be no more than `cat_001`, `cat_002`."""
 COUNTER = re.compile(r"[\s_.\-]*\d+$")
