@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -25,9 +25,6 @@ from keras_resnet.runs.run import LOCK, Run, is_run
 from keras_resnet.tasks.shares import log_softmax
 from keras_resnet.tasks.task import Metrics
 from keras_resnet.weights.saving import save_model
-
-if TYPE_CHECKING:
-    pass
 
 LOWEST, HIGHEST = 0.02, 50.0
 CLOSE = 1e-3
