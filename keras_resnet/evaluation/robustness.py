@@ -16,12 +16,12 @@ from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.corruptions import BETWEEN, CORRUPTIONS, PUBLISHED, SEVERITIES, corrupt
 from keras_resnet.evaluation.evaluate import BATCH, Evaluation
 from keras_resnet.inference.predictor import Predictor
+from keras_resnet.tasks.intervals import bounded_interval
 
 RESAMPLES = 1000
 CHUNK = 100
 """Resamples at a time."""
 LEVEL = 0.05
-QUANTILE = 1.959963984540054
 FAMILY_COLOURS = {"noise": "#b5453a", "blur": "#3b6ea5", "weather": "#5a8f4e", "digital": "#8a6bb0"}
 
 Show = Callable[[str, int, int], None]
@@ -46,13 +46,8 @@ class Share:
         Args:
             rights: (images,), the share of an image's answers that are right, or whether the one is.
         """
-        images, mean = len(rights), float(rights.mean())
-        variance = float(rights.var(ddof=1)) / images if images > 1 else 0.0
-        n = max(images, mean * (1 - mean) / variance) if variance > 0 else images
-        z = QUANTILE
-        middle = (mean + z**2 / (2 * n)) / (1 + z**2 / n)
-        half = z / (1 + z**2 / n) * math.sqrt(mean * (1 - mean) / n + z**2 / (4 * n**2))
-        return cls(mean, (max(0.0, middle - half), min(1.0, middle + half)))
+        mean = float(rights.mean())
+        return cls(mean, bounded_interval(mean, rights - mean, units=len(rights), most=math.inf))
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file."""
