@@ -5,7 +5,8 @@ python scripts/mutate_models.py --count 200 --seed 0 --command verify      # or 
 
 A file may be refused by one of the package's errors, or taken. A traceback, a crash and a hang are failures; so is
 another answer of a file that carries digests, and anything written elsewhere than beside the file. A command refuses
-with one of `CODES`. The seed and a file's number make the same file again: --only NUMBER --keep FOLDER.
+with exit code 5; any other is a failure. The seed and a file's number make the same file again: --only NUMBER --keep
+FOLDER.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ INJURIES = {
 WEIGHTS = (".safetensors", ".h5", ".pth")
 OWN = (".keras", *WEIGHTS)
 DEEP = b"[" * 100_000 + b"]" * 100_000
-FINE, FAILURES = ("refused", "same answer", "another answer"), ("traceback", "crash", "hang", "written elsewhere")
-CODES = {2: "what was given is of no use", 3: "images", 5: "the model or file"}
+FINE = ("refused", "same answer", "another answer")
+FAILURES = ("another exit code", "traceback", "crash", "hang", "written elsewhere")
 """With which a command may refuse a file."""
 SUMS = "SHA256SUMS"
 OPEN = "open"
@@ -513,7 +514,7 @@ def work(command: str, undamaged: Path) -> None:
     """
     import keras
 
-    from keras_resnet.errors import KerasResNetError
+    from keras_resnet.errors import KerasResNetError, ModelError
 
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print is no reply
@@ -521,7 +522,7 @@ def work(command: str, undamaged: Path) -> None:
         try:
             path = Path(line.rstrip("\n"))
             code = 0 if command == OPEN else exit_code(command, path, undamaged)
-            what = "answer" if not code else "refused" if code in CODES else "traceback"
+            what = "answer" if not code else "refused" if code == ModelError.exit_code else "another exit code"
             reply = [what, answer(path) if command == OPEN else f"exit code {code}"]
         except KerasResNetError as error:
             reply = ["refused", str(error)]

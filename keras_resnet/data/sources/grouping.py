@@ -22,8 +22,8 @@ from keras_resnet.images.capture import Capture, capture
 from keras_resnet.images.image_file import ImageError
 
 PAUSE = 10.0
-"""Seconds between photographs that end a series. On 2,062 photographs of hand signs, each person's ten taken one after
-the other, it finds 272 series where there are 220, with an adjusted Rand index of 0.93 (5 s: 0.82, 20 s: 0.65)."""
+"""Seconds between photographs that end a series. Of several pauses it was nearest to the persons in 2,062 photographs
+of hand signs, ten of each taken one after the other (docs/log.md)."""
 FEWEST_CLIPS = 5
 """Names tell of clips where a class has as many; fewer may be no more than `cat_001`, `cat_002`."""
 COUNTER = re.compile(r"[\s_.\-]*\d+$")
@@ -86,39 +86,28 @@ def by_series(photographs: Photographs) -> np.ndarray:
         photographs: The images.
     """
     names = [PurePosixPath(name) for name in photographs.listing.names]
-    parent = list(range(len(names)))
-
-    def root(one: int) -> int:
-        while parent[one] != one:
-            parent[one] = parent[parent[one]]
-            one = parent[one]
-        return one
-
-    def join(one: int, other: int) -> None:
-        parent[root(other)] = root(one)
-
+    pairs = [(place, place) for place in range(len(names))]
     times, cameras = photographs.times, photographs.cameras
     known = np.flatnonzero(np.isfinite(times))
     order = sorted(known.tolist(), key=lambda one: (cameras[one], times[one], str(names[one])))
     for one, other in itertools.pairwise(order):
         if cameras[one] == cameras[other] and times[other] - times[one] <= PAUSE:
-            join(one, other)
+            pairs.append((one, other))
 
     originals = {(name.parent, name.stem.lower()): place for place, name in enumerate(names)}
     clips: dict[tuple[PurePosixPath, str], list[int]] = {}
     for place, name in enumerate(names):
         stem = COPY.sub("", name.stem)
         if stem != name.stem:
-            join(originals.setdefault((name.parent, stem.lower()), place), place)
+            pairs.append((originals.setdefault((name.parent, stem.lower()), place), place))
         clip = COUNTER.sub("", stem)
         if clip != stem and not CAMERAS_NAMES.match(clip) and not np.isfinite(times[place]):
             clips.setdefault((name.parent, clip.lower()), []).append(place)
     count = Counter(folder for folder, _ in clips)
     for (folder, _), members in clips.items():
         if count[folder] >= FEWEST_CLIPS:
-            for other in members[1:]:
-                join(members[0], other)
-    return _numbered([root(place) for place in range(len(names))])
+            pairs += itertools.pairwise(members)
+    return _connected(np.array(pairs), len(names))
 
 
 def by_camera(photographs: Photographs) -> np.ndarray:
@@ -172,6 +161,15 @@ def times_of(listing: Listing) -> np.ndarray | None:
             f"they were taken, first {listing.names[unknown[0]]}: give a table with the columns path, label and time"
         )
     return times
+
+
+def _connected(pairs: np.ndarray, count: int) -> np.ndarray:
+    """int64 (count,): the component of each image, where pairs, int64 (n, 2), hang together."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    edges = coo_array((np.ones(len(pairs), np.int8), tuple(pairs.T)), shape=(count, count))
+    return _numbered(connected_components(edges, directed=False)[1].tolist())
 
 
 def _numbered(keys: Sequence[object]) -> np.ndarray:
