@@ -91,6 +91,9 @@ def test_dark_images_and_those_of_a_camera_are_compared_with_the_others(tmp_path
     assert found["time (lowest quarter)"].fails  # the same camera's
     assert "size (lowest quarter)" not in found  # all are of one size
     assert "class left" in found
+    for image in tmp_path.rglob("*.jpg"):
+        image.unlink()
+    assert {one.attribute for one in slices(more, data)} == {"class"}  # files that have gone say nothing
     assert "folder left" not in found  # the same images
 
 
