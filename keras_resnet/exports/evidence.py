@@ -18,6 +18,7 @@ import numpy as np
 
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.evaluation.paired import paired_difference
+from keras_resnet.exports.layers import Layer, Weights, has_layers, layers_of, weights_of
 from keras_resnet.exports.micro import check_array
 from keras_resnet.exports.tflite import float_graph
 from keras_resnet.inference.predictor import Predictor
@@ -25,8 +26,7 @@ from keras_resnet.inference.predictors import MICRO_DATA, KerasPredictor, networ
 from keras_resnet.inference.runtimes import INTEGERS, RUNTIMES, Answered, ask, kind_of, runtimes_for
 from keras_resnet.inference.tflite_file import read_tflite
 from keras_resnet.preprocessing import Preprocessing
-from keras_resnet.quantize.equalization import neighbour
-from keras_resnet.quantize.graph import WEIGHTED, Graph, Step, Tensor, macs, short_name
+from keras_resnet.quantize.graph import WEIGHTED, Graph, macs, short_name
 from keras_resnet.quantize.ranges import run
 from keras_resnet.stamp import has_stamp, read_stamp
 from keras_resnet.tasks.intervals import wilson_interval
@@ -51,23 +51,6 @@ SAID = 3
 """Layers that a finding names."""
 
 Show = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """How one layer of a file differs from the model's.
-
-    Args:
-        name: Of the tensor that it computes.
-        operator: Which computes it.
-        noise: How far its signal is above the noise, in dB; infinite where there is none.
-        cut: The share of its numbers that lie beyond their range; 0 for floats.
-    """
-
-    name: str
-    operator: str
-    noise: float
-    cut: float
 
 
 @dataclass(frozen=True)
@@ -145,7 +128,7 @@ class Evidence:
         images: How many were compared.
         model_right: On how many the model is right; None: they have no labels.
         runtimes: On each at hand, the usual one first.
-        layers: Of a `.tflite` file, in the order of computation.
+        layers: In the order of computation; none of a SavedModel, whose layers are not seen.
         operators: How often each stands in the file.
         floats: Layers of a file of integers that compute with floats, and those that need more than LiteRT has.
         size: Bytes.
@@ -241,12 +224,14 @@ def gather(
     layers: tuple[Layer, ...] = ()
     causes = [*_causes_of_preprocessing(path, reference), *_causes_of_array(path)]
     exact_graph = None
-    if graph is not None:
+    if has_layers(path):
         exact_graph = Graph(float_graph(reference.model, reference.preprocessing.input_shape))
-        fits = graph.tensor(graph.input).shape == exact_graph.tensor(exact_graph.input).shape
         few = images[np.unique(np.linspace(0, len(images) - 1, LOOKED_INTO).astype(np.int64))]
-        layers = _layers(graph, exact_graph, few, show) if fits else ()
-        causes += _causes_of_weights(graph, exact_graph) if fits else []
+        # What ended a child's process would end this one, too.
+        layers = layers_of(path, exact_graph, few, show) if first is not None else ()
+        causes += _causes_of_weights(weights_of(path, exact_graph))
+        if graph is not None and graph.tensor(graph.input).shape == exact_graph.tensor(exact_graph.input).shape:
+            causes += _causes_of_constants(graph, exact_graph)
     if first is not None:
         causes += _causes_of_classes(reference, exact, first)
     model_right = None if labels is None else int(_right(reference, exact, labels).sum())
@@ -254,11 +239,7 @@ def gather(
         *_failures(found, max_drop, len(images)),
         *(f"{one.title}: {one.text}" for one in causes if one.is_fatal),
     )
-    causes += (
-        [one for one in _causes_of_ranges(graph, layers) if failures or one.title == "numbers are cut off"]
-        if graph is not None
-        else []
-    )
+    causes += [one for one in _causes_of_ranges(layers) if failures or one.title == "numbers are cut off"]
     return Evidence(
         file=str(path),
         against=called or str(reference.path or "the model"),
@@ -373,98 +354,6 @@ def _floats(graph: Graph) -> list[str]:
     return found
 
 
-def _pairs(graph: Graph, exact: Graph) -> list[tuple[Step, Step]]:
-    """Steps of a file with those of the float graph that compute the same, by the name of their result."""
-    others = {exact.tensor(step.output).name: step for step in exact.steps}
-    found = []
-    for step in graph.steps:
-        other = others.get(graph.tensor(step.output).name)
-        same = other is not None and other.operator == step.operator
-        if other is not None and same and graph.tensor(step.output).shape == exact.tensor(other.output).shape:
-            found.append((step, other))
-    return found
-
-
-def _layers(graph: Graph, exact: Graph, images: np.ndarray, show: Show) -> tuple[Layer, ...]:
-    pairs = _pairs(graph, exact)
-    sums = [_Sums(graph.tensor(step.output), bool(neighbour(exact, other))) for step, other in pairs]
-    numbers, others = [step.output for step, _ in pairs], [step.output for _, step in pairs]
-    mine_of, theirs_of = run(graph.packed(), images, numbers), run(exact.packed(), images, others)
-    for done, (mine, theirs) in enumerate(zip(mine_of, theirs_of, strict=True), 1):
-        for one, number, twin in zip(sums, numbers, others, strict=True):
-            one.add(mine[number], theirs[twin])
-        show("comparing layers", done, len(images))
-    return tuple(
-        Layer(one.tensor.name, step.operator, one.noise, one.ends / max(one.count, 1))
-        for one, (step, _) in zip(sums, pairs, strict=True)
-    )
-
-
-class _Sums:
-    """What is summed up of a layer over images.
-
-    Args:
-        tensor: What the file computes.
-        is_free: Whether its channels may have other factors than the model's, since the next layer can take them back:
-            so equalisation leaves them.
-    """
-
-    def __init__(self, tensor: Tensor, is_free: bool) -> None:
-        self.tensor, self.is_free = tensor, is_free
-        self.products, self.signals, self.squares, self.errors = (np.zeros(()) for _ in range(4))
-        self.ends = self.count = 0
-
-    def add(self, values: np.ndarray, expected: np.ndarray) -> None:
-        channels = values.shape[-1]
-        mine = self.tensor.real(values).astype(np.float64).reshape(-1, channels)
-        theirs = expected.astype(np.float64).reshape(-1, channels)
-        self.products = self.products + (mine * theirs).sum(axis=0)
-        self.signals = self.signals + np.square(theirs).sum(axis=0)
-        self.squares = self.squares + np.square(mine).sum(axis=0)
-        self.errors = self.errors + np.square(mine - theirs).sum(axis=0)
-        self.ends += _at_ends(self.tensor, values) if self.is_free else _beyond(self.tensor, theirs)
-        self.count += values.size
-
-    @property
-    def noise(self) -> float:
-        errors = self.errors
-        if self.is_free:
-            errors = self.signals - np.square(self.products) / np.maximum(self.squares, 1e-300)
-        signal, error = float(self.signals.sum()), max(float(errors.sum()), 0.0)
-        return 10 * math.log10(max(signal, 1e-300) / error) if error else math.inf
-
-
-def _beyond(tensor: Tensor, expected: np.ndarray) -> int:
-    """How many numbers are farther out than a tensor of integers can say, by more than a step."""
-    if not len(tensor.scales) or tensor.dtype.kind == "f":
-        return 0
-    limits = np.iinfo(tensor.dtype)
-    scale, zero = float(tensor.scales[0]), int(tensor.zeros[0])
-    low, high = (limits.min - zero - 1) * scale, (limits.max - zero + 1) * scale
-    return int(((expected < low) | (expected > high)).sum())
-
-
-def _at_ends(tensor: Tensor, values: np.ndarray) -> int:
-    """How many numbers lie at an end of the range: a zero that ReLU made is none. What it should be is not known."""
-    if not len(tensor.scales) or tensor.dtype.kind == "f":
-        return 0
-    limits = np.iinfo(tensor.dtype)
-    low = 0 if tensor.zeros[0] == limits.min else int((values == limits.min).sum())
-    return low + int((values == limits.max).sum())
-
-
-def _weights(graph: Graph, step: Step) -> tuple[np.ndarray, Tensor] | None:
-    if step.operator not in WEIGHTED:
-        return None
-    tensor = graph.tensor(step.inputs[1])
-    if tensor.values is None:
-        return None
-    real = tensor.real(tensor.values)
-    # One row for each output channel.
-    rows = real.reshape(-1, real.shape[-1]).T if step.operator == "DEPTHWISE_CONV_2D" else real.reshape(len(real), -1)
-    return rows, tensor
-
-
 def _alike(mine: np.ndarray, theirs: np.ndarray) -> float:
     """The correlation of two layers' weights, whatever positive factors equalisation gave their channels.
 
@@ -558,22 +447,19 @@ def _few(values: Sequence[object]) -> str:
     return f"({shown}{', …' if len(values) > 4 else ''})"
 
 
-def _causes_of_weights(graph: Graph, exact: Graph) -> list[Cause]:
-    """Weights and constants that are not the model's."""
+def _causes_of_weights(layers: Sequence[Weights]) -> list[Cause]:
+    """Weights that are not the model's."""
     causes = []
     strange, coarse, led = [], [], []
-    first = True
-    for step, other in _pairs(graph, exact):
-        mine, theirs = _weights(graph, step), _weights(exact, other)
-        if mine is None or theirs is None or mine[0].shape != theirs[0].shape:
-            continue
-        if not theirs[0].any() and np.abs(mine[0]).max() < SILENT:
+    for number, one in enumerate(layers):
+        mine, theirs = one.mine, one.theirs
+        if not theirs.any() and np.abs(mine).max() < SILENT:
             continue  # as the last layers of blocks begin, whose normalisation is 0 at first
-        name = short_name(graph.tensor(step.output).name)
-        alike = _alike(mine[0], theirs[0])
-        if first and mine[0].shape[1] % 3 == 0 and alike < ALIKE:
-            turned = mine[0].reshape(len(mine[0]), -1, 3)[..., ::-1].reshape(mine[0].shape)
-            if _alike(turned, theirs[0]) >= ALIKE:
+        name = short_name(one.name)
+        alike = _alike(mine, theirs)
+        if number == 0 and mine.shape[1] % 3 == 0 and alike < ALIKE:
+            turned = mine.reshape(len(mine), -1, 3)[..., ::-1].reshape(mine.shape)
+            if _alike(turned, theirs) >= ALIKE:
                 causes.append(
                     Cause(
                         "red and blue are swapped",
@@ -582,15 +468,12 @@ def _causes_of_weights(graph: Graph, exact: Graph) -> list[Cause]:
                         is_fatal=True,
                     )
                 )
-                first = False
                 continue
-        first = False
         if alike < ALIKE:
             strange.append(f"{name} (correlation {alike:.2f})")
-        values = mine[1].values
-        if values is not None and values.size > 8 * COARSE and len(np.unique(values)) <= COARSE:
+        if mine.size > 8 * COARSE and one.values <= COARSE:
             coarse.append(name)
-        sizes = np.sort(np.abs(mine[0]).max(axis=1))
+        sizes = np.sort(np.abs(mine).max(axis=1))
         if len(sizes) > 3 and sizes[-1] > LED * max(sizes[-2], 1e-30):
             led.append(name)
     if strange:
@@ -612,7 +495,7 @@ def _causes_of_weights(graph: Graph, exact: Graph) -> list[Cause]:
                 "with weight decay, equalise channels, or keep the layer in 16 bits",
             )
         )
-    return causes + _causes_of_constants(graph, exact)
+    return causes
 
 
 def _causes_of_constants(graph: Graph, exact: Graph) -> list[Cause]:
@@ -635,7 +518,7 @@ def _causes_of_constants(graph: Graph, exact: Graph) -> list[Cause]:
     return []
 
 
-def _causes_of_ranges(graph: Graph, layers: Sequence[Layer]) -> list[Cause]:
+def _causes_of_ranges(layers: Sequence[Layer]) -> list[Cause]:
     cut = [f"{short_name(one.name)} ({one.cut:.0%})" for one in layers if one.cut > CUT]
     causes = []
     if cut:

@@ -13,10 +13,13 @@ from keras_resnet.exports import evidence as module
 from keras_resnet.exports.evidence import Evidence, gather
 from keras_resnet.exports.material import Material
 from keras_resnet.exports.micro import write_micro
+from keras_resnet.exports.onnx import onnx_model
+from keras_resnet.exports.openvino import write_openvino
 from keras_resnet.exports.page import page
 from keras_resnet.exports.tflite import float_graph, write_stamped
 from keras_resnet.exports.verification import write_evidence
 from keras_resnet.inference.kernels import Kernels
+from keras_resnet.inference.onnx_file import stamped
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.inference.runtimes import Answered
 from keras_resnet.models.resnet import build
@@ -249,6 +252,76 @@ def test_a_layer_of_four_bits_is_found(reference: KerasPredictor, content: bytes
     graph = Graph(content)
     assert cause.text.startswith(short_name(graph.tensor(list(weighted(graph))[4].output).name))
     assert not found.passes
+
+
+def onnx_of(content: bytes, path: Path) -> Path:
+    path.write_bytes(stamped(onnx_model(content, "softmax"), READY))
+    return path
+
+
+def test_layers_of_an_onnx_file_have_the_noise_that_those_of_its_tflite_file_have(
+    reference: KerasPredictor, content: bytes, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+    tflite = verified(reference, content, tmp_path)
+
+    integers = gather(onnx_of(content, tmp_path / "integers.onnx"), reference, IMAGES, LABELS)
+    exact = float_graph(reference.model, (16, 16, 3))
+    floats = gather(onnx_of(exact, tmp_path / "floats.onnx"), reference, IMAGES, LABELS)
+
+    assert [(one.name, one.operator) for one in integers.layers] == [(one.name, one.operator) for one in tflite.layers]
+    np.testing.assert_allclose(
+        [one.noise for one in integers.layers], [one.noise for one in tflite.layers], rtol=0, atol=0.2
+    )
+    assert min(one.noise for one in floats.layers) > 100
+    assert max(one.cut for one in floats.layers) == 0
+    assert integers.macs == floats.macs == tflite.macs > 0
+    assert "The worst layers" in page(integers, IMAGES)
+
+
+@pytest.mark.parametrize("as_integers", [True, False])
+def test_shuffled_weights_of_an_onnx_file_are_found_in_their_layer(
+    as_integers: bool, reference: KerasPredictor, content: bytes, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+    right = content if as_integers else float_graph(reference.model, (16, 16, 3))
+    path = onnx_of(changed(right, 4, shuffled), tmp_path / "model.onnx")
+
+    found = gather(path, reference, IMAGES, LABELS)
+
+    assert not found.passes
+    (cause,) = [one for one in found.causes if one.title == "weights are not the model's"]
+    graph = Graph(right)
+    assert cause.text.startswith(short_name(graph.tensor(list(weighted(graph))[4].output).name))
+    assert "and 1 more" not in cause.text
+
+
+def test_what_an_onnx_file_cuts_off_is_found(reference: KerasPredictor, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+    dark = quantize(float_graph(reference.model, (16, 16, 3)), pictures(8, 1)[0] // 8, PLAIN).content
+
+    found = gather(onnx_of(dark, tmp_path / "model.onnx"), reference, IMAGES, LABELS, max_drop=100)
+
+    assert "numbers are cut off" in titles(found)
+
+
+def test_layers_of_an_openvino_network_are_the_models(reference: KerasPredictor, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
+    write_openvino(Material(reference.model, READY), tmp_path / "openvino")
+
+    found = gather(tmp_path / "openvino", reference, IMAGES, LABELS)
+
+    assert found.passes, found.failures
+    assert sum(one.operator == "CONV_2D" for one in found.layers) == 9
+    assert min(one.noise for one in found.layers) > 100
+
+    other = keras.models.clone_model(reference.model)
+    other.set_weights([shuffled(one) if one.ndim == 4 else one for one in reference.model.get_weights()])
+    write_openvino(Material(other, READY), tmp_path / "openvino")
+    causes = gather(tmp_path / "openvino", reference, IMAGES, None).causes
+    (cause,) = [one for one in causes if one.title == "weights are not the model's"]
+    assert cause.is_fatal
+    assert "and 6 more" in cause.text
 
 
 def test_hostile_names_stay_text_on_the_page(reference: KerasPredictor, content: bytes, tmp_path: Path) -> None:
