@@ -163,6 +163,8 @@ def _images(
 ) -> ImageData:
     if data is None:
         assert run is not None
+        if limit is not None:
+            raise UsageError("limit goes with data; without it the run's own images are used, all of them")
         return load_run_data(run, progress)
     data = in_memory(data, task=reference.task.name, whole=True)
     if not isinstance(data, ImageData):

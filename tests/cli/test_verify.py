@@ -65,3 +65,14 @@ def test_what_cannot_be_verified_is_said(
 
     assert main(["verify", str(tmp_path / file), "--against", str(finished_run.path)]) == code
     assert said in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_a_limit_without_data_is_refused_and_not_passed_over(
+    finished_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "model.tflite").write_bytes(b"not looked at")
+
+    words = ["verify", str(tmp_path / "model.tflite"), "--against", str(finished_run.path), "--limit", "5"]
+
+    assert main(words) == 2
+    assert "--limit goes with --data" in capsys.readouterr().err.replace("\n", " ")
