@@ -58,6 +58,10 @@ from .inference.predict import Predictions as Predictions
 from .inference.predict import predict as predict
 from .inspection.inspection import Inspection as Inspection
 from .inspection.inspection import inspect_data as inspect_data
+from .models.builders import PlainNet20 as PlainNet20
+from .models.builders import PlainNet32 as PlainNet32
+from .models.builders import PlainNet44 as PlainNet44
+from .models.builders import PlainNet56 as PlainNet56
 from .models.builders import WRN16_4 as WRN16_4
 from .models.builders import WRN16_8 as WRN16_8
 from .models.builders import WRN28_10 as WRN28_10
