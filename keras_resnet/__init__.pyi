@@ -58,10 +58,6 @@ from .inference.predict import Predictions as Predictions
 from .inference.predict import predict as predict
 from .inspection.inspection import Inspection as Inspection
 from .inspection.inspection import inspect_data as inspect_data
-from .models.builders import PlainNet20 as PlainNet20
-from .models.builders import PlainNet32 as PlainNet32
-from .models.builders import PlainNet44 as PlainNet44
-from .models.builders import PlainNet56 as PlainNet56
 from .models.builders import WRN16_4 as WRN16_4
 from .models.builders import WRN16_8 as WRN16_8
 from .models.builders import WRN28_10 as WRN28_10
@@ -74,6 +70,10 @@ from .models.builders import ECAResNet50D as ECAResNet50D
 from .models.builders import ECAResNet101 as ECAResNet101
 from .models.builders import ECAResNet101D as ECAResNet101D
 from .models.builders import ECAResNet152 as ECAResNet152
+from .models.builders import PlainNet20 as PlainNet20
+from .models.builders import PlainNet32 as PlainNet32
+from .models.builders import PlainNet44 as PlainNet44
+from .models.builders import PlainNet56 as PlainNet56
 from .models.builders import ResNet8 as ResNet8
 from .models.builders import ResNet8Large as ResNet8Large
 from .models.builders import ResNet18 as ResNet18

@@ -147,8 +147,8 @@ def _join(branch: T, entry: T, x: T, at: Place, spec: ResNetSpec, make: Layers[T
 def _begins_at_zero(x: T, at: Place, spec: ResNetSpec) -> bool:
     """Whether the branch's last gamma is zero at first, so that the block begins as its shortcut.
 
-    Not where channels have no shortcut, or one that fills them up with zeros: the ReLU behind would pass no gradient and
-    the gamma would never move. These channels would stay dead, in the following blocks too.
+    Not where channels have no shortcut, or one that fills them up with zeros: the ReLU behind would pass no gradient
+    and the gamma would never move. These channels would stay dead, in the following blocks too.
     """
     return spec.shortcut != "none" and (spec.shortcut != "identity_pad" or x.shape[-1] == at.width)
 

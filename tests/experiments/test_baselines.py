@@ -14,7 +14,6 @@ from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.experiments.baselines import BASELINES, baselines
-from keras_resnet.experiments.lenet import LeNet5
 from keras_resnet.models.counting import cost
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.intervals import wilson_interval

@@ -77,7 +77,9 @@ def test_no_way_leads_past_a_plain_networks_convolutions_and_no_channel_begins_d
     network = keras_resnet.build(keras_resnet.spec("plainnet20", depths=(1, 1, 1)), 3, input_shape=(16, 16, 3), seed=0)
     images = np.random.default_rng(0).normal(size=(4, 16, 16, 3)).astype(np.float32)
 
-    assert not [layer.name for layer in network.layers if isinstance(layer, keras.layers.Add) or "shortcut" in layer.name]
+    assert not [
+        layer.name for layer in network.layers if isinstance(layer, keras.layers.Add) or "shortcut" in layer.name
+    ]
     assert all(np.any(gamma.numpy()) for gamma in network.trainable_variables if gamma.path.endswith("gamma"))
     before = network(images).numpy()
     network.get_layer("stage2_block1_conv1").kernel.assign(np.zeros((3, 3, 16, 32)))
