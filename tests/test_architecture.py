@@ -83,7 +83,7 @@ ALLOWED = {
     },
 }
 ALLOWED["experiments"] = {
-    "training", "evaluation", "exports", "inference", "quantize", "runs", "data", "tasks", "models"
+    "training", "evaluation", "exports", "inference", "quantize", "runs", "data", "tasks", "models", "compat"
 }  # fmt: skip
 ALLOWED["cli"] = set(ALLOWED)
 FOUNDATION = {

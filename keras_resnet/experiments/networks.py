@@ -15,6 +15,7 @@ from typing import Any
 import keras
 from keras import layers
 
+from keras_resnet.compat.naming import numbered_from_the_beginning
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.training.start import OtherNetwork
 
@@ -54,7 +55,7 @@ class Family:
     def _built(self, name: str, preprocessing: Preprocessing, seed: int) -> keras.Model:
         scale = [1 / one for one in preprocessing.std]
         offset = [-mean / std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True)]
-        with _drawing_by(seed):
+        with _drawing_by(seed), numbered_from_the_beginning():
             image = keras.Input(preprocessing.input_shape)
             x = layers.Rescaling(scale, offset, name="normalization")(image)
             x = self.body(_enlarged(x, self.least_side))
