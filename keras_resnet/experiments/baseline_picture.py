@@ -57,14 +57,28 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> None:
     height = 3.6 if len(shown) == 1 else 7.2
     figure = pictures.new_figure(5 * columns + 3.4, height)
     grid = figure.subplots(-(-len(shown) // columns), columns, squeeze=False)
+    top = min(1.0, max(row.interval[1] for row in rows)) + 0.05
     for axes, (text, value) in zip(grid.flat, shown.items(), strict=False):
         _panel(axes, rows, text, value)
+        axes.set_ylim(0, top)
     for axes in grid.flat[len(shown) :]:
         axes.set_axis_off()
     handles, labels = grid.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", frameon=False)
     figure.suptitle(f"{title}, 95 % intervals")
     pictures.save(figure, path)
+
+
+def _mark(axes: Axes) -> None:
+    """Numbers below, few enough to be read: of one decade 1, 2 and 5, of several 1 each; 20k for 20,000."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter, NullLocator
+
+    low, high = axes.get_xlim()
+    few = high / low < 100
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=9))
+    axes.xaxis.set_major_formatter(EngFormatter(sep="") if high > 1000 else "{x:g}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _panel(axes: Axes, rows: Sequence[Row], text: str, value: Callable[[Row], float | None]) -> None:
@@ -79,6 +93,7 @@ def _panel(axes: Axes, rows: Sequence[Row], text: str, value: Callable[[Row], fl
             [where], [row.accuracy], reach, linestyle="", capsize=3, markersize=7, label=label,
             marker=MARKERS[number % len(MARKERS)], color=f"C{number % COLOURS}",
         )  # fmt: skip
-    axes.set(xscale="log", xlabel=text, ylabel="accuracy", ylim=(0, 1.05))
-    axes.grid(alpha=0.3)
+    axes.set(xscale="log", xlabel=text, ylabel="accuracy")
     axes.margins(x=0.1)
+    _mark(axes)
+    axes.grid(alpha=0.3)
