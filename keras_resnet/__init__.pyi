@@ -70,6 +70,10 @@ from .models.builders import ECAResNet50D as ECAResNet50D
 from .models.builders import ECAResNet101 as ECAResNet101
 from .models.builders import ECAResNet101D as ECAResNet101D
 from .models.builders import ECAResNet152 as ECAResNet152
+from .models.builders import PlainNet20 as PlainNet20
+from .models.builders import PlainNet32 as PlainNet32
+from .models.builders import PlainNet44 as PlainNet44
+from .models.builders import PlainNet56 as PlainNet56
 from .models.builders import ResNet8 as ResNet8
 from .models.builders import ResNet8Large as ResNet8Large
 from .models.builders import ResNet18 as ResNet18

@@ -82,7 +82,9 @@ ALLOWED = {
         "compat",
     },
 }
-ALLOWED["experiments"] = {"training", "evaluation", "inference", "runs", "data", "tasks"}
+ALLOWED["experiments"] = {
+    "training", "evaluation", "exports", "inference", "quantize", "runs", "data", "tasks", "models", "compat"
+}  # fmt: skip
 ALLOWED["cli"] = set(ALLOWED)
 FOUNDATION = {
     "errors",

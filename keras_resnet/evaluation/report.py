@@ -131,4 +131,4 @@ def labels_fit(data: ImageData) -> LabelAgreement | None:
 
 def _title(run: Run, history: History) -> str:
     epochs, name = len(history.epochs), Path(run.config["data"]["name"]).name  # of folder:/a/long/path its end
-    return f"{run.config['recipe']['model']} on {name}, {epochs} epoch{'s' if epochs > 1 else ''}"
+    return f"{run.network} on {name}, {epochs} epoch{'s' if epochs > 1 else ''}"

@@ -1,47 +1,57 @@
-"""What simpler methods make of the same images and splits: whether a network is worth it."""
+"""What simpler methods and other networks make of the same images and splits: whether a ResNet is worth it."""
 
 from __future__ import annotations
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from keras_resnet import pictures
+from keras_resnet.allowed import COUNT
 from keras_resnet.atomic import write_json
-from keras_resnet.data.images import ImageData, OnRead, Split
+from keras_resnet.data.images import ImageData, Split
 from keras_resnet.data.loading import Data, in_memory, load_data
-from keras_resnet.errors import DataError, UsageError, listed
+from keras_resnet.data.sources.source import Source
+from keras_resnet.display import Display
+from keras_resnet.errors import DataError, MissingExtraError, UsageError, listed
 from keras_resnet.evaluation.evaluate import evaluate, load_run_data
+from keras_resnet.experiments.baseline_picture import draw
+from keras_resnet.experiments.costs import Costs, costs
 from keras_resnet.experiments.hog import hog
-from keras_resnet.experiments.lenet import LeNet5
+from keras_resnet.experiments.networks import FAMILIES
+from keras_resnet.experiments.sift import DESCRIPTOR, WORDS, BagOfWords, sift
+from keras_resnet.experiments.trained import from_scratch, is_network, title_of, trained
 from keras_resnet.inference.predictors import KerasPredictor
 from keras_resnet.runs.run import Run
+from keras_resnet.settings import check_arguments
 from keras_resnet.tasks.intervals import wilson_interval
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from keras_resnet.training.fit import RUNS
+from keras_resnet.training.recipe import Recipe
+from keras_resnet.training.recipes import recipe as recipe_named
+from keras_resnet.training.recipes import recipe_for
 
 MOST_SIDE = 32
 """Of the images whose pixels are compared; larger ones are averaged."""
 MOST_TRAINING = 20_000
 """Training images of a method: more cost it hours and gigabytes, and help it little."""
 BATCH = 256
+NOT_LEARNED = ("moving_", "mean", "variance", "count", "seed_generator_state")
+"""How the names of a network's numbers begin that are no parameters."""
 PENALTIES = tuple(10.0**power for power in range(-4, 0))
 """The inverse strength C of a penalty on the weights, the strongest penalty first."""
-RATES = (1e-3, 3e-3)
-
-Show = Callable[[str, int, int], None]
-"""Called with what is done, how far it is, and of how much."""
+USUAL = ("majority", "random", "logistic", "hog-svm", "lenet5")
+"""What is trained if nothing is said: it takes minutes on a CPU and needs no extra."""
 
 
 @dataclass(frozen=True)
 class BaselineMethod:
-    """A way to classify images that is no residual network.
+    """A way to classify images without a deep network.
 
     Args:
         title: What people call it.
@@ -49,12 +59,15 @@ class BaselineMethod:
         candidates: seed → what is chosen between on the validation images, by its words: classifiers as scikit-learn
             has them. Of equals the first is taken.
         parameters: How many numbers a trained classifier has learned.
+        encoder: seed → what is learned of all descriptions first, and turns them into features: a transformer as
+            scikit-learn has them. None: descriptions are features.
     """
 
     title: str
     describe: Callable[[np.ndarray], np.ndarray]
     candidates: Callable[[int], dict[str, Any]]
     parameters: Callable[[Any], int]
+    encoder: Callable[[int], Any] | None = None
 
 
 def _nothing(images: np.ndarray) -> np.ndarray:
@@ -109,8 +122,10 @@ def _machines(seed: int) -> dict[str, Any]:
     }
 
 
-def _networks(seed: int) -> dict[str, Any]:
-    return {f"rate {rate:g}": LeNet5(rate, seed=seed) for rate in RATES}
+def _machines_on_shares(seed: int) -> dict[str, Any]:
+    from sklearn.svm import LinearSVC
+
+    return {f"C = {penalty:g}": LinearSVC(C=penalty, random_state=seed) for penalty in (0.1, 1.0, 10.0, 100.0)}
 
 
 def _weights(linear: Any) -> int:
@@ -127,7 +142,13 @@ BASELINES = {
         "logistic regression on pixels", _pixels, _regressions, lambda trained: _weights(trained[-1])
     ),
     "hog-svm": BaselineMethod("HOG + linear SVM", hog, _machines, _weights),
-    "lenet5": BaselineMethod("LeNet-5", lambda images: images, _networks, lambda trained: int(trained.parameters)),
+    "sift-svm": BaselineMethod(
+        "SIFT bag of words + linear SVM",
+        sift,
+        _machines_on_shares,
+        lambda trained: _weights(trained) + WORDS * DESCRIPTOR,
+        BagOfWords,
+    ),
 }
 
 
@@ -136,13 +157,14 @@ class Baseline:
     """A row of the table.
 
     Args:
-        name: A key of `BASELINES`, or `run`.
+        name: Of the method or network, or `run`.
         title: What people call it.
         correct: How many test images are right.
         images: Of how many.
         parameters: How many numbers it has learned.
-        seconds: What its training took, with the choice of its setting; of a run, its epochs alone.
+        seconds: What its training took, with the choice of its setting; of a network, its epochs alone.
         setting: What was chosen on the validation images, as `C = 0.01`; nothing where there is no choice.
+        costs: Of a network, where it is used; None: it is none.
     """
 
     name: str
@@ -152,6 +174,7 @@ class Baseline:
     parameters: int
     seconds: float
     setting: str = ""
+    costs: Costs | None = None
 
     @property
     def accuracy(self) -> float:
@@ -170,126 +193,175 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Baselines:
-    """What simpler methods have right of a data set's test images.
+    """What methods and networks have right of a data set's test images.
 
     Args:
         data_name: Of the data.
         fingerprint: Of the data with their split.
-        trained_on: How many training images the methods saw; a run, if there is one, saw all.
+        trained_on: How many training images methods without a network saw; networks saw all.
         seed: Of what is random in them.
-        rows: In the order in which they were asked for; a run comes last.
+        folder: Where networks were trained.
+        rows: The most accurate first; of equals the smaller.
     """
 
     data_name: str
     fingerprint: str
     trained_on: int
     seed: int
+    folder: Path
     rows: tuple[Baseline, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file."""
-        return {**vars(self), "rows": [row.to_dict() for row in self.rows]}
+        return {**vars(self), "folder": str(self.folder), "rows": [row.to_dict() for row in self.rows]}
 
-    def write(self, folder: Path) -> list[Path]:
+    def write(self, folder: Path | None = None) -> list[Path]:
         """Put `baselines.json` into a folder and, where matplotlib is installed, `baselines.png`.
+
+        Args:
+            folder: Which; None: that in which networks were trained.
 
         Returns:
             The files.
         """
+        folder = folder or self.folder
         files = [folder / "baselines.json"]
         write_json(files[0], self.to_dict())
         if pictures.available():
             files.append(folder / "baselines.png")
-            figure = pictures.new_figure(9, 4)
-            self._draw(figure.subplots())
-            pictures.save(figure, files[-1])
+            draw(self.rows, f"{pictures.short(self.data_name, 60)}: {self.rows[0].images:,} test images", files[-1])
         return files
 
-    def _draw(self, axes: Axes) -> None:
-        for row in self.rows:
-            low, high = row.interval
-            reach = [[max(0, row.accuracy - low)], [max(0, high - row.accuracy)]]  # rounding leaves less than 0
-            label = f"{pictures.short(row.title, 40)}: {row.accuracy:.1%}"
-            marker = "s" if row.name == "run" else "o"
-            axes.errorbar([row.parameters], [row.accuracy], reach, marker=marker, linestyle="", capsize=3, label=label)
-        axes.set(xscale="log", xlabel="parameters", ylabel="accuracy", ylim=(0, 1.05))
-        axes.legend(
-            loc="upper left", bbox_to_anchor=(1, 1), frameon=False
-        )  # beside the points, which lie close together
-        images = self.rows[0].images
-        axes.set_title(f"{pictures.short(self.data_name, 60)}: {images:,} test images, 95 % intervals")
 
-
+@check_arguments(epochs=COUNT.or_none)
 def baselines(
     data: Data | None = None,
-    names: Sequence[str] = tuple(BASELINES),
+    names: Sequence[str] = USUAL,
     *,
     run: Run | None = None,
+    recipe: Recipe | str | None = None,
+    epochs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
     seed: int = 0,
-    progress: OnRead | None = None,
-    show: Show | None = None,
+    cache: str = "auto",
+    verbose: bool = True,
 ) -> Baselines:
-    """Train simpler methods on the same images as a network, and test them on the same ones.
+    """Train simpler methods and other networks on the same images, and test them on the same ones.
 
-    Each learns from the training images alone, as they are. What it leaves open, such as its penalty, is chosen on the
-    validation images. Test images choose nothing.
+    Each learns from the training images. What it leaves open, such as a penalty, or the epoch that is kept, is chosen
+    on the validation images. Test images choose nothing.
+
+    Methods see the images as they are:
 
     - `majority`: always the most frequent class.
     - `random`: a class drawn by its frequency.
     - `logistic`: multinomial logistic regression on standardised pixels, of at most 32 a side; an L2 penalty.
     - `hog-svm`: histograms of oriented gradients and a linear support vector machine, as Dalal and Triggs (2005).
-    - `lenet5`: LeNet-5 (LeCun et al., 1998), with softmax and cross-entropy, trained by Adam for 30 epochs.
+    - `sift-svm`: a bag of 256 words of SIFT descriptors and a linear support vector machine, as Csurka et al. (2004).
+
+    Networks are trained by one recipe, as `fit` trains: with its augmentation, and continued if they were stopped. They
+    are `lenet5`, `alexnet`, `vgg16`, `inception`, `densenet`, `efficientnet`, `mobilenet`, `vit`, and all that
+    `list_models` names, such as `plainnet20`. Those without batch normalisation have the optimizer, rate and decay of
+    their papers. Each is exported and measured.
 
     Args:
         data: As `fit` takes them; each image has one class. None: those of the run.
-        names: Of the methods; default: all.
-        run: A finished run on the same data with the same split, which becomes the last row.
-        seed: Of what is random, and of which training images are taken where there are more than 20,000.
-        progress: Called while images are read.
-        show: Called while methods are trained.
+        names: Of methods and networks; default: those that take minutes.
+        run: A finished run on the same data with the same split, which becomes a row.
+        recipe: How networks are trained, or the name of a recipe; its own network plays no part. None: as the run was,
+            or as is usual for the data. Of a run that was fine-tuned, only the size of images is taken.
+        epochs: Of the networks; None: as the recipe has it.
+        out: Where networks are trained, each in a run folder of its own. Default: the run's folder `evaluation/`, or
+            else `saved_models/baselines-<data>`.
+        seed: Of what is random, and of which training images methods take where there are more than 20,000.
+        cache: As `load_data`.
+        verbose: Show progress.
 
     Returns:
-        A row for each.
+        A row for each, the most accurate first.
 
     Raises:
         DataError: The data cannot be read, an image may have several classes, or there are no images to choose by or to
             test on.
-        UsageError: There is no such method, neither data nor a run are given, or the run had other data or another
-            split.
+        UsageError: There is no such method or network, neither data nor a run are given, the run had other data or
+            another split, or a folder holds a training with other settings.
+        MissingExtraError: `sift-svm` is wanted and OpenCV is not installed.
+        As `fit` else.
 
     Example:
         >>> import keras_resnet
         >>> digits = keras_resnet.load_data("digits", image_size=8)
-        >>> for row in keras_resnet.baselines(digits, ["majority", "hog-svm"]).rows:
+        >>> for row in keras_resnet.baselines(digits, ["majority", "hog-svm"], verbose=False).rows:
         ...     print(f"{row.title}: {row.accuracy:.2f}, {row.parameters:,} parameters")
-        majority class: 0.10, 1 parameters
         HOG + linear SVM: 0.98, 3,250 parameters
+        majority class: 0.10, 1 parameters
     """
-    if unknown := [name for name in names if name not in BASELINES]:
-        raise UsageError(f"there is no baseline {listed(unknown)}; there are {', '.join(BASELINES)}")
-    images = _images(data, run, seed, progress)
-    _check(images, run)
-    train = images.train
-    chosen = np.arange(len(train))
-    if len(train) > MOST_TRAINING:
-        chosen = np.sort(np.random.default_rng(seed).choice(len(train), MOST_TRAINING, replace=False))
-    rows = []
-    for done, name in enumerate(names):
-        if show:
-            show(BASELINES[name].title, done, len(names))
-        rows.append(_row(name, images, chosen, seed))
-    if run is not None:
-        rows.append(_row_of_run(run, images))
-    return Baselines(images.name, images.fingerprint, len(chosen), seed, tuple(rows))
+    _check_names(names)
+    with Display(verbose) as display:
+        images = _images(data, run, seed, cache, display)
+        _check(images, run)
+        networks = _networks_recipe(images, run, recipe, epochs, seed)
+        folder = Path(out) if out is not None else _folder(images, run)
+        train = images.train
+        chosen = np.arange(len(train))
+        if len(train) > MOST_TRAINING:
+            chosen = np.sort(np.random.default_rng(seed).choice(len(train), MOST_TRAINING, replace=False))
+        rows = []
+        for done, name in enumerate(names):
+            if name in BASELINES:
+                display.show(BASELINES[name].title, done, len(names))
+                rows.append(_row(name, images, chosen, seed))
+                continue
+            display.close()
+            its = trained(name, networks, images, folder / name, display)
+            display.show(f"measuring {title_of(name)}", done, len(names))
+            rows.append(replace(_row_of_run(its, images), name=name, title=title_of(name)))
+        if run is not None:
+            display.show("measuring the run", len(names), len(names))
+            rows.append(_row_of_run(run, images))
+    rows.sort(key=lambda row: (-row.accuracy, row.parameters))
+    return Baselines(images.name, images.fingerprint, len(chosen), seed, folder, tuple(rows))
 
 
-def _images(data: Data | None, run: Run | None, seed: int, progress: OnRead | None) -> ImageData:
+def _folder(images: ImageData, run: Run | None) -> Path:
+    return run.folder("evaluation") if run is not None else RUNS / f"baselines-{images.name}"
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if unknown := [name for name in names if name not in BASELINES and not is_network(name)]:
+        known = ", ".join((*BASELINES, *FAMILIES))
+        raise UsageError(
+            f"there is no baseline {listed(unknown)}; there are {known}, and the networks of `keras-resnet models`"
+        )
+    if "sift-svm" in names:
+        from importlib.util import find_spec
+
+        if find_spec("cv2") is None:  # before anything is trained
+            raise MissingExtraError("describing images by SIFT", "sift")
+
+
+def _images(data: Data | None, run: Run | None, seed: int, cache: str, display: Display) -> ImageData:
     if data is None:
         if run is None:
             raise UsageError("baselines need data, or a run that has some")
-        return load_run_data(run, progress)
+        return load_run_data(run, display.reading)
     data = in_memory(data, seed=seed)
-    return data if isinstance(data, ImageData) else load_data(data, progress)
+    return data if isinstance(data, ImageData) else load_data(data, display.reading, cache=cache)
+
+
+def _networks_recipe(
+    images: ImageData, run: Run | None, recipe: Recipe | str | None, epochs: int | None, seed: int
+) -> Recipe:
+    if isinstance(recipe, str):
+        recipe = recipe_named(recipe)
+    if recipe is None:
+        settings: dict[str, Any] = {**run.config["recipe"]} if run is not None else {}
+        if "optimizer" in settings:
+            recipe = Recipe(**settings)
+        else:  # no run, or one of a script
+            source = images.source
+            recipe = recipe_for(source.kind) if isinstance(source, Source) else recipe_named("folder")
+    return from_scratch(recipe).but(epochs=epochs, seed=seed)
 
 
 def _check(images: ImageData, run: Run | None) -> None:
@@ -309,7 +381,12 @@ def _row(name: str, images: ImageData, chosen: np.ndarray, seed: int) -> Baselin
     method = BASELINES[name]
     begun = time.perf_counter()
     features, labels = _described(method, images.train, chosen), images.train.labels[chosen]
-    validation = _described(method, images.validation)
+    encoder = method.encoder(seed).fit(features) if method.encoder else None
+
+    def encoded(described: np.ndarray) -> np.ndarray:
+        return described if encoder is None else np.asarray(encoder.transform(described))
+
+    features, validation = encoded(features), encoded(_described(method, images.validation))
     best, setting, most = None, "", -1
     for words, candidate in method.candidates(seed).items():
         with warnings.catch_warnings():
@@ -320,7 +397,7 @@ def _row(name: str, images: ImageData, chosen: np.ndarray, seed: int) -> Baselin
             best, setting, most = trained, words, right
     seconds = time.perf_counter() - begun
     assert best is not None
-    right = int((best.predict(_described(method, images.test)) == images.test.labels).sum())
+    right = int((best.predict(encoded(_described(method, images.test))) == images.test.labels).sum())
     return Baseline(name, method.title, right, len(images.test), method.parameters(best), seconds, setting)
 
 
@@ -338,9 +415,10 @@ def _row_of_run(run: Run, images: ImageData) -> Baseline:
         int(np.prod(weight.shape))
         for layer in evaluation.predictor.model.layers
         for weight in layer.weights
-        if not weight.path.rpartition("/")[2].startswith(("moving_", "mean", "variance", "count"))
+        if not weight.path.rpartition("/")[2].startswith(NOT_LEARNED)
     )
     seconds = sum(row.get("seconds") or 0.0 for row in run.log.rows() if row["event"] == "epoch")
-    title = f"{run.config['recipe']['model']} ({run.path.name})"
-    metrics = evaluation.metrics
-    return Baseline("run", title, metrics.correct, metrics.images, parameters, seconds)
+    title, metrics, kept = f"{run.network} ({run.path.name})", evaluation.metrics, run.kept
+    setting = f"epoch {kept['epoch']}" if kept else ""
+    measured = costs(run, images)
+    return Baseline("run", title, metrics.correct, metrics.images, parameters, seconds, setting, measured)

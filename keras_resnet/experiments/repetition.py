@@ -162,14 +162,14 @@ def repeat(
     path = Path(out) if out is not None else RUNS / f"{recipe.model}-{name}-{count}-{kind}"
     members = list(_members(recipe, source, path, count, kind))
     for where, one, its in members:  # all settings, before the first training
-        if overwrite or _finished(where, one, its, num_classes) is None:
+        if overwrite or finished_run(where, configuration(one, its, num_classes)) is None:
             plan(one, its, where, overwrite=overwrite, num_classes=num_classes)
     evaluations, runs = [], []
     with Display(verbose) as display:
         for number, (where, one, its) in enumerate(members, 1):
             images = held if held is not None else load_data(its, display.reading, cache=cache)
             held = images if seeds else None
-            run = None if overwrite else _finished(where, one, its, num_classes)
+            run = None if overwrite else finished_run(where, configuration(one, its, num_classes))
             display.note(f"training {number} of {count}: {where}{', finished before' if run else ''}")
             if run is None:
                 planned = plan(one, its, where, overwrite=overwrite, num_classes=num_classes)
@@ -204,20 +204,24 @@ def _members(recipe: Recipe, source: Any, path: Path, count: int, kind: str) -> 
             yield path / f"fold-{number + 1}of{count}", recipe, replace(source, fold=(number + 1, count))
 
 
-def _finished(path: Path, recipe: Recipe, source: Any, num_classes: int | None) -> Run | None:
+def finished_run(path: Path, wanted: dict[str, Any]) -> Run | None:
     """The run in a folder if it is finished.
+
+    Args:
+        path: The folder.
+        wanted: The `configuration` of the training that is asked for.
 
     Raises:
         UsageError: It is, with other settings.
     """
     if not is_run(path) or Run(path).status != "finished":
         return None
-    run, wanted = Run.at(path, finished=True), configuration(recipe, source, num_classes)
+    run = Run.at(path, finished=True)
     recorded: dict[str, Any] = {**run.config}
     if other := differences({name: recorded.get(name) for name in wanted}, wanted):
         raise UsageError(
             f"{path} was trained with other settings ({'; '.join(other[:5])}): choose another folder by --out, or "
-            "train all again by --overwrite"
+            "train again, in `train` by --overwrite"
         )
     return run
 

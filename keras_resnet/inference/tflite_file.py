@@ -72,6 +72,7 @@ OPERATORS = {
     19: Operator("RELU"),
     21: Operator("RELU6"),
     22: Operator("RESHAPE", 17, "v", (1, 2)),
+    23: Operator("RESIZE_BILINEAR", 15, "ii??", TWO),
     25: Operator("SOFTMAX", 9, "f"),
     28: Operator("TANH"),
     34: Operator("PAD", 22, "", TWO),
@@ -88,6 +89,7 @@ OPERATORS = {
     53: Operator("CAST", 37, "tt"),
     55: Operator("MAXIMUM", 39, "", TWO),
     57: Operator("MINIMUM", 39, "", TWO),
+    59: Operator("NEG", 42),
     60: Operator("PADV2", 43, "", THREE),
     65: Operator("SLICE", 48, "", THREE),
     70: Operator("EXPAND_DIMS", 52, "", TWO),
@@ -96,10 +98,12 @@ OPERATORS = {
     77: Operator("SHAPE", 55, "t"),
     82: Operator("REDUCE_MAX", 27, "?", TWO),
     83: Operator("PACK", 59, "si", MANY),
+    99: Operator("SQUARED_DIFFERENCE", 76, "", TWO),
     100: Operator("MIRROR_PAD", 77, "b", TWO),
     114: Operator("QUANTIZE", 89),
     117: Operator("HARD_SWISH", 91),
     126: Operator("BATCH_MATMUL", 101, "???", TWO),
+    150: Operator("GELU", 116, "?"),
 }
 """By `BuiltinOperator`. An operator that exports come to need is a row here."""
 

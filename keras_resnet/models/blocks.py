@@ -58,7 +58,7 @@ def _basic(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     y = _subsample(y, at, spec, make)
     y = _dropout(y, at, make)
     y = make.conv(y, at.width, 3, dilation=at.dilation, name=at.layer("conv2"))
-    y = make.norm(y, last=not _pads(x, at, spec), name=at.layer("bn2"))
+    y = make.norm(y, last=_begins_at_zero(x, at, spec), name=at.layer("bn2"))
     return make.relu(_join(y, x, x, at, spec, make), name=at.layer("out"))
 
 
@@ -71,7 +71,7 @@ def _bottleneck(x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     y = _subsample(y, at, spec, make)
     y = _dropout(y, at, make)
     y = make.conv(y, at.width, 1, name=at.layer("conv3"))
-    y = make.norm(y, last=not _pads(x, at, spec), name=at.layer("bn3"))
+    y = make.norm(y, last=_begins_at_zero(x, at, spec), name=at.layer("bn3"))
     return make.relu(_join(y, x, x, at, spec, make), name=at.layer("out"))
 
 
@@ -133,6 +133,8 @@ def _dropout(y: T, at: Place, make: Layers[T]) -> T:
 def _join(branch: T, entry: T, x: T, at: Place, spec: ResNetSpec, make: Layers[T]) -> T:
     """Weigh the branch's channels and add the shortcut: `x` itself, or a projection of `entry`."""
     branch = ATTENTION_FUNCTIONS[spec.attention](branch, spec, make, at.layer(spec.attention))
+    if spec.shortcut == "none":
+        return branch
     if at.drop_path:
         branch = make.drop_path(branch, at.drop_path, name=at.layer("drop_path"))
     if x.shape[-1] != at.width or (at.stride > 1 and spec.strided_block == "first"):
@@ -142,13 +144,13 @@ def _join(branch: T, entry: T, x: T, at: Place, spec: ResNetSpec, make: Layers[T
     return make.add(branch, x, name=at.layer("add"))
 
 
-def _pads(x: T, at: Place, spec: ResNetSpec) -> bool:
-    """Whether the shortcut fills channels up with zeros.
+def _begins_at_zero(x: T, at: Place, spec: ResNetSpec) -> bool:
+    """Whether the branch's last gamma is zero at first, so that the block begins as its shortcut.
 
-    If the branch began at zero there as well, the ReLU behind would pass no gradient and the last gamma would never
-    move: these channels would stay dead, in the following blocks too.
+    Not where channels have no shortcut, or one that fills them up with zeros: the ReLU behind would pass no gradient
+    and the gamma would never move. These channels would stay dead, in the following blocks too.
     """
-    return spec.shortcut == "identity_pad" and x.shape[-1] != at.width
+    return spec.shortcut != "none" and (spec.shortcut != "identity_pad" or x.shape[-1] == at.width)
 
 
 def _projection(x: T, at: Place, spec: ResNetSpec, make: Layers[T], name: str) -> T:

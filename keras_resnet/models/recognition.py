@@ -36,6 +36,8 @@ def networks_of(tensors: Tensors, naming: Naming) -> list[str]:
     found = []
     for name, row in VARIANTS.items():
         spec = row.spec
+        if spec.shortcut == "none":  # the residual network has the same tensors, and is the one that is meant
+            continue
         strides_elsewhere = (spec.strided_conv == "1x1") != (naming is KERAS_APPLICATIONS)
         if strides_elsewhere and naming in FAMILIES and spec.block == "bottleneck":
             continue

@@ -88,7 +88,7 @@ def build(
         stem: Overrides the spec's: `"imagenet"`, `"cifar"`, `"deep"`, `"deep_strided"` or `"auto"`
             (by input size).
         shortcut: Overrides the spec's: `"projection"`, `"plain_projection"`, `"avgpool_projection"`
-            or `"identity_pad"`.
+            `"identity_pad"`, or `"none"`: a plain network.
         output_stride: 8, 16 or 32: by how much the last feature map is at most smaller than the input;
             strides beyond become dilations. None strides wherever the spec does.
         dropout: Rate in [0, 1) before the classifier; in wide residual networks between the
@@ -117,6 +117,8 @@ def build(
     """
     spec = as_spec(spec)
     spec = replace(spec, stem=stem or spec.stem, shortcut=shortcut or spec.shortcut)
+    if spec.shortcut == "none" and stochastic_depth:
+        raise UsageError("stochastic_depth leaves a block's branch out, and without shortcuts nothing else goes on")
     pixels = _pixels(spec, weights, preprocessing, weights_preprocessing)
     if isinstance(preprocessing, Preprocessing):
         num_classes = _classes_of(preprocessing, num_classes)

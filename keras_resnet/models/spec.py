@@ -12,7 +12,7 @@ from keras_resnet.errors import UsageError, listed
 
 Block = Literal["basic", "bottleneck", "preact_basic", "preact_bottleneck"]
 Stem = Literal["imagenet", "cifar", "deep", "deep_strided"]
-Shortcut = Literal["projection", "plain_projection", "avgpool_projection", "identity_pad"]
+Shortcut = Literal["projection", "plain_projection", "avgpool_projection", "identity_pad", "none"]
 Attention = Literal["none", "se", "eca"]
 Bias = Literal["none", "unnormalised", "all"]
 Padding = Literal["symmetric", "same"]
@@ -46,7 +46,8 @@ class ResNetSpec:
             convolution and normalisation; option B of He et al.), `"plain_projection"` (without the
             normalisation), `"avgpool_projection"` (average pool, then the projection unstrided;
             ResNet-D) or `"identity_pad"` (subsampling and zero channels, no parameters; option A).
-            Pre-activation blocks never normalise their projections.
+            Pre-activation blocks never normalise their projections. `"none"`: no block has a shortcut,
+            the plain network that He et al. compare with.
         bottleneck_ratio: Channels of a bottleneck's 3×3 convolution over those of its output: 0.25,
             more in wide networks and ResNeXt.
         groups: Groups of a bottleneck's 3×3 convolution (cardinality).
@@ -136,6 +137,8 @@ class ResNetSpec:
                 "widths must not shrink with identity_pad shortcuts, which add channels and remove none; received "
                 f"stem_width={self.stem_width}, widths={self.widths}"
             )
+        if self.shortcut == "none" and self.is_preact:
+            raise UsageError(f"shortcut='none' is for post-activation blocks; received it with block={self.block!r}")
         if self.antialias and self.is_preact:
             raise UsageError(f"antialias is for post-activation blocks; received it with block={self.block!r}")
         if self.stem in ("deep", "deep_strided") and self.stem_width % 2:

@@ -207,6 +207,14 @@ def _cifar(depth: int) -> Variant:
     )
 
 
+def _plain_cifar(depth: int) -> Variant:
+    residual = _cifar(depth)
+    summary = (
+        f"ResNet-{depth} without its shortcuts: the plain network of the paper, which shows what shortcuts are for."
+    )
+    return Variant(f"PlainNet{depth}", summary, replace(residual.spec, name=f"plainnet{depth}", shortcut="none"))
+
+
 def _cifar_v2(depth: int) -> Variant:
     blocks = (depth - 2) // 9
     return _variant(
@@ -308,6 +316,7 @@ VARIANTS: dict[str, Variant] = {
         _mlperf("ResNet8", 16, "MLPerf Tiny's image classification network (IC01)."),
         _mlperf("ResNet8Large", 40, "MLPerf Tiny's larger image classification network (IC02)."),
         *map(_cifar, (20, 32, 44, 56, 110, 1202)),
+        *map(_plain_cifar, (20, 32, 44, 56)),
         *map(_cifar_v2, (164, 1001)),
         _wrn(16, 4),
         _wrn(16, 8),

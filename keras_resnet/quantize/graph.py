@@ -259,9 +259,11 @@ class _AlignedBuffer:
 
 
 def macs(graph: Graph) -> dict[int, int]:
-    """Multiply-accumulates of each step with weights, for one image, by its number."""
+    """Multiply-accumulates of each step with weights, or that multiplies two results, for one image, by its number."""
     found = {}
     for step in graph.steps:
+        if step.operator == "BATCH_MATMUL":
+            found[step.number] = int(np.prod(graph.tensor(step.output).shape)) * graph.tensor(step.inputs[0]).shape[-1]
         if step.operator in WEIGHTED:
             weights, output = graph.tensor(step.inputs[1]), graph.tensor(step.output)
             outputs = int(np.prod(output.shape))

@@ -70,6 +70,7 @@ class Config(TypedDict):
     budget: NotRequired[dict[str, Any]]
     layers: NotRequired[dict[str, Any]]
     teacher: NotRequired[str]
+    network: NotRequired[str]  # what was trained in place of the recipe's
 
 
 class ImagesPerClass(TypedDict):

@@ -92,6 +92,12 @@ class Run:
         return read_json(self.path / "config.json", Config, raw_names=True)
 
     @property
+    def network(self) -> str:
+        """What the trained network is called."""
+        config = self.config
+        return config.get("network") or config["recipe"]["model"]
+
+    @property
     def preprocessing(self) -> Preprocessing:
         """How pixels become the network's input, and the class names."""
         return read_preprocessing(self.path / "preprocessing.json")

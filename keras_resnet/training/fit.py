@@ -39,7 +39,7 @@ from keras_resnet.training.loop import AT_FIRST, RecipeRun, Saving, TrainingLoop
 from keras_resnet.training.network import CompiledNetwork, check_frozen, look_at_weights, preprocessing_for
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
-from keras_resnet.training.start import digest_of, start_in, start_of, teacher_of
+from keras_resnet.training.start import OtherNetwork, digest_of, start_in, start_of, teacher_of
 
 RUNS = Path("saved_models")
 
@@ -55,6 +55,7 @@ class Plan:
     overwrite: bool
     num_classes: int | None
     policy: Policy
+    network: OtherNetwork | None = None
 
 
 @check_arguments(num_classes=COUNT.or_none)
@@ -67,6 +68,7 @@ def plan(
     num_classes: int | None = None,
     budget: dict[str, Any] | None = None,
     layers: Sequence[keras.Layer] = (),
+    network: OtherNetwork | None = None,
 ) -> Plan:
     """Choose the folder and check the settings before any image is read.
 
@@ -76,44 +78,53 @@ def plan(
         out, overwrite, num_classes: As `fit`.
         budget: What a run within a budget records, see `budget_record`.
         layers: As `fit`.
+        network: What is trained in place of the recipe's network; the run records its name. None: that is.
 
     Raises:
         UsageError: As `fit`.
     """
     recipe = recipe_named(recipe) if isinstance(recipe, str) else recipe
-    if isinstance(source, ImageData):
-        name = source.name
+    name = source.name if isinstance(source, ImageData) else source.short_name
+    if network is not None:
+        network.check(recipe)
+    elif isinstance(source, ImageData):
         check_input(spec(recipe.model), source.train.images.shape)
-    else:
-        name, side = source.short_name, source.settings.get("image_size")
-        if side:
-            check_input(spec(recipe.model), (side, side, 3))
+    elif side := source.settings.get("image_size"):
+        check_input(spec(recipe.model), (side, side, 3))
     check_frozen(recipe)
     policy = recipe.policy.then(layers)
-    config = configuration(recipe, source, num_classes) | ({"budget": budget} if budget else {})
+    config = configuration(recipe, source, num_classes, network) | ({"budget": budget} if budget else {})
     config |= {"layers": described(layers)} if layers else {}
     config |= {"teacher": digest_of(recipe.teacher)} if recipe.teacher else {}
+    called = network.name if network is not None else recipe.model
     if out is not None:
         path = Path(out)
     elif overwrite:
-        path = RUNS / f"{recipe.model}-{name}"
+        path = RUNS / f"{called}-{name}"
     else:
-        path = free_run_folder(RUNS, f"{recipe.model}-{name}", config)
+        path = free_run_folder(RUNS, f"{called}-{name}", config)
     Run.check_free(path, config, overwrite=overwrite)
-    return Plan(recipe, source, path, config, overwrite, num_classes, policy)
+    return Plan(recipe, source, path, config, overwrite, num_classes, policy, network)
 
 
-def configuration(recipe: Recipe, source: DataSource | ImageData, num_classes: int | None = None) -> dict[str, Any]:
+def configuration(
+    recipe: Recipe,
+    source: DataSource | ImageData,
+    num_classes: int | None = None,
+    network: OtherNetwork | None = None,
+) -> dict[str, Any]:
     """What a run folder records of the settings; a run continues only with the same ones.
 
     Args:
         recipe: How the network is trained.
         source: Where the images come from, or the images.
         num_classes: What the number of classes must be; None: any.
+        network: What is trained in place of the recipe's network; None: that is.
     """
     arrays = isinstance(source, ImageData)
     settings = {"arrays": source.fingerprint, "name": source.name} if arrays else source.settings  # type: ignore[union-attr]
     config = {"recipe": recipe.settings, "data": settings, "num_classes": num_classes}
+    config |= {"network": network.name} if network is not None else {}
     return dict(parsed(json.dumps(config)))  # as it is read back: lists for tuples
 
 
@@ -212,7 +223,10 @@ def fit_planned(
     if has_checkpoints(plan):
         # The checkpoint holds the weights. Their first file may have changed since, or be gone.
         recipe, preprocessing = recipe.without_weights(), Run(plan.path).preprocessing
-        start = start_in(plan.path, recipe, preprocessing)
+        start = start_in(plan.path, preprocessing) if recipe.start or plan.network else None
+    elif plan.network is not None:
+        preprocessing = preprocessing_for(recipe, data)
+        start = plan.network.start(preprocessing, recipe.seed)
     else:
         start = start_of(recipe, data)
         preprocessing = preprocessing_for(recipe, data) if start is None else start.preprocessing

@@ -425,7 +425,7 @@ class TrainingLoop:
         only = self.recipe.probe == "only"
         counts = ", ".join(f"{len(split)} {name}" for name, split in self.data.splits.items())
         note(
-            f"{self.recipe.model} on {self.data.name}: {len(self.data.class_names)} classes, {counts} images "
+            f"{self.run.network} on {self.data.name}: {len(self.data.class_names)} classes, {counts} images "
             f"of {height}×{width}×{channels}"
         )
         where = f" batch {place.step} of epoch {place.epoch + 1}" if place.step else f" epoch {place.epoch}"

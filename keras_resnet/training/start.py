@@ -1,9 +1,10 @@
-"""Networks that are trained already: one that a training goes on with, for integers or with less in it; a teacher."""
+"""Networks that no recipe builds: trained ones to go on with, for integers or with less in it; others; teachers."""
 
 from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 from keras_resnet.atomic import write_with
 from keras_resnet.compression.channel_pruning import prune_channels
 from keras_resnet.data.images import ImageData
-from keras_resnet.errors import DataError, ModelError, UsageError
+from keras_resnet.errors import DataError, ModelError, UsageError, listed
 from keras_resnet.inference.predictors import KerasPredictor, open_predictor
 from keras_resnet.models.quantization_aware import quantization_aware
 from keras_resnet.preprocessing import Preprocessing
@@ -77,25 +78,67 @@ def start_of(recipe: Recipe, data: ImageData) -> Start | None:
         network = prune_channels(network, recipe.keep, calibration=images.astype(np.float32), seed=recipe.seed)
     if recipe.qat:
         network = quantization_aware(network, images, learning=recipe.qat_ranges)
+    return _kept(network, found.preprocessing)
+
+
+def _kept(network: keras.Model, preprocessing: Preprocessing) -> Start:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / FILE
-        save_model(network, path, found.preprocessing)
-        return Start(read_bytes(path, MOST_BYTES), found.preprocessing)
+        save_model(network, path, preprocessing)
+        return Start(read_bytes(path, MOST_BYTES), preprocessing)
 
 
-def start_in(folder: Path, recipe: Recipe, preprocessing: Preprocessing) -> Start | None:
-    """What the training in a run's folder began with, if it went on with a trained network.
+@dataclass(frozen=True)
+class OtherNetwork:
+    """A network to be trained that is no residual network of the table.
+
+    Args:
+        name: What the run and its report call it.
+        build: preprocessing, seed → the network with its initial weights, of Keras's own layers: raw pixels (0–255) in,
+            one logit a class out. The same seed gives the same weights.
+    """
+
+    name: str
+    build: Callable[[Preprocessing, int], keras.Model]
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse what a recipe says of residual networks alone, before any image is read.
+
+        Raises:
+            UsageError: It names weights, a trained network or parts of one, or says how a residual network is built.
+        """
+        plain = Recipe(model=recipe.model)
+        wrong = [name for name in OF_RESIDUAL_NETWORKS if getattr(recipe, name) != getattr(plain, name)]
+        if wrong:
+            raise UsageError(f"{self.name} is built and trained without {listed(wrong)}: leave it out of its recipe")
+
+    def start(self, preprocessing: Preprocessing, seed: int) -> Start:
+        """It with its initial weights.
+
+        Args:
+            preprocessing: Of the data.
+            seed: Of the weights.
+        """
+        return _kept(self.build(preprocessing, seed), preprocessing)
+
+
+OF_RESIDUAL_NETWORKS = (
+    "weights", "probe", "head_epochs", "frozen", "layer_decay", "train_sizes", "precision", "recompute",
+    "stochastic_depth", "dropout", "qat", "prune", "teacher",
+)  # fmt: skip
+"""Settings that say how a network of the table is built or begun."""
+
+
+def start_in(folder: Path, preprocessing: Preprocessing) -> Start:
+    """What the training in a run's folder began with, where that was no network built by its recipe.
 
     Args:
         folder: The run's.
-        recipe: Says whether it did.
         preprocessing: Of the run.
 
     Raises:
         ModelError: It cannot be read.
     """
-    if not recipe.start:
-        return None
     try:
         return Start(read_bytes(folder / FILE, MOST_BYTES), preprocessing)
     except OSError as error:

@@ -14,13 +14,20 @@ from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.experiments.baselines import BASELINES, baselines
-from keras_resnet.experiments.lenet import LeNet5
+from keras_resnet.experiments.costs import Costs
 from keras_resnet.models.counting import cost
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.intervals import wilson_interval
-from tests.shared import ONE_BLOCK, TINY_SOURCE
+from tests.shared import ONE_BLOCK, TINY_SOURCE, TRAINED
 
 FAST = ("majority", "random", "hog-svm")
+MEASURED = Costs(1000, 0.5, 0.1, 2000)
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Costs are measured elsewhere: tests/experiments/test_costs.py."""
+    monkeypatch.setattr("keras_resnet.experiments.baselines.costs", lambda run, images: MEASURED)
 
 
 def test_the_simplest_know_only_how_often_classes_come() -> None:
@@ -70,29 +77,21 @@ def test_large_images_are_averaged_before_their_pixels_are_compared() -> None:
     np.testing.assert_allclose(described[0, :4], [90 / 255] * 3 + [0], atol=1e-6)
 
 
-def test_lenet_5_has_the_papers_layers_learns_and_repeats() -> None:
-    labels = np.arange(120) % 10
-    images = np.random.default_rng(0).integers(0, 30, (120, 32, 32, 1)).astype(np.uint8)
-    for place, label in enumerate(labels):
-        images[place, 3 * label : 3 * label + 3] += 180
-
-    first, second = (LeNet5(3e-3, seed=1, epochs=8).fit(images, labels) for _ in range(2))
-
-    assert first.parameters == 61_706
-    assert (first.predict(images) == labels).mean() > 0.9
-    assert np.array_equal(first.predict(images[::-1]), second.predict(images)[::-1])
-
-
+@pytest.mark.usefixtures("measured")
 def test_a_run_is_a_row_on_the_same_split(finished_run: Run, tiny_data: ImageData, tmp_path: Path) -> None:
-    found = baselines(tiny_data, FAST, run=finished_run)
+    found = baselines(tiny_data, FAST, run=finished_run, verbose=False)
 
-    assert [row.name for row in found.rows] == [*FAST, "run"]
-    own, expected = found.rows[-1], evaluate(finished_run, tiny_data).metrics
+    by_name = {row.name: row for row in found.rows}
+    assert by_name.keys() == {*FAST, "run"}
+    assert [row.accuracy for row in found.rows] == sorted((row.accuracy for row in found.rows), reverse=True)
+    assert found.folder == finished_run.folder("evaluation")
+    own, expected = by_name["run"], evaluate(finished_run, tiny_data).metrics
     assert (own.correct, own.images) == (expected.correct, expected.images)
     assert own.parameters == cost(ONE_BLOCK, 10, input_shape=(8, 8, 1)).parameters
     assert own.title == "oneblock (tiny)"
     assert own.seconds == pytest.approx(sum(row["seconds"] for row in finished_run.metrics()), rel=0.01)
-    assert found.rows[2].accuracy > 0.8 > found.rows[0].accuracy
+    assert own.costs == MEASURED
+    assert by_name["hog-svm"].accuracy > 0.8 > by_name["majority"].accuracy
     assert baselines(names=["majority"], run=finished_run).fingerprint == tiny_data.fingerprint
     with pytest.raises(UsageError, match="another split than digits"):
         baselines(replace(TINY_SOURCE, seed=1), ["majority"], run=finished_run)
@@ -123,6 +122,30 @@ def test_what_cannot_be_compared_is_refused(tiny_data: ImageData) -> None:
         baselines(load_data(Source("digits", image_size=8, limit=60), whole=True))
 
 
+@pytest.mark.usefixtures("measured")
+def test_networks_are_trained_by_the_recipe_of_the_run_and_become_rows(
+    finished_run: Run, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    names = ["majority", "lenet5", ONE_BLOCK.name]
+
+    found = baselines(tiny_data, names, run=finished_run, epochs=2, out=tmp_path, verbose=False)
+
+    rows = {row.name: row for row in found.rows}
+    assert rows.keys() == {*names, "run"}
+    run, expected = Run.at(tmp_path / ONE_BLOCK.name, finished=True), TRAINED.but(epochs=2).settings
+    assert {**run.config["recipe"]} == {
+        name: list(one) if isinstance(one, tuple) else one for name, one in expected.items()
+    }
+    assert rows[ONE_BLOCK.name].parameters == rows["run"].parameters
+    assert rows[ONE_BLOCK.name].correct == evaluate(run, tiny_data).metrics.correct
+    assert (rows["lenet5"].title, rows["lenet5"].parameters, rows["lenet5"].costs) == ("LeNet-5", 61_706, MEASURED)
+    assert rows["majority"].costs is None
+    assert [path.name for path in found.write()] == ["baselines.json", "baselines.png"]
+    written = {row["name"]: row for row in json.loads((tmp_path / "baselines.json").read_text())["rows"]}
+    assert written["lenet5"]["costs"]["macs"] == 1000
+
+
+@pytest.mark.usefixtures("measured")
 def test_the_command_takes_the_splits_of_train(
     finished_run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +157,7 @@ def test_the_command_takes_the_splits_of_train(
     assert "digits: 60 test images" in shown
     assert "│ HOG + linear SVM" in shown
     assert "│ oneblock (tiny)" in shown
+    assert "1,000 │" in shown
     assert f"wrote {tmp_path / 'baselines.png'}" in shown
 
     assert main(["baselines", "--run", str(finished_run.path), *out, "--json"]) == 0

@@ -13,7 +13,7 @@ GOOD: dict[str, Any] = {"name": "net", "block": "bottleneck", "depths": (1, 1), 
     [
         ("block", "bottlenek"),
         ("stem", "tiny"),
-        ("shortcut", "none"),
+        ("shortcut", "identity"),
         ("depths", (1, 0)),
         ("depths", ()),
         ("widths", (16, 2.5)),

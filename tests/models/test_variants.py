@@ -66,6 +66,35 @@ def test_cifar_networks_have_the_published_parameter_counts(depth: int, identity
         assert trainable_parameters(builder(num_classes=10, shortcut="projection")) == projection
 
 
+@pytest.mark.parametrize("depth", [20, 56])
+def test_plain_networks_are_the_residual_ones_without_their_shortcuts(depth: int) -> None:
+    plain, residual = (getattr(keras_resnet, f"{kind}{depth}") for kind in ("PlainNet", "ResNet"))
+
+    assert keras_resnet.cost(plain.spec, 10) == keras_resnet.cost(residual.spec, 10), "option A costs nothing"
+
+
+def test_no_way_leads_past_a_plain_networks_convolutions_and_no_channel_begins_dead() -> None:
+    network = keras_resnet.build(keras_resnet.spec("plainnet20", depths=(1, 1, 1)), 3, input_shape=(16, 16, 3), seed=0)
+    images = np.random.default_rng(0).normal(size=(4, 16, 16, 3)).astype(np.float32)
+
+    assert not [
+        layer.name for layer in network.layers if isinstance(layer, keras.layers.Add) or "shortcut" in layer.name
+    ]
+    assert all(np.any(gamma.numpy()) for gamma in network.trainable_variables if gamma.path.endswith("gamma"))
+    before = network(images).numpy()
+    network.get_layer("stage2_block1_conv1").kernel.assign(np.zeros((3, 3, 16, 32)))
+    after = network(images).numpy()
+    assert not np.allclose(before[0], before[1], atol=1e-3)
+    np.testing.assert_allclose(after, after[:1].repeat(4, 0), atol=1e-6)
+
+
+def test_what_needs_a_shortcut_is_refused_without_one() -> None:
+    with pytest.raises(UsageError, match="post-activation blocks"):
+        keras_resnet.spec("resnet50v2", shortcut="none")
+    with pytest.raises(UsageError, match="leaves a block's branch out"):
+        keras_resnet.PlainNet20(10, stochastic_depth=0.1)
+
+
 def test_resnet8_is_mlperf_tinys_to_the_parameter() -> None:
     kernels = 9 * (3 * 16 + 16 * 16 * 2 + 16 * 32 + 32 * 32 + 32 * 64 + 64 * 64) + 16 * 32 + 32 * 64
     biases = 16 * 3 + 32 * 3 + 64 * 3  # the shortcuts' too
