@@ -231,7 +231,7 @@ def evaluate(
         chosen.labels,
         predictor,
         name,
-        (*filter(None, [doubt]), *_remarks(split), *metrics.remarks),
+        (*filter(None, [doubt]), *_remarks(split), *metrics.remarks, *_on_calibration(predictor, metrics)),
         tuple(images.names[index] for index in chosen.indices) if images.names else (),
         groups,
         sets,
@@ -379,3 +379,19 @@ def _remarks(split: str) -> Iterator[str]:
             "These are validation images. Where they chose the epoch of the model, as in its own training, the figures "
             "are a little too good; images of a part named test choose nothing."
         )
+
+
+def _on_calibration(predictor: Predictor, metrics: Metrics) -> Iterator[str]:
+    """What mends probabilities that do not mean what they say, if chance alone does not make them look so."""
+    low, high = metrics.intervals.get("ece", (0.0, 0.0))
+    if not low:
+        return
+    around = [] if predictor.path is None else predictor.path.parents[:2]  # of a run's model, or of its exports
+    if any(is_run(folder) and Run(folder).is_calibrated for folder in around):
+        return
+    yield (
+        f"Probabilities do not mean what they say: they are off by {metrics.figures['ece']:.2%} in the mean "
+        f"({low:.2%} to {high:.2%}), more than chance makes of right ones. `keras-resnet calibrate` finds a "
+        "temperature on the validation images that makes them fit better and changes no decision; models exported "
+        "from what it writes have it, too."
+    )

@@ -16,7 +16,7 @@ from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.corruptions import BETWEEN, CORRUPTIONS, PUBLISHED, SEVERITIES, corrupt
 from keras_resnet.evaluation.evaluate import BATCH, Evaluation
 from keras_resnet.inference.predictor import Predictor
-from keras_resnet.tasks.intervals import bounded_interval
+from keras_resnet.tasks.intervals import bounded_interval, by_group
 
 RESAMPLES = 1000
 CHUNK = 100
@@ -36,18 +36,20 @@ class Share:
     interval: tuple[float, float]
 
     @classmethod
-    def of(cls, rights: np.ndarray) -> Share:
+    def of(cls, rights: np.ndarray, groups: np.ndarray | None = None) -> Share:
         """The mean of what is right of each image, with Wilson's interval.
 
         One image under several corruptions is not several images. So n is the number of independent images that would
         give the mean the same variance (Korn and Graubard, Confidence Intervals for Proportions with Small Expected
-        Number of Positive Counts Estimated from Survey Data, 1998); at least that of the images.
+        Number of Positive Counts Estimated from Survey Data, 1998); at least that of the images, unless they are of
+        groups.
 
         Args:
             rights: (images,), the share of an image's answers that are right, or whether the one is.
+            groups: int (images,), or None: see `keras_resnet.tasks.intervals`.
         """
         mean = float(rights.mean())
-        return cls(mean, bounded_interval(mean, rights - mean, units=len(rights), most=math.inf))
+        return cls(mean, bounded_interval(mean, rights - mean, groups, units=len(rights), most=math.inf))
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file."""
@@ -67,6 +69,7 @@ class Robustness:
         seed: Of the corruptions.
         sample: uint8 (height, width, channels), an image for the mosaic.
         reference: Another model on the same corrupted images, by whose errors this one's are divided.
+        groups: int (images,): images of one group are not independent, and intervals are by group; None: all are.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Robustness:
     seed: int
     sample: np.ndarray
     reference: Robustness | None = None
+    groups: np.ndarray | None = None
 
     @property
     def published(self) -> np.ndarray:
@@ -87,7 +91,7 @@ class Robustness:
     @property
     def on_clean(self) -> Share:
         """The accuracy on the images as they are."""
-        return Share.of(self.clean)
+        return Share.of(self.clean, self.groups)
 
     def at(self, name: str, severity: int) -> Share:
         """The accuracy under one corruption.
@@ -96,20 +100,20 @@ class Robustness:
             name: Of the corruption.
             severity: 1–5.
         """
-        return Share.of(self.right[self.names.index(name), severity - 1])
+        return Share.of(self.right[self.names.index(name), severity - 1], self.groups)
 
     def under(self, name: str) -> Share:
         """The mean accuracy under one corruption, over severities."""
-        return Share.of(self.right[self.names.index(name)].mean(axis=0))
+        return Share.of(self.right[self.names.index(name)].mean(axis=0), self.groups)
 
     def at_severity(self, severity: int) -> Share:
         """The mean accuracy at one severity, over the corruptions that mean figures are of."""
-        return Share.of(self.right[self.published, severity - 1].mean(axis=0))
+        return Share.of(self.right[self.published, severity - 1].mean(axis=0), self.groups)
 
     @property
     def mean(self) -> Share:
         """The mean accuracy over corruptions and severities; 1 less this is the mean error."""
-        return Share.of(self.right[self.published].mean(axis=(0, 1)))
+        return Share.of(self.right[self.published].mean(axis=(0, 1)), self.groups)
 
     def corruption_error(self, name: str) -> float | None:
         """The errors under a corruption, of all severities, divided by the reference's; the paper's CE.
@@ -129,7 +133,8 @@ class Robustness:
     def mean_corruption_error(self) -> tuple[float, tuple[float, float]] | None:
         """The paper's mCE: the mean of `corruption_error`, with its 95 % interval; None where one of them is.
 
-        The interval is the bootstrap's, for which images are drawn with replacement, the same for both models.
+        The interval is the bootstrap's, for which images, or whole groups, are drawn with replacement, the same for
+        both models.
         """
         if self.reference is None:
             return None
@@ -137,16 +142,21 @@ class Robustness:
         own, others = (one.mean(axis=1).astype(np.float32) for one in (own, others))  # (corruptions, images)
         if (others.mean(axis=1) == 0).any():
             return None
-        random, images = np.random.default_rng(self.seed), own.shape[1]
+        value = float((own.mean(axis=1) / others.mean(axis=1)).mean())
+        if self.groups is not None:
+            own, others = (np.stack([by_group(row, self.groups) for row in one]) for one in (own, others))
+        random, units = np.random.default_rng(self.seed), own.shape[1]
+        if units < 2:
+            return value, (0.0, math.inf)
         found = []
         for _ in range(0, RESAMPLES, CHUNK):
-            weights = random.multinomial(images, np.full(images, 1 / images), CHUNK).T.astype(np.float32)
+            weights = random.multinomial(units, np.full(units, 1 / units), CHUNK).T.astype(np.float32)
             with np.errstate(divide="ignore", invalid="ignore"):
                 found.append(((own @ weights) / (others @ weights)).mean(axis=0))
         drawn = np.concatenate(found)
         drawn = drawn[np.isfinite(drawn)]
         low, high = np.quantile(drawn, [LEVEL / 2, 1 - LEVEL / 2]) if len(drawn) else (0.0, math.inf)
-        return float((own.mean(axis=1) / others.mean(axis=1)).mean()), (float(low), float(high))
+        return value, (float(low), float(high))
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file."""
@@ -165,6 +175,7 @@ class Robustness:
         return {
             "model": self.name,
             "images": len(self.clean),
+            "groups": None if self.groups is None else len(np.unique(self.groups)),
             "numbers": self.numbers,
             "frost": "computed, not of photographs: not comparable with published figures",
             "seed": self.seed,
@@ -292,6 +303,7 @@ def _measured(models: Sequence[Evaluation], names: tuple[str, ...], seed: int, s
             numbers="CIFAR-10-C" if min(split.images.shape[:2]) < BETWEEN else "ImageNet-C",
             seed=seed,
             sample=split.read(slice(0, 1))[0],
+            groups=model.groups,
         )
         for model, found, split in zip(models, right, splits, strict=True)
     ]

@@ -87,6 +87,11 @@ class Run:
         return read_json(self.path / "run.json", RunFile)["status"]
 
     @property
+    def is_calibrated(self) -> bool:
+        """Whether the model's logits are divided by a temperature that `calibrate` found."""
+        return "calibrated" in read_json(self.path / "run.json", RunFile)
+
+    @property
     def config(self) -> Config:
         """The resolved configuration."""
         return read_json(self.path / "config.json", Config, raw_names=True)

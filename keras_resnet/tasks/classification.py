@@ -12,8 +12,9 @@ import numpy as np
 
 from keras_resnet.errors import DataError
 from keras_resnet.tasks import ranking
+from keras_resnet.tasks.calibration import mean_log_loss
 from keras_resnet.tasks.confidence import CONFIDENCE_METRICS
-from keras_resnet.tasks.intervals import Estimate, bounded_interval, mean_interval, share_interval
+from keras_resnet.tasks.intervals import Estimate, bounded_interval, share_interval
 from keras_resnet.tasks.ranking import mean_of
 from keras_resnet.tasks.shares import log_mean_exp, log_softmax, softmax
 from keras_resnet.tasks.task import Answers, ClassMetrics, Confused, Metric, Metrics, Task, class_rows, wholly_right
@@ -88,8 +89,7 @@ def _one_against_rest(answers: Answers) -> Iterator[tuple[np.ndarray, np.ndarray
 def log_loss(answers: Answers) -> Estimate:
     """The mean negative log-likelihood of the true classes, in nats."""
     losses = -np.take_along_axis(log_softmax(answers.logits.astype(np.float64)), answers.labels[:, None], axis=1)[:, 0]
-    value = float(losses.mean())
-    return Estimate(value, mean_interval(value, losses - value, answers.groups))
+    return mean_log_loss(losses, ~answers.right, answers.groups)
 
 
 METRICS = {

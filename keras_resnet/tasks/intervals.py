@@ -5,12 +5,13 @@ Three ways, for three kinds of figures:
 - a *share* of images, or another figure between 0 and 1 (mean recall, an area under a curve): Wilson's interval. Where
   images come in groups, or the figure is no plain share, it is that of as many independent images as would give the
   figure its variance (the effective sample size; Korn & Graubard 1998, Dean & Pagano 2015);
-- a *mean* of positive numbers, as the log loss: normal on the logarithm;
+- a *mean* of positive numbers, as the log loss: Student's t on the logarithm;
 - anything else: the percentile bootstrap, which draws images, or groups of them, again and again.
 
 Variances come from *influences*: how much a figure changes with the weight of each image (the infinitesimal jackknife;
 Jaeckel 1972, Efron 1982). Of an area under a ROC curve they are DeLong's (1988), and summed by groups Obuchowski's
-(1997). They take one pass over the images, where a bootstrap takes a thousand.
+(1997). They take one pass over the images, where a bootstrap takes a thousand. Where a few images have most of the
+influence, the variance is known badly: intervals are as wide as its degrees of freedom ask for (Satterthwaite 1946).
 """
 
 from __future__ import annotations
@@ -84,7 +85,13 @@ def share_interval(hits: np.ndarray, groups: np.ndarray | None = None) -> Interv
 
 
 def bounded_interval(
-    value: float, influences: np.ndarray, groups: np.ndarray | None = None, *, units: float, most: float | None = None
+    value: float,
+    influences: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    units: float,
+    most: float | None = None,
+    freedom: float | None = None,
 ) -> Interval:
     """The interval of a figure between 0 and 1: Wilson's for the effective number of images.
 
@@ -95,11 +102,13 @@ def bounded_interval(
         units: How many independent images the figure is taken to be worth where all that were seen are right or all
             wrong, so that no variance shows.
         most: How many it is worth at most; default: `units`.
+        freedom: Of the variance; default: known exactly, and by group one less than there are groups. That is right of
+            a share, whose variance follows from itself.
     """
     alone = variance(influences)
     effective = min(value * (1 - value) / alone, units if most is None else most) if alone > 0 else units
     if groups is None:
-        return wilson_interval(value * effective, effective)
+        return wilson_interval(value * effective, effective, critical(freedom))
     count = len(np.unique(groups))
     if count < 2:
         return 0.0, 1.0
@@ -107,16 +116,19 @@ def bounded_interval(
     # A variance by groups that is lower than by images is chance.
     clustered = value * (1 - value) / together if together > 0 else count
     effective = min(clustered, effective)
-    return wilson_interval(value * effective, effective, critical(count))
+    return wilson_interval(value * effective, effective, critical(count - 1 if freedom is None else freedom))
 
 
-def mean_interval(value: float, influences: np.ndarray, groups: np.ndarray | None = None) -> Interval | None:
-    """The interval of a positive figure without an upper bound: normal on its logarithm.
+def mean_interval(
+    value: float, influences: np.ndarray, groups: np.ndarray | None = None, *, least: float = 0.0
+) -> Interval | None:
+    """The interval of a positive figure without an upper bound: Student's t on its logarithm.
 
     Args:
         value: The figure.
         influences: float (n,); see `variance`.
         groups: int (n,), or None.
+        least: Where the upper bound lies at least, as is known otherwise.
 
     Returns:
         None where nothing varies.
@@ -125,8 +137,8 @@ def mean_interval(value: float, influences: np.ndarray, groups: np.ndarray | Non
     spread = np.sqrt(variance(influences, groups)) if units > 1 else 0.0
     if value <= 0 or not spread:
         return None
-    factor = float(np.exp(critical(units) * spread / value))
-    return value / factor, value * factor
+    factor = float(np.exp(critical(degrees_of_freedom(influences, groups)) * spread / value))
+    return value / factor, max(value * factor, least)
 
 
 def variance(influences: np.ndarray, groups: np.ndarray | None = None) -> float:
@@ -140,15 +152,59 @@ def variance(influences: np.ndarray, groups: np.ndarray | None = None) -> float:
     count = len(influences)
     if groups is None:
         return float(influences @ influences) / count**2
-    sums = np.bincount(np.unique(groups, return_inverse=True)[1], influences)
+    sums = by_group(influences, groups)
     return float(sums @ sums) / count**2 * len(sums) / max(len(sums) - 1, 1)
 
 
-def critical(units: int) -> float:
-    """How many deviations wide 95 % are where a variance is known from so many units (Student's t)."""
+def by_group(influences: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """The sums of each group, float (number of groups,); without groups the influences themselves."""
+    if groups is None:
+        return influences
+    return np.bincount(np.unique(groups, return_inverse=True)[1], influences)
+
+
+def degrees_of_freedom(influences: np.ndarray, groups: np.ndarray | None = None) -> float:
+    """From how many independent normal values the variance of a figure would be known as well.
+
+    Satterthwaite's (1946) for the variance of a mean, whose own variance is s⁴ (κ / n + 2 / (n - 1)) with κ the excess
+    kurtosis, estimated without bias (Joanes & Gill 1998).
+
+    Args:
+        influences: float (n,); see `variance`.
+        groups: int (n,), or None.
+
+    Returns:
+        From 1 to the number of images, or groups, less 1.
+
+    Example:
+        Nine images say the same and one is far off:
+
+        >>> round(degrees_of_freedom(np.array([-1.0] * 9 + [9.0])), 1)
+        1.6
+        >>> round(degrees_of_freedom(np.linspace(-1, 1, 10)), 1)
+        9.0
+    """
+    sums = by_group(influences, groups)
+    units = len(sums)
+    square = float((sums**2).mean())
+    if units < 4 or square <= 0:
+        return max(units - 1.0, 1.0)
+    excess = float((sums**4).mean()) / square**2 - 3
+    excess = (units - 1) / ((units - 2) * (units - 3)) * ((units + 1) * excess + 6)
+    return float(np.clip(2 / (max(excess, 0.0) / units + 2 / (units - 1)), 1, units - 1))
+
+
+def critical(freedom: float | None) -> float:
+    """How many deviations wide 95 % are.
+
+    Args:
+        freedom: Of the variance, by Student's t; None: it is known exactly.
+    """
+    if freedom is None:
+        return Z
     from scipy.special import stdtrit
 
-    return float(stdtrit(units - 1, 0.975))
+    return float(stdtrit(freedom, 0.975))
 
 
 def bootstrap_interval(

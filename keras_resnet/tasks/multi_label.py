@@ -15,8 +15,9 @@ import numpy as np
 
 from keras_resnet.errors import DataError
 from keras_resnet.tasks import ranking
+from keras_resnet.tasks.calibration import mean_log_loss
 from keras_resnet.tasks.confidence import CONFIDENCE_METRICS
-from keras_resnet.tasks.intervals import Estimate, bounded_interval, mean_interval
+from keras_resnet.tasks.intervals import Estimate, bounded_interval
 from keras_resnet.tasks.ranking import Area, mean_of
 from keras_resnet.tasks.shares import logit, sigmoid
 from keras_resnet.tasks.task import Answers, ClassMetrics, Metric, Metrics, Task, class_rows, wholly_right
@@ -92,8 +93,7 @@ def log_loss(answers: Answers) -> Estimate:
     """The mean negative log-likelihood of the decisions, in nats."""
     logits = answers.logits.astype(np.float64)
     losses = np.logaddexp(0, np.where(answers.labels > 0, -logits, logits)).mean(axis=1)
-    value = float(losses.mean())
-    return Estimate(value, mean_interval(value, losses - value, answers.groups))
+    return mean_log_loss(losses, answers.decisions != answers.labels, answers.groups)
 
 
 def _by_class(answers: Answers) -> Iterator[tuple[np.ndarray, np.ndarray]]:

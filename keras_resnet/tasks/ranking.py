@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from keras_resnet.tasks.intervals import Estimate, bounded_interval
+from keras_resnet.tasks.intervals import Estimate, bounded_interval, degrees_of_freedom
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,18 @@ class Area:
 
     def estimate(self, groups: np.ndarray | None = None) -> Estimate:
         """The area with its interval, by groups if there are any."""
-        return Estimate(
-            self.value, bounded_interval(self.value, self.influences, groups, units=self.units, most=self.most)
+        freedom = degrees_of_freedom(self.influences, groups)
+        interval = bounded_interval(
+            self.value, self.influences, groups, units=self.units, most=self.most, freedom=freedom
         )
+        return Estimate(self.value, interval)
 
 
 def roc_auc(scores: np.ndarray, positive: np.ndarray) -> Area | None:
     """The area under the ROC curve: how often an image with the class is scored above one without.
 
-    As scikit-learn's `roc_auc_score`; influences are DeLong's structural components (DeLong et al. 1988).
+    As scikit-learn's `roc_auc_score`; influences are DeLong's structural components (DeLong et al. 1988). As in that
+    paper, variances with and without the class are divided by one less than there are images.
 
     Args:
         scores: float (n,).
@@ -55,7 +58,8 @@ def roc_auc(scores: np.ndarray, positive: np.ndarray) -> Area | None:
     shares[positive] = _share_below(scores[positive], above)
     shares[~positive] = 1 - _share_below(scores[~positive], below)
     value = min(float(shares[positive].mean()), 1.0)
-    influences = (shares - value) * len(scores) / np.where(positive, len(below), len(above))
+    counts = np.where(positive, len(below), len(above))
+    influences = (shares - value) * len(scores) / counts * np.sqrt(counts / np.maximum(counts - 1, 1))
     return Area(value, influences, 4 * len(below) * len(above) / len(scores))
 
 

@@ -226,3 +226,35 @@ def test_the_command_evaluates_on_corrupted_images(
 def test_by_default_all_corruptions_are_asked_for() -> None:
     assert len(PUBLISHED) == 15
     assert robustness.__kwdefaults__["names"] == tuple(CORRUPTIONS)
+
+
+def test_intervals_are_by_group_where_groups_are_known() -> None:
+    count, times = 60, 5
+    once = images(count)
+    copied = from_arrays(
+        np.repeat(once.test.read(slice(None)), times, axis=0), np.repeat(once.test.labels, times), ["dark", "bright"],
+        whole=True,
+    )  # fmt: skip
+    models = Light(140), Light(120)
+    alone, reference = (robustness(evaluate(model, once), names=FEW, seed=0) for model in models)
+    alone = replace(alone, reference=reference)
+    groups = np.repeat(np.arange(count), times)
+    # Corruptions draw anew for each copy; here the copies are right where the first one is.
+    repeated = [
+        replace(one, clean=np.repeat(one.clean, times), right=np.repeat(one.right, times, axis=2), groups=groups)
+        for one in (alone, reference)
+    ]
+    together = replace(repeated[0], reference=repeated[1])
+    found = evaluate(models[0], copied, groups=groups)
+
+    assert robustness(found, names=FEW[1:2]).to_dict()["groups"] == count
+    assert together.mean.interval == pytest.approx(alone.mean.interval, abs=0.015), "five copies say no more than one"
+    assert replace(together, groups=None).mean.interval[0] > alone.mean.interval[0] + 0.02
+    assert together.at("brightness", 3).interval == pytest.approx(alone.at("brightness", 3).interval, abs=0.02)
+    own, by_groups = alone.mean_corruption_error, together.mean_corruption_error
+    assert own is not None
+    assert by_groups is not None
+    assert by_groups == (pytest.approx(own[0], rel=1e-5), pytest.approx(own[1], rel=0.1))
+    single = replace(together, groups=np.zeros(count * times, int))
+    assert single.mean.interval == (0.0, 1.0)
+    assert single.to_dict()["mean_corruption_error_interval"] == [0.0, None]

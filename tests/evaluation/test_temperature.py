@@ -2,6 +2,7 @@ import hashlib
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -10,11 +11,14 @@ import pytest
 
 from keras_resnet.cli import main
 from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import from_arrays
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.evaluation.temperature import calibrate, fit_temperature
 from keras_resnet.exports.export import export
+from keras_resnet.inference.predictor import Predictor
 from keras_resnet.inference.predictors import open_predictor
+from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.shares import sigmoid
 
@@ -74,6 +78,42 @@ def test_a_calibrated_run_is_a_run_whose_files_have_the_temperature(
     )
     with pytest.raises(UsageError, match="exists already: choose another path by --out"):
         calibrate(run, tiny_data)
+
+
+class Stated(Predictor):
+    """A model that gives known logits, in order."""
+
+    def __init__(self, logits: np.ndarray, path: Path | None = None) -> None:
+        taken = Fit((2, 2), 1, "bilinear", None)
+        super().__init__("stated", Preprocessing(taken, (0.0,), (1.0,), ("a", "b", "c")), path)
+        self.given, self.place = logits, 0
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        self.place += len(images)
+        return self.given[self.place - len(images) : self.place]
+
+    def one(self, image: np.ndarray) -> Callable[[], object]:
+        raise NotImplementedError
+
+
+def test_calibration_is_named_last_where_probabilities_are_surely_wrong_and_only_there(
+    finished_run: Run, tmp_path: Path
+) -> None:
+    logits = (2 * np.random.default_rng(0).normal(size=(600, 3))).astype(np.float32)
+    data = from_arrays(np.zeros((600, 2, 2, 1), np.uint8), sampled(logits, 1), ["a", "b", "c"], whole=True)
+    run = Run(shutil.copytree(finished_run.path, tmp_path / "run"))
+
+    def last_remark(times: float, path: Path | None = None) -> str:
+        return (evaluate(Stated(times * logits, path), data).remarks or ("",))[-1]
+
+    assert "`keras-resnet calibrate` finds a temperature" in last_remark(3.0)
+    assert last_remark(1.0) == "", "these probabilities mean what they say"
+    assert "calibrate" in last_remark(3.0, run.model)
+    record = run.path / "run.json"
+    calibrated = {"calibrated": {"run": "photos", "temperature": 2.0, "images": 5}}
+    record.write_text(json.dumps(json.loads(record.read_text()) | calibrated))
+    assert last_remark(3.0, run.model) == "", "it was calibrated already"
+    assert last_remark(3.0, run.exports / "model.tflite") == ""
 
 
 def test_a_file_is_calibrated_on_the_command_line(

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from keras_resnet.tasks.calibration import BINS, reliability
+from keras_resnet.tasks.calibration import BINS, mean_log_loss, reliability
 from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.confidence import accuracy_at_coverage
+from keras_resnet.tasks.intervals import mean_interval, wilson_interval
 from keras_resnet.tasks.multi_label import MultiLabel
 from keras_resnet.tasks.task import Answers
 
@@ -39,6 +40,36 @@ def test_the_interval_of_a_perfect_model_reaches_down_to_0_and_that_of_another_d
     assert wrong.interval[0] < true_error < wrong.interval[1]
     assert wrong.interval[0] > 0.15
     assert perfect == reliability(*said_and_true(400)).estimate(), "it repeats"
+
+
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_where_no_answer_is_wrong_the_error_may_be_as_large_as_the_share_of_wrong_ones_that_was_missed(
+    adaptive: bool,
+) -> None:
+    said, none = np.full(400, 0.9999), np.ones(400, bool)
+    unseen = 1 - wilson_interval(400, 400)[0]
+
+    found = reliability(said, none, adaptive=adaptive).estimate()
+
+    assert found.interval is not None
+    assert found.interval[1] == pytest.approx(unseen - 0.0001)
+    grouped = reliability(said, none, adaptive=adaptive).estimate(np.arange(400) // 20)
+    assert grouped.interval is not None
+    assert grouped.interval[1] > 10 * unseen, "twenty groups tell less than 400 images"
+
+
+def test_a_log_loss_without_wrong_answers_may_be_what_the_missed_ones_would_cost() -> None:
+    losses = np.random.default_rng(0).exponential(1e-4, size=400)
+    right, wrong = np.zeros(400, bool), np.arange(400) < 40
+
+    found, usual = mean_log_loss(losses, right), mean_log_loss(losses + 3 * wrong, wrong)
+
+    assert found.interval is not None
+    assert found.interval[1] == pytest.approx(np.log(2) * wilson_interval(0, 400)[1])
+    assert found.interval[0] == pytest.approx(losses.mean(), rel=0.15)
+    assert usual.interval == mean_interval(usual.value, losses + 3 * wrong - usual.value), (
+        "forty wrong ones tell enough"
+    )
 
 
 def test_an_interval_by_group_is_wider() -> None:

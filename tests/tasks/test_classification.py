@@ -37,16 +37,30 @@ def test_classes_of_which_no_image_is_recognised_are_named_and_rare_ones_hidden_
     labels, two = np.array([0] * 60 + [1] * 3), Classification(("a", "b"))
     common = np.tile([1.0, 0.0], (63, 1))
 
-    missed, hidden = two.evaluate(common, labels).remarks
+    few_wrong, missed, hidden = two.evaluate(common, labels).remarks
     # One of the three is recognised, and so none is missed altogether.
     common[-1, 1] = 2
-    (still_hidden,) = two.evaluate(common, labels).remarks
+    _, still_hidden = two.evaluate(common, labels).remarks
 
     assert missed == "No image of these classes was recognised, recall 0 (images): 'b (3)'."
     assert hidden.startswith("Balanced accuracy, the mean recall of the classes, is 50.00% and top-1 95.24%")
     assert "--sampling balanced or --class-weights balanced" in hidden
     assert "is 66.67% and top-1 96.83%" in still_hidden
-    assert two.evaluate(np.eye(2)[labels], labels).remarks == ()
+    assert few_wrong.startswith("Only 3 of 63 images are answered wrong: log loss and calibration errors hang on")
+    (all_right,) = two.evaluate(np.eye(2)[labels], labels).remarks
+    assert all_right.startswith("Only 0 of 63 images")
+
+
+def test_it_is_said_where_groups_are_too_few_for_their_intervals_and_not_where_they_are_many() -> None:
+    labels = np.arange(120) % 2
+    logits, two = np.eye(2)[np.where(np.arange(120) < 20, 1 - labels, labels)], Classification(("a", "b"))
+
+    (few,) = two.evaluate(logits, labels, np.arange(120) // 6).remarks
+
+    assert few.startswith("There are only 20 groups of images: other groups may differ more than these do")
+    assert two.evaluate(logits, labels, np.arange(120) // 4).remarks == ()
+    assert two.evaluate(logits, labels).remarks == ()
+    assert two.evaluate(logits, labels, np.zeros(120, int)).remarks[0].startswith("There is only 1 group of images")
 
 
 def test_images_are_counted_in_whole_numbers_also_where_none_is_recognised() -> None:
@@ -121,7 +135,7 @@ def test_a_class_without_images_is_named_and_left_out_of_the_means() -> None:
     labels = np.array([0, 0, 2])
     found = TASK.evaluate(np.eye(3)[labels], labels)
 
-    (remark,) = found.remarks
+    _, remark = found.remarks
     assert remark.startswith(
         f"There was no image of '{TASK.class_names[1]}': these figures say nothing of how well it is"
     )

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from scipy.stats import binomtest, bootstrap
+from scipy.stats import binomtest, bootstrap, kurtosis
+from scipy.stats import t as student
 from sklearn.metrics import f1_score
 
 from keras_resnet.errors import DataError
@@ -8,6 +9,7 @@ from keras_resnet.tasks.classification import Classification
 from keras_resnet.tasks.intervals import (
     bootstrap_interval,
     bounded_interval,
+    degrees_of_freedom,
     mean_interval,
     share_interval,
     variance,
@@ -67,17 +69,33 @@ def test_a_standard_error_by_influences_is_that_of_scipys_bootstrap() -> None:
         assert low < found.figures[name] < high
 
 
-def test_the_logarithm_of_a_mean_is_normal() -> None:
+def test_the_logarithm_of_a_mean_has_students_t_with_the_freedom_that_its_tail_leaves() -> None:
     values = np.random.default_rng(0).exponential(size=200)
     mean, error = values.mean(), values.std() / np.sqrt(200)
+    freedom = degrees_of_freedom(values - mean)
 
     low, high = mean_interval(mean, values - mean)
 
     assert np.sqrt(low * high) == pytest.approx(mean)
-    assert np.log(high / low) / 2 == pytest.approx(1.972 * error / mean, rel=1e-3)
+    assert np.log(high / low) / 2 == pytest.approx(student.ppf(0.975, freedom) * error / mean, rel=1e-3)
+    assert 30 < freedom < 100, "of an exponential distribution 200 tell as much of the variance as 50 of a normal one"
     assert variance(values - mean) == pytest.approx(error**2)
+    assert mean_interval(mean, values - mean, least=7.0) == (low, 7.0)
     assert mean_interval(1.0, np.zeros(5)) is None
     assert mean_interval(1.0, np.zeros(1)) is None
+
+
+def test_degrees_of_freedom_are_satterthwaites_with_scipys_kurtosis() -> None:
+    values = np.random.default_rng(0).standard_t(4, size=60)
+    deviations, groups = values - values.mean(), np.arange(60) // 3
+    sums = deviations.reshape(20, 3).sum(axis=1)
+
+    alone, together = degrees_of_freedom(deviations), degrees_of_freedom(deviations, groups)
+
+    assert alone == pytest.approx(2 / (kurtosis(values, bias=False) / 60 + 2 / 59))
+    assert together == pytest.approx(min(2 / (max(kurtosis(sums, bias=False), 0) / 20 + 2 / 19), 19))
+    assert degrees_of_freedom(np.random.default_rng(0).uniform(-1, 1, 50) * 0) == 49
+    assert degrees_of_freedom(np.array([1.0, -1.0])) == 1
 
 
 def test_a_variance_by_groups_is_that_of_their_sums() -> None:

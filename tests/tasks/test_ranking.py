@@ -31,12 +31,14 @@ def test_influences_are_the_derivatives_by_the_weights_of_images(steps: int) -> 
     scores = np.floor((random.random(60) + positive) / 2 * steps)
     nudged = np.ones(60)
     nudged[7] += 1e-6
+    alike = (positive == positive[7]).sum()
+    widened = {roc_auc: np.sqrt(alike / (alike - 1)), average_precision: 1.0}
 
     for area, score in ((roc_auc, roc_auc_score), (average_precision, average_precision_score)):
         found = area(scores, positive)
         changed = score(positive, scores, sample_weight=nudged) - score(positive, scores)
         assert found is not None
-        assert found.influences[7] / 60 == pytest.approx(changed / 1e-6, abs=1e-5)
+        assert found.influences[7] / 60 / widened[area] == pytest.approx(changed / 1e-6, abs=1e-5)
 
 
 def test_the_variance_of_a_roc_area_is_delongs() -> None:
@@ -44,7 +46,7 @@ def test_the_variance_of_a_roc_area_is_delongs() -> None:
     positive = np.arange(80) < 30
     scores = random.normal(size=80) + positive
     wins = (scores[positive][:, None] > scores[~positive]).astype(float)
-    delong = wins.mean(axis=1).var() / 30 + wins.mean(axis=0).var() / 50
+    delong = wins.mean(axis=1).var(ddof=1) / 30 + wins.mean(axis=0).var(ddof=1) / 50
 
     found = roc_auc(scores, positive)
 
