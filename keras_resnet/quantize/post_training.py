@@ -144,6 +144,7 @@ def quantize(
     noise: dict[Quantization, float] = {}
     best: tuple[float, bytes] | None = None
     floats: dict[bool, tuple[Graph, dict[int, Seen]]] = {}
+    before: tuple[Quantization, bytes] | None = None
     for number, one in enumerate(tries):
         if bool(one.equalize) not in floats:
             graph = Graph(content)
@@ -154,7 +155,10 @@ def quantize(
         if one.equalize and floats[True] is floats.get(False):
             continue  # there is nothing to equalise
         graph, seen = floats[bool(one.equalize)]
-        quantized = _quantized(graph, seen, one)
+        uncorrected = replace(one, correct_bias=False)
+        if before is None or before[0] != uncorrected:  # ways that differ by their biases alone follow one another
+            before = uncorrected, _quantized(graph, seen, uncorrected)
+        quantized = corrected(before[1], graph, seen) if one.correct_bias else before[1]
         noise[one] = above_noise(exact, logits_of(quantized, judged))
         if best is None or noise[one] > best[0]:
             best = noise[one], quantized
@@ -186,13 +190,13 @@ def logits_of(content: bytes, images: np.ndarray) -> np.ndarray:
 
 
 def _quantized(graph: Graph, seen: dict[int, Seen], how: Quantization) -> bytes:
+    """The graph in integers, its biases as they come."""
     choose = METHODS[how.ranges or "minmax"]
     chosen = {number: choose(one) for number, one in seen.items()}
     # Every pixel has its own number, and a normalisation loses none.
     chosen |= {number: (seen[number].low, seen[number].high) for number in _of_pixels(graph)}
     quantiser = _by_tensorflow if how.engine == "tensorflow" else _by_litert_quantizer
-    quantized = quantiser(graph.packed(), chosen, how)
-    return corrected(quantized, graph, seen) if how.correct_bias else quantized
+    return quantiser(graph.packed(), chosen, how)
 
 
 def _seen(graph: Graph, images: np.ndarray, show: Callable[[str, int, int], None]) -> dict[int, Seen]:

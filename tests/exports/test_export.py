@@ -21,18 +21,19 @@ from keras_resnet.exports import export as exporting
 from keras_resnet.exports.export import Exported, export_run, export_saved_model, export_tflite
 from keras_resnet.exports.formats import FORMATS, Format
 from keras_resnet.exports.material import Material
-from keras_resnet.exports.onnx import write_onnx
+from keras_resnet.exports.onnx import onnx_model
 from keras_resnet.exports.saved_model import decoded, write_saved_model
-from keras_resnet.exports.tflite import check_integer, write_tflite
+from keras_resnet.exports.tflite import check_integer, float_graph, write_stamped, write_tflite
 from keras_resnet.exports.verify import verify
 from keras_resnet.images.decode import decode
+from keras_resnet.inference.onnx_file import stamped
 from keras_resnet.inference.predictors import KerasPredictor, TFLitePredictor, open_predictor
 from keras_resnet.models.resnet import build
 from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import spec
 from keras_resnet.plain_paths import plain_path
 from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.quantize.post_training import Quantization
+from keras_resnet.quantize.post_training import Quantization, quantize
 from keras_resnet.runs.run import Run
 from keras_resnet.stamp import read_stamp
 from keras_resnet.training.fit import fit
@@ -41,12 +42,22 @@ from tests.shared import TINY
 
 pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed")
 
+PLAIN = Quantization(ranges="minmax", equalize=False, correct_bias=False)
+"""Other ways: tests/quantize."""
+
 
 @pytest.fixture(scope="module")
 def exported(finished_run: Run, tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Exported]:
     folder = tmp_path_factory.mktemp("exports") / "[a] *?"  # which TensorFlow takes for a pattern
     return {
-        name: export_run(finished_run, name, folder / one.path, data=tiny_data)
+        name: exporting.export(
+            finished_run,
+            folder / one.path,
+            name,
+            data=tiny_data,
+            # All ways are tried once; the other formats write what is found by the same function.
+            quantization=PLAIN if "ranges" in one.arguments and name != "tflite-int8" else None,
+        )
         for name, one in FORMATS.items()
         if all(find_spec(module) for module, _ in one.needs)
     }
@@ -167,7 +178,7 @@ def test_every_kind_of_shortcut_becomes_all_integer(shortcut: str, channels: int
     model = build(small, preprocessing=preprocessing, **options)
     images = np.random.default_rng(0).integers(0, 256, (40, side, side, channels)).astype(np.uint8)
 
-    write_tflite(model, preprocessing, tmp_path / "model.tflite", calibration=images)
+    write_tflite(model, preprocessing, tmp_path / "model.tflite", calibration=images, how=PLAIN)
 
     found = TFLitePredictor(tmp_path / "model.tflite", preprocessing).logits(images)
     expected = model(images.astype(np.float32)).numpy()
@@ -182,7 +193,7 @@ def test_a_network_with_an_imagenet_stem_becomes_all_integer_and_three_times_sma
 
     whole, integer = tmp_path / "float.tflite", tmp_path / "model.tflite"
     write_tflite(model, preprocessing, whole)
-    write_tflite(model, preprocessing, integer, calibration=images)
+    write_tflite(model, preprocessing, integer, calibration=images, how=PLAIN)
 
     assert read_stamp(integer) == preprocessing
     assert whole.stat().st_size > 3 * integer.stat().st_size
@@ -209,8 +220,6 @@ FAMILIES = {
 }
 
 
-PLAIN = Quantization(ranges="minmax", equalize=False, correct_bias=False)
-"""Other ways: tests/quantize."""
 QUICK = ("bottleneck, ResNet-D, blurred, SE, grouped", "preact bottleneck, ECA, dilated")
 
 
@@ -239,7 +248,11 @@ def test_every_family_becomes_a_float_and_an_all_integer_file_and_onnx(family: s
     enliven(model, images)
 
     write_tflite(model, preprocessing, tmp_path / "float.tflite")
-    write_tflite(model, preprocessing, tmp_path / "int8.tflite", calibration=images, how=PLAIN)
+    # What `write_tflite` and `write_onnx` do, but that the model is converted once.
+    graph = float_graph(model, preprocessing.input_shape)
+    integers = quantize(graph, images, PLAIN).content
+    check_integer(integers)
+    write_stamped(integers, preprocessing, tmp_path / "int8.tflite")
 
     expected = model(images.astype(np.float32)).numpy()
     assert np.abs(expected - expected[0]).max() > 0.1 * np.ptp(expected), "the images make a difference"
@@ -248,8 +261,8 @@ def test_every_family_becomes_a_float_and_an_all_integer_file_and_onnx(family: s
         assert np.abs(found - expected).max() < tolerance * np.ptp(expected), name
     if find_spec("onnxruntime") is None:
         return
-    for name, calibration, tolerance in (("float", None, 1e-4), ("int8", images, 0.08)):
-        write_onnx(Material(model, preprocessing, calibration, PLAIN), tmp_path / f"{name}.onnx")
+    for name, content, tolerance in (("float", graph, 1e-4), ("int8", integers, 0.08)):
+        (tmp_path / f"{name}.onnx").write_bytes(stamped(onnx_model(content, "softmax"), preprocessing))
         found = open_predictor(tmp_path / f"{name}.onnx").logits(images)
         assert np.abs(found - expected).max() < tolerance * np.ptp(expected), f"ONNX {name}"
 
@@ -392,7 +405,7 @@ def test_a_run_whose_images_are_gone_is_exported_on_those_that_it_keeps(
     train = load_data(Source(f"folder:{folder}", image_size=8)).train.read(slice(None))
     assert {image.tobytes() for image in kept} <= {image.tobytes() for image in train}
 
-    found = export_tflite(run, tmp_path / "model.tflite")
+    found = export_tflite(run, tmp_path / "model.tflite", quantization=PLAIN)
 
     assert found.verification.images == len(kept) == len(train)
     assert f"calibrating and verifying on the {len(kept)} images that the run keeps" in caplog.text
@@ -403,7 +416,7 @@ def test_a_run_whose_images_were_moved_is_exported_on_all_of_them_where_they_are
 ) -> None:
     run, folder = moved
 
-    found = export_tflite(run, tmp_path / "model.tflite", data=f"folder:{folder}")
+    found = export_tflite(run, tmp_path / "model.tflite", data=f"folder:{folder}", quantization=PLAIN)
 
     kept = run.kept_images()
     assert kept is not None
