@@ -52,7 +52,7 @@ def show_filters(model: Model, path: str | os.PathLike[str], *, preprocessing: P
     count = min(kernel.shape[-1], MOST_FILTERS)
     columns = math.ceil(math.sqrt(count * 1.6))
     rows = math.ceil(count / columns)
-    figure = new_figure(0.62 * columns + 0.4, 0.62 * rows + 0.7)
+    figure = new_figure(max(0.62 * columns + 0.4, 5.2), 0.62 * rows + 0.7)
     height, width, channels = kernel.shape[:3]
     figure.suptitle(
         f"{kernel.shape[-1]} filters of the first convolution, {height}×{width}×{channels}; grey is 0", fontsize=11

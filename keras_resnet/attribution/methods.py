@@ -132,15 +132,15 @@ def chosen_methods(method: str | Sequence[str] | None, predictor: Predictor) -> 
     """The methods that are asked for, each once.
 
     Args:
-        method: Names; None: Grad-CAM and occlusion of a Keras model, occlusion of another.
+        method: Names; None: Grad-CAM and occlusion, or occlusion where Grad-CAM cannot be had.
         predictor: The model.
 
     Raises:
         UsageError: There is no such method, or the model does not give what it needs.
     """
-    inside = isinstance(predictor, KerasPredictor)
+    closed = _closed(predictor)
     if method is None:
-        return ("grad-cam", "occlusion") if inside else ("occlusion",)
+        return ("occlusion",) if closed else ("grad-cam", "occlusion")
     names = tuple(dict.fromkeys([method] if isinstance(method, str) else method))
     if not names:
         raise UsageError(f"by which method? Name one or more of {listed(METHODS)}")
@@ -149,10 +149,21 @@ def chosen_methods(method: str | Sequence[str] | None, predictor: Predictor) -> 
             near = nearest(str(name), METHODS)
             hint = f"; did you mean {near!r}?" if near else ""
             raise UsageError(f"method must be one or more of {listed(METHODS)}; received {name!r}{hint}")
-        if METHODS[name].needs and not inside:
+        if METHODS[name].needs and closed:
             free = [one for one, row in METHODS.items() if not row.needs]
             raise UsageError(
-                f"{name} needs {METHODS[name].needs}, and {predictor.path} ({predictor.name}) gives answers alone: ask "
-                f"by {' or '.join(free)}, or explain the run or the .keras file that it was exported from"
+                f"{name} needs {METHODS[name].needs}, and {closed}. Ask by {' or '.join(free)}, or explain the float "
+                "model that it was made from, a run or a .keras file"
             )
     return names
+
+
+def _closed(predictor: Predictor) -> str:
+    """Why a model gives answers alone; empty: it gives gradients and feature maps, too."""
+    from keras_resnet.models.quantization_aware import is_quantization_aware
+
+    if not isinstance(predictor, KerasPredictor):
+        return f"{predictor.path} ({predictor.name}) gives answers alone"
+    if is_quantization_aware(predictor.model):
+        return f"{predictor.path or predictor.model.name} is trained for integers: it rounds, which has no gradients"
+    return ""

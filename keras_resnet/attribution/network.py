@@ -98,7 +98,8 @@ class Network:
             shape = tuple(getattr(result, "shape", ()))
             if len(shape) == 4:
                 convolved |= has_kernel(step.layer)
-                if convolved and shape[1] * shape[2] > 1:
+                padded = isinstance(step.layer, keras.layers.ZeroPadding2D)  # it belongs to the next convolution
+                if convolved and not padded and shape[1] * shape[2] > 1:
                     found.append(Place(step.number, step.path, shape[1:]))
             return result
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.attribution.explain import Attribution, Explanation
+from keras_resnet.attribution.explanation import Attribution, Explanation
 from keras_resnet.pictures import new_figure, save, short
 
 MAP = "viridis"
