@@ -64,7 +64,7 @@ class Subject:
         Where the mean is not known it is that of the image, (height, width, channels).
         """
         mean = np.asarray(self.predictor.preprocessing.mean)
-        return mean if mean.any() else image.mean(axis=(0, 1))
+        return np.clip(mean, 0, 255) if mean.any() else image.mean(axis=(0, 1))
 
 
 Maps = Callable[[Subject, np.ndarray, Sequence[int]], np.ndarray]
