@@ -4,6 +4,14 @@ from . import losses as losses
 from . import optimizers as optimizers
 from . import schedules as schedules
 from ._version import __version__ as __version__
+from .attribution.explain import Explanations as Explanations
+from .attribution.explain import explain as explain
+from .attribution.explanation import Attribution as Attribution
+from .attribution.explanation import Explanation as Explanation
+from .attribution.faithfulness import Faithfulness as Faithfulness
+from .attribution.inside import show_activations as show_activations
+from .attribution.inside import show_exciting_images as show_exciting_images
+from .attribution.inside import show_filters as show_filters
 from .augment.augmentation import Augmentation as Augmentation
 from .augment.policies import Policy as Policy
 from .augment.policies import policy as policy

@@ -98,6 +98,9 @@ LABELS = one_of("one-hot", "int")
 PROBE = one_of("none", "auto", "first", "only")
 """Whether a training has a linear probe: not, to begin with, or nothing else."""
 
+ATTRIBUTION = one_of("grad-cam", "grad-cam++", "ablation-cam", "integrated-gradients", "occlusion", "rise")
+"""How an answer is explained: see `keras_resnet.attribution.methods`."""
+
 TTA = one_of("none", "flip", "ten-crop")
 """Test-time augmentation: the views of a test image whose predictions are averaged."""
 

@@ -27,6 +27,7 @@ ALLOWED = {
     "c_code": {"quantize"},
     "inference": {"c_code", "quantize", "runs", "data", "images", "tasks", "models", "weights", "compat"},
     "compression": {"inference", "models", "compat"},
+    "attribution": {"inference", "runs", "data", "tasks", "models", "compat"},
     "explanation": {"runs", "weights"},
     "transfer": {"inference", "runs", "data", "images", "tasks", "models", "weights", "compat"},
     "tuning": {

@@ -22,6 +22,7 @@ COMMANDS = (
     "baselines",
     "calibrate",
     "predict",
+    "explain",
     "export",
     "verify",
     "embed",
