@@ -38,9 +38,13 @@ def new_figure(width: float, height: float) -> Figure:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG file, whole or not at all."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    # `savefig` would draw all to find its places, and then draw it again to the same file.
+    canvas = FigureCanvasAgg(figure)
     # Without matplotlib's version inside, the same data give the same file.
-    options: dict[str, Any] = {"format": "png", "metadata": {"Software": None}}
-    write_with(path, lambda temporary: figure.savefig(temporary, **options))
+    metadata: Any = {"Software": None}
+    write_with(path, lambda temporary: canvas.print_png(temporary, metadata=metadata))
 
 
 def short(name: str, most: int = 20) -> str:

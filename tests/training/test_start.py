@@ -32,9 +32,14 @@ def accuracy(run: Run, data: ImageData) -> float:
 
 
 @pytest.fixture(scope="module")
-def aware(finished_run: Run, tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    recipe = SHORT.but(qat=str(finished_run.path))
-    return fit(recipe, tiny_data, tmp_path_factory.mktemp("aware") / "run", verbose=False)
+def begun(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `aware` began with."""
+    return shutil.copytree(finished_run.path, tmp_path_factory.mktemp("begun") / "run")
+
+
+@pytest.fixture(scope="module")
+def aware(begun: Path, tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fit(SHORT.but(qat=str(begun)), tiny_data, tmp_path_factory.mktemp("aware") / "run", verbose=False)
 
 
 def test_a_run_is_trained_on_for_integers_and_its_file_agrees(
@@ -48,7 +53,8 @@ def test_a_run_is_trained_on_for_integers_and_its_file_agrees(
     begun = start.start_of(SHORT.but(qat=str(finished_run.path)), tiny_data)
     assert begun is not None
     before = {one.path: one.numpy() for one in begun.network().weights}
-    moved = [path for path, one in before.items() if not np.array_equal(one, _weights(aware)[path])]
+    after = _weights(aware)
+    moved = [path for path, one in before.items() if not np.array_equal(one, after[path])]
     assert any(path.endswith("kernel") for path in moved)
     assert any(path.endswith("high") for path in moved)  # ranges follow the batches
     done = keras_resnet.export(aware, tmp_path / "aware.tflite", "tflite-int8", data=tiny_data)
@@ -61,16 +67,17 @@ def _weights(run: Run) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("stopped_at", [8, pytest.param(3, marks=pytest.mark.slow)])
 def test_such_a_run_stopped_and_continued_ends_bit_identical_though_its_beginning_is_gone(
-    stopped_at: int, aware: Run, finished_run: Run, tiny_data: ImageData, tmp_path: Path
+    stopped_at: int, aware: Run, begun: Path, tiny_data: ImageData, tmp_path: Path
 ) -> None:
-    begun = tmp_path / "begun"
-    shutil.copytree(finished_run.path, begun)
     recipe = SHORT.but(qat=str(begun))
-    whole = fit(recipe, tiny_data, tmp_path / "whole", verbose=False)
     with stopping_after(stopped_at), pytest.raises(StoppedError):
-        fit(recipe, tiny_data, tmp_path / "parted", saving=Saving(steps=1), verbose=False)
-    shutil.rmtree(begun)
-    assert_same_end(fit(recipe, tiny_data, tmp_path / "parted", verbose=False), whole)
+        fit(recipe, tiny_data, tmp_path / "run", saving=Saving(steps=1), verbose=False)
+    begun.rename(tmp_path / "elsewhere")
+    try:
+        again = fit(recipe, tiny_data, tmp_path / "run", verbose=False)
+    finally:
+        (tmp_path / "elsewhere").rename(begun)
+    assert_same_end(again, aware)
 
 
 def test_channels_are_removed_and_a_teacher_is_learned_from(
