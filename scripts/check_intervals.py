@@ -104,6 +104,7 @@ def populations() -> list[Population]:
         Population("10 classes, 100 images", ten, 100, classified(10, 3.0)),
         Population("10 classes, 400 images", ten, 400, classified(10, 3.0)),
         Population("10 classes, 400 images, nearly all right", ten, 400, classified(10, 5.0)),
+        Population("10 classes, 100 images, one or two wrong", ten, 100, classified(10, 4.0)),
         Population("10 classes, 2,000 images", ten, 2000, classified(10, 3.0)),
         Population("10 classes, 400 images, too sure", ten, 400, classified(10, 3.0, sharpness=2.0)),
         Population("3 classes, one rare, 400 images", three, 400, classified(3, 2.0, shares=rare)),

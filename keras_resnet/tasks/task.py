@@ -207,8 +207,8 @@ class Metrics:
 MOST_SHARES = 100
 """Classes whose confusion is written as shares beside the counts, which say the same."""
 FEW_WRONG = 5
-"""With fewer wrong answers, figures of probabilities may hang on errors that were not seen: simulated test sets of
-which two in a hundred images are wrong have the true log loss in 89 % of their intervals, not in 95 %."""
+"""With fewer wrong answers, figures of probabilities may hang on errors that were not seen: docs/evaluation.md has how
+often intervals then miss."""
 FEW_GROUPS = 30
 """With fewer, a variance by group is known badly (Cameron & Miller, A practitioner's guide to cluster-robust inference,
 2015, begin to doubt it at 20 to 50)."""
