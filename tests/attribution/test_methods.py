@@ -33,12 +33,13 @@ def model() -> keras.Model:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_stripes_in_a_corner_draw_the_mass_there(method: str, model: keras.Model) -> None:
-    images = np.stack([striped(number % 2, *corner, seed=number + 1000) for number, corner in enumerate(CORNERS)])
+    places = CORNERS[1:3]
+    images = np.stack([striped(number % 2, *corner, seed=number + 1000) for number, corner in enumerate(places)])
 
     found = maps(model, images, method)
 
     # The patch with its margin is a fifth of the image.
-    for number, (one, corner) in enumerate(zip(found, CORNERS, strict=True)):
+    for number, (one, corner) in enumerate(zip(found, places, strict=True)):
         assert one.maps[0].class_name == PREPROCESSING.class_names[number % 2]
         assert one.maps[0].probability > 0.9
         assert share_in(one.maps[0].values, *corner) > 0.5
@@ -56,7 +57,9 @@ def test_of_two_patches_each_class_has_its_own(model: keras.Model) -> None:
     assert share_in(down.values, CORNER, CORNER) > 0.8
 
 
-@pytest.mark.parametrize("method", ["grad-cam", "integrated-gradients", "occlusion"])
+@pytest.mark.parametrize(
+    "method", ["grad-cam", "occlusion", pytest.param("integrated-gradients", marks=pytest.mark.slow)]
+)
 def test_random_weights_destroy_the_map(method: str, model: keras.Model) -> None:
     """The sanity check of Adebayo et al. 2018, by the rank correlation of the maps."""
     image, random = striped(0, 4, 12, seed=7), np.random.default_rng(0)

@@ -46,7 +46,7 @@ def foreign(name: str, **options: object) -> Callable[[], keras.Model]:
         (nested, "dropout"),
         (foreign("MobileNet", alpha=0.25), "conv_pw_11_relu"),
         pytest.param(foreign("ResNet50V2"), "conv4_block5_out", marks=pytest.mark.slow),
-        pytest.param(foreign("EfficientNetB0"), "block5", marks=pytest.mark.slow),
+        pytest.param(foreign("EfficientNetB0"), "block6a_expand_activation", marks=pytest.mark.slow),
     ],
     ids=["plain", "folded", "nested", "mobilenet", "resnet50v2", "efficientnet"],
 )
