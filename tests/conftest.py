@@ -15,10 +15,11 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 LONGEST = (
-    "test_exact_checkpoint", "test_resume", "test_commands", "test_export", "test_examples", "test_network",
-    "test_loop", "test_ill_trainings", "test_resnet", "test_loading", "test_drop_in", "test_sources_end_to_end",
-    "test_evaluate", "test_automatic", "test_probe", "test_diagnosis", "test_export_of_models",
-    "test_fit_over_devices", "test_batches", "test_model_mutations", "test_precision",
+    "test_exact_checkpoint", "test_resume", "test_export", "test_commands", "test_start", "test_examples",
+    "test_network", "test_loop", "test_ill_trainings", "test_resnet", "test_loading", "test_drop_in",
+    "test_sources_end_to_end", "test_repetition", "test_evaluate", "test_automatic", "test_probe", "test_diagnosis",
+    "test_export_of_models", "test_fit_over_devices", "test_evidence", "test_batches", "test_model_mutations",
+    "test_precision",
 )  # fmt: skip
 """The files that take longest come first, so that no process works on one of them at the end while the others wait."""
 

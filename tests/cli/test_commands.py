@@ -55,6 +55,8 @@ def test_training_evaluating_exporting_and_predicting(
     assert "top-1" in shown.out
     assert "2 epochs of 3 steps" in " ".join(shown.err.split())
     assert {"learning_curves.png", "training.png"} == {path.name for path in (run / "plots").iterdir()}
+    # The demo below shows that an evaluation is drawn.
+    monkeypatch.setattr("keras_resnet.pictures.available", lambda: False)
 
     assert main(["evaluate", str(run)]) == 0
     assert "shapes, test split" in capsys.readouterr().out

@@ -12,9 +12,10 @@ from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.evaluation.report import report_run
-from keras_resnet.exports.export import export_run
+from keras_resnet.exports.export import export
 from keras_resnet.inference.predict import predict
 from keras_resnet.inspection.check import check
+from keras_resnet.quantize.post_training import Quantization
 from keras_resnet.training.fit import fit
 from tests.shared import TINY
 
@@ -150,8 +151,13 @@ def test_a_check_counts_every_class_of_an_image(table: Path, labels: np.ndarray)
     assert "labels-not-checked" in [finding.code for finding in report.findings]
 
 
-def test_a_training_learns_several_classes_and_its_files_agree(table: Path, tmp_path: Path) -> None:
+def test_a_training_learns_several_classes_and_its_files_agree(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = load_data(source(table))
+    # What is drawn of a training has nothing of its task.
+    monkeypatch.setattr("keras_resnet.evaluation.report.training_picture", lambda *_: None)
+    monkeypatch.setattr("keras_resnet.evaluation.report.learning_curves", lambda *_: None)
     recipe = TINY.but(epochs=6, warmup_epochs=1, batch_size=16, learning_rate=0.1, mixup=0.2)
 
     run = fit(recipe, source(table), tmp_path / "run", verbose=False)
@@ -165,13 +171,14 @@ def test_a_training_learns_several_classes_and_its_files_agree(table: Path, tmp_
     summary = json.loads((run.path / "evaluation" / "evaluation.json").read_text())
     assert summary["task"] == "multi-label"
     assert summary["average_precision"] == report.evaluation.metrics.average_precision
-    exported = export_run(run, "tflite-int8", data=data)
+    plain = Quantization(ranges="minmax", equalize=False, correct_bias=False)
+    exported = export(run, format="tflite-int8", data=data, quantization=plain)
     assert exported.verification.agreement > 0.9
     assert exported.predictor.preprocessing.task == "multi-label"
     first = data.names[data.test.indices[0]]
     found = predict(exported.path, [table.parent / first])
     assert found.probabilities.shape == (1, 3)
     assert evaluate(exported.path, source(table), split="all", tta="flip").metrics.average_precision > 0.9
-    saved = export_run(run, "saved_model", data=data)
+    saved = export(run, format="saved_model", data=data)
     logits = saved.predictor.logits(data.test.read(slice(0, 4)))
     assert logits == pytest.approx(report.evaluation.logits[:4], abs=1e-3)
