@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -265,10 +266,13 @@ class Comparison:
         arrays = {}
         for name, split in self.data.splits.items():
             arrays |= {f"{name}_images": split.read(slice(None)), f"{name}_labels": np.asarray(split.labels)}
-        with tempfile.TemporaryDirectory(dir=self.out) as folder:
-            result = Path(folder) / "result.json"
-            self._call("train", arrays, seed, result)
-            return read_json(result, dict[str, Any])
+        folder = self.out / "handed-over"
+        shutil.rmtree(folder, ignore_errors=True)  # of a training that was killed
+        folder.mkdir()
+        self._call("train", arrays, seed, folder / "result.json")
+        found = read_json(folder / "result.json", dict[str, Any])
+        shutil.rmtree(folder)
+        return found
 
     def _call(self, job: str, arrays: dict[str, np.ndarray], seed: int, result: Path) -> None:
         """Have the plain loop do something in a process of its own."""
@@ -284,6 +288,7 @@ class Comparison:
         files = [str(result.with_name(name)) for name in ("arrays.npz", "settings.json", result.name)]
         environment = os.environ | {"OMP_NUM_THREADS": str(self.options.threads)}
         environment.pop("PYTHONPATH", None)  # its packages are for this Python
+        environment.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin starve one another on shared cores
         command, said = [self.options.torch_python, str(LOOP), job, *files], ""
         # What it says passes through this process, whose own standard error is kept from TensorFlow's messages.
         with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
