@@ -1,45 +1,111 @@
 """What an evaluation costs beside a bare `model.predict` on the same batches, and whether it holds on to memory.
 
-A B A B: in each round both are timed, so that what else the machine does meets both. Reported are the medians, and the
-median of the rounds' ratios. Then small evaluations are repeated in the process, and its memory is read between them.
+python scripts/benchmark_evaluation.py               # a minute or so
+python scripts/benchmark_evaluation.py --only memory
+
+Time: A B A B, so that what else the machine does meets both. Reported are the medians, and the median of the rounds'
+ratios. Memory: after a warm-up, small evaluations are repeated in the process, of one model and of a file that each
+opens anew, and the pictures of some are drawn; then n and 4 n images are evaluated. Exits with 1 where the process has
+grown by more than the bound that the table states.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_resnet.cli.running import script_main
 from keras_resnet.cli.tables import table
 from keras_resnet.cli.terminal import say
+from keras_resnet.errors import UsageError
+
+if TYPE_CHECKING:
+    import keras
+
+    from keras_resnet.data.images import ImageData
 
 BATCH = 64
 """As evaluations have it."""
+SIDE = 32
+FEW = 64
+"""Images of a small evaluation."""
+WARM = 50
+"""Calls after which allocators have what they need."""
+MOST_PER_CALL = 0.04
+"""MB. A graph or a figure that is kept takes a tenth of an MB or more."""
+MOST_PER_IMAGE = 4.0
+"""KB beside the image itself, for its logits, label, name and draws; activations that are kept take 8 KB and more."""
+DRAWN_EACH = 25
+"""Calls of which one draws and writes its pictures."""
 
 
 def resident() -> float:
-    """The process's memory, in MB (Linux)."""
+    """The process's memory after its garbage is collected, in MB (Linux)."""
+    gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 
 
-def run(options: argparse.Namespace) -> int:
-    import keras
+def peak(model: keras.Model, images: int) -> float:
+    """The most memory that an evaluation takes beyond what there was before, in MB (Linux).
 
+    Args:
+        model: What is evaluated.
+        images: On how many; they themselves are there before.
+    """
+    import keras_resnet
+
+    data = drawn(images)
+    before = resident()
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+    keras_resnet.evaluate(model, data)
+    status = Path("/proc/self/status").read_text()
+    (most,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    return most * 1024 / 1e6 - before
+
+
+def drawn(images: int) -> ImageData:
+    """So many random images of ten classes."""
     import keras_resnet
 
     random = np.random.default_rng(0)
-    images = random.integers(0, 256, (options.images, 32, 32, 3)).astype(np.uint8)
-    labels = random.integers(0, 10, options.images)
-    model = keras_resnet.ResNet8(num_classes=10, input_shape=(32, 32, 3), seed=0)
-    data = keras_resnet.from_arrays(images, labels, whole=True)
-    few = keras_resnet.from_arrays(images[:64], labels[:64], [str(number) for number in range(10)], whole=True)
+    pixels = random.integers(0, 256, (images, SIDE, SIDE, 3), np.uint8)
+    names = [str(number) for number in range(10)]
+    return keras_resnet.from_arrays(pixels, random.integers(0, 10, images), names, whole=True)
+
+
+def small_model() -> keras.Model:
+    """One convolution: what an evaluation keeps does not hang on the network, and its calls are fast."""
+    import keras
+
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((SIDE, SIDE, 3)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(8, 3, strides=2, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(10),
+        ]
+    )
+
+
+def time_it(options: argparse.Namespace) -> None:
+    """Print what an evaluation costs beside a bare `model.predict`."""
+    import keras_resnet
+    from keras_resnet.data.loading import merge
+
+    data = drawn(options.images)
+    images = merge(data).read(slice(None))
+    model = keras_resnet.ResNet8(num_classes=10, input_shape=(SIDE, SIDE, 3), seed=0)
     model.predict(images[:BATCH], batch_size=BATCH, verbose=0)
-    keras_resnet.evaluate(model, few)
+    keras_resnet.evaluate(model, data)
     rounds = []
     for number in range(options.rounds):
         times = []
@@ -51,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
             one()
             times.append(time.perf_counter() - began)
         rounds.append(times)
-        say(f"round {number + 1}: {times[0]:.2f} s and {times[1]:.2f} s; memory {resident():.0f} MB")
+        say(f"round {number + 1}: {times[0]:.2f} s and {times[1]:.2f} s")
     bare, whole = np.median(rounds, axis=0)
     ratio = np.median([one[1] / one[0] for one in rounds])
     table(
@@ -59,20 +125,59 @@ def run(options: argparse.Namespace) -> int:
         ("model.predict", "evaluate", "ratio of the medians", "median of the ratios"),
         [(f"{bare:.2f} s", f"{whole:.2f} s", f"{whole / bare:.3f}", f"{ratio:.3f}")],
     )
-    for calls in range(options.calls + 1):
-        if calls % 50 == 0:
-            gc.collect()
-            say(f"after {calls} more evaluations: {resident():.0f} MB")
-        keras_resnet.evaluate(model, few)
-        if options.clear:
-            keras.backend.clear_session()
-    return 0
+
+
+def measure_memory(options: argparse.Namespace) -> bool:
+    """Print by how much the process grows over calls and with the number of images.
+
+    Returns:
+        Whether both are within their bounds.
+    """
+    import keras_resnet
+
+    few, model = drawn(FEW), small_model()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "model.keras"
+        model.save(file)
+        for call in range(options.calls + 1):
+            if call % WARM == 0:
+                say(f"after {call} evaluations: {resident():.1f} MB")
+            if call == WARM:
+                warm = resident()
+            found = keras_resnet.evaluate(file if call % 2 else model, few)
+            if call % DRAWN_EACH == 0:
+                found.write(Path(folder))
+        del found
+    grown, calls = resident() - warm, options.calls - WARM
+    peak(model, options.memory_images)  # allocators keep what batches need
+    less, more = (peak(model, times * options.memory_images) for times in (1, 4))
+    added = 3 * options.memory_images
+    rows = [
+        (f"calls {WARM} to {options.calls}, still held", grown, MOST_PER_CALL * calls),
+        (
+            f"{4 * options.memory_images:,} images instead of {options.memory_images:,}, peak",
+            more - less,
+            MOST_PER_IMAGE * added / 1000,
+        ),
+    ]
+    cells = [(what, f"{mb:+.1f} MB", f"{bound:.1f} MB", "yes" if mb <= bound else "NO") for what, mb, bound in rows]
+    table("memory of the process", ("what", "growth", "at most", "holds"), cells, left=("what",))
+    return all(mb <= bound for _, mb, bound in rows)
+
+
+def run(options: argparse.Namespace) -> int:
+    if options.calls <= WARM:
+        raise UsageError(f"the first {WARM} calls are the warm-up: give more; received --calls {options.calls}")
+    if options.only != "memory":
+        time_it(options)
+    return 0 if options.only == "time" or measure_memory(options) else 1
 
 
 if __name__ == "__main__":
     command = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    command.add_argument("--images", type=int, default=10_000, help="default: 10,000")
-    command.add_argument("--rounds", type=int, default=7, help="default: 7")
+    command.add_argument("--only", choices=("time", "memory"), help="default: both")
+    command.add_argument("--images", type=int, default=2000, help="for time (default: 2,000)")
+    command.add_argument("--rounds", type=int, default=3, help="for time (default: 3)")
     command.add_argument("--calls", type=int, default=300, help="small evaluations, for memory (default: 300)")
-    command.add_argument("--clear", action="store_true", help="clear Keras's session after each of these")
+    command.add_argument("--memory-images", type=int, default=1000, help="n, for memory (default: 1,000)")
     raise SystemExit(script_main(command, run))

@@ -27,7 +27,7 @@ from keras_resnet.evaluation.paired import (
     paired_difference,
     paired_t_test,
 )
-from keras_resnet.evaluation.split_comparison import independent_difference
+from keras_resnet.evaluation.unpaired import independent_difference, mean_accuracy
 
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
 SHORT = 0.01
@@ -120,7 +120,7 @@ def simulate(draws: int, seed: int) -> Iterator[Row]:
         draws: Of each.
         seed: Of the draws.
     """
-    for part in (of_images, of_groups, of_trainings, of_size, of_splits):
+    for part in (of_images, of_groups, of_trainings, of_size, of_splits, of_two_sets_of_folds):
         yield from part(draws, seed)
 
 
@@ -168,7 +168,8 @@ def of_trainings(draws: int, seed: int) -> Iterator[Row]:
     for count in (5, 10):
         plain, corrected = np.zeros((2, draws), bool)
         for number in range(draws):
-            differences = _cross_validated(random, count)
+            accuracies = _cross_validated(random, count)
+            differences = accuracies[:, 1] - accuracies[:, 0]
             plain[number] = paired_t_test(differences).p <= LEVEL
             corrected[number] = paired_t_test(differences, 1 / (count - 1)).p <= LEVEL
         yield _size("t-test over folds, corrected, size", f"{count} folds of 60 images", corrected)
@@ -176,10 +177,11 @@ def of_trainings(draws: int, seed: int) -> Iterator[Row]:
 
 
 def _cross_validated(random: np.random.Generator, folds: int, images: int = 60) -> np.ndarray:
+    """Of each fold, the accuracies of both learners; (folds, 2)."""
     labels = np.arange(images) % 2
     numbers = random.normal(0, 1, (images, 8)) + 0.4 * labels[:, None]
     part = random.permutation(images) % folds
-    differences = []
+    accuracies = []
     for fold in range(folds):
         test = part == fold
         right = []
@@ -188,8 +190,8 @@ def _cross_validated(random: np.random.Generator, folds: int, images: int = 60) 
             means = [seen[labels[~test] == label].mean(axis=0) for label in (0, 1)]
             distances = [((asked - mean) ** 2).sum(axis=1) for mean in means]
             right.append(np.mean((distances[1] < distances[0]) == labels[test]))
-        differences.append(right[1] - right[0])
-    return np.array(differences)
+        accuracies.append(right)
+    return np.array(accuracies)
 
 
 def of_size(draws: int, seed: int) -> Iterator[Row]:
@@ -227,6 +229,19 @@ def of_splits(draws: int, seed: int) -> Iterator[Row]:
             pairs = zip(hits.tolist(), other_hits.tolist(), strict=True)
             held = np.array([_holds(between(one, images, two, others)[1], second - first) for one, two in pairs])
             yield _coverage(f"interval of two splits, coverage{words}", case, held)
+
+
+def of_two_sets_of_folds(draws: int, seed: int) -> Iterator[Row]:
+    """Welch's test where the images of each side are divided anew, and the kind of split makes no difference."""
+    random = np.random.default_rng(seed)
+    for count in (5, 10):
+        rejected = np.zeros(draws, bool)
+        for number in range(draws):
+            means = [
+                mean_accuracy(_cross_validated(random, count)[:, 0], test_by_train=1 / (count - 1)) for _ in range(2)
+            ]
+            rejected[number] = means[0].less(means[1]).p <= LEVEL
+        yield _size("Welch's test of two sets of folds, corrected, size", f"{count} folds of 60 images", rejected)
 
 
 def _holds(interval: tuple[float, float], difference: float) -> bool:

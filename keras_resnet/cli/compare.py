@@ -3,7 +3,8 @@
 Each model after the first is compared with the first. A and B are finished runs, which are asked for their own test
 images if both have the same; model files of any kind; tables predictions.csv that `evaluate` wrote; or folders of
 several runs, which are paired by seed and fold. Runs of the same images that are divided otherwise, as at random and
-by group, are each asked for their own test images: it is said what the split makes of the figure.
+by group, or folders of such runs, are each asked for their own test images: it is said what the split makes of the
+figure.
 """
 
 from __future__ import annotations
@@ -46,9 +47,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--data-dir and --limit go with --data; without it the runs' own data are used")
     data_dir = str(options.data_dir) if options.data_dir else None
     data = Source(options.data, data_dir=data_dir, limit=options.limit) if options.data else None
-    if not (options.data or options.split) and (runs := divided_otherwise(options.models)):
+    if not (options.data or options.split) and divided_otherwise(options.models):
         with Display() as progress:
-            splits = compare_splits(*runs, progress=progress.reading)
+            splits = compare_splits(*options.models, progress=progress.reading)
         if options.json:
             say(json_text([one.to_dict() for one in splits]))
         else:
@@ -115,17 +116,22 @@ def show_splits(found: tuple[SplitComparison, ...]) -> None:
     """
     from keras_resnet.cli.tables import table
     from keras_resnet.cli.terminal import say
+    from keras_resnet.evaluation.compare import shown_p
 
     rows = []
     for number, figure in enumerate([found[0].first, *(one.second for one in found)]):
         low, high = figure.interval
-        cells = (figure.name, figure.division, f"{figure.correct:,} of {figure.images:,}", f"{figure.accuracy:.2%}")
+        accuracy = _accuracy(figure.accuracies or (figure.accuracy,))
+        cells = (figure.name, figure.division, f"{figure.correct:,} of {figure.images:,}", accuracy)
         one = found[number - 1] if number else None
         against = (f"{one.difference:+.2f}", _between(one.interval), f"{one.shared:,}") if one else ("–", "–", "–")
         rows.append((*cells, f"{low:.2%} to {high:.2%}", *against))
     interval = "95 % interval"
     heads = ("model", "images divided", "right", "accuracy", interval, "points", interval, "tested by both")
     table("the same images, divided otherwise: each on its own test images", heads, rows, left=("images divided",))
+    if found[0].p is not None:
+        said = ", ".join(shown_p(one.p) for one in found if one.p is not None)
+        say(f"Welch's test of the trainings' accuracies, p: {said}")
     for one in found:
         say(one.text if len(found) == 1 else f"{one.second.name} against {one.first.name}: {one.text}")
 

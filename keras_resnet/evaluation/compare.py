@@ -31,8 +31,9 @@ from keras_resnet.evaluation.paired import (
     paired_t_test,
     trainings_needed,
 )
+from keras_resnet.evaluation.trainings import called_by, test_by_train, trainings_of
 from keras_resnet.regular_files import read_bytes
-from keras_resnet.runs.run import Run, is_run
+from keras_resnet.runs.run import Run
 from keras_resnet.spreadsheet import csv_cell
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
     Model: TypeAlias = "Predictor | Run | Evaluation | str | os.PathLike[str] | keras.Model"
 
-PREDICTIONS = "predictions.csv"
 COLUMNS = ("path", "label", "prediction")
 MOST_TABLE_BYTES = 2**30
 MANY_IMAGES = 5000
@@ -250,8 +250,8 @@ def compare(
     """
     if len(models) < 2:
         raise UsageError(f"a comparison needs two models or more; received {len(models)}")
-    trainings = [_trainings(model) for model in models]
-    called = _called(models)
+    trainings = [trainings_of(model) for model in models]
+    called = called_by(models)
     if len({len(one) for one in trainings}) > 1:
         counts = ", ".join(f"{name} {len(one)}" for name, one in zip(called, trainings, strict=True))
         raise UsageError(f"trainings are compared in pairs: give as many of each; there are of {counts}")
@@ -267,7 +267,7 @@ def compare(
         asked, own = _asked(members, data, split, progress)
         named = own if groups is None else named
         decided.append([one.ordered_as(asked[0], (called[0], name)) for one, name in zip(asked, called, strict=True)])
-    ratio = _test_by_train(trainings[0])
+    ratio = test_by_train(trainings[0])
     rows = []
     for place in range(1, len(models)):
         names = called[0], called[place]
@@ -339,37 +339,6 @@ def _of_several(names: tuple[str, str], pairs: Sequence[tuple[_Decided, _Decided
 # What is compared.
 
 
-def _trainings(model: Any) -> list[Any]:
-    """One model as a list of one; several in order of their names."""
-    if isinstance(model, list | tuple):
-        return [_trainings(one)[0] for one in model]
-    if not isinstance(model, str | os.PathLike):
-        return [model]
-    path = Path(model)
-    if is_run(path):
-        return [Run.at(path, finished=True)]
-    if path.is_dir() and not (path / "saved_model.pb").is_file():
-        if (path / PREDICTIONS).is_file():
-            return [path / PREDICTIONS]
-        runs = sorted(one for one in path.iterdir() if one.is_dir() and is_run(one))
-        if runs:
-            return [Run.at(one, finished=True) for one in runs]
-    return [path]
-
-
-def _called(models: Sequence[Any]) -> list[str]:
-    """Short names, as far as they differ."""
-    names = []
-    for number, model in enumerate(models, 1):
-        one = model[0] if isinstance(model, list | tuple) and model else model
-        path = one.path if isinstance(one, Run) else one
-        names.append(os.fspath(path) if isinstance(path, str | os.PathLike) else f"model {number}")
-    short = [Path(name).stem if Path(name).suffix == ".csv" else Path(name).name for name in names]
-    if len(set(short)) == len(short):
-        return short
-    return names if len(set(names)) == len(names) else [f"{name} ({number})" for number, name in enumerate(names, 1)]
-
-
 def _paired_with(reference: Sequence[Any], others: Sequence[Any], called: tuple[str, str]) -> list[Any]:
     """Trainings in the order of the reference's seeds and folds; of what are no runs, as they are."""
     if not all(isinstance(one, Run) for one in (*reference, *others)):
@@ -395,19 +364,6 @@ def _draw(run: Run) -> tuple[object, ...]:
 def _told(draw: tuple[object, ...]) -> str:
     fold = "/".join(map(str, draw[2])) if isinstance(draw[2], tuple) and draw[2] else ""
     return f"seed {draw[0]}" + (f" fold {fold}" if fold else f" split {draw[1]}" if draw[1] != draw[0] else "")
-
-
-def _test_by_train(trainings: Sequence[Any]) -> float:
-    """Test images divided by training images, if trainings are of several splits; else 0."""
-    runs = [one for one in trainings if isinstance(one, Run)]
-    if len({run.fingerprint for run in runs}) < 2:
-        return 0.0
-    ratios = []
-    for run in runs:
-        counts = run.data_file["images_per_class"]
-        tested = sum(counts.get("test", [])) or sum(counts["validation"])
-        ratios.append(tested / max(1, sum(counts["train"])))
-    return float(np.mean(ratios))
 
 
 # What they decide.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.data.loading import list_source
@@ -15,8 +14,13 @@ from keras_resnet.data.sources.source import PATHS, Source
 from keras_resnet.data.splits.split_file import read_split
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.evaluate import evaluate, load_run_data
-from keras_resnet.runs.run import Run, is_run
+from keras_resnet.evaluation.trainings import called_by, test_by_train, trainings_of
+from keras_resnet.evaluation.unpaired import UncertainMean, independent_difference, mean_accuracy
+from keras_resnet.runs.run import Run
 from keras_resnet.tasks.intervals import wilson_interval
+
+Trainings: TypeAlias = "Run | str | os.PathLike[str] | Sequence[Run | str | os.PathLike[str]]"
+"""A finished run or its folder; or several, as a list or a folder of them: folds or seeds."""
 
 AT_RANDOM = "at random"
 AS_GIVEN = "as their source divides them"
@@ -27,15 +31,16 @@ OF_THE_PLACE = {"name", "data_dir", "on_error"}
 
 @dataclass(frozen=True)
 class SplitFigure:
-    """What one training has right of its own test images.
+    """What one training, or several in the mean, has right of its own test images.
 
     Args:
-        name: Of its run.
-        division: How the images were divided, as `at random` or `by camera, fold 2 of 5`.
-        correct: How many test images are answered wholly right.
+        name: Of its run, or of the folder of several.
+        division: How the images were divided, as `at random`, `by camera, fold 2 of 5` or `by camera (5 folds)`.
+        correct: How many test images are answered wholly right; of several trainings, in all tests together.
         images: Of how many.
-        accuracy: Their share, 0–1.
-        interval: Its 95 % Wilson interval.
+        accuracy: Their share, 0–1; of several trainings, the mean of theirs.
+        interval: Its 95 % interval: Wilson's, or of several trainings Student's.
+        accuracies: Of each of several trainings; else empty.
     """
 
     name: str
@@ -44,19 +49,21 @@ class SplitFigure:
     images: int
     accuracy: float
     interval: tuple[float, float]
+    accuracies: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class SplitComparison:
-    """The figures of two trainings whose images are the same and whose splits are not.
+    """The figures of two trainings, or of two times several, whose images are the same and whose splits are not.
 
     Args:
         first, second: The two.
         difference: The second's accuracy less the first's, in points.
-        interval: Its 95 % interval for independent shares; see `independent_difference`.
+        interval: Its 95 % interval: of one training each, `independent_difference`; of several, Welch's.
         shared: How many images both are tested on.
         also_differ: Settings besides the split in which the trainings differ. Without any, the split alone can have
             made the difference, or chance.
+        p: Of Welch's test of several trainings, two-sided; None of one each.
     """
 
     first: SplitFigure
@@ -65,6 +72,7 @@ class SplitComparison:
     interval: tuple[float, float]
     shared: int
     also_differ: tuple[str, ...] = ()
+    p: float | None = None
 
     @property
     def is_shown(self) -> bool:
@@ -80,99 +88,68 @@ class SplitComparison:
         return told
 
     def _difference(self) -> str:
+        several = bool(self.first.accuracies)
         if not self.is_shown:
-            return "the split makes no difference that these images could show"
+            looked_at = "these trainings" if several else "these images"
+            return f"the split makes no difference that {looked_at} could show"
         lower, higher = (self.second, self.first) if self.difference < 0 else (self.first, self.second)
         low, high = sorted(map(abs, self.interval))
         told = (
             f"{lower.division} it is {abs(self.difference):.1f} points lower ({low:.1f} to {high:.1f}) than "
             f"{higher.division}"
         )
-        if lower.division.startswith(AT_RANDOM) and not higher.division.startswith(AT_RANDOM):
-            return f"{told}: the images that were held out may be easy ones; other folds tell (--folds)"
-        return f"{told}: count on the lower figure"
+        if not lower.division.startswith(AT_RANDOM) or higher.division.startswith(AT_RANDOM):
+            return f"{told}: count on the lower figure"
+        if several:
+            return f"{told}: a random split that leaks would be the higher one; this one does not leak"
+        return f"{told}: the images that were held out may be easy ones; other folds tell (--folds)"
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file."""
         return asdict(self) | {"is_shown": self.is_shown, "text": self.text}
 
 
-def independent_difference(
-    hits: int, images: int, other_hits: int, other_images: int
-) -> tuple[float, tuple[float, float]]:
-    """The difference of two accuracies on images of two independent samples, in points, with its 95 % interval.
-
-    The interval is made of the two Wilson intervals (Newcombe, Interval Estimation for the Difference Between
-    Independent Proportions: Comparison of Eleven Methods, 1998, method 10). It has a width where all are right, too.
+def divided_otherwise(models: Sequence[object]) -> tuple[tuple[Run, ...], ...]:
+    """The runs that each of some models is, if all are of the same images and some share no split; else none.
 
     Args:
-        hits, images: How many are right in the first sample, and of how many, at least 1.
-        other_hits, other_images: The same of the second.
-
-    Returns:
-        The second's accuracy less the first's; and the bounds of the interval.
-
-    Example:
-        Newcombe's own, 48 of 80 and 56 of 70:
-
-        >>> from keras_resnet.evaluation.split_comparison import independent_difference
-        >>> difference, (low, high) = independent_difference(48, 80, 56, 70)
-        >>> print(f"{difference:.2f}, {low:.2f} to {high:.2f}")
-        20.00, 5.24 to 33.39
-    """
-    first, second = hits / images, other_hits / other_images
-    (low, high), (other_low, other_high) = wilson_interval(hits, images), wilson_interval(other_hits, other_images)
-    difference = second - first
-    bounds = (
-        difference - math.hypot(second - other_low, high - first),
-        difference + math.hypot(other_high - second, first - low),
-    )
-    return 100 * difference, (100 * bounds[0], 100 * bounds[1])
-
-
-def divided_otherwise(models: Sequence[object]) -> tuple[Run, ...]:
-    """The runs that models are, if all are finished runs of the same images and their splits differ; else none.
-
-    Args:
-        models: As `compare` takes them.
+        models: As `compare` takes them: runs, or lists or folders of runs.
 
     Raises:
         DataError: A run's record of its split is damaged.
-        ModelError: Another record is.
+        ModelError: Another record is, or a run is not finished.
     """
-    runs = []
-    for model in models:
-        if isinstance(model, Run):
-            runs.append(model)
-        elif isinstance(model, str | os.PathLike) and is_run(Path(model)):
-            runs.append(Run.at(model, finished=True))
-        else:
-            return ()
-    if len({run.fingerprint for run in runs}) < 2:
+    sides = [tuple(trainings_of(model)) for model in models]
+    if not all(side and all(isinstance(one, Run) for one in side) for side in sides):
         return ()
-    contents = {read_split(run.path / "split.json").fingerprint for run in runs}
-    return tuple(runs) if len(contents) == 1 else ()
+    splits = [{run.fingerprint for run in side} for side in sides]
+    if all(one & other for one in splits for other in splits):
+        return ()  # which can be paired, or lack a fold
+    contents = {read_split(run.path / "split.json").fingerprint for side in sides for run in side}
+    return tuple(sides) if len(contents) == 1 else ()
 
 
-def compare_splits(*runs: Run | str | os.PathLike[str], progress: OnRead | None = None) -> tuple[SplitComparison, ...]:
+def compare_splits(*models: Trainings, progress: OnRead | None = None) -> tuple[SplitComparison, ...]:
     """Put the figures of trainings side by side whose images are the same and divided otherwise.
 
     A figure by random split may be too good: where photographs of one person, burst or camera are on both sides, it
     says little of others. A figure by group says more, and the difference is what the random split leaked, if
     nothing but the split differs. Each training is asked for its own test images. These are others, so that nothing
-    is paired.
+    is paired. One training each is compared by its images (Newcombe 1998), several, such as folds, by their accuracies:
+    Welch's test, with each side's variance as `mean_accuracy` has it (Nadeau and Bengio 2003).
 
     Args:
-        *runs: Two or more finished runs, or their folders.
+        *models: Two or more finished runs or their folders; or as many lists or folders of several.
         progress: Called while images are read.
 
     Returns:
-        A comparison for each run after the first, in which `first` is the first run.
+        A comparison for each model after the first, in which `first` is the first.
 
     Raises:
         DataError: The images cannot be read or have changed.
         ModelError: A run is damaged.
-        UsageError: There are fewer than two runs, or they are not of the same images, divided otherwise.
+        UsageError: There are fewer than two models, they are not of the same images, divided otherwise, one training
+            stands against several, or several are divided in more than one way.
 
     Example:
         >>> import keras_resnet
@@ -180,34 +157,99 @@ def compare_splits(*runs: Run | str | os.PathLike[str], progress: OnRead | None 
         ...     print(found.text)
         by camera it is 39.8 points lower (33.3 to 46.6) than at random: count on the lower figure
     """
-    found = divided_otherwise(runs)
-    if len(found) < 2:
+    sides = divided_otherwise(models)
+    if len(sides) < 2:
         raise UsageError(
             "splits are compared of two or more finished runs of the same images, divided otherwise (train with "
-            "--split or --group-by); models on the same test images are compared by `compare`"
+            "--split or --group-by), or of folders of them that have no split in common; models on the same test "
+            "images are compared by `compare`"
         )
-    names = _names([run.path for run in found])
-    asked = []
-    for run, name in zip(found, names, strict=True):
-        data = load_run_data(run, progress)
-        evaluation = evaluate(run, data)
-        right, images = evaluation.metrics.correct, evaluation.metrics.images
-        division = _division(dict[str, Any](run.config["data"]), data)
-        figure = SplitFigure(name, division, right, images, right / images, wilson_interval(right, images))
-        asked.append((figure, set(evaluation.names)))
-    figures = _told_apart([figure for figure, _ in asked], found)
+    names = called_by([side[0] if isinstance(model, Run) else model for side, model in zip(sides, models, strict=True)])
+    alone = [len(side) == 1 for side in sides]
+    if any(alone) and not all(alone):
+        counts = ", ".join(f"{name} {len(side)}" for name, side in zip(names, sides, strict=True))
+        raise UsageError(
+            "one training has no spread that several could be compared with: give one of each, or two or more of each "
+            f"(train with --folds or --seeds); there are of {counts}"
+        )
+    asked = [_asked(side, name, progress) for side, name in zip(sides, names, strict=True)]
+    figures = _told_apart([one.figure for one in asked], sides)
     rows = []
-    for place in range(1, len(found)):
+    for place in range(1, len(sides)):
+        p = None
         first, second = figures[0], figures[place]
-        difference, interval = independent_difference(first.correct, first.images, second.correct, second.images)
-        shared = len(asked[0][1] & asked[place][1])
-        rows.append(
-            SplitComparison(first, second, difference, interval, shared, _other_settings(found[0], found[place]))
-        )
+        if all(alone):
+            difference, interval = independent_difference(first.correct, first.images, second.correct, second.images)
+        else:
+            apart = asked[place].mean().less(asked[0].mean())
+            difference, interval, p = 100 * apart.mean, (100 * apart.interval[0], 100 * apart.interval[1]), apart.p
+        shared = len(asked[0].tested & asked[place].tested)
+        also_differ = _other_settings(sides[0] + sides[place])
+        rows.append(SplitComparison(first, second, difference, interval, shared, also_differ, p))
     return tuple(rows)
 
 
-def _division(settings: Mapping[str, Any], data: ImageData) -> str:
+@dataclass(frozen=True)
+class _Asked:
+    """What the trainings of one side answer.
+
+    Args:
+        figure: All of it.
+        tested: The images' names.
+        ratio: Test images divided by training images, of trainings of several splits; 0 of one.
+    """
+
+    figure: SplitFigure
+    tested: frozenset[str]
+    ratio: float
+
+    def mean(self) -> UncertainMean:
+        """The mean of several trainings."""
+        return _mean(self.figure.accuracies, self.figure.images, self.ratio)
+
+
+def _mean(accuracies: Sequence[float], images: int, ratio: float) -> UncertainMean:
+    """Of trainings that have so many test images together."""
+    same = None if ratio else images // len(accuracies)
+    return mean_accuracy(accuracies, test_by_train=ratio, images=same)
+
+
+def _asked(side: Sequence[Run], name: str, progress: OnRead | None) -> _Asked:
+    """Ask each training for its own test images."""
+    divisions, counts, tested = set(), [], set[str]()
+    for run in side:
+        data = load_run_data(run, progress)
+        evaluation = evaluate(run, data)
+        divisions.add(_division(dict[str, Any](run.config["data"]), data, with_fold=len(side) == 1))
+        counts.append((evaluation.metrics.correct, evaluation.metrics.images))
+        tested.update(evaluation.names)
+    if len(divisions) > 1:
+        raise UsageError(
+            f"the trainings of {name} are divided in more than one way ({', '.join(sorted(divisions))}): put those of "
+            "each way into a folder of their own"
+        )
+    (division,) = divisions
+    right, images = (sum(column) for column in zip(*counts, strict=True))
+    ratio = test_by_train(side)
+    if len(side) == 1:
+        figure = SplitFigure(name, division, right, images, right / images, wilson_interval(right, images))
+    else:
+        accuracies = tuple(one / of for one, of in counts)
+        mean = _mean(accuracies, images, ratio)
+        low, high = mean.interval
+        division += f" ({len(side)} {_kind(side)})"
+        figure = SplitFigure(name, division, right, images, mean.mean, (max(low, 0.0), min(high, 1.0)), accuracies)
+    return _Asked(figure, frozenset(tested), ratio)
+
+
+def _kind(side: Sequence[Run]) -> str:
+    """What several trainings of one kind of split are."""
+    if len({run.fingerprint for run in side}) == 1:
+        return "seeds"
+    return "folds" if all(dict[str, Any](run.config["data"]).get("fold") for run in side) else "splits"
+
+
+def _division(settings: Mapping[str, Any], data: ImageData, *, with_fold: bool) -> str:
     """How images were divided, in words."""
     if settings.get("split_file"):
         return f"by {Path(settings['split_file']).name}"
@@ -215,7 +257,7 @@ def _division(settings: Mapping[str, Any], data: ImageData) -> str:
         return AS_GIVEN
     method, fold = settings.get("split", "class"), settings.get("fold")
     told = AT_RANDOM if method == "class" else f"by {settings.get('group_by') or method}"
-    return told + (f", fold {fold[0]} of {fold[1]}" if fold else "")
+    return told + (f", fold {fold[0]} of {fold[1]}" if fold and with_fold else "")
 
 
 def _is_given(data: ImageData) -> bool:
@@ -227,30 +269,24 @@ def _is_given(data: ImageData) -> bool:
     return bool(list_source(replace(source, split="class", group_by=None)).given)
 
 
-def _told_apart(figures: Sequence[SplitFigure], runs: Sequence[Run]) -> list[SplitFigure]:
-    """Figures whose divisions have the same words, with the seeds of their splits."""
+def _told_apart(figures: Sequence[SplitFigure], sides: Sequence[Sequence[Run]]) -> list[SplitFigure]:
+    """Figures whose divisions have the same words, with the seeds of their splits, or the names of the folders."""
     words = [figure.division for figure in figures]
-    seeds = [dict[str, Any](run.config["data"]).get("seed", 0) for run in runs]
-    return [
-        figure
-        if words.count(figure.division) == 1
-        else replace(figure, division=f"{figure.division}, seed {seed} ({figure.name})")
-        for figure, seed in zip(figures, seeds, strict=True)
-    ]
+    told = []
+    for figure, side in zip(figures, sides, strict=True):
+        if words.count(figure.division) > 1:
+            seed = dict[str, Any](side[0].config["data"]).get("seed", 0)
+            apart = f" of {figure.name}" if figure.accuracies else f", seed {seed} ({figure.name})"
+            figure = replace(figure, division=figure.division + apart)
+        told.append(figure)
+    return told
 
 
-def _other_settings(first: Run, second: Run) -> tuple[str, ...]:
-    """The names of the settings besides the split in which two runs differ."""
+def _other_settings(runs: Sequence[Run]) -> tuple[str, ...]:
+    """The names of the settings besides the split in which runs differ."""
     found = []
     for part, of_no_matter in (("recipe", {"seed"}), ("data", OF_THE_SPLIT | OF_THE_PLACE)):
-        settings: list[Mapping[str, Any]] = [dict[str, Any](run.config)[part] for run in (first, second)]
-        one, other = settings
-        names = sorted((one.keys() | other.keys()) - of_no_matter)
-        found += [name for name in names if one.get(name) != other.get(name)]
+        settings: list[Mapping[str, Any]] = [dict[str, Any](run.config)[part] for run in runs]
+        names = sorted(set().union(*settings) - of_no_matter)
+        found += [name for name in names if any(one.get(name) != settings[0].get(name) for one in settings)]
     return tuple(found)
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """Short names, as far as they differ."""
-    short = [path.name for path in paths]
-    return short if len(set(short)) == len(short) else [str(path) for path in paths]

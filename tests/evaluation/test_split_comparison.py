@@ -16,12 +16,12 @@ from keras_resnet.evaluation.split_comparison import (
     SplitFigure,
     compare_splits,
     divided_otherwise,
-    independent_difference,
 )
+from keras_resnet.evaluation.unpaired import independent_difference, mean_accuracy
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.intervals import wilson_interval
 from keras_resnet.training.fit import fit
-from tests.shared import TINY, script_module
+from tests.shared import TINY
 
 
 def figure(division: str, correct: int, images: int) -> SplitFigure:
@@ -31,35 +31,6 @@ def figure(division: str, correct: int, images: int) -> SplitFigure:
 def comparison(first: SplitFigure, second: SplitFigure, *also: str) -> SplitComparison:
     numbers = independent_difference(first.correct, first.images, second.correct, second.images)
     return SplitComparison(first, second, *numbers, shared=0, also_differ=also)
-
-
-@pytest.mark.parametrize(
-    ("counts", "expected"),
-    [
-        # Newcombe's table II, method 10.
-        ((48, 80, 56, 70), (0.0524, 0.3339)),
-        ((3, 10, 9, 10), (0.1705, 0.8090)),
-        ((2, 7, 6, 7), (0.0582, 0.8062)),
-        ((0, 29, 5, 56), (-0.0381, 0.1926)),
-        ((0, 10, 10, 10), (0.6075, 1.0)),
-        ((0, 20, 0, 10), (-0.1611, 0.2775)),
-    ],
-)
-def test_the_interval_is_that_of_newcombes_method_10(
-    counts: tuple[int, int, int, int], expected: tuple[float, float]
-) -> None:
-    difference, interval = independent_difference(*counts)
-
-    assert difference == pytest.approx(100 * (counts[2] / counts[3] - counts[0] / counts[1]))
-    assert interval == pytest.approx([100 * bound for bound in expected], abs=0.006)
-
-
-def test_the_interval_holds_the_true_difference_as_often_as_it_says() -> None:
-    rows = list(script_module("check_paired").of_splits(draws=300, seed=0))
-
-    assert len(rows) == 16
-    assert all(row.holds for row in rows)
-    assert min(row.share for row in rows) < 0.98, "an interval that always holds it says nothing"
 
 
 def test_a_lower_figure_by_group_is_the_one_to_count_on() -> None:
@@ -89,6 +60,25 @@ def test_a_higher_figure_by_group_is_none_to_trust() -> None:
     )
 
 
+def means(first: str, second: str, difference: float, interval: tuple[float, float]) -> SplitComparison:
+    figures = [SplitFigure(one, one, 380, 400, 0.95, (0.94, 0.96), (0.94, 0.96)) for one in (first, second)]
+    return SplitComparison(figures[0], figures[1], difference, interval, shared=400, p=0.01)
+
+
+def test_of_several_trainings_it_is_said_in_words_too() -> None:
+    at_random, by_camera = "at random (5 folds)", "by camera (5 folds)"
+
+    assert means(at_random, by_camera, -9.0, (-15.8, -2.2)).text == (
+        "by camera (5 folds) it is 9.0 points lower (2.2 to 15.8) than at random (5 folds): count on the lower figure"
+    )
+    assert means(at_random, by_camera, 0.5, (-1.0, 2.0)).text == (
+        "the split makes no difference that these trainings could show"
+    )
+    assert means(at_random, by_camera, 4.0, (2.0, 6.0)).text.endswith(
+        "than by camera (5 folds): a random split that leaks would be the higher one; this one does not leak"
+    )
+
+
 @pytest.fixture(scope="module")
 def at_random(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run on a table of 60 grey images of two classes and six persons."""
@@ -113,6 +103,9 @@ def divided(run: Run, out: Path, *, epochs: int = 1, **settings: object) -> Run:
     config["recipe"]["epochs"] = epochs
     images = load_data(Source(**config["data"]))
     data["fingerprint"] = images.fingerprint
+    data["images_per_class"] = {
+        name: images.task.images_of_classes(part.labels).tolist() for name, part in images.splits.items()
+    }
     (out / "config.json").write_text(json.dumps(config))
     (out / "data.json").write_text(json.dumps(data))
     save_split(images, out / "split.json")
@@ -162,7 +155,7 @@ def test_a_saved_split_and_the_sources_own_are_named_so(at_random: Run, tmp_path
 def test_other_images_are_not_divided_otherwise(at_random: Run, finished_run: Run, tmp_path: Path) -> None:
     by_person = divided(at_random, tmp_path / "person", split="group", group_by="person")
 
-    assert divided_otherwise([at_random, by_person.path]) == (at_random, by_person)
+    assert divided_otherwise([at_random, by_person.path]) == ((at_random,), (by_person,))
     assert divided_otherwise([at_random, at_random]) == ()
     assert divided_otherwise([at_random, finished_run]) == ()
     assert divided_otherwise([at_random, by_person.model]) == ()
@@ -189,3 +182,83 @@ def test_the_command_puts_them_side_by_side(at_random: Run, tmp_path: Path, caps
     assert found[0]["second"]["division"] == "by person"
     assert main([*command, "--split", "validation"]) == 2, "of validation images, nothing is compared so"
     assert "trained on other images or splits" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def folds(at_random: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder of three folds at random, and one of three by person."""
+    folder = tmp_path_factory.mktemp("folds")
+    kinds: dict[str, dict[str, object]] = {"random": {}, "person": {"split": "group", "group_by": "person"}}
+    for name, settings in kinds.items():
+        for number in (1, 2, 3):
+            divided(at_random, folder / name / f"fold-{number}", fold=[number, 3], **settings)
+    return {name: folder / name for name in kinds}
+
+
+def test_folders_of_folds_are_compared_by_their_accuracies(
+    folds: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["compare", str(folds["random"]), str(folds["person"])]
+    assert main([*command, "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)
+
+    expected = []
+    for name in ("random", "person"):
+        runs = [Run(folds[name] / f"fold-{number}") for number in (1, 2, 3)]
+        metrics = [evaluate(run).metrics for run in runs]
+        counts = [run.data_file["images_per_class"] for run in runs]
+        ratio = np.mean([sum(one["test"]) / sum(one["train"]) for one in counts])
+        assert ratio > 0.4, "a third is tested, and of the rest some is for validation"
+        expected.append(mean_accuracy([one.correct / one.images for one in metrics], test_by_train=float(ratio)))
+    apart = expected[1].less(expected[0])
+    assert found["first"]["division"] == "at random (3 folds)"
+    assert found["second"]["division"] == "by person (3 folds)"
+    assert found["difference"] == pytest.approx(100 * apart.mean)
+    assert found["interval"] == pytest.approx([100 * bound for bound in apart.interval])
+    assert found["p"] == pytest.approx(apart.p)
+    assert found["second"]["accuracy"] == pytest.approx(expected[1].mean)
+    assert (found["first"]["images"], found["second"]["images"], found["shared"]) == (60, 60, 60)
+    assert len(found["first"]["accuracies"]) == 3
+
+    assert main(command) == 0
+    shown = capsys.readouterr().out
+    assert found["text"] in shown
+    assert "Welch" in shown
+
+
+def test_folders_with_a_split_in_common_are_left_to_pairs(
+    folds: dict[str, Path], at_random: Run, finished_run: Run
+) -> None:
+    two = [folds["random"] / "fold-1", folds["random"] / "fold-2"]
+
+    assert [len(side) for side in divided_otherwise([folds["random"], folds["person"]])] == [3, 3]
+    assert divided_otherwise([folds["random"], two]) == ()
+    assert divided_otherwise([two, [finished_run]]) == ()
+    assert divided_otherwise([two, [two[0] / "model.keras"]]) == ()
+
+
+def test_one_training_has_no_spread_to_compare_with_that_of_several(folds: dict[str, Path], at_random: Run) -> None:
+    with pytest.raises(UsageError, match=r"two or more of each \(.*\); there are of random 1, person 3"):
+        compare_splits(at_random, folds["person"])
+
+
+def test_several_are_of_one_kind_of_split(folds: dict[str, Path], at_random: Run) -> None:
+    mixed = [folds["random"] / "fold-1", folds["person"] / "fold-1"]
+
+    with pytest.raises(UsageError, match=r"divided in more than one way \(at random, by person\)"):
+        compare_splits(mixed, [folds["person"] / "fold-2", folds["person"] / "fold-3"])
+
+
+def test_seeds_on_one_split_also_count_the_draw_of_its_test_images(
+    folds: dict[str, Path], at_random: Run, tmp_path: Path
+) -> None:
+    seeds = [Path(shutil.copytree(at_random.path, tmp_path / name)) for name in ("one", "two")]
+
+    (found,) = compare_splits(seeds, folds["person"])
+
+    accuracy, images = found.first.accuracy, 12
+    alone = mean_accuracy([accuracy, accuracy], images=images)
+    assert found.first.division == "at random (2 seeds)"
+    assert found.first.images == 2 * images
+    assert found.first.interval == pytest.approx((max(0, alone.interval[0]), min(1, alone.interval[1])))
+    assert alone.error > 0.05, "two trainings that are alike do not make twelve images many"
