@@ -164,27 +164,27 @@ class Failures:
         yield (
             f"labels that may be wrong: given → suggested ({len(doubted):,})",
             self._thumbnails(
-                (one.position, one.path, f"{one.label} → {one.suggested}", one.probability) for one in doubted[:SHOWN]
+                (one.position, one.path, (one.label, one.suggested), one.probability) for one in doubted[:SHOWN]
             ),
         )
         yield (
             "largest losses: label → taken for",
             self._thumbnails(
-                (one.position, one.path, f"{one.label} → {one.prediction}", one.probability_of_prediction)
+                (one.position, one.path, (one.label, one.prediction), one.probability_of_prediction)
                 for one in self.top_losses[:SHOWN]
             ),
         )
         yield (
             f"nearly uniform, or unlike all others ({len(others):,})",
-            self._thumbnails((one.position, one.path, one.label, None) for one in others[:SHOWN]),
+            self._thumbnails((one.position, one.path, (one.label,), None) for one in others[:SHOWN]),
         )
 
-    def _thumbnails(self, rows: Iterator[tuple[int, str, str, float | None]]) -> list[Thumbnail]:
+    def _thumbnails(self, rows: Iterator[tuple[int, str, tuple[str, ...], float | None]]) -> list[Thumbnail]:
         listed = list(rows)
         pixels = self.judged.pixels(np.array([row[0] for row in listed], np.int64))
         return [
-            Thumbnail(image, text, path, probability)
-            for image, (_, path, text, probability) in zip(pixels, listed, strict=True)
+            Thumbnail(image, labels, path, probability)
+            for image, (_, path, labels, probability) in zip(pixels, listed, strict=True)
         ]
 
 

@@ -22,13 +22,13 @@ class Thumbnail:
 
     Args:
         pixels: uint8 (height, width, channels), of 1 or 3 channels.
-        text: Above it, as `cat → dog`.
+        labels: Above it, with arrows between them.
         path: The image's name, whose end is below.
         probability: Beside the text, in [0, 1]; None: none.
     """
 
     pixels: np.ndarray
-    text: str
+    labels: tuple[str, ...]
     path: str
     probability: float | None
 
@@ -57,7 +57,7 @@ def draw(heading: str, sections: Iterable[tuple[str, Sequence[Thumbnail]]], path
         for axes, one in zip(grid.flat, thumbnails, strict=False):
             axes.imshow(one.pixels[..., 0] if one.pixels.shape[-1] == 1 else one.pixels, cmap="gray", vmin=0, vmax=255)
             said = "" if one.probability is None else f"\n{one.probability:.1%}"
-            axes.set_title(f"{short(one.text, 24)}{said}", fontsize=8)
+            axes.set_title(" → ".join(short(label, 12) for label in one.labels) + said, fontsize=8)
             axes.text(
                 0.5, -0.03, short(one.path[-22:], 22), transform=axes.transAxes, fontsize=6, ha="center", va="top"
             )

@@ -14,7 +14,7 @@ from sklearn.datasets import load_digits
 
 import keras_resnet
 from keras_resnet.cli import main
-from keras_resnet.data.images import ImageData
+from keras_resnet.data.images import ImageData, Split
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.failures.failures import COLUMNS, LIST, Failures, find_failures
 from keras_resnet.runs.run import Run
@@ -122,6 +122,21 @@ def test_largest_losses_are_the_cross_entropies_of_the_networks_that_did_not_see
 
 def test_a_grey_placeholder_is_named_and_digits_are_not(found: Failures, trained: Trained) -> None:
     assert [one.path for one in found.suspects if "nearly uniform" in one.reason] == [trained.grey]
+
+
+def test_images_unlike_all_others_are_named_as_the_network_that_judges_them_sees_it(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def features(_model: object, split: Split) -> np.ndarray:
+        vectors = np.abs(np.random.default_rng(0).normal(1, 0.05, (len(split), 8)))
+        vectors[5] = [1, -1] * 4
+        return vectors
+
+    monkeypatch.setattr("keras_resnet.failures.out_of_sample.image_features", features)
+    found = find_failures(trained.folder)
+
+    unlike = [one.path for one in found.suspects if "unlike all others" in one.reason]
+    assert sorted(unlike) == sorted(part.names[5] for part in found.judged.parts)
 
 
 def test_the_list_has_all_suspects_and_files_by_their_digest_and_no_spreadsheet_runs_it(
