@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.display import Display
     from keras_resnet.errors import UsageError
     from keras_resnet.failures.failures import find_failures
-    from keras_resnet.runs.run import Run
+    from keras_resnet.runs.run import Run, is_run
 
     if not options.data and (options.data_dir or options.limit):
         raise UsageError("--data-dir and --limit go with --data; without it the run's own data are used")
@@ -46,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
         return _apply(options, data)
     with Display() as progress:
         found = find_failures(options.model, data, most=options.most, progress=progress.reading)
-    inside = Run(options.model).folder("failures") if options.model.is_dir() else None
+    # Not inside an exported folder, which is a model file.
+    own = is_run(options.model) or (options.model.is_dir() and not options.data)
+    inside = Run(options.model).folder("failures") if own else None
     files = found.write(options.out or inside or options.model.with_name(f"{options.model.stem}-failures"))
     _show(found)
     for file in files:
