@@ -61,6 +61,12 @@ from .exports.export import export_tflite as export_tflite
 from .exports.quantization_aware import quantize_aware as quantize_aware
 from .exports.verification import verify_file as verify_file
 from .exports.verification import write_evidence as write_evidence
+from .failures.corrections import Corrections as Corrections
+from .failures.corrections import correct_labels as correct_labels
+from .failures.failures import Failures as Failures
+from .failures.failures import Suspect as Suspect
+from .failures.failures import TopLoss as TopLoss
+from .failures.failures import find_failures as find_failures
 from .inference.folding import fuse_batchnorm as fuse_batchnorm
 from .inference.predict import Predictions as Predictions
 from .inference.predict import predict as predict

@@ -86,6 +86,7 @@ ALLOWED = {
 ALLOWED["experiments"] = {
     "training", "evaluation", "exports", "inference", "quantize", "runs", "data", "tasks", "models", "compat"
 }  # fmt: skip
+ALLOWED["failures"] = {"evaluation", "transfer", "inspection", "inference", "runs", "data", "images", "tasks"}
 ALLOWED["cli"] = set(ALLOWED)
 FOUNDATION = {
     "errors",

@@ -23,6 +23,7 @@ COMMANDS = (
     "calibrate",
     "predict",
     "explain",
+    "failures",
     "export",
     "verify",
     "embed",

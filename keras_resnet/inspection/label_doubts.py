@@ -1,8 +1,4 @@
-"""Find labels that may be wrong: those that a simple model, trained on the other images, confidently contradicts.
-
-The rule is that of Northcutt, Jiang and Chuang, "Confident Learning" (2021): a label is doubted if the model gives
-another class at least the probability that it gives, on average, to images with that class as their label.
-"""
+"""Find labels that may be wrong: those that a simple model, trained on the other images, confidently contradicts."""
 
 from __future__ import annotations
 
@@ -13,6 +9,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from keras_resnet.data.splits.divide import stratified_subset
+from keras_resnet.inspection.confident_learning import contradicted
 
 MOST_IMAGES = 10_000
 FOLDS = 5
@@ -85,21 +82,14 @@ def doubt_labels(
     if 1 - accuracy > (1 - guessing) / 2:  # it must make at most half of the mistakes of guessing
         reason = f"a simple model agrees with only {accuracy:.0%} of the labels, and guessing with {guessing:.0%}"
         return _nothing(len(kept), reason, accuracy)
-    row = np.arange(len(given))
-    usual = np.array([probabilities[given == label, label].mean() for label in range(len(classes))])
-    confident = np.where(probabilities >= np.maximum(usual, SURE), probabilities, 0)
-    seen = confident.argmax(axis=1)
-    sure = confident[row, seen] > 0
-    doubted = np.flatnonzero(sure & (seen != given))
-    margin = probabilities[doubted, seen[doubted]] - probabilities[doubted, given[doubted]]
-    doubted = doubted[np.argsort(-margin, kind="stable")]
+    found = contradicted(probabilities, given, SURE)
     return Doubts(
-        positions=kept[doubted],
-        suggested=classes[seen[doubted]],
-        probability=confident[doubted, seen[doubted]],
+        positions=kept[found.positions],
+        suggested=classes[found.suggested],
+        probability=found.probability,
         looked_at=len(kept),
         accuracy=accuracy,
-        sure=int(sure.sum()),
+        sure=found.sure,
     )
 
 

@@ -77,10 +77,24 @@ def read_rows(file: Path, faults: Faults, group: str = "group") -> Rows:
     Raises:
         DataError: The file is missing, has another extension, is not UTF-8, or lacks a column.
     """
+    return read_columns(file, faults, (*COLUMNS[:3], group, COLUMNS[4]))
+
+
+def read_columns(file: Path, faults: Faults, columns: Sequence[str]) -> Rows:
+    """Read some columns of a table.
+
+    Args:
+        file: The table.
+        faults: As `read_rows`.
+        columns: Their names; `path` and `label` come first, and must be there.
+
+    Raises:
+        DataError: As `read_rows`.
+    """
     suffix = file.suffix.lower()
     if suffix not in CSV_SUFFIXES + JSON_SUFFIXES:
         raise DataError(f"{file} does not have a table's extension; expected {', '.join(CSV_SUFFIXES + JSON_SUFFIXES)}")
-    return (_csv_rows if suffix in CSV_SUFFIXES else _json_rows)(_text(file), faults, (*COLUMNS[:3], group, COLUMNS[4]))
+    return (_csv_rows if suffix in CSV_SUFFIXES else _json_rows)(_text(file), faults, columns)
 
 
 def _text(file: Path) -> str:
