@@ -10,13 +10,14 @@ import pytest
 
 from keras_resnet.errors import UsageError
 from keras_resnet.exports import evidence as module
+from keras_resnet.exports import tflite
 from keras_resnet.exports.evidence import Evidence, gather
 from keras_resnet.exports.material import Material
 from keras_resnet.exports.micro import write_micro
 from keras_resnet.exports.onnx import onnx_model
 from keras_resnet.exports.openvino import write_openvino
 from keras_resnet.exports.page import page
-from keras_resnet.exports.tflite import float_graph, write_stamped
+from keras_resnet.exports.tflite import write_stamped
 from keras_resnet.exports.verification import write_evidence
 from keras_resnet.inference.kernels import Kernels
 from keras_resnet.inference.onnx_file import stamped
@@ -36,9 +37,22 @@ CLASSES = ("bee", "ant", "<b>wasp</b>", "fly")
 READY = Preprocessing(Fit((16, 16), 3), (0.0, 0.0, 0.0), (60.0, 55.0, 50.0), CLASSES)
 
 
+_CONVERTED: dict[tuple[object, ...], bytes] = {}
+
+
+def float_graph(model: keras.Model, input_shape: tuple[int, int, int]) -> bytes:
+    """As that of `exports.tflite`, which takes most of a test's time, but once for a network and its weights."""
+    key = (model.to_json(), input_shape, *(weight.tobytes() for weight in model.get_weights()))
+    if key not in _CONVERTED:
+        _CONVERTED[key] = tflite.float_graph(model, input_shape)
+    return _CONVERTED[key]
+
+
 @pytest.fixture(autouse=True)
-def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each runtime in a process of its own takes seconds: tests/inference/test_runtimes.py has that."""
+
+    monkeypatch.setattr(module, "float_graph", float_graph)
 
     def ask(name: str, path: Path, images: np.ndarray) -> Answered:
         return Answered(name, open_predictor(path).logits(images), "", {1: (1.0, 2.0, 3.0)})
