@@ -30,12 +30,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.tables import table
     from keras_resnet.display import Display
-    from keras_resnet.errors import ModelError, UsageError
+    from keras_resnet.errors import ModelError
     from keras_resnet.exports.verification import verify_file, write_evidence
     from keras_resnet.inference.runtimes import RUNTIMES
 
-    if options.limit and not options.data:
-        raise UsageError("--limit goes with --data; without it the run's own images are used, all of them")
     with Display() as progress:
         found, images = verify_file(
             options.file,

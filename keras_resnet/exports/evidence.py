@@ -229,7 +229,8 @@ def gather(
         few = images[np.unique(np.linspace(0, len(images) - 1, LOOKED_INTO).astype(np.int64))]
         # What ended a child's process would end this one, too.
         layers = layers_of(path, exact_graph, few, show) if first is not None else ()
-        causes += _causes_of_weights(weights_of(path, exact_graph))
+        # Of a file that no runtime takes, only what was looked through when it was read is looked into.
+        causes += _causes_of_weights(weights_of(path, exact_graph)) if graph is not None or first is not None else []
         if graph is not None and graph.tensor(graph.input).shape == exact_graph.tensor(exact_graph.input).shape:
             causes += _causes_of_constants(graph, exact_graph)
     if first is not None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_resnet.errors import KerasResNetError, ModelError
 from keras_resnet.exports.onnx import TO_NHWC
 from keras_resnet.inference.onnx_file import read_onnx, require, session_options
 from keras_resnet.inference.openvino_folder import compiled, core_model
@@ -24,6 +27,7 @@ from keras_resnet.inference.tflite_file import read_tflite
 from keras_resnet.quantize.equalization import neighbour
 from keras_resnet.quantize.graph import WEIGHTED, Graph, Step, Tensor
 from keras_resnet.quantize.ranges import run
+from keras_resnet.shortage import refuse_shortage
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,9 @@ _Computed = tuple[list[_Held], Callable[[np.ndarray], Iterator[Sequence[np.ndarr
 
 
 def has_layers(path: Path) -> bool:
-    """Whether the layers of a file can be looked into: not those of a SavedModel."""
-    return kind_of(path) in _KINDS
+    """Whether the layers of a file can be looked into: not those of a SavedModel, and of ONNX by onnxruntime alone."""
+    kind = kind_of(path)
+    return kind in _KINDS and (kind != "onnx" or find_spec("onnxruntime") is not None)
 
 
 def layers_of(path: Path, exact: Graph, images: np.ndarray, show: Callable[[str, int, int], None]) -> tuple[Layer, ...]:
@@ -95,16 +100,20 @@ def layers_of(path: Path, exact: Graph, images: np.ndarray, show: Callable[[str,
 
     Returns:
         The layers that were found in both, in the order of computation.
+
+    Raises:
+        ModelError: Its parts do not fit together.
     """
-    steps = {exact.tensor(step.output).name: step for step in exact.steps}
-    held, values_of = _KINDS[kind_of(path)](path, exact, steps)
-    twins = [steps[one.name] for one in held]
-    sums = [_Sums(one, bool(neighbour(exact, twin))) for one, twin in zip(held, twins, strict=True)]
-    expected = run(exact.packed(), images, [twin.output for twin in twins])
-    for done, (mine, theirs) in enumerate(zip(values_of(images), expected, strict=True), 1):
-        for one, values, twin in zip(sums, mine, twins, strict=True):
-            one.add(values, theirs[twin.output])
-        show("comparing layers", done, len(images))
+    steps = _by_name(exact)
+    with _looking_into(path):
+        held, values_of = _KINDS[kind_of(path)](path, exact)
+        twins = [steps[one.name] for one in held]
+        sums = [_Sums(one, bool(neighbour(exact, twin))) for one, twin in zip(held, twins, strict=True)]
+        expected = run(exact.packed(), images, [twin.output for twin in twins])
+        for done, (mine, theirs) in enumerate(zip(values_of(images), expected, strict=True), 1):
+            for one, values, twin in zip(sums, mine, twins, strict=True):
+                one.add(values, theirs[twin.output])
+            show("comparing layers", done, len(images))
     return tuple(
         Layer(one.name, twin.operator, total.noise, total.cut)
         for one, twin, total in zip(held, twins, sums, strict=True)
@@ -121,19 +130,40 @@ def weights_of(path: Path, exact: Graph) -> list[Weights]:
 
     Returns:
         Those of layers that have as many in both, in the order of computation.
+
+    Raises:
+        ModelError: Its parts do not fit together.
     """
-    steps = {exact.tensor(step.output).name: step for step in exact.steps}
+    steps = _by_name(exact)
     found = []
-    for name, mine, values in _WEIGHTS[kind_of(path)](path, exact, steps):
-        theirs = _rows(exact, steps[name])
-        if theirs is not None and theirs.shape == mine.shape:
-            found.append(Weights(name, mine, theirs, values))
+    with _looking_into(path):
+        for name, mine, values in _WEIGHTS[kind_of(path)](path, exact):
+            theirs = _rows(exact, steps[name])
+            if theirs is not None and theirs.shape == mine.shape:
+                found.append(Weights(name, mine, theirs, values))
     return found
+
+
+@contextmanager
+def _looking_into(path: Path) -> Iterator[None]:
+    """Refuse a file that its runtime took, and whose parts do not fit together: a digest can be made anew."""
+    try:
+        yield
+    except KerasResNetError:
+        raise
+    except Exception as error:  # those of onnxruntime and OpenVINO have no common class that is public
+        refuse_shortage(error, f"look into {path}")
+        raise ModelError(f"{path} cannot be looked into: {error}") from error
+
+
+def _by_name(exact: Graph) -> dict[str, Step]:
+    """The steps of the float graph, by the names of their results."""
+    return {exact.tensor(step.output).name: step for step in exact.steps}
 
 
 def _pairs(graph: Graph, exact: Graph) -> list[tuple[Step, Step]]:
     """Steps of a `.tflite` file with those of the float graph that compute the same, by the name of their result."""
-    others = {exact.tensor(step.output).name: step for step in exact.steps}
+    others = _by_name(exact)
     found = []
     for step in graph.steps:
         other = others.get(graph.tensor(step.output).name)
@@ -143,7 +173,7 @@ def _pairs(graph: Graph, exact: Graph) -> list[tuple[Step, Step]]:
     return found
 
 
-def _of_tflite(path: Path, exact: Graph, steps: dict[str, Step]) -> _Computed:
+def _of_tflite(path: Path, exact: Graph) -> _Computed:
     graph = Graph(read_tflite(network_in(path)))
     tensors = [graph.tensor(step.output) for step, _ in _pairs(graph, exact)]
 
@@ -165,15 +195,15 @@ def _in_integers(name: str, scale: float, zero: int, dtype: np.dtype) -> _Held:
     return _Held(name, (limits.min - zero) * scale, (limits.max - zero) * scale, scale)
 
 
-def _of_onnx(path: Path, exact: Graph, steps: dict[str, Step]) -> _Computed:
+def _of_onnx(path: Path, exact: Graph) -> _Computed:
     import onnxruntime
 
-    onnx = require("looking into an ONNX file")
+    steps, onnx = _by_name(exact), require("looking into an ONNX file")
     model = onnx.ModelProto.FromString(read_onnx(path)[0])
     constants = {one.name: one for one in model.graph.initializer}
     held = []
     for node in model.graph.node:
-        (name,) = node.output
+        name = node.output[0]
         if name not in steps:
             continue
         if node.op_type == "DequantizeLinear":
@@ -197,7 +227,8 @@ def _of_onnx(path: Path, exact: Graph, steps: dict[str, Step]) -> _Computed:
     return held, values_of
 
 
-def _of_openvino(path: Path, exact: Graph, steps: dict[str, Step]) -> _Computed:
+def _of_openvino(path: Path, exact: Graph) -> _Computed:
+    steps = _by_name(exact)
     network = core_model(path)
     names = {name for operator in network.get_ordered_ops() for one in operator.outputs() for name in one.names}
     held = [_Held(name) for name in steps if name in names]
@@ -230,7 +261,7 @@ def _rows(graph: Graph, step: Step) -> np.ndarray | None:
     return real.reshape(-1, real.shape[-1]).T if step.operator == "DEPTHWISE_CONV_2D" else real.reshape(len(real), -1)
 
 
-def _weights_of_tflite(path: Path, exact: Graph, steps: dict[str, Step]) -> _Found:
+def _weights_of_tflite(path: Path, exact: Graph) -> _Found:
     graph = Graph(read_tflite(network_in(path)))
     for step, twin in _pairs(graph, exact):
         rows, held = _rows(graph, step), graph.tensor(step.inputs[1]).values if len(step.inputs) > 1 else None
@@ -238,8 +269,8 @@ def _weights_of_tflite(path: Path, exact: Graph, steps: dict[str, Step]) -> _Fou
             yield exact.tensor(twin.output).name, rows, len(np.unique(held))
 
 
-def _weights_of_onnx(path: Path, exact: Graph, steps: dict[str, Step]) -> _Found:
-    onnx = require("looking into an ONNX file")
+def _weights_of_onnx(path: Path, exact: Graph) -> _Found:
+    steps, onnx = _by_name(exact), require("looking into an ONNX file")
     graph = onnx.ModelProto.FromString(read_onnx(path)[0]).graph
     constants = {one.name: onnx.numpy_helper.to_array(one) for one in graph.initializer}
     makers = {node.output[0]: node for node in graph.node}
@@ -261,7 +292,8 @@ def _weights_of_onnx(path: Path, exact: Graph, steps: dict[str, Step]) -> _Found
         yield name, rows, len(np.unique(held))
 
 
-def _weights_of_openvino(path: Path, exact: Graph, steps: dict[str, Step]) -> _Found:
+def _weights_of_openvino(path: Path, exact: Graph) -> _Found:
+    steps = _by_name(exact)
     operators = core_model(path).get_ordered_ops()
     readers = {
         _of_output(one): [_of_output(to) for reader in one.get_target_inputs() for to in reader.get_node().outputs()]

@@ -82,6 +82,10 @@ def verify_file(
         (True, True)
     """
     path = Path(file)
+    if limit is not None and data is None:
+        raise UsageError(
+            "limit goes with data (at the command line: --limit goes with --data): of a run's own images all are used"
+        )
     if not path.exists():
         raise UsageError(f"there is no file {path}")
     check_folder(path) if path.is_dir() else check_regular(path)
@@ -163,8 +167,6 @@ def _images(
 ) -> ImageData:
     if data is None:
         assert run is not None
-        if limit is not None:
-            raise UsageError("limit goes with data; without it the run's own images are used, all of them")
         return load_run_data(run, progress)
     data = in_memory(data, task=reference.task.name, whole=True)
     if not isinstance(data, ImageData):

@@ -8,10 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.exports import evidence as module
 from keras_resnet.exports import tflite
 from keras_resnet.exports.evidence import Evidence, gather
+from keras_resnet.exports.layers import layers_of, weights_of
 from keras_resnet.exports.material import Material
 from keras_resnet.exports.micro import write_micro
 from keras_resnet.exports.onnx import onnx_model
@@ -317,6 +318,24 @@ def test_what_an_onnx_file_cuts_off_is_found(reference: KerasPredictor, tmp_path
     found = gather(onnx_of(dark, tmp_path / "model.onnx"), reference, IMAGES, LABELS, max_drop=100)
 
     assert "numbers are cut off" in titles(found)
+
+
+def test_a_file_whose_parts_do_not_fit_together_is_refused_though_its_digest_is_right(
+    reference: KerasPredictor, content: bytes, tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx", reason="the extra 'onnx' is not installed")
+    model = onnx_model(content, "softmax")
+    kernel = next(node.input[1] for node in model.graph.node if node.op_type == "Conv")
+    scale = next(node.input[1] for node in model.graph.node if node.output[0] == kernel)
+    held = next(one for one in model.graph.initializer if one.name == scale)
+    held.CopyFrom(onnx.numpy_helper.from_array(np.ones(2, np.float32), scale))
+    (tmp_path / "model.onnx").write_bytes(stamped(model, READY))
+    exact = Graph(float_graph(reference.model, (16, 16, 3)))
+
+    with pytest.raises(ModelError, match="cannot be looked into"):
+        weights_of(tmp_path / "model.onnx", exact)
+    with pytest.raises(ModelError, match="cannot be looked into"):
+        layers_of(tmp_path / "model.onnx", exact, IMAGES[:2], lambda what, done, total: None)
 
 
 def test_layers_of_an_openvino_network_are_the_models(reference: KerasPredictor, tmp_path: Path) -> None:
