@@ -162,15 +162,20 @@ class Failures:
     def _sections(self) -> Iterator[tuple[str, list[Thumbnail]]]:
         doubted, others = self.doubted, tuple(one for one in self.suspects if not one.suggested)
         yield (
-            f"labels that may be wrong: given → suggested ({len(doubted):,})",
+            f"labels that may be wrong: given → suggested, with its probability ({len(doubted):,})",
             self._thumbnails(
                 (one.position, one.path, (one.label, one.suggested), one.probability) for one in doubted[:SHOWN]
             ),
         )
         yield (
-            "largest losses: label → taken for",
+            "largest losses: label → taken for, with its probability; one class: rightly, and not sure of it",
             self._thumbnails(
-                (one.position, one.path, (one.label, one.prediction), one.probability_of_prediction)
+                (
+                    one.position,
+                    one.path,
+                    tuple(dict.fromkeys((one.label, one.prediction))),
+                    one.probability_of_prediction,
+                )
                 for one in self.top_losses[:SHOWN]
             ),
         )

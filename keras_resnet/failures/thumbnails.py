@@ -14,6 +14,8 @@ from keras_resnet.pictures import new_figure, save, short
 COLUMNS = 8
 INCHES = 1.55
 """Of a picture with its text."""
+TITLE = 0.5
+"""Inches of a section's title."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,15 @@ def draw(heading: str, sections: Iterable[tuple[str, Sequence[Thumbnail]]], path
         MissingExtraError: matplotlib is not installed.
     """
     listed = list(sections)
-    rows = [max(1, math.ceil(len(thumbnails) / COLUMNS)) for _, thumbnails in listed]
-    figure = new_figure(INCHES * COLUMNS, (INCHES + 0.45) * sum(rows) + 0.5 * len(rows) + 0.4)
+    rows = [math.ceil(len(thumbnails) / COLUMNS) for _, thumbnails in listed]
+    heights = [TITLE + (INCHES + 0.45) * count for count in rows]
+    figure = new_figure(INCHES * COLUMNS, sum(heights) + TITLE)
     figure.suptitle(short(heading, 90), fontsize=13)
-    parts = figure.subfigures(len(listed), 1, height_ratios=rows, squeeze=False)[:, 0]
+    parts = figure.subfigures(len(listed), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, count, (title, thumbnails) in zip(parts, rows, listed, strict=True):
         part.suptitle(title if thumbnails else f"{title}: none", fontsize=11, ha="left", x=0.01)
+        if not count:
+            continue
         grid = part.subplots(count, COLUMNS, squeeze=False)
         for axes in grid.flat:
             axes.axis("off")
