@@ -29,6 +29,9 @@ from keras_resnet.quantize.graph import WEIGHTED, Graph, Step, Tensor
 from keras_resnet.quantize.ranges import run
 from keras_resnet.shortage import refuse_shortage
 
+NOISE_ALONE = -999.0
+"""In dB."""
+
 
 @dataclass(frozen=True)
 class Layer:
@@ -37,7 +40,8 @@ class Layer:
     Args:
         name: Of the tensor that it computes.
         operator: Which computes it.
-        noise: How far its signal is above the noise, in dB; infinite where there is none.
+        noise: How far its signal is above the noise, in dB; infinite where there is none, `NOISE_ALONE` where numbers
+            are not finite.
         cut: The share of its numbers that lie beyond their range; 0 for floats.
     """
 
@@ -379,6 +383,8 @@ class _Sums:
         if self.is_free:
             errors = self.signals - np.square(self.products) / np.maximum(self.squares, 1e-300)
         signal, error = float(self.signals.sum()), max(float(errors.sum()), 0.0)
+        if not math.isfinite(float(np.sum(errors))):
+            return NOISE_ALONE
         return 10 * math.log10(max(signal, 1e-300) / error) if error else math.inf
 
     @property

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_resnet.errors import MissingExtraError
+from keras_resnet.errors import MissingExtraError, ModelError
+from keras_resnet.shortage import refuse_shortage
 
 ALIGNMENT = 16
 """Bytes: where constants begin. Kernels read whole registers; Python's FlatBuffers library does not see to it."""
@@ -105,11 +106,18 @@ class Graph:
 
     Args:
         content: The FlatBuffer; what follows it, as our stamp, is not looked at.
+
+    Raises:
+        ModelError: It is damaged where no runtime looks, as in the version of an operator.
     """
 
     def __init__(self, content: bytes) -> None:
         self.schema = schema()
-        self.model = self.schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+        try:
+            self.model = self.schema.ModelT.InitFromPackedBuf(bytearray(content), 0)
+        except Exception as error:  # of the parsing of numbers, of text, of indices
+            refuse_shortage(error, "read the graph of a .tflite file")
+            raise ModelError(f"the graph of a .tflite file is damaged: {error}") from error
         (self.flat,) = self.model.subgraphs
 
     @cached_property

@@ -338,6 +338,17 @@ def test_a_file_whose_parts_do_not_fit_together_is_refused_though_its_digest_is_
         layers_of(tmp_path / "model.onnx", exact, IMAGES[:2], lambda what, done, total: None)
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e38])
+def test_weights_that_are_not_finite_are_noise_alone(bad: float, reference: KerasPredictor, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+    exact = float_graph(reference.model, (16, 16, 3))
+    path = onnx_of(changed(exact, 1, lambda values: np.full_like(values, bad)), tmp_path / "model.onnx")
+
+    layers = layers_of(path, Graph(exact), IMAGES[:2], lambda what, done, total: None)
+
+    assert min(one.noise for one in layers) < -100
+
+
 def test_layers_of_an_openvino_network_are_the_models(reference: KerasPredictor, tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
     write_openvino(Material(reference.model, READY), tmp_path / "openvino")
