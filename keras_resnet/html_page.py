@@ -1,4 +1,4 @@
-"""What all HTML pages share: one dress for screen and paper, light and dark; no scripts, no network, pictures inside."""
+"""What all HTML pages share: one dress for screen and paper, light and dark; no scripts, all pictures inside."""
 
 from __future__ import annotations
 
