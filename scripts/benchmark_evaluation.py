@@ -3,10 +3,11 @@
 python scripts/benchmark_evaluation.py               # a minute or so
 python scripts/benchmark_evaluation.py --only memory
 
-Time: A B A B, so that what else the machine does meets both. Reported are the first calls, in which both are traced, the
-medians of those that follow, and the median of the rounds' ratios; exits with 1 where that is above its bound. Memory: after a warm-up, small evaluations are repeated in the process, of one model and of a file that each
-opens anew, and the pictures of some are drawn; then n and 4 n images are evaluated. Exits with 1 where the process has
-grown by more than the bound that the table states.
+Time: A B A B, so that what else the machine does meets both. Reported are the first calls, in which both are traced,
+the medians of those that follow, and the median of the rounds' ratios. Memory: after a warm-up, small evaluations are
+repeated in the process, of one model and of a file that each opens anew, and the pictures of some are drawn; then n and
+4 n images are evaluated. Exits with 1 where the ratio, or what the process has grown by, is above the bound that the
+table states.
 """
 
 from __future__ import annotations
