@@ -37,6 +37,7 @@ from keras_resnet.training.configuration import source_for
 from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.loop import AT_FIRST, RecipeRun, Saving, TrainingLoop
 from keras_resnet.training.network import CompiledNetwork, check_frozen, look_at_weights, preprocessing_for
+from keras_resnet.training.processor import slowed_by
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
 from keras_resnet.training.start import OtherNetwork, digest_of, start_in, start_of, teacher_of
@@ -239,6 +240,8 @@ def fit_planned(
     said, first = look_at_weights(recipe, data, compiled.network)
     seen = asdict(first) if first else {}
     notes: list[tuple[str, str, str, dict[str, Any]]] = [("weights", "note", text, seen) for text in said]
+    slow = "" if tf.config.list_physical_devices("GPU") else slowed_by(recipe.precision)
+    notes += [("precision", "note", slow, {})] if slow else []
     notes += [(one.code, one.severity, str(one), {}) for one in unheeded_imbalance(recipe, data)]
     with (
         Interruption(display.note, close=display.close) as interruption,
