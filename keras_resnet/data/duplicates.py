@@ -16,8 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from keras_resnet.likeness import closest_others
 
@@ -150,6 +148,9 @@ def _joined(component: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.
     """The number of each image's group, after the groups of each pair have been joined."""
     if not len(first):
         return component
+    from scipy.sparse import coo_array  # which a prediction, that reads images too, need not wait for
+    from scipy.sparse.csgraph import connected_components
+
     links = coo_array((np.ones(len(first), bool), (component[first], component[second])), shape=(len(component),) * 2)
     return connected_components(links, directed=False)[1][component]
 

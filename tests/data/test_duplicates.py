@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
+from keras_resnet.data import duplicates
+from keras_resnet.data.duplicates import FEWEST, alike_groups, exact_groups, near_groups
 from keras_resnet.data.loading import list_source
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.images.decode import decode
-from keras_resnet.inspection import duplicates
-from keras_resnet.inspection.duplicates import FEWEST, alike_groups, exact_groups, near_groups
 from keras_resnet.preprocessing import Fit
 from tests.shared import shared_data
 
