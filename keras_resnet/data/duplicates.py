@@ -4,11 +4,13 @@ Two pictures are compared by the gradients of their grey thumbnails, 14×14 acro
 length 1. Saving again, resizing, brightening and slight cropping hardly turn that vector; another photograph of the
 same object in front of the same wall does. How near two duplicates are depends on the data: handwritten digits are
 nearer to each other than photographs of ships. So the usual distance of an image from its nearest neighbour is
-measured first, and a pair counts as duplicates if it is several times nearer than that.
+measured first, and a pair counts as duplicates if it is several times nearer than that. Vectors are of whole numbers,
+whose products are exact: which images are duplicates depends on no machine and on no order of the sums.
 
-Mirrored copies and other crops turn that vector. What a trained network sees in them does not change so much. There,
-what is usual differs from image to image, as hands of one series are nearer to each other than to others: a pair counts
-where each of the two is several times nearer to the other than to its fifth neighbour.
+Other crops turn that vector, and so do mirrored copies, unless they are asked for. What a trained network sees in them
+does not change so much. There, what is usual differs from image to image, as hands of one series are nearer to each
+other than to others: a pair counts where each of the two is several times nearer to the other than to its fifth
+neighbour.
 """
 
 from __future__ import annotations
@@ -32,6 +34,10 @@ OTHER_COLOURS = 0.4
 """Mean difference of colours, in standard deviations, at which pictures of the same shapes count as different."""
 FAINT = 1.0
 """Mean gradient, of 255, below which a thumbnail shows too little to be compared."""
+LENGTH = 4000
+"""Of a vector of whole numbers. Sums of products up to its square, 1.6e7, are exact in float32, which ends at 2^24."""
+COLOUR_STEPS = 32
+"""Steps of a standard deviation to which colours are rounded."""
 BLOCK = 1 << 24
 """Similarities that are in memory at a time."""
 NEIGHBOURS = 5
@@ -51,12 +57,13 @@ def exact_groups(digests: Sequence[bytes]) -> list[np.ndarray]:
     return _groups(number)
 
 
-def near_groups(thumbnails: np.ndarray, seed: int = 0) -> list[np.ndarray]:
+def near_groups(thumbnails: np.ndarray, seed: int = 0, *, mirrored: bool = False) -> list[np.ndarray]:
     """Groups of positions of pictures, each nearly the same as another of its group.
 
     Args:
         thumbnails: uint8 (n, 32, 32, 3). Of more than `MOST_COMPARED`, a random choice is compared.
         seed: Of that choice, and of the sample by which the usual distance is measured.
+        mirrored: Whether a picture and its mirror image are nearly the same; it takes twice as long.
     """
     random = np.random.default_rng(seed)
     chosen = np.arange(len(thumbnails))
@@ -67,16 +74,19 @@ def near_groups(thumbnails: np.ndarray, seed: int = 0) -> list[np.ndarray]:
         return []
     shapes = _in_parts(_shapes, thumbnails)
     colours = _in_parts(_colours, thumbnails)
-    alike = 1 - _near(shapes, random.permutation(len(shapes))[:SAMPLE])
+    alike = LENGTH**2 * (1 - _near(shapes, random.permutation(len(shapes))[:SAMPLE]))
     component = np.arange(len(shapes))
     rows = max(1, BLOCK // len(shapes))
     for start in range(0, len(shapes), rows):
-        first, second = np.nonzero(shapes[start : start + rows] @ shapes[start:].T >= alike)
-        first, second = first + start, second + start
-        unjoined = (first < second) & (component[first] != component[second])
-        first, second = first[unjoined], second[unjoined]
-        same = _same_colours(colours, first, second)
-        component = _joined(component, first[same], second[same])
+        for turned in (False, True)[: 1 + mirrored]:
+            asked = slice(start, start + rows)
+            block = _in_parts(_shapes, thumbnails[asked, :, ::-1]) if turned else shapes[asked]
+            first, second = np.nonzero(block @ shapes[start:].T >= alike)
+            first, second = first + start, second + start
+            unjoined = (first < second) & (component[first] != component[second])
+            first, second = first[unjoined], second[unjoined]
+            same = _same_colours(colours, first, second, turned=turned)
+            component = _joined(component, first[same], second[same])
     return [chosen[group] for group in _groups(component)]
 
 
@@ -99,7 +109,7 @@ def _near(shapes: np.ndarray, sample: np.ndarray) -> float:
     """The distance up to which a pair of these images counts as duplicates."""
     distances = []
     for part in np.array_split(sample, max(1, len(sample) * len(shapes) // BLOCK)):
-        distance = 1 - shapes[part] @ shapes.T
+        distance = 1 - shapes[part] @ shapes.T / LENGTH**2
         # Without duplicates and the image itself: the distance of different images is wanted.
         distance[distance <= SURELY_NEAR] = np.inf
         distances.append(distance.min(axis=1))
@@ -108,29 +118,38 @@ def _near(shapes: np.ndarray, sample: np.ndarray) -> float:
 
 
 def _shapes(thumbnails: np.ndarray) -> np.ndarray:
-    """float32 (n, 392): gradients of grey 16×16 thumbnails, of length 1 for each image; zeros for a faint image."""
-    grey = _halved(thumbnails @ np.array([0.299, 0.587, 0.114], np.float32))
+    """float32 (n, 392) of whole numbers: gradients of grey 16×16 thumbnails, of `LENGTH` for each image.
+
+    Of a faint image all are 0.
+    """
+    grey = _halved(thumbnails @ np.array([299, 587, 114], np.int32))  # in thousandths, exactly
     across, down = grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2], grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]
-    gradients = np.stack([across, down], axis=1).reshape(len(grey), -1)
-    gradients[np.abs(gradients).mean(axis=1) < FAINT] = 0
+    gradients = np.stack([across, down], axis=1).reshape(len(grey), -1).astype(np.float64)
+    gradients[np.abs(gradients).mean(axis=1) < 1000 * FAINT] = 0
     gradients -= gradients.mean(axis=1, keepdims=True)
-    return gradients / np.maximum(np.linalg.norm(gradients, axis=1, keepdims=True), 1e-6)
+    lengths = np.maximum(np.linalg.norm(gradients, axis=1, keepdims=True), 1e-6)
+    return np.rint(LENGTH * gradients / lengths).astype(np.float32)
 
 
 def _colours(thumbnails: np.ndarray) -> np.ndarray:
-    """float16 (n, 768): colours of 16×16 thumbnails, of mean 0 and standard deviation 1 for each image."""
-    colours = _halved(thumbnails.astype(np.float32)).reshape(len(thumbnails), -1)
+    """float16 (n, 768): colours of 16×16 thumbnails, of mean 0 and standard deviation 1 for each image, rounded."""
+    colours = _halved(thumbnails).reshape(len(thumbnails), -1).astype(np.float64)
     colours -= colours.mean(axis=1, keepdims=True)
-    return (colours / np.maximum(colours.std(axis=1, keepdims=True), 1)).astype(np.float16)
+    colours /= np.maximum(colours.std(axis=1, keepdims=True), 1)
+    return (np.rint(COLOUR_STEPS * colours) / COLOUR_STEPS).astype(np.float16)
 
 
-def _same_colours(colours: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def _same_colours(colours: np.ndarray, first: np.ndarray, second: np.ndarray, *, turned: bool) -> np.ndarray:
     parts = max(1, len(first) * colours.shape[1] // BLOCK)
     differences = [
-        np.abs(colours[i] - colours[j]).mean(axis=1, dtype=np.float32)
+        np.abs((_turned_colours(colours[i]) if turned else colours[i]) - colours[j]).mean(axis=1, dtype=np.float32)
         for i, j in zip(np.array_split(first, parts), np.array_split(second, parts), strict=True)
     ]
     return np.concatenate(differences) < OTHER_COLOURS
+
+
+def _turned_colours(colours: np.ndarray) -> np.ndarray:
+    return colours.reshape(-1, 16, 16, 3)[:, :, ::-1].reshape(colours.shape)
 
 
 def _halved(thumbnails: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 
 from keras_resnet.data import duplicates
 from keras_resnet.data.duplicates import FEWEST, alike_groups, exact_groups, near_groups
@@ -62,6 +62,24 @@ def test_a_picture_saved_again_is_found(change: str) -> None:
     found = near_groups(np.concatenate([SCENES, copies]))
 
     assert [group.tolist() for group in found] == [[number, 60 + number] for number in range(20)]
+
+
+def test_mirrored_copies_are_found_where_they_are_asked_for() -> None:
+    copies = [thumbnail(ImageEnhance.Brightness(ImageOps.mirror(scene(seed))).enhance(1.1)) for seed in range(20)]
+    pictures = np.concatenate([SCENES, np.stack(copies)])
+
+    assert near_groups(pictures) == []
+    assert [group.tolist() for group in near_groups(pictures, mirrored=True)] == [[n, 60 + n] for n in range(20)]
+
+
+def test_which_pictures_are_near_depends_on_no_order_of_sums() -> None:
+    vectors = duplicates._shapes(SCENES)
+
+    assert np.array_equal(vectors, np.rint(vectors))
+    assert np.abs(np.linalg.norm(vectors, axis=1) - duplicates.LENGTH).max() < 10
+    exact = vectors.astype(np.int64) @ vectors.T.astype(np.int64)
+    assert np.array_equal(vectors @ vectors.T, exact)
+    assert np.array_equal(vectors[:, ::-1] @ vectors[:, ::-1].T, exact)
 
 
 def test_copies_that_outnumber_the_originals_are_still_found() -> None:
