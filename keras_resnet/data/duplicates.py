@@ -38,6 +38,8 @@ LENGTH = 4000
 """Of a vector of whole numbers. Sums of products up to its square, 1.6e7, are exact in float32, which ends at 2^24."""
 COLOUR_STEPS = 32
 """Steps of a standard deviation to which colours are rounded."""
+SIDE = 32
+"""Of a thumbnail, in pixels."""
 BLOCK = 1 << 24
 """Similarities that are in memory at a time."""
 NEIGHBOURS = 5
@@ -57,6 +59,18 @@ def exact_groups(digests: Sequence[bytes]) -> list[np.ndarray]:
     return _groups(number)
 
 
+def compared(count: int, seed: int = 0) -> np.ndarray:
+    """Positions of the pictures that are compared, sorted: of more than `MOST_COMPARED`, a random choice.
+
+    Args:
+        count: How many pictures there are.
+        seed: Of the choice.
+    """
+    if count <= MOST_COMPARED:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(seed).choice(count, MOST_COMPARED, replace=False))
+
+
 def near_groups(thumbnails: np.ndarray, seed: int = 0, *, mirrored: bool = False) -> list[np.ndarray]:
     """Groups of positions of pictures, each nearly the same as another of its group.
 
@@ -65,13 +79,12 @@ def near_groups(thumbnails: np.ndarray, seed: int = 0, *, mirrored: bool = False
         seed: Of that choice, and of the sample by which the usual distance is measured.
         mirrored: Whether a picture and its mirror image are nearly the same; it takes twice as long.
     """
-    random = np.random.default_rng(seed)
-    chosen = np.arange(len(thumbnails))
-    if len(chosen) > MOST_COMPARED:
-        chosen = np.sort(random.choice(chosen, MOST_COMPARED, replace=False))
-        thumbnails = thumbnails[chosen]
+    chosen = compared(len(thumbnails), seed)
     if len(chosen) < 2:
         return []
+    if len(chosen) < len(thumbnails):
+        thumbnails = thumbnails[chosen]
+    random = np.random.default_rng(seed)
     shapes = _in_parts(_shapes, thumbnails)
     colours = _in_parts(_colours, thumbnails)
     alike = LENGTH**2 * (1 - _near(shapes, random.permutation(len(shapes))[:SAMPLE]))

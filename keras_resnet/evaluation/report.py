@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_resnet import pictures
 from keras_resnet.atomic import write_json
+from keras_resnet.data.duplicates import SIDE
 from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.evaluation.evaluate import Evaluation, evaluate, load_run_data
 from keras_resnet.evaluation.slices import Slice, slices, write_slices
@@ -16,7 +17,6 @@ from keras_resnet.explanation.diagnosis import LabelAgreement, Symptom, diagnose
 from keras_resnet.explanation.history import History
 from keras_resnet.explanation.training_pictures import learning_curves, training_picture
 from keras_resnet.inspection.label_doubts import label_agreement
-from keras_resnet.inspection.looks import SIDE
 from keras_resnet.runs.run import Run
 
 LABELS, CLASSES = 1000, 50

@@ -35,7 +35,8 @@ def kinship(listing: Listing, seen: Seen, split_names: Sequence[str]) -> list[Fi
     positions = np.array(list(seen.looks), np.int64)
     if len(positions) < FEWEST:
         return []
-    photographs = Photographs(listing, {position: look.capture for position, look in seen.looks.items()})
+    captures = {position: look.capture for position, look in seen.looks.items()}
+    photographs = Photographs(listing, captures, seen.thumbnails)
     found = [*_shared_series(photographs, positions, np.array(split_names, dtype=object))]
     attributes = _attributes(photographs, seen, positions)
     if listing.labels.ndim == 1:
@@ -45,7 +46,7 @@ def kinship(listing: Listing, seen: Seen, split_names: Sequence[str]) -> list[Fi
 
 def _shared_series(photographs: Photographs, positions: np.ndarray, split_names: np.ndarray) -> list[Finding]:
     """Series that are trained on and tested on."""
-    series, splits = by_series(photographs)[positions], split_names[positions]
+    series, splits = by_series(photographs).groups[positions], split_names[positions]
     trained, tested = np.unique(series[splits == "train"]), splits == "test"
     leaking = tested & np.isin(series, trained)
     if not tested.any() or leaking.sum() < LEAKING * tested.sum():
@@ -59,9 +60,9 @@ def _shared_series(photographs: Photographs, positions: np.ndarray, split_names:
     )
     title = f"{leaking.sum()} of {tested.sum()} test images are of a series that is trained on, too (--group-by series)"
     advice = (
-        f"{len(np.unique(series))} series were found, by time and camera or by names: photographs of one person or "
-        "thing, or frames of one film. The test then asks for less than new photographs will. Train once more with "
-        "--split group --group-by series, and compare: it may make no difference."
+        f"{len(np.unique(series))} series were found, by time and camera, names or looks: photographs of one person or "
+        "thing, frames of one film, or copies. The test then asks for less than new photographs will. Train once more "
+        "with --split group --group-by series, and compare: it may make no difference."
     )
     return [Finding("series-across-splits", "warning", title, advice, groups)]
 
