@@ -7,10 +7,9 @@ nearer to each other than photographs of ships. So the usual distance of an imag
 measured first, and a pair counts as duplicates if it is several times nearer than that. Vectors are of whole numbers,
 whose products are exact: which images are duplicates depends on no machine and on no order of the sums.
 
-Other crops turn that vector, and so do mirrored copies, unless they are asked for. What a trained network sees in them
-does not change so much. There, what is usual differs from image to image, as hands of one series are nearer to each
-other than to others: a pair counts where each of the two is several times nearer to the other than to its fifth
-neighbour.
+Mirrored copies and other crops turn that vector. What a trained network sees in them does not change so much. There,
+what is usual differs from image to image, as hands of one series are nearer to each other than to others: a pair counts
+where each of the two is several times nearer to the other than to its fifth neighbour.
 """
 
 from __future__ import annotations
@@ -30,6 +29,9 @@ NEARER = 0.3
 SURELY_NEAR, SURELY_FAR = 0.02, 0.15
 """but a pair at most as far apart as the first (1 - cosine) always is, and one farther apart than the second never is.
 Both were measured on photographs of hands, CIFAR-10 and digits of 8×8 pixels, compared with copies saved again."""
+KIN, KIN_NEIGHBOURS = 0.2, 20
+"""Pictures are kin if their distance is at most this share of the distance of either from this neighbour, within the
+same bounds: docs/log.md."""
 OTHER_COLOURS = 0.4
 """Mean difference of colours, in standard deviations, at which pictures of the same shapes count as different."""
 FAINT = 1.0
@@ -71,13 +73,12 @@ def compared(count: int, seed: int = 0) -> np.ndarray:
     return np.sort(np.random.default_rng(seed).choice(count, MOST_COMPARED, replace=False))
 
 
-def near_groups(thumbnails: np.ndarray, seed: int = 0, *, mirrored: bool = False) -> list[np.ndarray]:
+def near_groups(thumbnails: np.ndarray, seed: int = 0) -> list[np.ndarray]:
     """Groups of positions of pictures, each nearly the same as another of its group.
 
     Args:
         thumbnails: uint8 (n, 32, 32, 3). Of more than `MOST_COMPARED`, a random choice is compared.
         seed: Of that choice, and of the sample by which the usual distance is measured.
-        mirrored: Whether a picture and its mirror image are nearly the same; it takes twice as long.
     """
     chosen = compared(len(thumbnails), seed)
     if len(chosen) < 2:
@@ -86,21 +87,26 @@ def near_groups(thumbnails: np.ndarray, seed: int = 0, *, mirrored: bool = False
         thumbnails = thumbnails[chosen]
     random = np.random.default_rng(seed)
     shapes = _in_parts(_shapes, thumbnails)
-    colours = _in_parts(_colours, thumbnails)
-    alike = LENGTH**2 * (1 - _near(shapes, random.permutation(len(shapes))[:SAMPLE]))
-    component = np.arange(len(shapes))
-    rows = max(1, BLOCK // len(shapes))
-    for start in range(0, len(shapes), rows):
-        for turned in (False, True)[: 1 + mirrored]:
-            asked = slice(start, start + rows)
-            block = _in_parts(_shapes, thumbnails[asked, :, ::-1]) if turned else shapes[asked]
-            first, second = np.nonzero(block @ shapes[start:].T >= alike)
-            first, second = first + start, second + start
-            unjoined = (first < second) & (component[first] != component[second])
-            first, second = first[unjoined], second[unjoined]
-            same = _same_colours(colours, first, second, turned=turned)
-            component = _joined(component, first[same], second[same])
-    return [chosen[group] for group in _groups(component)]
+    near = _near(shapes, random.permutation(len(shapes))[:SAMPLE])
+    return [chosen[group] for group in _linked(thumbnails, shapes, np.full(len(shapes), near))]
+
+
+def kin_groups(thumbnails: np.ndarray) -> list[np.ndarray]:
+    """Groups of positions of pictures of one origin: copies, mirrored or not, and frames of a film.
+
+    A pair is joined if it is several times nearer than either is to its twentieth neighbour. Copies that are all
+    around do not change what is usual, up to twenty of a picture, and neighbouring frames are nearer than later ones.
+    That finds more than `near_groups`, and now and then different pictures that are alike, which is no harm where a
+    split keeps groups together. Groups are chains: the ends of a film may show different things.
+
+    Args:
+        thumbnails: uint8 (n, 32, 32, 3), at most `MOST_COMPARED`: each is compared with all.
+    """
+    if len(thumbnails) < 2:
+        return []
+    shapes = _in_parts(_shapes, thumbnails)
+    near = np.clip(KIN * _usual(shapes), SURELY_NEAR, SURELY_FAR)
+    return _linked(thumbnails, shapes, near, mirrored=True)
 
 
 def alike_groups(vectors: np.ndarray) -> list[np.ndarray]:
@@ -116,6 +122,46 @@ def alike_groups(vectors: np.ndarray) -> list[np.ndarray]:
     near = 1 - alike < np.maximum(CLOSER * np.minimum(usual[:, None], usual[order]), SURELY_ALIKE)
     first, place = np.nonzero(near)
     return _groups(_joined(np.arange(len(vectors)), first, order[first, place]))
+
+
+def _linked(
+    thumbnails: np.ndarray, shapes: np.ndarray, near: np.ndarray, *, mirrored: bool = False
+) -> list[np.ndarray]:
+    """Groups of positions of pictures that hang together.
+
+    Args:
+        thumbnails: Of n pictures.
+        shapes: What `_shapes` makes of them.
+        near: float (n,), how far apart two may be that are joined, the lesser of theirs.
+        mirrored: Whether a picture and a mirror image are joined, too.
+    """
+    colours, component = _in_parts(_colours, thumbnails), np.arange(len(shapes))
+    alike = (LENGTH**2 * (1 - near)).astype(np.float32)
+    rows = max(1, BLOCK // len(shapes))
+    for start in range(0, len(shapes), rows):
+        for turned in (False, True)[: 1 + mirrored]:
+            asked = slice(start, start + rows)
+            block = _in_parts(_shapes, thumbnails[asked, :, ::-1]) if turned else shapes[asked]
+            products = block @ shapes[start:].T
+            first, second = np.nonzero((products >= alike[asked, None]) & (products >= alike[start:]))
+            first, second = first + start, second + start
+            unjoined = (first < second) & (component[first] != component[second])
+            first, second = first[unjoined], second[unjoined]
+            same = _same_colours(colours, first, second, turned=turned)
+            component = _joined(component, first[same], second[same])
+    return _groups(component)
+
+
+def _usual(shapes: np.ndarray) -> np.ndarray:
+    """float32 (n,): the distance of each picture from its twentieth neighbour, or from the last one there is."""
+    count = min(KIN_NEIGHBOURS, len(shapes) - 1)
+    rows, usual = max(1, BLOCK // len(shapes)), np.zeros(len(shapes), np.float32)
+    for start in range(0, len(shapes), rows):
+        products = shapes[start : start + rows] @ shapes.T
+        places = np.arange(len(products))
+        products[places, start + places] = -np.inf
+        usual[start : start + rows] = 1 - np.partition(products, -count, axis=1)[:, -count] / LENGTH**2
+    return usual
 
 
 def _near(shapes: np.ndarray, sample: np.ndarray) -> float:

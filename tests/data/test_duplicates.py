@@ -5,7 +5,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from keras_resnet.data import duplicates
-from keras_resnet.data.duplicates import FEWEST, alike_groups, exact_groups, near_groups
+from keras_resnet.data.duplicates import FEWEST, alike_groups, exact_groups, kin_groups, near_groups
 from keras_resnet.data.loading import list_source
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.images.decode import decode
@@ -64,12 +64,21 @@ def test_a_picture_saved_again_is_found(change: str) -> None:
     assert [group.tolist() for group in found] == [[number, 60 + number] for number in range(20)]
 
 
-def test_mirrored_copies_are_found_where_they_are_asked_for() -> None:
+def test_kin_are_copies_mirrored_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
     copies = [thumbnail(ImageEnhance.Brightness(ImageOps.mirror(scene(seed))).enhance(1.1)) for seed in range(20)]
     pictures = np.concatenate([SCENES, np.stack(copies)])
 
     assert near_groups(pictures) == []
-    assert [group.tolist() for group in near_groups(pictures, mirrored=True)] == [[n, 60 + n] for n in range(20)]
+    assert [group.tolist() for group in kin_groups(pictures)] == [[number, 60 + number] for number in range(20)]
+    monkeypatch.setattr(duplicates, "BLOCK", 7 * 80)
+    assert [group.tolist() for group in kin_groups(pictures)] == [[number, 60 + number] for number in range(20)]
+    assert kin_groups(SCENES) == kin_groups(SCENES[:1]) == kin_groups(SCENES[:0]) == []
+
+
+def test_kin_are_found_where_every_picture_has_many_copies() -> None:
+    shifted = [thumbnail(scene(seed).crop((place, 0, 68 + place, 68))) for seed in range(30) for place in range(10)]
+
+    assert [len(group) for group in kin_groups(np.stack(shifted))] == [10] * 30
 
 
 def test_which_pictures_are_near_depends_on_no_order_of_sums() -> None:

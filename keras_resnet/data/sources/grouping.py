@@ -19,7 +19,7 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from keras_resnet.data.duplicates import SIDE, compared, near_groups
+from keras_resnet.data.duplicates import SIDE, compared, kin_groups
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.errors import DataError, listed
 from keras_resnet.images.capture import Capture, capture
@@ -123,7 +123,7 @@ def by_series(photographs: Photographs) -> Grouping:
     A series ends where a camera pauses for `PAUSE` seconds. Images of unknown time go by their names: `street_0001.jpg`
     and `street_0002.jpg` are of one clip if their class has several such names. A copy or a changed one,
     `a (1).jpg`, `a_flip.jpg`, goes with `a.jpg`. Whatever their names, near duplicates go together: a picture saved
-    again, mirrored, brighter, blurred or hardly cropped, and neighbouring frames of a film (`near_groups`).
+    again, mirrored, brighter, blurred or hardly cropped, and neighbouring frames of a film (`kin_groups`).
 
     Near duplicates form chains, as the frames of a film do. A chain that would join more than half of all images is
     no series; there, only time and names count.
@@ -135,7 +135,7 @@ def by_series(photographs: Photographs) -> Grouping:
     pairs = _by_taking(photographs)
     apart = _connected(pairs, count)
     chosen = compared(count)
-    near = [chosen[group] for group in near_groups(photographs.thumbnails(chosen), mirrored=True)]
+    near = [chosen[group] for group in kin_groups(photographs.thumbnails(chosen))]
     joined = _connected(np.concatenate([pairs, *(_chain(group) for group in near)]), count)
     chained = np.bincount(joined, minlength=1)[joined] > LONGEST * count
     groups = _numbered(list(zip(chained.tolist(), np.where(chained, apart, joined).tolist(), strict=True)))
