@@ -57,9 +57,10 @@ def test_frames_go_on_by_little_and_end_elsewhere(script: ModuleType) -> None:
 # Trainings, as few as show it.
 @pytest.mark.slow
 def test_a_random_split_is_shown_to_leak(
-    script: ModuleType, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    script: ModuleType, photographs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], undrawn: None
 ) -> None:
-    command = [str(photographs), "--out", str(tmp_path / "out"), "--model", ONE_BLOCK.name, "--epochs", "60"]
+    command = [str(photographs), "--out", str(tmp_path / "out"), "--model", ONE_BLOCK.name, "--image-size", "16"]
+    command += ["--originals", "12", "--each", "8", "--epochs", "40"]
 
     assert script_main(script.options_parser(), script.run, command) == 0
 
