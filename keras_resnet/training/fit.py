@@ -23,6 +23,7 @@ from keras_resnet.callbacks.notes import notes_to
 from keras_resnet.callbacks.tensorboard import require_tensorboard
 from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
+from keras_resnet.data.leakage import leak
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.remarks import Remark, of_counts
 from keras_resnet.display import Display
@@ -242,7 +243,10 @@ def fit_planned(
     notes: list[tuple[str, str, str, dict[str, Any]]] = [("weights", "note", text, seen) for text in said]
     slow = "" if tf.config.list_physical_devices("GPU") else slowed_by(recipe.precision)
     notes += [("precision", "note", slow, {})] if slow else []
-    notes += [(one.code, one.severity, str(one), {}) for one in unheeded_imbalance(recipe, data)]
+    remarks = unheeded_imbalance(recipe, data)
+    if not has_checkpoints(plan):  # else it is on record
+        remarks += filter(None, [leak(data)])
+    notes += [(one.code, one.severity, str(one), {}) for one in remarks]
     with (
         Interruption(display.note, close=display.close) as interruption,
         notes_to(display.note),
