@@ -135,7 +135,7 @@ def _normalised(
     raw = keras.Input(shape, name="image")
     x = keras.layers.Rescaling(scale, offset, dtype="float32", name="normalization")(raw)
     if turned:
-        x = keras.ops.take(x, [2, 1, 0], axis=-1)
+        x = x[..., ::-1]  # not `take`: few formats have a GATHER
     return keras.Model(raw, model(x), name=model.name)
 
 
