@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_resnet.regular_files import read_bytes
+
 CPUINFO = Path("/proc/cpuinfo")
 """Where Linux describes the processors."""
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}
@@ -25,7 +27,7 @@ def slowed_by(precision: str) -> str:
     """
     if precision != "bfloat16" or not CPUINFO.is_file():
         return ""
-    lines = (line.partition(":") for line in CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines())
+    lines = (line.partition(":") for line in read_bytes(CPUINFO).decode("utf-8", "replace").splitlines())
     flags = [set(words.split()) for name, _, words in lines if name.strip() == "flags"]
     if not flags or any(one & BFLOAT16 for one in flags):
         return ""
