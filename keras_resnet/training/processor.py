@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from keras_resnet.regular_files import read_bytes
+
 CPUINFO = Path("/proc/cpuinfo")
 """Where Linux describes the processors."""
 BFLOAT16 = {"avx512_bf16", "amx_bf16"}
@@ -23,9 +25,13 @@ def slowed_by(precision: str) -> str:
         >>> slowed_by("float32")
         ''
     """
-    if precision != "bfloat16" or not CPUINFO.is_file():
+    if precision != "bfloat16":
         return ""
-    lines = (line.partition(":") for line in CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines())
+    try:
+        text = read_bytes(CPUINFO).decode(errors="replace")
+    except OSError:  # another system
+        return ""
+    lines = (line.partition(":") for line in text.splitlines())
     flags = [set(words.split()) for name, _, words in lines if name.strip() == "flags"]
     if not flags or any(one & BFLOAT16 for one in flags):
         return ""
