@@ -107,6 +107,7 @@ FOUNDATION = {
     "allowed",
     "settings",
     "pictures",
+    "html_page",
     "schedules",
     "losses",
     "_version",

@@ -1,22 +1,18 @@
-"""The evidence of an exported file as one HTML page that needs no network: no scripts, and all pictures inside."""
+"""The evidence of an exported file as one HTML page."""
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from keras_resnet.exports.evidence import LOOKED_INTO, Evidence, OnRuntime, accuracy_in_words
+from keras_resnet.html_page import picture, render
 from keras_resnet.inference.runtimes import RUNTIMES
 from keras_resnet.quantize.graph import short_name
 from keras_resnet.visible import visible
 
-SIDE = 96
 MOST_PICTURES = 24
 WORST = 10
 FULL, LOW = 40.0, 10.0
@@ -34,19 +30,17 @@ def page(evidence: Evidence, images: np.ndarray, lint: tuple[str, ...] = ()) -> 
     Returns:
         HTML.
     """
-    environment = Environment(
-        loader=PackageLoader("keras_resnet.exports", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     worst = sorted((one for one in evidence.layers if math.isfinite(one.noise)), key=lambda one: one.noise)[:WORST]
-    return environment.get_template("verification.html.jinja").render(
-        name=visible(evidence.file),
+    return render(
+        "keras_resnet.exports",
+        "verification.html.jinja",
+        name=evidence.file,
         evidence=evidence,
         summary=summary(evidence),
         rows=[_row(one, evidence.images) for one in evidence.runtimes],
         layers=[
             {
-                "name": visible(short_name(one.name)),
+                "name": short_name(one.name),
                 "operator": one.operator,
                 "width": f"{100 * min(max(one.noise, 0.0), FULL) / FULL:.1f}",
                 "low": one.noise < LOW,
@@ -58,11 +52,11 @@ def page(evidence: Evidence, images: np.ndarray, lint: tuple[str, ...] = ()) -> 
         looked_into=min(LOOKED_INTO, evidence.images),
         pictures=[
             {
-                "picture": _picture(images[one.image]),
+                "picture": picture(images[one.image], kind="PNG"),
                 "image": one.image,
-                "label": visible(one.label),
-                "model": visible(one.model),
-                "file": visible(one.file),
+                "label": one.label,
+                "model": one.model,
+                "file": one.file,
                 "margin": f"{one.margin:.2%}",
             }
             for one in evidence.disagreements[:MOST_PICTURES]
@@ -100,7 +94,7 @@ def _row(one: OnRuntime, images: int) -> dict[str, Any]:
 
     return {
         "title": RUNTIMES[one.runtime].title,
-        "failure": visible(one.failure),
+        "failure": one.failure,
         "agreement": f"{one.agreement:.2%}",
         "right": "–" if one.right is None else f"{one.right} of {images}",
         "difference": (
@@ -115,13 +109,5 @@ def _row(one: OnRuntime, images: int) -> dict[str, Any]:
         "memory": f"{one.memory / 2**20:.1f}",
         "arena": f"{one.arena:,}" if one.arena else "–",
         "kernels": ", ".join(f"{count} {name}" for name, count in one.kernels.items()),
-        "unfused": [visible(part) for part in one.unfused],
+        "unfused": one.unfused,
     }
-
-
-def _picture(image: np.ndarray) -> str:
-    shown = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image[..., :3])
-    shown.thumbnail((SIDE, SIDE))
-    stream = io.BytesIO()
-    shown.save(stream, "PNG")
-    return base64.b64encode(stream.getvalue()).decode()

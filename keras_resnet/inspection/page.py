@@ -1,27 +1,20 @@
-"""A check's report as one HTML page that needs no network: it has no scripts, and all pictures are inside."""
+"""A check's report as one HTML page."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
-
 from keras_resnet.data.remarks import imbalance
 from keras_resnet.data.sources.listing import Listing
+from keras_resnet.html_page import SIDE, picture, render
 from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import ImageError, opened
 from keras_resnet.inspection.check import Report
 from keras_resnet.inspection.findings import Finding, Subject
 from keras_resnet.preprocessing import Fit
-from keras_resnet.visible import visible
 
-SIDE = 96
-"""The longer side of a picture, in pixels."""
 MOST_PICTURES = 24
 """Pictures of one finding."""
 MOST_OF_GROUP = 8
@@ -41,39 +34,22 @@ def page(report: Report) -> str:
     """
     counts = report.counts
     splits = [name for name in ("train", "validation", "test") if name in report.split_names]
-    picture = cache(partial(_picture, report.listing))  # several findings may show an image
-    return (
-        _pages()
-        .get_template("check.html.jinja")
-        .render(
-            name=report.name,
-            report=report,
-            worst=report.findings[0].severity if report.findings else "fine",
-            summary=report.summary,
-            findings=[_finding(finding, report, picture) for finding in report.findings],
-            splits=splits,
-            classes=_classes(report, splits),
-            smaller_classes=max(0, len(counts) - MOST_CLASSES),
-            imbalance=imbalance(counts),
-            largest_share=counts.max() / max(1, counts.sum()),
-            kinds=", ".join(f"{count:,} {kind}" for kind, count in (*report.formats.items(), *report.modes.items())),
-        )
+    small = cache(partial(_picture, report.listing))  # several findings may show an image
+    return render(
+        "keras_resnet.inspection",
+        "check.html.jinja",
+        name=report.name,
+        report=report,
+        worst=report.findings[0].severity if report.findings else "fine",
+        summary=report.summary,
+        findings=[_finding(finding, report, small) for finding in report.findings],
+        splits=splits,
+        classes=_classes(report, splits),
+        smaller_classes=max(0, len(counts) - MOST_CLASSES),
+        imbalance=imbalance(counts),
+        largest_share=counts.max() / max(1, counts.sum()),
+        kinds=", ".join(f"{count:,} {kind}" for kind, count in (*report.formats.items(), *report.modes.items())),
     )
-
-
-def _pages() -> Environment:
-    """The templates. They write all names visible and escaped, whatever files are called."""
-    environment = Environment(
-        loader=PackageLoader("keras_resnet.inspection", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=lambda value: visible(value) if isinstance(value, str) else value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["grouped"] = "{:,}".format
-    return environment
 
 
 def _finding(finding: Finding, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
@@ -111,18 +87,15 @@ def _image(subject: Subject, report: Report, picture: Callable[[int], str]) -> d
 
 
 def _picture(listing: Listing, position: int) -> str:
-    """A small copy of an image, as the base64 of a JPEG; empty if the image cannot be read."""
+    """A small copy of an image for the page; empty if the image cannot be read."""
     try:
         with opened(listing.contents.read(position), None) as file:
             height, width = file.header.upright
             scale = SIDE / max(height, width)
             size = max(1, round(height * scale)), max(1, round(width * scale))
-            pixels = pixels_of(file, Fit(size, 3))
+            return picture(pixels_of(file, Fit(size, 3)))
     except ImageError:
         return ""
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG", quality=85)
-    return base64.b64encode(stream.getvalue()).decode("ascii")
 
 
 def _classes(report: Report, splits: Sequence[str]) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from PIL import Image
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.inspection.check import check
 from keras_resnet.inspection.page import page
+from tests.data.test_duplicates import scene
 from tests.inspection.test_check import pile
-from tests.inspection.test_duplicates import scene
 
 NASTY = "<script>alert(1)</script>&\"'.png"
 
