@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.data import duplicates
 from keras_resnet.data.class_names import remarks_on_names
 from keras_resnet.data.images import OnRead
 from keras_resnet.data.remarks import imbalance, of_counts, of_few, of_parts, of_splits
@@ -17,7 +18,7 @@ from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.splits.divide import divide
 from keras_resnet.errors import DataError, listed
 from keras_resnet.images.image_file import REASONS
-from keras_resnet.inspection import duplicates, findings
+from keras_resnet.inspection import findings
 from keras_resnet.inspection.findings import BLOCKING, SEVERITIES, Finding, printable
 from keras_resnet.inspection.gallery import ClassPictures, gallery
 from keras_resnet.inspection.kinship import kinship

@@ -5,6 +5,7 @@ Only files of ours come here: made in this process, or looked through by `infere
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,6 +67,11 @@ class Tensor:
     def is_constant(self) -> bool:
         """Whether the file holds its numbers."""
         return self.values is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Of its numbers."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def real(self, numbers: np.ndarray) -> np.ndarray:
         """What numbers of this tensor stand for, float32."""
@@ -291,7 +297,7 @@ def short_name(name: str) -> str:
     Args:
         name: Of a tensor, as TensorFlow's converter makes it: `model/conv_1/convolution;model/bn_1/add`.
     """
-    if name.startswith("StatefulPartitionedCall"):  # the converter's name for what the model gives
+    if name.startswith(("PartitionedCall", "StatefulPartitionedCall")):  # the converter's name for what the model gives
         return "logits"
     name = name.removesuffix("/wide")
     parts = [part.rstrip("0123456789") for part in name.split(";")]

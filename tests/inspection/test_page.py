@@ -14,8 +14,8 @@ from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.inspection.check import check
 from keras_resnet.inspection.gallery import PER_CLASS
 from keras_resnet.inspection.page import MOST_OPEN, page
+from tests.data.test_duplicates import scene
 from tests.inspection.test_check import pile
-from tests.inspection.test_duplicates import scene
 
 NASTY = "<script>alert(1)</script>&\"'.png"
 
