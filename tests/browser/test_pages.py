@@ -21,7 +21,7 @@ from keras_resnet.exports.layers import Layer
 from keras_resnet.exports.page import page as verification_page
 from keras_resnet.inspection.inspection import inspect_data
 from keras_resnet.training.fit import fit
-from tests.inspection.test_duplicates import scene
+from tests.data.test_duplicates import scene
 from tests.shared import TINY
 
 playwright = pytest.importorskip("playwright.sync_api", reason="not installed: make browser-tools")
