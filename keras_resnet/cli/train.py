@@ -118,6 +118,7 @@ def train(options: argparse.Namespace) -> int:
             raise StorageError(f"out of memory: {advice}") from error
     show_report(report)
     say(f"\nThe model is {finished.model}. Next:")
+    say(f"  keras-resnet report {finished.path}")
     say(f"  keras-resnet export {finished.path} --format tflite-int8")
     say(f"  keras-resnet predict {finished.path} IMAGE ...")
     return 0
