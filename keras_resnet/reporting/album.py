@@ -24,6 +24,8 @@ from keras_resnet.spreadsheet import csv_cell
 
 SIDE = 128
 """The longer side of a picture, in pixels."""
+LINE = (240, 180, 0)
+"""Of the colour of the line around what speaks most for an answer."""
 DIMMED = 0.22
 """How much is left of the light of pixels that do nothing for an answer."""
 
@@ -111,7 +113,8 @@ def enlarged(pixels: np.ndarray) -> str:
 
 
 def spotlights(predictor: Predictor, images: Sequence[np.ndarray]) -> tuple[list[str], str]:
-    """Show what of each image a model's answer comes from, by Grad-CAM: that is left light, and all else is dimmed.
+    """Show what of each image a model's answer comes from, by Grad-CAM: that is left light, with a
+    line around the half of most effect, and all else is dimmed.
 
     Args:
         predictor: The model.
@@ -135,8 +138,15 @@ def _spotlight(image: np.ndarray, shares: np.ndarray) -> str:
     light = DIMMED + (1 - DIMMED) * _resized((255 * shares[..., None]).astype(np.uint8), size) / 255.0
     pixels = np.broadcast_to(_resized(image[..., :3], size), (*size, 3))
     grey = pixels.mean(axis=-1, keepdims=True)
-    # Without light, without colour: it is seen on black images and on white ones.
-    return picture(np.rint(light * pixels + (1 - light) * (0.5 * grey + 64)).astype(np.uint8), SIDE)
+    shown = light * pixels + (1 - light) * (DIMMED * grey + 24)
+    half = light[..., 0] > DIMMED + (1 - DIMMED) / 2
+    # Light and dark are hard to tell on black images: so there is a line, too, where half of the most is reached.
+    inner = half.copy()
+    for axis in (0, 1):
+        for step in (-1, 1):
+            inner &= np.roll(half, step, axis)
+    shown[half & ~inner] = LINE
+    return picture(np.rint(shown).astype(np.uint8), SIDE)
 
 
 def _size(pixels: np.ndarray) -> tuple[int, int]:

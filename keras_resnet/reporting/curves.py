@@ -13,6 +13,8 @@ from keras_resnet.reporting.charts import Chart, Line, chart
 from keras_resnet.reporting.contents import Contents
 from keras_resnet.reporting.words import percent
 
+FEWEST = 5
+"""Answers of one probability, of fewer of which a share says nothing."""
 NAMES = {"loss": "Loss", "accuracy": "Accuracy"}
 
 
@@ -59,9 +61,9 @@ def over_one_another(runs: Sequence[tuple[str, Contents]]) -> list[Chart]:
 
 def reliability_chart(found: WrittenEvaluation) -> Chart | None:
     """What came true of what was said."""
-    bins = np.array([(said, true) for said, true, _ in found.reliability]).reshape(-1, 2)
-    told = "; ".join(f"of {count:,} answers given {percent(said)}, {percent(true)}" for said, true, count in
-                     found.reliability)  # fmt: skip
+    shown = [one for one in found.reliability if one[2] >= FEWEST]
+    bins = np.array([(said, true) for said, true, _ in shown]).reshape(-1, 2)
+    told = "; ".join(f"of {count:,} answers given {percent(said)}, {percent(true)}" for said, true, count in shown)
     line = Line("this model", bins[:, 0], bins[:, 1], 0)
     return chart(
         "Share of the answers that came true, by the probability that the model gave them",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from keras_resnet.inspection.inspection import inspect_data
 from keras_resnet.reporting import words
 from keras_resnet.reporting.album import Album, enlarged, spotlights
 from keras_resnet.reporting.contents import CHECK, Contents, read_contents
-from keras_resnet.reporting.curves import reliability_chart, training_charts
+from keras_resnet.reporting.curves import FEWEST, reliability_chart, training_charts
 from keras_resnet.reporting.reproduce import command
-from keras_resnet.reporting.words import percent, short
+from keras_resnet.reporting.words import Said, percent, short
 from keras_resnet.runs.run import Run
 from keras_resnet.spreadsheet import csv_cell
 
@@ -38,6 +38,8 @@ SHOWN_CLASSES, EACH = 12, 4
 MOST_LOSSES, MOST_DOUBTED = 12, 16
 MOST_CLASSES = 200
 """Rows of tables of classes."""
+KINDS = {"error": "bad", "warning": "warn"}
+"""How findings of a severity are marked."""
 MATRIX = 25
 """Classes of which a confusion matrix has numbers; of more it is a map."""
 MOST_LOOKED_THROUGH = 20_000
@@ -157,6 +159,11 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         trust=trust,
         steps=list(words.next_steps(contents, len(doubts), failing)),
         facts=_facts(contents, split),
+        findings=[
+            Said(KINDS.get(one["severity"], "note"), f"{words.counted(one)}. {one['advice']}")
+            for one in contents.findings or ()
+            if one["code"] not in (*words.LEAKS, *words.MISLEADING) or contents.evaluation is None
+        ],
         counts=_counts(contents),
         mosaic=_mosaic(album, run),
         charts=training_charts(contents),
@@ -166,6 +173,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         matrix_of=None if found is None else _matrix(found),
         map_of=None if found is None else _map(found),
         reliability=None if found is None else reliability_chart(found),
+        fewest=FEWEST,
         calibration=[] if found is None else list(_calibration(contents, found)),
         robustness=_robustness(contents),
         failing=failing,
@@ -514,11 +522,3 @@ def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def figure_of(found: WrittenEvaluation) -> str:
-    """The headline figure with its interval."""
-    task, metrics = found.task, found.metrics
-    interval: Sequence[float] | None = metrics.intervals.get(task.headline)
-    text = task.shown(metrics, task.headline)
-    return text if interval is None else f"{text} ({' to '.join(map(task.metrics[task.headline].text, interval))})"

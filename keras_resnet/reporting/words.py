@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from keras_resnet.evaluation.slices import Slice
 from keras_resnet.evaluation.split_comparison import SplitComparison
 from keras_resnet.evaluation.written import WrittenEvaluation
+from keras_resnet.inspection.inspection import WrittenFinding
 from keras_resnet.reporting.contents import Contents
 from keras_resnet.tasks.task import ClassMetrics, Task
 from keras_resnet.visible import visible
@@ -165,7 +165,7 @@ def trust(contents: Contents, split: str, division: str, others: Sequence[SplitC
     if division:
         yield Said("note", f"The images were divided {division}.")
     for one in leaks:
-        yield Said("warn", f"{_counted(one)}. {one['advice']}")
+        yield Said("warn", f"{counted(one)}. {one['advice']}")
     if not leaks:
         for note in told:
             yield Said("warn", note)
@@ -173,7 +173,7 @@ def trust(contents: Contents, split: str, division: str, others: Sequence[SplitC
         yield Said("good", "No copies and no series of photographs were found that are both trained on and tested.")
     for one in contents.findings or ():
         if one["code"] in MISLEADING:
-            yield Said("warn", f"{_counted(one)}. {one['advice']}")
+            yield Said("warn", f"{counted(one)}. {one['advice']}")
     if contents.findings is None and not told:
         yield Said(
             "note",
@@ -204,9 +204,13 @@ def _size(found: WrittenEvaluation) -> Said:
     return Said("good", f"{text}{of_classes}")
 
 
-def _counted(finding: Any) -> str:
+def counted(finding: WrittenFinding) -> str:
+    """What was found, and in how many images."""
     count, title = finding["images"], finding["title"]
-    return f"{count:,} image{'s' * (count != 1)}: {title}" if count else f"{title[:1].upper()}{title[1:]}"
+    # Some titles have counts of their own.
+    if not count or title[:1].isdigit():
+        return f"{title[:1].upper()}{title[1:]}"
+    return f"{count:,} image{'s' * (count != 1)}: {title}"
 
 
 def in_short(said: Sequence[Said]) -> tuple[str, str]:
