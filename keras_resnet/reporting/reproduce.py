@@ -12,6 +12,9 @@ from keras_resnet.training.configuration import SOURCE_SETTINGS, configure
 from keras_resnet.training.recipe import SETTINGS, Recipe
 from keras_resnet.training.recipes import RECIPES
 
+LEADING = ("epochs", "optimizer", "weights")
+"""Settings that change others which are not said: what is counted in epochs, the rate that is usual."""
+
 
 def command(config: Mapping[str, Any]) -> str:
     """The shortest `train` command that resolves to a run's settings.
@@ -36,20 +39,17 @@ def _by_recipe(name: str, wanted: Recipe, source: Source) -> list[str] | None:
     usual = Source(source.name)
     said = {key: value for key, value in own.items() if value != getattr(usual, key)}
     try:
-        # What is said changes what is not: another optimizer its rate, other epochs what is counted in epochs.
-        for _ in range(3):
+        for leading in (True, False, False):
             reached = configure(recipe=name, data=source.name, **said)
             apart = {
                 key: value
                 for key, value in vars(wanted).items()
                 if SETTINGS[key].group != "description" and value != getattr(reached.recipe, key)
             }
-            if not apart:
-                break
-            said |= apart
-        if apart or reached.source != source:
-            return None
+            said |= {key: value for key, value in apart.items() if not leading or key in LEADING}
     except UsageError:
+        return None
+    if apart or reached.source != source:
         return None
     words = ["keras-resnet", "train", source.name, "--recipe", name]
     for key, value in said.items():
