@@ -141,6 +141,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
     album = None if data is None else Album(data)
     doubts, by_failures = _doubts(contents)
     failing = [one for one in contents.slices if one.fails and one.attribute != "class"]
+    again = "" if contents.by_script else command(contents.config)
     trust = list(words.trust(contents, split, _division(contents, data)))
     losses, why = _losses(run, found, album)
     return render(
@@ -157,7 +158,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         strengths=[] if found is None else list(words.strengths(found)),
         verdict=words.in_short(trust),
         trust=trust,
-        steps=list(words.next_steps(contents, len(doubts), failing)),
+        steps=list(words.next_steps(contents, len(doubts), failing, again)),
         facts=_facts(contents, split),
         findings=[
             Said(KINDS.get(one["severity"], "note"), f"{words.counted(one)}. {one['advice']}")
@@ -185,7 +186,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         exports=list(_exports(contents)),
         environment={name: str(value) for name, value in contents.environment.items()},
         times=list(_times(contents)),
-        command="" if contents.by_script else command(contents.config),
+        command=again,
         seed=dict(contents.config["recipe"]).get("seed"),
         fingerprint=run.data_file["fingerprint"] if run.has_data else "",
     )
@@ -454,7 +455,9 @@ def _doubts(contents: Contents) -> tuple[list[_Doubt], bool]:
     found = contents.evaluation
     if found is None or found.task.several or found.probabilities is None or (found.labels < 0).any():
         return [], False
-    doubted = contradicted(found.probabilities, found.labels)
+    if found.metrics.correct < found.metrics.images / 2:
+        return [], False  # most doubts would be its own mistakes
+    doubted = contradicted(found.probabilities, found.labels, least=0.5)
     names = found.task.class_names
     return [
         _Doubt(found.answers[place].image, names[found.labels[place]], names[number], probability)

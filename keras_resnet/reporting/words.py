@@ -222,13 +222,14 @@ def in_short(said: Sequence[Said]) -> tuple[str, str]:
     return "good", "Yes, for images that are taken as these were."
 
 
-def next_steps(contents: Contents, doubted: int, failing: Sequence[Slice]) -> Iterator[Said]:
+def next_steps(contents: Contents, doubted: int, failing: Sequence[Slice], again: str = "") -> Iterator[Said]:
     """What to do next, the most useful first.
 
     Args:
         contents: Of the run.
         doubted: How many labels may be wrong.
         failing: On what images the model fails more often.
+        again: The command that trains it once more; empty: there is none.
     """
     run, found = shlex.quote(str(contents.run.path)), contents.evaluation
     for symptom in contents.symptoms:
@@ -241,9 +242,9 @@ def next_steps(contents: Contents, doubted: int, failing: Sequence[Slice]) -> It
         )  # fmt: skip
     source = dict(contents.config["data"])
     leaks = any(one["code"] in LEAKS for one in contents.findings or ())
-    if leaks and source.get("split") == "class":
-        command = f"keras-resnet train {shlex.quote(source['name'])} --split group --group-by series"
-        yield Said("warn", "Train once more with whole series on one side, and compare the figures.", command)
+    if leaks and source.get("split") == "class" and not source.get("split_file") and again:
+        text = "Train once more with whole series on one side, and compare the figures."
+        yield Said("warn", text, f"{again} --split group --group-by series")
     for one in failing[:2]:
         yield Said("note", f"Add images like these: {short(one.attribute)} {short(one.value)}, where it fails more.")
     if (

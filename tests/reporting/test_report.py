@@ -186,6 +186,18 @@ def test_labels_that_the_model_contradicts_in_the_test_are_shown_where_failures_
     assert "<img" in first
 
 
+@pytest.mark.usefixtures("no_maps")
+def test_a_model_that_is_mostly_wrong_doubts_no_labels(copy: Copy, tiny_data: ImageData) -> None:
+    run = copy()
+    path = run.path / "evaluation" / "evaluation.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"correct": found["images"] // 2 - 1}))
+
+    page = Page(write_report(run, tiny_data, look=False))
+
+    assert "agrees with so few labels that its doubts would be its own mistakes" in page.text
+
+
 @pytest.mark.usefixtures("undrawn")
 def test_an_evaluation_that_is_missing_is_made_and_said(copy: Copy, evaluated: Run, tiny_data: ImageData) -> None:
     run, said = copy(), []
