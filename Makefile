@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test test-edge edge-tools lint format clean
+.PHONY: demo test test-edge edge-tools test-browser browser-tools lint format clean
 
 demo: .venv/installed
 	$(BIN)/keras-resnet demo $(ARGS)
@@ -20,6 +20,15 @@ edge-tools:
 	@command -v arm-none-eabi-gcc qemu-system-arm valgrind >/dev/null && test -n "$$(arm-none-eabi-gcc -print-file-name=rdimon.specs | grep /)" || { \
 	apt-get update -q && apt-get install -qy --no-install-recommends \
 		gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm valgrind; }
+
+# The pages in headless Chromium. Debian's chromium and Python's packages are installed where they are missing.
+test-browser: .venv/installed browser-tools
+	$(BIN)/python -m pytest -n 0 -m browser tests/browser $(ARGS)
+
+browser-tools: .venv/installed
+	@command -v chromium >/dev/null || { apt-get update -q && apt-get install -qy --no-install-recommends chromium; }
+	@$(BIN)/python -c 'import axe_playwright_python' 2>/dev/null || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[browser]'
 
 lint: .venv/installed
 	$(BIN)/ruff check .

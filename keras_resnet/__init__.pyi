@@ -43,6 +43,7 @@ from .evaluation.robustness import robustness as robustness
 from .evaluation.slices import Slice as Slice
 from .evaluation.slices import slices as slices
 from .evaluation.split_comparison import SplitComparison as SplitComparison
+from .evaluation.split_comparison import beside as beside
 from .evaluation.split_comparison import compare_splits as compare_splits
 from .evaluation.temperature import Calibrated as Calibrated
 from .evaluation.temperature import calibrate as calibrate

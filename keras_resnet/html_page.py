@@ -48,7 +48,7 @@ def render(room: str, template: str, **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters["grouped"] = lambda number: f"{int(number):,}"  # int() names what a template misses
+    environment.filters["grouped"] = lambda count: f"{int(count):,}"  # `int` refuses a value that is missing
     environment.filters["with_code"] = _with_code
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(template).render(**values)

@@ -47,8 +47,12 @@ def save(figure: Figure, path: Path) -> None:
     write_with(path, lambda temporary: canvas.print_png(temporary, metadata=metadata))
 
 
-def short(name: str, most: int = 20) -> str:
-    """A name for a picture, cut to at most so many letters."""
+def cut(name: str, most: int = 20) -> str:
+    """A name of at most so many letters, all of which can be seen."""
     name = visible(name)
-    # "$" would begin a formula in matplotlib
-    return (name if len(name) <= most else f"{name[: most - 1]}…").replace("$", r"\$")
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
+def short(name: str, most: int = 20) -> str:
+    """The same for matplotlib, for which `$` would begin a formula."""
+    return cut(name, most).replace("$", r"\$")

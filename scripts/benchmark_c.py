@@ -1,6 +1,6 @@
 """What a network costs as C without a runtime, beside TFLite Micro: flash, memory, instructions for one image.
 
-python scripts/benchmark_c.py --mlperf shared/data/mlperf-tiny   # the benchmark's ResNet-8
+python scripts/benchmark_c.py --mlperf FOLDER                  # the benchmark's ResNet-8
 python scripts/benchmark_c.py saved_models/photos/exports/c      # a folder that was exported
 
 Instructions are counted: by Valgrind on this machine, as the difference of two runs, and by QEMU on a Cortex-M3, whose

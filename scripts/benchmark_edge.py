@@ -1,7 +1,7 @@
 """What integers cost and give: files of one network side by side, on the runtimes at hand.
 
 python scripts/benchmark_edge.py --networks resnet8 resnet18 resnet50     # latency, random weights
-python scripts/benchmark_edge.py --mlperf shared/data/mlperf-tiny --calibration IMAGES   # the benchmark's network
+python scripts/benchmark_edge.py --mlperf FOLDER --calibration IMAGES   # the benchmark's network
 python scripts/benchmark_edge.py --imagenet resnet50v1.h5 --photographs FOLDER           # agreement with floats
 
 Latency: one image, one thread, all files by turns in one process; the median of the rounds, and the ratio

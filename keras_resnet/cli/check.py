@@ -20,6 +20,7 @@ from keras_resnet.training.recipe import SETTINGS
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from keras_resnet.data.mosaic import Batch
     from keras_resnet.data.sources.source import Source
     from keras_resnet.inspection.check import Seeing
     from keras_resnet.inspection.inspection import Inspection
@@ -30,7 +31,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     command.add_argument("--out", type=Path, metavar="DIR", help="default: saved_models/check-<data>")
     command.add_argument("--show-batch", action="store_true",
-                         help="also draw a training batch as the network gets it: batch.png")  # fmt: skip
+                         help="also show a training batch as the network gets it: page and batch.png")  # fmt: skip
     eyes = command.add_argument_group("a trained network", "doubts labels better than edges and colours do")
     eyes.add_argument("--weights", metavar="FILE", dest="eyes",
                       help="a run's folder, a .keras file, or weights by file or name")  # fmt: skip
@@ -54,10 +55,13 @@ def run(options: argparse.Namespace) -> int:
         seeing = _seeing(options, bar) if options.eyes else None
         task = bar.add_task("reading images", total=None)
         found = inspect_data(source, lambda done, total: bar.update(task, completed=done, total=total), seeing=seeing)
-    files = found.write(out)
+    batch = _batch(source, recipe) if options.show_batch and found.trainable else None
+    files = found.write(out, batch)
     _show(found)
-    if options.show_batch:
-        files.append(_show_batch(source, recipe, out / "batch.png"))
+    if batch:
+        from keras_resnet.data.mosaic import draw
+
+        files.append(draw(batch, out / "batch.png"))
     for file in files:
         say(f"wrote {file}")
     return 0 if found.trainable else DataError.exit_code
@@ -71,11 +75,11 @@ def _seeing(options: argparse.Namespace, bar: Progress) -> Seeing:
     return seeing(network, fit, lambda done, total: bar.update(task, completed=done, total=total))
 
 
-def _show_batch(source: Source, recipe: Recipe, path: Path) -> Path:
+def _batch(source: Source, recipe: Recipe) -> Batch:
     from keras_resnet.data.loading import load_data
-    from keras_resnet.data.mosaic import show_batch
+    from keras_resnet.data.mosaic import training_batch
 
-    return show_batch(load_data(source, cache="none"), recipe.policy, path, seed=recipe.seed)
+    return training_batch(load_data(source, cache="none"), recipe.policy, seed=recipe.seed)
 
 
 def _show(found: Inspection) -> None:

@@ -39,6 +39,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.atomic import json_text
+    from keras_resnet.cli.show import show_splits
     from keras_resnet.cli.terminal import say
     from keras_resnet.data.sources.source import Source
     from keras_resnet.display import Display
@@ -87,6 +88,7 @@ def show(found: tuple[PairedComparison, ...]) -> None:
     Args:
         found: What `compare` gives.
     """
+    from keras_resnet.cli.show import accuracy_text, points_between
     from keras_resnet.cli.tables import table
     from keras_resnet.cli.terminal import say
     from keras_resnet.evaluation.compare import shown_p
@@ -94,15 +96,15 @@ def show(found: tuple[PairedComparison, ...]) -> None:
     first = found[0]
     of = f"{first.images:,} images" + (f" of {first.groups:,} groups" if first.groups else "")
     title = f"on {of}" + (f", {first.trainings} trainings each" if first.trainings > 1 else "")
-    rows = [(first.first, _accuracy(first.accuracies[0]), *["–"] * 6)]
+    rows = [(first.first, accuracy_text(first.accuracies[0]), *["–"] * 6)]
     for one in found:
         rows.append(
             (
                 one.second,
-                _accuracy(one.accuracies[1]),
+                accuracy_text(one.accuracies[1]),
                 f"{one.difference:+.2f}",
-                _between(one.interval),
-                "–" if one.bootstrap is None else _between(one.bootstrap),
+                points_between(one.interval),
+                "–" if one.bootstrap is None else points_between(one.bootstrap),
                 shown_p(one.p),
                 shown_p(one.corrected),
                 f"{one.only_first} / {one.only_second}",
@@ -123,41 +125,3 @@ def show(found: tuple[PairedComparison, ...]) -> None:
     say(f"{first.method}:")
     for one in found:
         say(one.text if len(found) == 1 else f"{one.second} against {one.first}: {one.text}")
-
-
-def show_splits(found: tuple[SplitComparison, ...]) -> None:
-    """Print the figures of trainings whose images are divided otherwise, and what the split makes of them.
-
-    Args:
-        found: What `compare_splits` gives.
-    """
-    from keras_resnet.cli.tables import table
-    from keras_resnet.cli.terminal import say
-    from keras_resnet.evaluation.compare import shown_p
-
-    rows = []
-    for number, figure in enumerate([found[0].first, *(one.second for one in found)]):
-        low, high = figure.interval
-        accuracy = _accuracy(figure.accuracies or (figure.accuracy,))
-        cells = (figure.name, figure.division, f"{figure.correct:,} of {figure.images:,}", accuracy)
-        one = found[number - 1] if number else None
-        against = (f"{one.difference:+.2f}", _between(one.interval), f"{one.shared:,}") if one else ("–", "–", "–")
-        rows.append((*cells, f"{low:.2%} to {high:.2%}", *against))
-    interval = "95 % interval"
-    heads = ("model", "images divided", "right", "accuracy", interval, "points", interval, "tested by both")
-    table("the same images, divided otherwise: each on its own test images", heads, rows, left=("images divided",))
-    if found[0].p is not None:
-        said = ", ".join(shown_p(one.p) for one in found if one.p is not None)
-        say(f"Welch's test of the trainings' accuracies, p: {said}")
-    for one in found:
-        say(one.text if len(found) == 1 else f"{one.second.name} against {one.first.name}: {one.text}")
-
-
-def _accuracy(values: tuple[float, ...]) -> str:
-    from statistics import mean, stdev
-
-    return f"{mean(values):.2%}" + (f" ± {100 * stdev(values):.2f}" if len(values) > 1 else "")
-
-
-def _between(interval: tuple[float, float]) -> str:
-    return f"{interval[0]:+.2f} to {interval[1]:+.2f}"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
 from keras_resnet.cli.tables import table
 from keras_resnet.cli.terminal import say
+from keras_resnet.evaluation.compare import shown_p
 from keras_resnet.evaluation.evaluate import Evaluation
 from keras_resnet.evaluation.report import Report
 from keras_resnet.evaluation.slices import Slice
+from keras_resnet.evaluation.split_comparison import SplitComparison
 from keras_resnet.tasks.task import ClassMetrics, Metrics, Task
 
 MOST_CLASSES = 40
@@ -25,8 +28,52 @@ def show_report(report: Report) -> None:
     if report.averaged:
         say(f"{report.averaged.predictor.name} on {report.averaged.data_name}: {report.averaged.headline}")
     show_slices(report.slices)
+    if report.splits:
+        show_splits(report.splits)
+    for note in report.notes:
+        say(f"\nWarning: {note}")
     for symptom in report.symptoms:
         say(f"\nWarning: {symptom.text}")
+
+
+def show_splits(found: tuple[SplitComparison, ...]) -> None:
+    """Print the figures of trainings whose images are divided otherwise, and what the split makes of them.
+
+    Args:
+        found: What `compare_splits` or `beside` gives.
+    """
+    rows = []
+    for number, figure in enumerate([found[0].first, *(one.second for one in found)]):
+        low, high = figure.interval
+        accuracy = accuracy_text(figure.accuracies or (figure.accuracy,))
+        cells = (figure.name, figure.division, f"{figure.correct:,} of {figure.images:,}", accuracy)
+        one = found[number - 1] if number else None
+        against = ("–", "–", "–")
+        if one:
+            against = (f"{one.difference:+.2f}", points_between(one.interval), f"{one.shared:,}")
+        rows.append((*cells, f"{low:.2%} to {high:.2%}", *against))
+    interval = "95 % interval"
+    heads = ("model", "images divided", "right", "accuracy", interval, "points", interval, "tested by both")
+    table("The same images, divided otherwise: each on its own test images", heads, rows, left=("images divided",))
+    if found[0].p is not None:
+        said = ", ".join(shown_p(one.p) for one in found if one.p is not None)
+        say(f"Welch's test of the trainings' accuracies, p: {said}")
+    for one in found:
+        say(one.text if len(found) == 1 else f"{one.second.name} against {one.first.name}: {one.text}")
+
+
+def accuracy_text(values: Sequence[float]) -> str:
+    """An accuracy, or the mean of several with their deviation.
+
+    Args:
+        values: In 0–1.
+    """
+    return f"{mean(values):.2%}" + (f" ± {100 * stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def points_between(interval: tuple[float, float]) -> str:
+    """The bounds of a difference in points."""
+    return f"{interval[0]:+.2f} to {interval[1]:+.2f}"
 
 
 def show_slices(found: Iterable[Slice]) -> None:

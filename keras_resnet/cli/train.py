@@ -84,6 +84,8 @@ def train(options: argparse.Namespace) -> int:
     from keras_resnet.data.loading import load_data
     from keras_resnet.display import Display
     from keras_resnet.evaluation.report import report_run
+    from keras_resnet.explanation.history import History
+    from keras_resnet.explanation.summary import headline
     from keras_resnet.training.distribution import distribution
     from keras_resnet.training.fit import fit_planned, plan
     from keras_resnet.training.loop import Saving
@@ -117,7 +119,8 @@ def train(options: argparse.Namespace) -> int:
                 raise
             raise StorageError(f"out of memory: {advice}") from error
     show_report(report)
-    say(f"\nThe model is {finished.model}. Next:")
+    say(f"\n{headline(History.of_run(finished))}")
+    say(f"The model is {finished.model}. Next:")
     say(f"  keras-resnet report {finished.path}")
     say(f"  keras-resnet export {finished.path} --format tflite-int8")
     say(f"  keras-resnet predict {finished.path} IMAGE ...")

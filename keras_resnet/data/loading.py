@@ -347,7 +347,8 @@ def _listed(source: Source, *, fewest_classes: int, spool: bool, fit: Fit | None
     else:
         listing = list_table(source.location, fewest_classes=fewest_classes, task=source.task, group=source.group_by)
     if source.group_by and listing.groups is None:
-        listing = replace(listing, groups=groups_by(source.group_by, listing))
+        found = groups_by(source.group_by, listing)
+        listing = replace(listing, groups=found.groups, notes=listing.notes + found.notes)
     if source.split == "time" and listing.times is None:
         listing = replace(listing, times=times_of(listing))
     return listing, fit

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -10,17 +11,21 @@ import numpy as np
 
 from keras_resnet import pictures
 from keras_resnet.atomic import write_json
+from keras_resnet.data.duplicates import SIDE
 from keras_resnet.data.images import ImageData, OnRead
+from keras_resnet.data.leakage import CODE
 from keras_resnet.evaluation.evaluate import Evaluation, evaluate, load_run_data
 from keras_resnet.evaluation.slices import Slice, slices, write_slices
+from keras_resnet.evaluation.split_comparison import SplitComparison, beside, is_at_random
 from keras_resnet.explanation.diagnosis import LabelAgreement, Symptom, diagnose
 from keras_resnet.explanation.history import History
 from keras_resnet.explanation.training_pictures import learning_curves, training_picture
 from keras_resnet.inspection.label_doubts import label_agreement
-from keras_resnet.inspection.looks import SIDE
 from keras_resnet.json_files import read_json
 from keras_resnet.runs.run import Run
 
+MOST_CAMERAS = 4
+"""That are named."""
 LABELS, CLASSES = 1000, 50
 """Training images, and classes, that are looked at where labels are in doubt."""
 
@@ -33,6 +38,8 @@ class Report:
         evaluation: Of each test image as it is.
         averaged: Over the views that the recipe asks for; None where it asks for none.
         slices: On which images it fails more often than on the others.
+        splits: The figure beside those of the same training on other splits, see `beside`.
+        notes: What the split may hide.
         symptoms: Warnings about the training.
         files: All that was written.
     """
@@ -40,6 +47,8 @@ class Report:
     evaluation: Evaluation
     averaged: Evaluation | None
     slices: tuple[Slice, ...]
+    splits: tuple[SplitComparison, ...]
+    notes: tuple[str, ...]
     symptoms: tuple[Symptom, ...]
     files: tuple[Path, ...]
 
@@ -70,8 +79,28 @@ def report_run(run: Run, data: ImageData | None = None, progress: OnRead | None 
     if tta != "none":
         averaged = evaluate(run, data, tta=tta)
         files += averaged.write(run.folder("evaluation", tta))
+    splits = beside(run)
+    notes = tuple(_hidden_by_split(run, data, found, splits))
     symptoms, more = report_training(run, data)
-    return Report(evaluation, averaged, found, tuple(symptoms), (*files, *more))
+    return Report(evaluation, averaged, found, splits, notes, tuple(symptoms), (*files, *more))
+
+
+def _hidden_by_split(
+    run: Run, data: ImageData, found: Sequence[Slice], splits: Sequence[SplitComparison]
+) -> Iterator[str]:
+    """What a random split may hide, unless a training on another one has shown it."""
+    if not is_at_random(run, data):
+        return
+    shown = [one.second.division for one in splits]
+    if not any(division.startswith("by series") for division in shown):
+        yield from {event["text"]: None for event in run.events.rows() if event["event"] == CODE and "text" in event}
+    cameras = [one for one in found if one.attribute == "camera"]
+    if len(cameras) > 1 and not any(division.startswith("by camera") for division in shown):
+        named = ", ".join(f"{one.value} ({one.accuracy:.1%} of {one.images:,} right)" for one in cameras[:MOST_CAMERAS])
+        yield (
+            f"The test images are of several cameras that were trained on, too: {named}. That says nothing of another "
+            "camera. Train once more with --split group --group-by camera, which holds one out"
+        )
 
 
 def report_training(run: Run, data: ImageData | None = None) -> tuple[list[Symptom], list[Path]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,11 +13,13 @@ from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.data.loading import list_source
 from keras_resnet.data.sources.source import PATHS, Source
 from keras_resnet.data.splits.split_file import read_split
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import DataError, ModelError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate, load_run_data
 from keras_resnet.evaluation.trainings import called_by, test_by_train, trainings_of
 from keras_resnet.evaluation.unpaired import UncertainMean, independent_difference, mean_accuracy
-from keras_resnet.runs.run import Run
+from keras_resnet.json_files import read_json
+from keras_resnet.runs.contents import EvaluationRecord
+from keras_resnet.runs.run import Run, is_run
 from keras_resnet.tasks.intervals import wilson_interval
 
 Trainings: TypeAlias = "Run | str | os.PathLike[str] | Sequence[Run | str | os.PathLike[str]]"
@@ -189,6 +192,104 @@ def compare_splits(*models: Trainings, progress: OnRead | None = None) -> tuple[
     return tuple(rows)
 
 
+def beside(run: Run) -> tuple[SplitComparison, ...]:
+    """Put a run's figure beside those of its neighbours: the same images and network, divided otherwise.
+
+    Neighbours are the finished and evaluated runs in the folder that holds the run. Figures are those that
+    `evaluate` has written, so that nothing is read but records. Of each way to divide, as `by camera`, there is one:
+    that of the same fold, if there are folds, whose settings differ least besides the split. A calibrated copy is not
+    a training of its own.
+
+    Args:
+        run: Finished and evaluated.
+
+    Returns:
+        A comparison for each other way, by their names, in which `first` is the run; none if it is not evaluated.
+
+    Raises:
+        DataError: A record of the run's own split is damaged.
+        ModelError: Another record of the run is.
+
+    Example:
+        >>> import keras_resnet
+        >>> for one in keras_resnet.beside(keras_resnet.Run.at("saved_models/photos")):  # doctest: +SKIP
+        ...     print(one.second.division, one.second.accuracy, one.second.interval, one.second.images, one.text)
+    """
+    is_given = cache(_is_given)  # neighbours have few sources, each with many files
+    own = _record_of(run, is_given)
+    if own is None:
+        return ()
+    nearest: dict[str, tuple[tuple[bool, int, str], SplitComparison]] = {}
+    for path in run.path.resolve().parent.iterdir():
+        if not is_run(path) or path.samefile(run.path):
+            continue
+        other = _record_of(Run(path), is_given, own.content)
+        if other is None or not other.may_stand_beside(own):
+            continue
+        also = _other_settings([run, Run(path)])
+        numbers = independent_difference(
+            own.figure.correct, own.figure.images, other.figure.correct, other.figure.images
+        )
+        found = SplitComparison(own.figure, other.figure, *numbers, len(own.tested & other.tested), also)
+        rank = (other.fold != own.fold, len(also), path.name)
+        if other.way not in nearest or rank < nearest[other.way][0]:
+            nearest[other.way] = rank, found
+    return tuple(nearest[way][1] for way in sorted(nearest))
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What the records of an evaluated run say.
+
+    Args:
+        figure: Of its test.
+        way: How its images were divided, whichever fold was the test.
+        fold: Which one was; None: there are no folds.
+        tested: Their names.
+        content: The fingerprint of all its images, however divided.
+        network: What was trained.
+    """
+
+    figure: SplitFigure
+    way: str
+    fold: Sequence[int] | None
+    tested: frozenset[str]
+    content: str
+    network: str
+
+    def may_stand_beside(self, other: _Recorded) -> bool:
+        """Whether it is the same but for the way to divide."""
+        return self.network == other.network and self.way != other.way and self.tested != other.tested
+
+
+def _record_of(run: Run, is_given: Callable[[Source], bool], content: str | None = None) -> _Recorded | None:
+    """The records of a run; None if it is not finished, not evaluated, a calibrated copy, or trained on no source.
+
+    Those of a neighbour may be of another version or damaged, which is none of the run's business.
+
+    Args:
+        run: The run.
+        is_given: Whether a source has splits of its own.
+        content: The fingerprint that its images must have; None: any.
+    """
+    found = run.path / "evaluation" / "evaluation.json"
+    try:
+        if run.status != "finished" or run.is_calibrated or not found.is_file():
+            return None
+        counts, split = read_json(found, EvaluationRecord), read_split(run.path / "split.json")
+        settings = dict[str, Any](run.config["data"])
+        if "arrays" in settings or not counts["images"] or split.fingerprint != (content or split.fingerprint):
+            return None
+        given = is_given(replace(Source(**settings), split="class", group_by=None, fold=None, split_file=None, seed=0))
+        divisions = [_division(settings, given=given, with_fold=with_fold) for with_fold in (True, False)]
+    except (DataError, ModelError, UsageError):
+        return None
+    right, images = counts["correct"], counts["images"]
+    figure = SplitFigure(run.path.name, divisions[0], right, images, right / images, wilson_interval(right, images))
+    tested = frozenset(split.parts["test"] or split.parts["validation"])
+    return _Recorded(figure, divisions[1], settings.get("fold"), tested, split.fingerprint, run.network)
+
+
 @dataclass(frozen=True)
 class _Asked:
     """What the trainings of one side answer.
@@ -220,7 +321,8 @@ def _asked(side: Sequence[Run], name: str, progress: OnRead | None) -> _Asked:
     for run in side:
         data = load_run_data(run, progress)
         evaluation = evaluate(run, data)
-        divisions.add(_division(dict[str, Any](run.config["data"]), data, with_fold=len(side) == 1))
+        given = isinstance(data.source, Source) and _is_given(data.source)
+        divisions.add(_division(dict[str, Any](run.config["data"]), given=given, with_fold=len(side) == 1))
         counts.append((evaluation.metrics.correct, evaluation.metrics.images))
         tested.update(evaluation.names)
     if len(divisions) > 1:
@@ -249,22 +351,32 @@ def _kind(side: Sequence[Run]) -> str:
     return "folds" if all(dict[str, Any](run.config["data"]).get("fold") for run in side) else "splits"
 
 
-def _division(settings: Mapping[str, Any], data: ImageData, *, with_fold: bool) -> str:
+def is_at_random(run: Run, data: ImageData) -> bool:
+    """Whether a run's images were divided at random.
+
+    Args:
+        run: The run.
+        data: What it was trained on.
+    """
+    given = isinstance(data.source, Source) and _is_given(data.source)
+    return _division(dict[str, Any](run.config["data"]), given=given, with_fold=False) == AT_RANDOM
+
+
+def _division(settings: Mapping[str, Any], *, given: bool, with_fold: bool) -> str:
     """How images were divided, in words."""
     if settings.get("split_file"):
         return f"by {Path(settings['split_file']).name}"
-    if _is_given(data):
+    if given:
         return AS_GIVEN
     method, fold = settings.get("split", "class"), settings.get("fold")
     told = AT_RANDOM if method == "class" else f"by {settings.get('group_by') or method}"
     return told + (f", fold {fold[0]} of {fold[1]}" if fold and with_fold else "")
 
 
-def _is_given(data: ImageData) -> bool:
-    """Whether the source has splits of its own."""
-    source = data.source
-    if not isinstance(source, Source) or source.kind not in PATHS:
-        return isinstance(source, Source) and source.kind == "tfds"
+def _is_given(source: Source) -> bool:
+    """Whether a source has splits of its own."""
+    if source.kind not in PATHS:
+        return source.kind == "tfds"
     # Series would be looked for in all images; here only the source's own splits are asked for.
     return bool(list_source(replace(source, split="class", group_by=None)).given)
 

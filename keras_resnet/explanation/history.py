@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ModelError
-from keras_resnet.runs.run import Run
+from keras_resnet.runs.contents import KeptEpoch
+from keras_resnet.runs.run import Run, is_run
 from keras_resnet.weights.first_normalisation import FirstStatistics
 
 LogRow = Mapping[str, Any]
@@ -35,6 +36,7 @@ class History:
             began at random, or it is unknown.
         guesses: The accuracy of always naming the most frequent class, of training and of validation images; None:
             unknown, or an image may have several classes.
+        kept: The epoch whose weights the model has; None: unknown, or the training is not at its end.
     """
 
     steps: tuple[LogRow, ...]
@@ -42,6 +44,7 @@ class History:
     validation_images: int | None = None
     first: FirstStatistics | None = None
     guesses: tuple[float, float] | None = None
+    kept: KeptEpoch | None = None
 
     @classmethod
     def of(
@@ -51,16 +54,17 @@ class History:
         *,
         first: FirstStatistics | None = None,
         guesses: tuple[float, float] | None = None,
+        kept: KeptEpoch | None = None,
     ) -> History:
         """Sort rows into steps and epochs; other kinds are left out.
 
         Args:
             rows: As in `metrics.jsonl`.
-            validation_images, first, guesses: As `History`.
+            validation_images, first, guesses, kept: As `History`.
         """
         rows = list(rows)
         kinds = [tuple(row for row in rows if row["event"] == kind) for kind in ("step", "epoch")]
-        return cls(kinds[0], kinds[1], validation_images, first, guesses)
+        return cls(kinds[0], kinds[1], validation_images, first, guesses, kept)
 
     @classmethod
     def of_run(cls, run: Run) -> History:
@@ -75,15 +79,16 @@ class History:
             rows = [{"event": "epoch", **row} for row in run.metrics()]
             if rows and "epoch" not in rows[0]:
                 raise ModelError(f"{run.path / 'metrics.csv'} is damaged: it has no column 'epoch'")
+        kept = run.kept if is_run(run.path) else None
         if not rows:
-            return cls.of(rows)
+            return cls.of(rows, kept=kept)
         counts = run.data_file["images_per_class"]
         train: list[int] = counts["train"]
         validation: list[int] = counts["validation"]
         guesses = None
         if run.data_file.get("task", ONE_CLASS) == ONE_CLASS and any(train) and any(validation):
             guesses = (max(train) / sum(train), max(validation) / sum(validation))
-        return cls.of(rows, sum(validation), first=run.first_statistics, guesses=guesses)
+        return cls.of(rows, sum(validation), first=run.first_statistics, guesses=guesses, kept=kept)
 
     @property
     def last_phase(self) -> tuple[LogRow, ...]:

@@ -12,7 +12,7 @@ from keras_resnet.c_code.reference import reference
 from keras_resnet.c_code.source import selftest
 from keras_resnet.errors import ModelError
 from keras_resnet.exports.material import Material
-from keras_resnet.exports.tflite import check_integer, integer_graph, write_stamped
+from keras_resnet.exports.tflite import integers_of, write_stamped
 from keras_resnet.inference.c_folder import CompiledNetwork, code_of, compiler
 from keras_resnet.inference.predictors import FOLDER_MODEL
 from keras_resnet.quantize.graph import Graph, macs
@@ -38,18 +38,10 @@ def write_c(material: Material, path: Path) -> Sequence[str]:
         ModelError: There is no C code for an operator of the network, or the compiled code gives other numbers than
             LiteRT's reference kernels.
     """
-    assert material.calibration is not None
-    content, more = integer_graph(
-        material.model,
-        material.preprocessing.input_shape,
-        material.calibration,
-        material.quantization,
-        material.right,
-        material.show,
-    )
-    check_integer(content)
+    content, more = integers_of(material)
     code = code_of(content, material.preprocessing)
     images = material.calibration if material.verification is None else material.verification
+    assert images is not None
     inputs = _numbers(Graph(content), images)
     outputs = reference(content, inputs)
     chosen = compiler()

@@ -9,7 +9,7 @@ from keras_resnet.atomic import write_folder_with
 from keras_resnet.c_code.names import definitions, label_rows
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.exports.material import Material
-from keras_resnet.exports.tflite import check_integer, integer_graph, write_stamped
+from keras_resnet.exports.tflite import integers_of, write_stamped
 from keras_resnet.inference import micro
 from keras_resnet.inference.predictors import FOLDER_MODEL, MICRO_DATA
 from keras_resnet.quantize.graph import Graph
@@ -68,22 +68,14 @@ def write_micro(material: Material, path: Path) -> Sequence[str]:
     Raises:
         ModelError: TFLite Micro has no kernel for an operator of the network, or its runtime refuses it.
     """
-    assert material.calibration is not None
     how = material.quantization
     if how is not None and how.max_drop is not None and how.wide == "float":
         raise UsageError(
             "a microcontroller's file is of integers: take wide='int16' (at the command line: --wide int16)"
         )
-    content, more = integer_graph(
-        material.model,
-        material.preprocessing.input_shape,
-        material.calibration,
-        material.quantization,
-        material.right,
-        material.show,
-    )
-    check_integer(content)
-    operators = sorted({step.operator for step in Graph(content).steps})
+    content, more = integers_of(material)
+    graph = Graph(content)
+    operators = sorted({step.operator for step in graph.steps})
     missing = [name for name in operators if name not in RESOLVERS]
     if missing:
         raise ModelError(f"TFLite Micro has no kernel for {', '.join(missing)}, which the network has")
@@ -95,7 +87,7 @@ def write_micro(material: Material, path: Path) -> Sequence[str]:
             raise ModelError(str(error)) from None
         measured = f"measured by TFLite Micro on this machine: {arena:,} bytes"
     else:
-        sizes = sorted(_size(Graph(content), number) for number in Graph(content).computed())
+        sizes = sorted(graph.tensor(number).nbytes for number in graph.computed())
         arena = UNKNOWN_ARENA * sum(sizes[-2:])
         measured = "a guess: install the extra tflm to measure it"
     remarks.append(f"arena {measured}")
@@ -105,7 +97,7 @@ def write_micro(material: Material, path: Path) -> Sequence[str]:
     def write(folder: Path) -> None:
         write_stamped(content, material.preprocessing, folder / FOLDER_MODEL)
         arena_bytes = -(-int(arena * MARGIN) // 16) * 16
-        (folder / "model_data.h").write_text(_header(content, labels, arena_bytes, measured, several))
+        (folder / "model_data.h").write_text(_header(graph, labels, arena_bytes, measured, several))
         (folder / MICRO_DATA).write_text(_data(content, labels))
         (folder / "sketch.cc").write_text(_sketch(operators))
 
@@ -139,22 +131,14 @@ def check_array(path: Path) -> None:
         )
 
 
-def _size(graph: Graph, number: int) -> int:
-    tensor = graph.tensor(number)
-    size = tensor.dtype.itemsize
-    for side in tensor.shape:
-        size *= side
-    return size
-
-
-def _header(content: bytes, labels: Sequence[str], arena: int, measured: str, several: bool) -> str:
+def _header(graph: Graph, labels: Sequence[str], arena: int, measured: str, several: bool) -> str:
     return f"""// A network for TensorFlow Lite Micro. Made by keras_resnet.
 #ifndef MODEL_DATA_H_
 #define MODEL_DATA_H_
 
 #include <stdint.h>
 
-{definitions(Graph(content), len(labels), several)}
+{definitions(graph, len(labels), several)}
 
 // Working memory, in bytes. {measured[0].upper()}{measured[1:]}.
 #define MODEL_ARENA_BYTES {arena}

@@ -428,11 +428,12 @@ def _slice(self: _Translation, step: Step) -> str:
     options = step.options
     if options["ellipsisMask"] or options["newAxisMask"] or options["shrinkAxisMask"]:
         raise ModelError(f"ONNX has no translation for the STRIDED_SLICE {self._name(step)}, which changes its axes")
-    for axis in range(len(begins)):
+    low, high = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    for axis, stride in enumerate(strides):
         if options["beginMask"] >> axis & 1:
-            begins[axis] = 0
+            begins[axis] = 0 if stride > 0 else high
         if options["endMask"] >> axis & 1:
-            ends[axis] = np.iinfo(np.int64).max
+            ends[axis] = high if stride > 0 else low
     axes = np.arange(len(begins), dtype=np.int64)
     keep = axes > 0  # the batch is of any size
     if len(begins) == 4:

@@ -12,6 +12,7 @@ import numpy as np
 
 from keras_resnet.atomic import storage_errors, write_with
 from keras_resnet.errors import ModelError, UsageError, listed
+from keras_resnet.exports.material import Material
 from keras_resnet.models.quantization_aware import deployed, is_quantization_aware
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.quantize.graph import Graph
@@ -73,6 +74,30 @@ def write_tflite(
         check_integer(content)
     write_stamped(content, preprocessing, path)
     return remarks
+
+
+def integers_of(material: Material) -> tuple[bytes, tuple[str, ...]]:
+    """The graph of a model in integers throughout, for formats that hold nothing else.
+
+    Args:
+        material: With calibration images.
+
+    Returns:
+        As `integer_graph`.
+
+    Raises: as `integer_graph`; ModelError, too, if a tensor of floats is left.
+    """
+    assert material.calibration is not None
+    content, remarks = integer_graph(
+        material.model,
+        material.preprocessing.input_shape,
+        material.calibration,
+        material.quantization,
+        material.right,
+        material.show,
+    )
+    check_integer(content)
+    return content, remarks
 
 
 def integer_graph(

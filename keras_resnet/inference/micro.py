@@ -6,7 +6,6 @@ that runtime: `python -m keras_resnet.inference.micro` would import the package,
 
 from __future__ import annotations
 
-import math
 import os
 import re
 import subprocess
@@ -74,8 +73,7 @@ def arena_for(content: bytes) -> int:
     from keras_resnet.quantize.graph import Graph
 
     graph = Graph(content)
-    computed = [graph.tensor(number) for number in graph.computed()]
-    return 10 * len(content) + sum(math.prod(one.shape) * one.dtype.itemsize for one in computed)
+    return 10 * len(content) + sum(graph.tensor(number).nbytes for number in graph.computed())
 
 
 def _main(model: str, taken: str, given: str, arena: str) -> None:

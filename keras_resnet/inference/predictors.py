@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +59,6 @@ class KerasPredictor(Predictor):
     def __init__(
         self, model: keras.Model, preprocessing: Preprocessing, path: Path | None = None, *, is_assumed: bool = False
     ) -> None:
-        import tensorflow as tf
-
         from keras_resnet.inference.activation import logits_model
 
         super().__init__("Keras", preprocessing, path)
@@ -68,12 +67,18 @@ class KerasPredictor(Predictor):
         self._check_outputs(model.output_shape[-1], path or model.name)
         self.is_assumed = is_assumed
         self._check_input(model.input_shape, path or model.name)
-        self.model = model = logits_model(model)
-        signature = [tf.TensorSpec((None, *preprocessing.input_shape), tf.float32)]
-        self._call = tf.function(lambda images: model(images, training=False), input_signature=signature)
+        self.model = logits_model(model)
+
+    @cached_property
+    def _call(self) -> Callable[[Any], Any]:
+        from keras_resnet.inference.traced import traced
+
+        return traced(self.model, self.preprocessing.input_shape)
 
     def logits(self, images: np.ndarray) -> np.ndarray:
-        return _in_batches(lambda batch: self._call(batch).numpy(), images)
+        import tensorflow as tf
+
+        return _in_batches(lambda batch: self._call(tf.constant(batch)).numpy(), images)
 
     def one(self, image: np.ndarray) -> Callable[[], object]:
         import tensorflow as tf

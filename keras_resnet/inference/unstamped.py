@@ -13,7 +13,7 @@ from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError
 from keras_resnet.inference.activation import SIGMOID, SOFTMAX, final_activation
 from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.weights.pixels import CONVENTIONS, FIRST_KERNELS, affine, order_of_caffe
+from keras_resnet.weights.pixels import CONVENTIONS, FIRST_KERNELS, affine, first_layers, order_of_caffe
 from keras_resnet.weights.pretrained import imagenet_classes
 
 if TYPE_CHECKING:
@@ -66,7 +66,16 @@ def with_raw_pixels(
         if own is not None and len(own.class_names) == 1:
             own = replace(own, class_names=(f"not {own.class_names[0]}", *own.class_names))
     turned = channels == 3 and _order(model) == "bgr"
-    inside = affine(((type(layer).__name__, layer.get_config()) for layer in model.layers), channels)
+    inside = affine(first_layers(model), channels)
+    hidden = None if inside is not None else _first_of_own_code(model)
+    if hidden is not None:
+        logger.warning(
+            "%s begins with %s, a model whose code is its own: whether it normalises pixels cannot be seen. It gets "
+            "pixels of 0–255%s",
+            called,
+            hidden,
+            "" if own is None else f", less {own.mean} and divided by {own.std}, as preprocessing= says",
+        )
     if own is None:
         if height is None or width is None:
             raise UsageError(
@@ -92,6 +101,18 @@ def with_raw_pixels(
     return logits, own
 
 
+def _first_of_own_code(model: keras.Model) -> str | None:
+    """The name of what a model begins with, where that is a model which is no graph of layers; else None."""
+    import keras
+
+    from keras_resnet.compat.graph import is_functional  # which imports Keras
+
+    first = next((layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)), None)
+    if not isinstance(first, keras.Model):
+        return None
+    return _first_of_own_code(first) if isinstance(first, keras.Sequential) or is_functional(first) else first.name
+
+
 def _close(inside: tuple[tuple[float, ...], tuple[float, ...]], own: Preprocessing) -> bool:
     pairs = zip((*inside[0], *inside[1]), (*own.mean, *own.std), strict=True)
     return all(abs(found - said) <= CLOSE * max(own.std) for found, said in pairs)
@@ -114,7 +135,7 @@ def _normalised(
     raw = keras.Input(shape, name="image")
     x = keras.layers.Rescaling(scale, offset, dtype="float32", name="normalization")(raw)
     if turned:
-        x = keras.ops.take(x, [2, 1, 0], axis=-1)
+        x = x[..., ::-1]  # not `take`: few formats have a GATHER
     return keras.Model(raw, model(x), name=model.name)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.data import duplicates
 from keras_resnet.data.class_names import remarks_on_names
 from keras_resnet.data.images import OnRead
 from keras_resnet.data.remarks import imbalance, of_counts, of_few, of_parts, of_splits
@@ -17,8 +18,9 @@ from keras_resnet.data.sources.table_rows import LABEL_SEPARATOR
 from keras_resnet.data.splits.divide import divide
 from keras_resnet.errors import DataError, listed
 from keras_resnet.images.image_file import REASONS
-from keras_resnet.inspection import duplicates, findings
+from keras_resnet.inspection import findings
 from keras_resnet.inspection.findings import BLOCKING, SEVERITIES, Finding, printable
+from keras_resnet.inspection.gallery import ClassPictures, gallery
 from keras_resnet.inspection.kinship import kinship
 from keras_resnet.inspection.label_doubts import doubt_labels
 from keras_resnet.inspection.looks import Look, Seen, inspect_images
@@ -60,6 +62,7 @@ class Report:
         formats, modes: The number of files of each file format and of each of Pillow's modes.
         findings: The most serious first.
         tolerated: The largest share of unreadable images with which a training would begin, 0–1.
+        gallery: A few readable images of each class, chosen by the seed.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Report:
     modes: Mapping[str, int]
     findings: tuple[Finding, ...]
     tolerated: float = 0.0
+    gallery: tuple[ClassPictures, ...] = field(default=(), repr=False)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -236,12 +240,13 @@ def check(
         ]
     )
     found += findings.odd(seen.looks)
-    vectors = seeing(listing, np.array(list(seen.looks), np.int64)) if seeing and seen.looks else None
+    looked_at = np.array(list(seen.looks), np.int64)
+    vectors = seeing(listing, looked_at) if seeing and seen.looks else None
     found += _repeated(listing, seen, tuple(split_names), seed, vectors)
     found += _doubted(listing, seen, seed, vectors)
     found += kinship(listing, seen, tuple(split_names))
     if vectors is not None:
-        found += findings.strange(*strangers(vectors), np.array(list(seen.looks), np.int64))
+        found += findings.strange(*strangers(vectors), looked_at)
     return Report(
         name=name,
         listing=listing,
@@ -252,6 +257,12 @@ def check(
         modes=dict(Counter(look.header.mode for look in seen.looks.values()).most_common()),
         findings=tuple(sorted(found, key=lambda finding: SEVERITIES.index(finding.severity))),
         tolerated=tolerated,
+        gallery=gallery(
+            seen.thumbnails[looked_at] if vectors is None else vectors,
+            looked_at,
+            listing.task.membership(listing.labels[looked_at]),
+            seed,
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from keras_resnet.errors import UsageError
 from keras_resnet.inspection.check import Report, Seeing, check
 from keras_resnet.inspection.page import page
 from keras_resnet.json_files import read_json
+
+if TYPE_CHECKING:
+    from keras_resnet.data.mosaic import Batch  # needs TensorFlow
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,12 @@ class Inspection(Report):
         """All of it, for a JSON file."""
         return {"source": self.source, **super().to_dict()}
 
-    def write(self, folder: str | os.PathLike[str]) -> list[Path]:
+    def write(self, folder: str | os.PathLike[str], batch: Batch | None = None) -> list[Path]:
         """Write `check.json`, for programs, and `check.html`, the page.
 
         Args:
             folder: Where to; made if it is missing.
+            batch: A training batch to show on the page.
 
         Returns:
             The files.
@@ -53,13 +57,14 @@ class Inspection(Report):
         folder = Path(folder)
         check_outside(self.holder, folder)
         write_json(folder / "check.json", self.to_dict())
-        return [folder / "check.json", self.write_page(folder / "check.html")]
+        return [folder / "check.json", self.write_page(folder / "check.html", batch)]
 
-    def write_page(self, path: str | os.PathLike[str]) -> Path:
+    def write_page(self, path: str | os.PathLike[str], batch: Batch | None = None) -> Path:
         """Write the findings with thumbnails as one HTML file, which needs no network.
 
         Args:
             path: The file.
+            batch: A training batch to show: what the network will get.
 
         Returns:
             The file.
@@ -69,7 +74,7 @@ class Inspection(Report):
             StorageError: It cannot be written.
         """
         check_outside(self.holder, Path(path))
-        write_text(Path(path), page(self))
+        write_text(Path(path), page(self, batch))
         return Path(path)
 
 

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_resnet.data.leakage import leaking, of_series
 from keras_resnet.data.sources.grouping import Photographs, by_series
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.inspection.findings import Finding, Subject, printable
 from keras_resnet.inspection.looks import Seen
 from keras_resnet.tasks.intervals import wilson_interval
 
-LEAKING = 0.05
-"""A smaller share of test images whose series are trained on is not worth a word."""
 TELLING = 0.2
 """How much of what a guess gets wrong an attribute must get right, surely."""
 BRIGHTNESSES = 10
@@ -35,7 +34,8 @@ def kinship(listing: Listing, seen: Seen, split_names: Sequence[str]) -> list[Fi
     positions = np.array(list(seen.looks), np.int64)
     if len(positions) < FEWEST:
         return []
-    photographs = Photographs(listing, {position: look.capture for position, look in seen.looks.items()})
+    captures = {position: look.capture for position, look in seen.looks.items()}
+    photographs = Photographs(listing, captures, seen.thumbnails)
     found = [*_shared_series(photographs, positions, np.array(split_names, dtype=object))]
     attributes = _attributes(photographs, seen, positions)
     if listing.labels.ndim == 1:
@@ -45,25 +45,17 @@ def kinship(listing: Listing, seen: Seen, split_names: Sequence[str]) -> list[Fi
 
 def _shared_series(photographs: Photographs, positions: np.ndarray, split_names: np.ndarray) -> list[Finding]:
     """Series that are trained on and tested on."""
-    series, splits = by_series(photographs)[positions], split_names[positions]
-    trained, tested = np.unique(series[splits == "train"]), splits == "test"
-    leaking = tested & np.isin(series, trained)
-    if not tested.any() or leaking.sum() < LEAKING * tested.sum():
+    series, splits = by_series(photographs).groups[positions], split_names[positions]
+    remark = of_series(series, splits)
+    if remark is None:
         return []
-    order = np.argsort(series, kind="stable")
+    order, shared = np.argsort(series, kind="stable"), leaking(series, splits)
     members = np.split(order, np.flatnonzero(np.diff(series[order])) + 1)
-    shared = [one for one in members if leaking[one].any()]
     groups = tuple(
         tuple(Subject(int(positions[place]), str(splits[place])) for place in one)
-        for one in sorted(shared, key=len, reverse=True)
+        for one in sorted((one for one in members if shared[one].any()), key=len, reverse=True)
     )
-    title = f"{leaking.sum()} of {tested.sum()} test images are of a series that is trained on, too (--group-by series)"
-    advice = (
-        f"{len(np.unique(series))} series were found, by time and camera or by names: photographs of one person or "
-        "thing, or frames of one film. The test then asks for less than new photographs will. Train once more with "
-        "--split group --group-by series, and compare: it may make no difference."
-    )
-    return [Finding("series-across-splits", "warning", title, advice, groups)]
+    return [Finding(remark.code, remark.severity, remark.title, remark.advice, groups)]
 
 
 def _attributes(photographs: Photographs, seen: Seen, positions: np.ndarray) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 import numpy as np
 from PIL import Image
 
+from keras_resnet.data.duplicates import SIDE
 from keras_resnet.data.images import OnRead
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.images.capture import Capture, capture_of
@@ -19,8 +20,6 @@ from keras_resnet.images.decode import flattened, pixels_of
 from keras_resnet.images.image_file import JPEGS, SUFFIXES, Header, ImageError, opened
 from keras_resnet.preprocessing import Fit
 
-SIDE = 32
-"""The side of a thumbnail in pixels."""
 IN_FLIGHT = 256
 """Images that wait for a thread at a time."""
 SAMPLE = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keras_resnet.data.remarks import imbalance
 from keras_resnet.data.sources.listing import Listing
@@ -13,7 +13,11 @@ from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import ImageError, opened
 from keras_resnet.inspection.check import Report
 from keras_resnet.inspection.findings import Finding, Subject
+from keras_resnet.inspection.gallery import ClassPictures
 from keras_resnet.preprocessing import Fit
+
+if TYPE_CHECKING:
+    from keras_resnet.data.mosaic import Batch  # needs TensorFlow
 
 MOST_PICTURES = 24
 """Pictures of one finding."""
@@ -21,13 +25,16 @@ MOST_OF_GROUP = 8
 """Pictures of one group of images."""
 MOST_CLASSES = 200
 """Rows of the table of classes."""
+MOST_OPEN = 12
+"""Classes whose pictures are seen at once; those of the others are unfolded by a click."""
 
 
-def page(report: Report) -> str:
+def page(report: Report, batch: Batch | None = None) -> str:
     """Draw the page.
 
     Args:
         report: The results of the check. Images that are shown are read again.
+        batch: A training batch as the network gets it; None: none is shown.
 
     Returns:
         HTML.
@@ -43,6 +50,9 @@ def page(report: Report) -> str:
         worst=report.findings[0].severity if report.findings else "fine",
         summary=report.summary,
         findings=[_finding(finding, report, small) for finding in report.findings],
+        gallery=[_pictures(one, report, small) for one in report.gallery],
+        most_open=MOST_OPEN,
+        batch=batch and _batch(batch),
         splits=splits,
         classes=_classes(report, splits),
         smaller_classes=max(0, len(counts) - MOST_CLASSES),
@@ -62,6 +72,30 @@ def _finding(finding: Finding, report: Report, picture: Callable[[int], str]) ->
         "advice": finding.advice,
         "groups": [[_image(subject, report, picture) for subject in group] for group in groups],
         "left": finding.images - sum(map(len, groups)),
+    }
+
+
+def _pictures(shown: ClassPictures, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
+    images = [
+        {
+            "picture": picture(position),
+            "class": report.image(position)["class"],
+            "lines": [line for line in (report.image(position)["image"], remark) if line],
+        }
+        for position, remark in zip(shown.positions, shown.remarks, strict=True)
+    ]
+    return {"name": report.class_names[shown.label], "count": int(report.counts[shown.label]), "images": images}
+
+
+def _batch(batch: Batch) -> dict[str, Any]:
+    height, width = batch.images.shape[1:3]
+    kind = "PNG" if max(height, width) <= SIDE else "JPEG"
+    shown = zip(batch.images, batch.labels, strict=True)
+    return {
+        "size": f"{height} × {width}",
+        "images": [
+            {"picture": picture(one, kind=kind), "label": label, "lines": label.split("\n")} for one, label in shown
+        ],
     }
 
 
@@ -103,7 +137,7 @@ def _classes(report: Report, splits: Sequence[str]) -> list[dict[str, Any]]:
     counts = report.counts
     most = max(1, int(counts.max()))
     rows = []
-    for label in counts.argsort(kind="stable")[::-1][:MOST_CLASSES].tolist():
+    for label in (-counts).argsort(kind="stable")[:MOST_CLASSES].tolist():
         inside = report.splits_of(label)
         rows.append(
             {

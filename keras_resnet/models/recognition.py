@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from keras_resnet.errors import UsageError
+from keras_resnet.errors import UsageError, listed
 from keras_resnet.layer_names import CLASSIFIER, is_classifier
 from keras_resnet.models.counting import count
 from keras_resnet.models.spec import LARGEST_CIFAR_SIDE
 from keras_resnet.models.variants import VARIANTS
 from keras_resnet.weights.at_hand import network_called
-from keras_resnet.weights.files import Tensors, read_weights
+from keras_resnet.weights.files import Tensors, network_said, read_weights
 from keras_resnet.weights.naming import KERAS_APPLICATIONS, TIMM, TORCHVISION, Naming, naming_of, without_wrappers
 from keras_resnet.weights.pixels import FIRST_KERNELS
+from keras_resnet.weights.pretrained import published
 
 FAMILIES = (KERAS_APPLICATIONS, TORCHVISION, TIMM)
 """Namings of libraries whose bottlenecks all stride in the same convolution: the 1×1 in the first, else the 3×3."""
@@ -30,14 +31,13 @@ def networks_of(tensors: Tensors, naming: Naming) -> list[str]:
         naming: The library that gave these names.
 
     Returns:
-        Names as in `list_models`. Several networks may have the same tensors, as a network and its anti-aliased form.
+        Names as in `list_models`. Several networks may have the same tensors, as a network, its anti-aliased form and
+        the plain one without shortcuts.
     """
     kernels = sum(tensor.ndim == 4 for tensor in tensors.values())
     found = []
     for name, row in VARIANTS.items():
         spec = row.spec
-        if spec.shortcut == "none":  # the residual network has the same tensors, and is the one that is meant
-            continue
         strides_elsewhere = (spec.strided_conv == "1x1") != (naming is KERAS_APPLICATIONS)
         if strides_elsewhere and naming in FAMILIES and spec.block == "bottleneck":
             continue
@@ -70,13 +70,14 @@ def network_of_file(path: str | os.PathLike[str]) -> str:
     """The network of the table whose weights a file holds.
 
     Args:
-        path: As `read_weights` takes it. Of several networks with the same tensors, the one that the file is called
-            by; else the first.
+        path: As `read_weights` takes it. Of several networks with the same tensors, the one that the file itself says,
+            that published the file, or that the file is called by.
 
     Raises:
         ModelError: The file cannot be read.
-        UsageError: It holds the weights of none of them.
+        UsageError: It holds the weights of none of them, or of several and does not tell of which.
     """
+    path = Path(path)
     tensors = read_weights(path)
     tensors = dict(zip(without_wrappers(tensors), tensors.values(), strict=True))
     naming = naming_of(tensors)
@@ -86,4 +87,13 @@ def network_of_file(path: str | os.PathLike[str]) -> str:
             f"{path} holds the weights of no network that `keras-resnet models` lists; name one by --model (in a "
             "Recipe model) to see what differs"
         )
-    return network_called(Path(path).name, found) or found[0]
+    if len(found) == 1:
+        return found[0]
+    row = published(path)
+    for name in (network_said(path), row.model if row else None, network_called(path.name, found)):
+        if name in found:
+            return name
+    raise UsageError(
+        f"{path} holds weights that fit {len(found)} networks alike: {listed(found)}. Say "
+        "which of them was trained by --model (in a Recipe model)"
+    )

@@ -5,6 +5,7 @@ Only files of ours come here: made in this process, or looked through by `infere
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -66,6 +67,11 @@ class Tensor:
     def is_constant(self) -> bool:
         """Whether the file holds its numbers."""
         return self.values is not None
+
+    @property
+    def nbytes(self) -> int:
+        """Of its numbers."""
+        return math.prod(self.shape) * self.dtype.itemsize
 
     def real(self, numbers: np.ndarray) -> np.ndarray:
         """What numbers of this tensor stand for, float32."""

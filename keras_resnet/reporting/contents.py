@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from keras_resnet.data.leakage import CODE
 from keras_resnet.errors import KerasResNetError
 from keras_resnet.evaluation.comparison import WrittenFormat, read_comparison
 from keras_resnet.evaluation.report import read_symptoms
 from keras_resnet.evaluation.robustness import WrittenRobustness, read_robustness
 from keras_resnet.evaluation.slices import Slice, read_slices
+from keras_resnet.evaluation.split_comparison import SplitComparison, beside
 from keras_resnet.evaluation.written import WrittenEvaluation, is_written, read_evaluation
 from keras_resnet.explanation.diagnosis import Symptom, diagnose
 from keras_resnet.explanation.history import History
@@ -24,7 +26,7 @@ from keras_resnet.runs.run import Run
 
 CHECK = "check"
 """The folder of a run for what `inspect_data` finds in its images."""
-ABOUT_DATA = ("data", "series-across-splits")
+ABOUT_DATA = ("data", CODE)
 """Events of a training that say something of its images."""
 
 Value = TypeVar("Value")
@@ -49,6 +51,7 @@ class Contents:
         exports: The exported files and folders.
         evidence: Of them.
         formats: What the demo has compared.
+        others: Its figure beside those of the same images and network, divided otherwise.
         damaged: What could not be read, in sentences.
     """
 
@@ -67,6 +70,7 @@ class Contents:
     exports: tuple[Path, ...]
     evidence: tuple[WrittenEvidence, ...]
     formats: tuple[WrittenFormat, ...]
+    others: tuple[SplitComparison, ...]
     damaged: tuple[str, ...]
 
     @property
@@ -124,6 +128,7 @@ def read_contents(run: Run) -> Contents:
         tuple(sorted(path for path in exports.glob("[!.]*") if _is_model(path))),
         read(exports, lambda path: tuple(read_all_evidence(path)), ()),
         read(run.path / "comparison.json", lambda path: tuple(read_comparison(path)), ()),
+        read(evaluation / "evaluation.json", lambda _: beside(run), ()),
         tuple(damaged),
     )
 

@@ -18,6 +18,7 @@ from keras_resnet.errors import DataError, KerasResNetError, ModelError, UsageEr
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.evaluation.report import report_run
 from keras_resnet.evaluation.written import Answer, WrittenEvaluation, is_written
+from keras_resnet.explanation.summary import headline
 from keras_resnet.html_page import render
 from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.inspection.confident_learning import contradicted
@@ -168,6 +169,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         counts=_counts(contents),
         mosaic=_mosaic(album, run),
         charts=training_charts(contents),
+        course=headline(contents.history),
         figures=[] if found is None else list(_figures(found)),
         classes=[] if found is None else _classes(found),
         most_classes=MOST_CLASSES,

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_resnet.evaluation.slices import Slice
-from keras_resnet.evaluation.split_comparison import SplitComparison
 from keras_resnet.evaluation.written import WrittenEvaluation
 from keras_resnet.inspection.inspection import WrittenFinding
 from keras_resnet.reporting.contents import Contents
@@ -140,14 +139,13 @@ def _of_class(row: ClassMetrics) -> str:
     return f"{short(row.name)} ({hits:,} of {row.images:,} recognised{wrong})"
 
 
-def trust(contents: Contents, split: str, division: str, others: Sequence[SplitComparison] = ()) -> Iterator[Said]:
+def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
     """Whether a figure is to be trusted, and why.
 
     Args:
         contents: Of the run.
         split: What the figures are of.
         division: How the images were divided, in words; empty: not known.
-        others: The same images, divided otherwise.
     """
     found = contents.evaluation
     if found is None:
@@ -180,7 +178,7 @@ def trust(contents: Contents, split: str, division: str, others: Sequence[SplitC
             "Whether copies or photographs of one series are both trained on and tested was not looked for.",
             f"keras-resnet check {shlex.quote(str(dict(contents.config['data']).get('name') or 'SOURCE'))}",
         )
-    for other in others:
+    for other in contents.others:
         figure = other.second
         kind = "warn" if other.is_shown else "good"
         yield Said(

@@ -91,6 +91,13 @@ class DataFile(TypedDict):
     images_per_class: ImagesPerClass
 
 
+class EvaluationRecord(TypedDict):
+    """What is read of evaluation/evaluation.json; it has more figures."""
+
+    images: NUMBER
+    correct: NUMBER
+
+
 class LogRow(TypedDict):
     """A row of metrics.jsonl, of some updates (`step`) or of an epoch. It may have more figures."""
 

@@ -221,7 +221,7 @@ def configure(
     data, own = values["data"].value, {name: values[name].value for name in SOURCE_SETTINGS}
     start = _start(values)
     if not data and start:
-        source = _data_of(start)
+        source = _data_of(start, {name: value for name, value in own.items() if values[name].said})
         if source is not None:
             values["data"] = Value(source.name, f"of the run {start}")
         return Configuration(resolved, values, source, reasons)
@@ -321,12 +321,12 @@ def _going_on(start: str, qat: bool) -> tuple[Value, Recipe]:
     return Value(None, f"of the run {start}, to go on"), recipe
 
 
-def _data_of(start: str) -> Source | None:
-    """What the run that a training goes on with was trained on; None: what only its caller has."""
+def _data_of(start: str, said: Mapping[str, Any]) -> Source | None:
+    """What the run that a training goes on with was trained on, but for what is said; None: its caller alone has it."""
     from keras_resnet.runs.run import Run
 
     settings: dict[str, Any] = {**Run.at(start, finished=True).config["data"]}
-    return None if "arrays" in settings else Source(**settings)
+    return None if "arrays" in settings else Source(**{**settings, **said})
 
 
 class _Loader(yaml.SafeLoader):

@@ -23,6 +23,7 @@ from keras_resnet.callbacks.notes import notes_to
 from keras_resnet.callbacks.tensorboard import require_tensorboard
 from keras_resnet.data.balance import shown_classes
 from keras_resnet.data.images import DataSource, ImageData
+from keras_resnet.data.leakage import leak
 from keras_resnet.data.loading import Data, in_memory, load_data
 from keras_resnet.data.remarks import Remark, of_counts
 from keras_resnet.display import Display
@@ -37,6 +38,7 @@ from keras_resnet.training.configuration import source_for
 from keras_resnet.training.distribution import Distribution, distribution
 from keras_resnet.training.loop import AT_FIRST, RecipeRun, Saving, TrainingLoop
 from keras_resnet.training.network import CompiledNetwork, check_frozen, look_at_weights, preprocessing_for
+from keras_resnet.training.processor import slowed_by
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
 from keras_resnet.training.start import OtherNetwork, digest_of, start_in, start_of, teacher_of
@@ -239,7 +241,12 @@ def fit_planned(
     said, first = look_at_weights(recipe, data, compiled.network)
     seen = asdict(first) if first else {}
     notes: list[tuple[str, str, str, dict[str, Any]]] = [("weights", "note", text, seen) for text in said]
-    notes += [(one.code, one.severity, str(one), {}) for one in unheeded_imbalance(recipe, data)]
+    slow = "" if tf.config.list_physical_devices("GPU") else slowed_by(recipe.precision)
+    notes += [("precision", "note", slow, {})] if slow else []
+    remarks = unheeded_imbalance(recipe, data)
+    if not has_checkpoints(plan):  # else it is on record
+        remarks += filter(None, [leak(data)])
+    notes += [(one.code, one.severity, str(one), {}) for one in remarks]
     with (
         Interruption(display.note, close=display.close) as interruption,
         notes_to(display.note),

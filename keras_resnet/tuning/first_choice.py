@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from keras_resnet.data.duplicates import near_groups
 from keras_resnet.data.loading import divided, list_source
 from keras_resnet.data.remarks import IMBALANCED, imbalance
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.data.sources.source import Source
-from keras_resnet.inspection.duplicates import near_groups
 from keras_resnet.inspection.looks import inspect_images
 from keras_resnet.likeness import closest_others
 from keras_resnet.models.counting import cost

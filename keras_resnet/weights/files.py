@@ -13,7 +13,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from keras_resnet.errors import MissingExtraError, ModelError, listed
-from keras_resnet.regular_files import RefusedFileError, check_regular
+from keras_resnet.json_files import parsed
+from keras_resnet.regular_files import MOST_TEXT, RefusedFileError, check_regular, read_member
 from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import ArchiveError, opened_archive
 from keras_resnet.weights.hdf5 import names_in, numbers_at, open_hdf5
@@ -26,6 +27,8 @@ Tensors = dict[str, np.ndarray]
 Expectations = dict[str, tuple[tuple[int, ...], str]]
 DIGEST = "sha256"
 """The entry of a safetensors file's metadata with the digest of its tensors, in files that this package wrote."""
+NETWORK = "network"
+"""The entry with what the network was called that was saved; likewise."""
 NUMPY_HAS = {"BOOL", *(f"{kind}{bits}" for kind in "IU" for bits in (8, 16, 32, 64)), "F16", "F32", "F64"}
 TORCH_AND_NUMPY = ("bool", "uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64")
 
@@ -145,6 +148,26 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     except (SafetensorError, OSError) as error:
         refuse_shortage(error, f"read {path}")
         raise ModelError(f"{path} cannot be read as safetensors: {error}") from None
+
+
+def network_said(path: Path) -> str | None:
+    """What a weights file that can be read calls the network that it is of: the name of the model that was saved.
+
+    Args:
+        path: The file. Only a safetensors file of this package and a `.keras` file say it.
+
+    Returns:
+        None where it says nothing. The model's user may have called it anything.
+    """
+    if path.suffix == ".safetensors":
+        return read_metadata(path).get(NETWORK)
+    if path.suffix != ".keras":
+        return None
+    try:
+        name = parsed(read_member(path, "config.json", MOST_TEXT).decode())["config"]["name"]
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+    return name if isinstance(name, str) else None
 
 
 def _read_torch(path: Path) -> Tensors:

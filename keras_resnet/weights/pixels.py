@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -47,6 +47,8 @@ METADATA = "pixels"
 MOST_CHANNELS = 4096
 """Of an input that this is asked about; a damaged file may claim any number."""
 FIRST_KERNELS = tuple(STEM.layer(role) + "/kernel" for role in ("conv", "conv1"))
+AUGMENTING = "Random"
+"""How Keras's layers of random augmentation begin."""
 ALIKE = 0.97
 """Correlation from which a first kernel is one that was trained further; Caffe's has 0.57 with itself turned."""
 
@@ -233,22 +235,25 @@ def affine(
     """Mean and std of what the layers behind an input do before anything else does.
 
     Args:
-        layers: Class and configuration of each, from the input on.
+        layers: Class and configuration of each, from the input on; of a model inside, with those of its layers.
         channels: Of the input, where no layer for it says so.
 
     Returns:
-        None: They do not normalise.
+        None: They do not normalise, or it is not known how.
     """
     scale, offset, normalises = np.array(1.0), np.array(0.0), False
-    for kind, config in layers:
-        if kind == "ActivationRange":  # which rounds what it gets
+    for kind, config in _one_by_one(layers):
+        # It rounds what it gets; layers of random augmentation hand it on in inference, or cut it.
+        if kind == "ActivationRange" or kind.startswith(AUGMENTING):
             continue
         if kind == "InputLayer":
             channels = config["batch_shape"][-1]
         elif kind in ("Rescaling", "ChannelRescaling"):
             by, plus = np.asarray(config["scale"], float), np.asarray(config["offset"], float)
             scale, offset, normalises = scale * by, offset * by + plus, True
-        elif kind == "Normalization" and config.get("mean") is not None:
+        elif kind == "Normalization":
+            if config.get("mean") is None:  # it has seen data, and keeps what it saw among its weights
+                return None
             by = 1 / np.sqrt(np.asarray(config["variance"], float).ravel())
             scale, offset, normalises = scale * by, (offset - np.asarray(config["mean"], float).ravel()) * by, True
         else:
@@ -264,9 +269,39 @@ def affine(
     return tuple((-offset / scale).tolist()), tuple((1 / scale).tolist())
 
 
+def _one_by_one(layers: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The same, with the layers of models inside in the places of these."""
+    for kind, config in layers:
+        inside = config.get("layers")
+        if isinstance(inside, list):
+            yield from _one_by_one((layer["class_name"], layer["config"]) for layer in inside)
+        else:
+            yield kind, config
+
+
+def first_layers(model: keras.Model) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Class and configuration of a model's layers, from the input on, as `affine` takes them.
+
+    Args:
+        model: Models inside are gone through. A `Normalization` is given with what it saw of data, too.
+    """
+    import keras
+
+    from keras_resnet.compat.graph import is_functional  # which imports Keras
+
+    for layer in model.layers:
+        if isinstance(layer, keras.Sequential) or is_functional(layer):
+            yield from first_layers(layer)
+        elif isinstance(layer, keras.layers.Normalization) and layer.built:
+            seen = {name: np.asarray(getattr(layer, name)) for name in ("mean", "variance")}
+            yield "Normalization", layer.get_config() | seen
+        else:
+            yield type(layer).__name__, layer.get_config()
+
+
 def described(model: keras.Model) -> dict[str, str]:
     """What a safetensors file of this model's weights says of the pixels it reads; empty: its graph does not say it."""
-    found = affine((type(layer).__name__, layer.get_config()) for layer in model.layers)
+    found = affine(first_layers(model))
     return {METADATA: json.dumps({"mean": found[0], "std": found[1]})} if found else {}
 
 

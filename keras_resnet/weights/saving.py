@@ -17,7 +17,7 @@ from keras_resnet.errors import UsageError, listed
 from keras_resnet.json_files import parsed
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.stamp import write_stamp
-from keras_resnet.weights.files import DIGEST, tensor_digest, variables_by_path
+from keras_resnet.weights.files import DIGEST, NETWORK, tensor_digest, variables_by_path
 from keras_resnet.weights.naming import (
     AKAMASTER,
     HUGGING_FACE,
@@ -74,8 +74,8 @@ def save_weights(
         renamed = chosen.from_ours(tensors, epsilon_of(model))
     except KeyError as error:
         raise UsageError(f"{chosen.title}'s naming has no word for {error} of {model.name}") from None
-    about = {"format": "pt" if chosen.torch else "keras", "naming": chosen.title, **described(model)}
-    write_tensors(renamed, path, about | {DIGEST: tensor_digest(renamed)})
+    about = {"format": "pt" if chosen.torch else "keras", "naming": chosen.title, NETWORK: model.name}
+    write_tensors(renamed, path, about | described(model) | {DIGEST: tensor_digest(renamed)})
 
 
 def _refuse_v1(model: keras.Model) -> None:

@@ -128,6 +128,7 @@ def test_a_training_batch_is_drawn_as_the_options_augment_it(
         out = tmp_path / name
         assert main(["check", str(image_folder), "--out", str(out), "--show-batch", "--image-size", "8", *options]) == 0
         assert f"wrote {out / 'batch.png'}" in capsys.readouterr().out
+        assert "images of the first training batch, 8 × 8 pixels" in (out / "check.html").read_text("utf-8")
         return (out / "batch.png").read_bytes()
 
     plain = drawn("plain", "--augment", "none")

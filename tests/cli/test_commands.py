@@ -54,6 +54,7 @@ def test_training_evaluating_exporting_and_predicting(
     shown = capsys.readouterr()
     assert "top-1" in shown.out
     assert f"keras-resnet report {run}" in shown.out
+    assert re.search(r"validation accuracy (of )?\d+\.\d %.*\nThe model is .*\. Next:", shown.out)
     assert "2 epochs of 3 steps" in " ".join(shown.err.split())
     assert {"learning_curves.png", "training.png"} == {path.name for path in (run / "plots").iterdir()}
     # The demo below shows that an evaluation is drawn.

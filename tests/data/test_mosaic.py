@@ -7,7 +7,7 @@ from PIL import Image
 from keras_resnet.augment.policies import policy
 from keras_resnet.data.images import ImageData
 from keras_resnet.data.loading import load_data
-from keras_resnet.data.mosaic import label_text, show_batch
+from keras_resnet.data.mosaic import Batch, draw, label_text, show_batch
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.tasks.classification import Classification
@@ -20,7 +20,7 @@ def test_a_label_is_its_class_and_a_mixed_one_its_classes_with_their_shares() ->
     assert label_text(np.array([0, 1, 0]), task) == "dog"
     assert label_text(np.array([0.3, 0, 0.7]), task) == "cow 70%\n+ cat 30%"
     assert label_text(np.array([0.999, 0.001, 0]), task) == "cat"
-    assert label_text(np.array([1.0, 0]), Classification(("a$b" * 10, "x"))) == r"a\$ba\$ba\$ba\$ba\$ba\$ba…"
+    assert label_text(np.array([1.0, 0]), Classification(("a$b" * 10, "x"))) == "a$ba$ba$ba$ba$ba$ba…"
 
 
 def test_labels_of_several_classes_are_all_named() -> None:
@@ -41,6 +41,15 @@ def test_the_picture_shows_the_augmented_batch(tiny_data: ImageData, tmp_path: P
     with Image.open(mixed) as picture:
         assert picture.width > 800
         assert picture.height > 300
+
+
+def test_hostile_names_are_cut_and_drawn(tmp_path: Path) -> None:
+    batch = Batch(np.zeros((3, 8, 8, 3), np.uint8), ("$x", "a\n+ b", "c"), "$" + "long\u202e " * 60)
+
+    with Image.open(draw(batch, tmp_path / "batch.png")) as picture:
+        corner = picture.convert("RGB").getpixel((picture.width - 2, picture.height - 2))
+
+    assert corner == (255, 255, 255)
 
 
 def test_an_image_that_can_no_longer_be_read_is_named(image_folder: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.evaluation.split_comparison import (
     SplitComparison,
     SplitFigure,
+    beside,
     compare_splits,
     divided_otherwise,
 )
@@ -89,8 +90,8 @@ def at_random(tmp_path_factory: pytest.TempPathFactory) -> Run:
     for number in range(60):
         pixels = np.full((8, 8), 100 + number + 80 * (number % 2), np.uint8)
         Image.fromarray(pixels).save(folder / f"{number}.png")
-        rows.append(f"{number}.png,{['dark', 'bright'][number % 2]},p{number // 10}")
-    (folder / "images.csv").write_text("\n".join(["path,label,person", *rows]))
+        rows.append(f"{number}.png,{['dark', 'bright'][number % 2]},p{number // 10},{number // 20}")
+    (folder / "images.csv").write_text("\n".join(["path,label,person,third", *rows]))
     source = Source(f"csv:{folder / 'images.csv'}", image_size=8, channels=1)
     return fit(TINY.but(epochs=1), source, folder / "random", verbose=False)
 
@@ -182,6 +183,36 @@ def test_the_command_puts_them_side_by_side(at_random: Run, tmp_path: Path, caps
     assert found[0]["second"]["division"] == "by person"
     assert main([*command, "--split", "validation"]) == 2, "of validation images, nothing is compared so"
     assert "trained on other images or splits" in capsys.readouterr().err
+
+
+def test_a_figure_stands_beside_those_of_neighbours_on_other_splits(
+    at_random: Run, finished_run: Run, tmp_path: Path, undrawn: None
+) -> None:
+    by_person: dict[str, object] = {"split": "group", "group_by": "person"}
+    random = Run(Path(shutil.copytree(at_random.path, tmp_path / "random")))
+    person = divided(at_random, tmp_path / "person", **by_person)
+    farther = divided(at_random, tmp_path / "a-farther", epochs=7, **by_person)
+    others = [
+        divided(at_random, tmp_path / "other-seed", seed=1),
+        Run(Path(shutil.copytree(finished_run.path, tmp_path / "other-images"))),
+        divided(at_random, tmp_path / "fold", fold=[1, 3]),
+    ]
+    assert beside(random) == (), "it is not evaluated"
+    for run in (random, person, farther, *others):
+        evaluate(run).write(run.path / "evaluation")
+    divided(at_random, tmp_path / "not-evaluated", split="group", group_by="third")
+    damaged = divided(at_random, tmp_path / "damaged", split_file=str(person.path / "split.json"))
+    (damaged.path / "evaluation").mkdir()
+    (damaged.path / "evaluation" / "evaluation.json").write_text("{")
+
+    found = beside(random)
+
+    assert found == compare_splits(random, person), "the figures are the same, and nothing but records was read"
+    assert found[0].also_differ == ()
+    assert found[0].shared > 0
+    shutil.rmtree(person.path)
+    assert [(one.second.name, one.also_differ) for one in beside(random)] == [("a-farther", ("epochs",))]
+    assert [one.second.division for one in beside(farther)] == ["at random"]
 
 
 @pytest.fixture(scope="module")

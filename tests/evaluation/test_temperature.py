@@ -21,6 +21,7 @@ from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.preprocessing import Fit, Preprocessing
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.shares import sigmoid
+from keras_resnet.weights.saving import save_model
 
 
 def sampled(logits: np.ndarray, seed: int) -> np.ndarray:
@@ -78,6 +79,46 @@ def test_a_calibrated_run_is_a_run_whose_files_have_the_temperature(
     )
     with pytest.raises(UsageError, match="exists already: choose another path by --out"):
         calibrate(run, tiny_data)
+
+
+@pytest.fixture(scope="module")
+def overconfident(finished_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The run with six times its logits."""
+    run = Run(shutil.copytree(finished_run.path, tmp_path_factory.mktemp("temperature") / "sure"))
+    model = keras.models.load_model(run.model)
+    for variable in model.get_layer("head_dense").variables:
+        variable.assign(6 * variable)
+    save_model(model, run.model, run.preprocessing)
+    return run
+
+
+@pytest.fixture(scope="module")
+def calibrated(overconfident: Run, tiny_data: ImageData) -> Path:
+    """The same, with a temperature."""
+    found = calibrate(overconfident, tiny_data)
+    assert found.temperature > 2
+    return found.path
+
+
+@pytest.mark.parametrize("format", ["tflite-int8", "onnx-int8", "onnx"])
+def test_exported_files_of_a_calibrated_run_have_its_probabilities(
+    format: str, overconfident: Run, calibrated: Path, tiny_data: ImageData, tmp_path: Path
+) -> None:
+    pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed")
+    if format != "tflite-int8":
+        pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+    images = tiny_data.test.read(slice(None))
+    sure, expected = (open_predictor(one) for one in (overconfident, calibrated))
+    logits, shares = expected.logits(images), expected.task.probabilities
+    # An error of one step in the logits moves no probability by more than half of it.
+    most = np.ptp(logits) / 255 / 2 if "int8" in format else 1e-5
+    assert np.abs(shares(sure.logits(images)) - shares(logits)).max() > 2 * most, "else nothing is told apart"
+
+    file = open_predictor(export(calibrated, format=format, data=tiny_data).path)
+
+    found = file.logits(images)
+    np.testing.assert_allclose(file.task.probabilities(found), shares(logits), rtol=0, atol=most)
+    assert np.vdot(found, logits) / np.vdot(logits, logits) == pytest.approx(1, abs=0.01)
 
 
 class Stated(Predictor):

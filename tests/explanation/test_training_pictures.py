@@ -6,7 +6,14 @@ from PIL import Image
 from keras_resnet.errors import MissingExtraError
 from keras_resnet.explanation.diagnosis import Symptom
 from keras_resnet.explanation.history import History
-from keras_resnet.explanation.training_pictures import PANELS, draw_gradient_norms, learning_curves, training_picture
+from keras_resnet.explanation.training_pictures import (
+    PANELS,
+    draw_accuracies,
+    draw_gradient_norms,
+    draw_losses,
+    learning_curves,
+    training_picture,
+)
 from keras_resnet.pictures import new_figure
 from tests.explanation.test_diagnosis import LOSSES, rows
 
@@ -80,6 +87,7 @@ def test_each_panel_says_what_it_shows() -> None:
         draw(one, History.of(rows()))
 
     assert all(one.get_title() and one.get_xlabel() in ("epoch", "update") for one in axes.flat)
+    assert not any(one.get_legend() for one in axes.flat)
     assert len({one.get_title() for one in axes.flat}) == len(PANELS)
 
 
@@ -91,6 +99,52 @@ def test_gradient_norms_are_drawn_by_stage_and_update() -> None:
     assert axes.lines[1].get_xdata().tolist() == [10, 20, 30, 40, 50, 60, 70, 80]
     assert set(axes.lines[1].get_ydata().tolist()) == {0.1}
     assert axes.get_yscale() == "log"
+
+
+def test_curves_have_their_names_beside_their_ends_outside_the_panel() -> None:
+    axes = new_figure(4, 4).subplots()
+    draw_gradient_norms(axes, History.of(rows()))
+
+    places = {one.get_text(): one.get_position() for one in axes.texts}
+    assert places.keys() == {"stem", "stage1", "head"}
+    assert all(x > 1 for x, _ in places.values())
+    heights = sorted(y for _, y in places.values())
+    assert heights[1] - heights[0] > 0.1
+    assert heights[2] - heights[1] > 0.1  # those of the stem and the head end at the same height
+    assert places["stage1"][1] == heights[0]
+
+
+def test_of_many_stages_some_are_named() -> None:
+    axes = new_figure(4, 4).subplots()
+    draw_gradient_norms(axes, History.of(rows(step={"gradient_norms": {f"stage{n}": 0.1 * n for n in range(1, 31)}})))
+
+    named = [one.get_text() for one in axes.texts]
+    assert len(axes.lines) == 30
+    assert len(named) == 9
+    assert {"stage1", "stage30"} <= set(named)
+
+
+@pytest.mark.parametrize(("kept", "mark"), [(4, "kept: epoch 4"), (0, None), (None, "best: epoch 10")])
+def test_the_kept_epoch_is_marked_or_else_the_best(kept: int | None, mark: str | None) -> None:
+    chosen = None if kept is None else {"epoch": kept, "metric": "accuracy", "value": 0.88, "split": "", "images": 9}
+    axes = new_figure(4, 4).subplots()
+    draw_accuracies(axes, History.of(rows(), kept=chosen))
+
+    marks = [one.get_text() for one in axes.texts if "epoch" in one.get_text()]
+    assert marks == ([mark] if mark else [])
+    diamonds = [line.get_xdata() for line in axes.lines if line.get_marker() == "D"]
+    assert [list(one) for one in diamonds] == ([[int(mark.split()[-1])]] if mark else [])
+
+
+def test_epochs_without_a_finite_loss_are_shaded() -> None:
+    axes = new_figure(4, 4).subplots()
+    draw_losses(axes, History.of(rows(val_loss=[1.0] * 7 + [None, 1.0, None])))
+
+    assert [patch.get_x() + 0.5 for patch in axes.patches] == [8, 10]
+    assert "no finite\nnumber" in [one.get_text() for one in axes.texts]
+    bare = new_figure(4, 4).subplots()
+    draw_losses(bare, History.of([{**row, "event": "epoch"} for row in rows()[:1]]))  # without validation
+    assert not bare.patches
 
 
 def test_the_same_record_gives_the_same_file(drawn: list[Path], tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from keras_resnet.exports.export import export, export_saved_model, export_tflit
 from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
+from keras_resnet.quantize.post_training import Quantization
+from keras_resnet.weights import pixels
 from tests.exports.outlier import enliven, lead_by_one_channel
 
 pytest.importorskip("ai_edge_litert", reason="the extra 'edge' is not installed")
@@ -205,6 +207,23 @@ def test_layers_of_keras_applications_go_the_whole_way_of_their_users_own_fit(
     with pytest.raises(UsageError, match="give calibration="):
         export(tmp_path / "mine", format="tflite-int8")
     assert export(tmp_path / "mine", format="tflite-float").verification.images == 8
+
+
+@pytest.mark.parametrize("format", ["c", "onnx"])
+def test_a_network_with_caffes_weights_which_reads_blue_first_becomes_a_file(format: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+    inputs = keras.Input((8, 8, 3))
+    first = keras.layers.Conv2D(64, 7, strides=2, padding="same", use_bias=False)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(first(inputs)))
+    model = keras.Model(inputs, keras.layers.Dense(3)(x))
+    first.kernel.assign(np.broadcast_to(pixels._caffe_sums() / 49, (7, 7, 3, 64)))
+    how = None if format == "onnx" else Quantization("minmax", False, False)
+
+    exported = export(model, tmp_path / f"network.{format}", format, calibration=IMAGES, quantization=how)
+
+    given = IMAGES[..., ::-1] - np.array(pixels.CONVENTIONS["caffe"].mean[::-1], np.float32)
+    expected = np.asarray(model(given))
+    np.testing.assert_allclose(exported.predictor.logits(IMAGES), expected, atol=0.02 * np.ptp(expected))
 
 
 def test_what_cannot_be_exported_is_refused_by_one_line(trained: keras.Model, tmp_path: Path) -> None:

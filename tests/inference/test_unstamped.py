@@ -1,5 +1,7 @@
 """A Keras model that this package did not save predicts, is evaluated and exported as its graph says."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +71,77 @@ def test_a_model_that_was_trained_on_pixels_of_another_scale_is_refused_unless_i
     np.testing.assert_allclose(predict(model, IMAGES, preprocessing=unit).probabilities, model(ones), atol=1e-5)
     dull = np.full((1, 16, 16, 3), 128, np.uint8) + np.arange(3, dtype=np.uint8)
     assert predict(model, dull, preprocessing=unit).probabilities.shape == (1, 2), "a wall is a photograph, too"
+
+
+def adapted() -> keras.layers.Normalization:
+    """A normalisation that has seen pixels of mean 60 and deviation 30."""
+    layer = keras.layers.Normalization()
+    layer.adapt(np.array([30.0, 90.0]).reshape(2, 1, 1, 1) * np.ones((1, 1, 1, 3)))
+    return layer
+
+
+class OwnCode(keras.Model):
+    """Divides pixels by 255, which its configuration does not tell."""
+
+    def call(self, inputs: Any) -> Any:
+        return inputs / 255.0
+
+
+LAYERS = keras.layers
+INSIDE: dict[str, tuple[Callable[[], list[Any]], float, float]] = {
+    "rescaling": (lambda: [keras.Sequential([LAYERS.Rescaling(1 / 255)])], 0, 255),
+    "normalisation": (lambda: [keras.Sequential([LAYERS.Normalization(mean=10.0, variance=400.0)])], 10, 20),
+    "adapted": (lambda: [keras.Sequential([adapted()])], 60, 30),
+    "augmented first": (lambda: [keras.Sequential([LAYERS.RandomFlip()]), LAYERS.Rescaling(1 / 255)], 0, 255),
+    "two levels": (
+        lambda: [keras.Sequential([keras.Sequential([LAYERS.Rescaling(1 / 255)]), LAYERS.Rescaling(2.0, -1.0)])],
+        127.5,
+        127.5,
+    ),
+    "before the rest of a functional model": (
+        lambda: [keras.Sequential([keras.Input((16, 16, 3)), LAYERS.Rescaling(1 / 255), LAYERS.Conv2D(4, 3)])],
+        0,
+        255,
+    ),
+}
+
+
+def beginning_with(*first: Any) -> keras.Model:
+    """A classifier of two classes."""
+    inputs = x = keras.Input((16, 16, 3))
+    for layer in (*first, keras.layers.Conv2D(4, 3), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)):
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+@pytest.mark.parametrize("case", INSIDE)
+def test_a_normalisation_inside_a_model_inside_is_seen(case: str) -> None:
+    first, mean, std = INSIDE[case]
+    model = beginning_with(*first())
+    said = Preprocessing(OWN.fit, (float(mean),) * 3, (float(std),) * 3, ("ant", "bee"))
+
+    found = open_predictor(model)
+
+    assert found.preprocessing.mean == pytest.approx((mean,) * 3, abs=1e-3)
+    assert found.preprocessing.std == pytest.approx((std,) * 3, rel=1e-3)
+    logits = model(IMAGES.astype(np.float32), training=False)
+    for one in (found, open_predictor(model, said)):  # which does not normalise a second time
+        np.testing.assert_allclose(one.logits(IMAGES), logits, rtol=1e-4, atol=1e-5)
+    with pytest.raises(UsageError, match="normalises its input itself"):
+        open_predictor(model, OWN)
+
+
+def test_where_a_model_begins_with_code_of_others_it_is_said_that_nothing_is_known_of_its_pixels(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for model in (beginning_with(OwnCode(name="mine")), beginning_with(keras.Sequential([OwnCode(name="mine")]))):
+        for said, what in ((None, "It gets pixels of 0–255"), (OWN, "0–255, less .* divided by .* as preprocessing=")):
+            caplog.clear()
+            open_predictor(model, said)
+            assert re.search(f"begins with mine, a model whose code is its own: .*{what}", caplog.text)
+    caplog.clear()
+    open_predictor(network())
+    assert not caplog.text
 
 
 @pytest.mark.parametrize(

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from keras_resnet.data import duplicates
 from keras_resnet.data.loading import from_arrays, list_source
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.data.sources.listing import Files, Listing
 from keras_resnet.data.splits.plan import PARTS
-from keras_resnet.inspection import duplicates
 from keras_resnet.inspection.check import Report, check
 from keras_resnet.inspection.findings import Subject, doubted, odd
 from keras_resnet.inspection.inspection import inspect_data
 from keras_resnet.inspection.label_doubts import Doubts
 from keras_resnet.inspection.looks import inspect_images
 from keras_resnet.tasks.classification import Classification
-from tests.inspection.test_duplicates import scene
+from tests.data.test_duplicates import scene
 from tests.shared import shared_data
 from tests.zoo.images import chunk, packed, png
 

@@ -7,7 +7,7 @@ from keras_resnet.data.loading import list_source
 from keras_resnet.inspection.check import Report, check
 from keras_resnet.inspection.kinship import told
 from tests.data.sources.test_grouping import photographs
-from tests.inspection.test_duplicates import scene
+from tests.data.test_duplicates import scene
 
 
 def titles(report: Report) -> dict[str, str]:

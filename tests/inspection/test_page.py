@@ -3,15 +3,19 @@ import io
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from keras_resnet.data.mosaic import Batch
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.inspection.check import check
-from keras_resnet.inspection.page import page
+from keras_resnet.inspection.gallery import PER_CLASS
+from keras_resnet.inspection.page import MOST_OPEN, page
+from tests.data.test_duplicates import scene
 from tests.inspection.test_check import pile
-from tests.inspection.test_duplicates import scene
 
 NASTY = "<script>alert(1)</script>&\"'.png"
 
@@ -33,6 +37,11 @@ class Seen(HTMLParser):
 
     def named(self, tag: str) -> list[dict[str, str | None]]:
         return [attributes for name, attributes in self.tags if name == tag]
+
+
+def opened(tag: dict[str, str | None]) -> Image.Image:
+    """The picture of an `<img>`."""
+    return Image.open(io.BytesIO(base64.b64decode(str(tag["src"]).partition(",")[2])))
 
 
 def seen(root: Path) -> Seen:
@@ -65,7 +74,8 @@ def test_an_image_that_several_findings_show_is_decoded_once_for_the_page(tmp_pa
     text = page(report)
 
     shown = {subject.position for finding in report.findings for group in finding.groups for subject in group}
-    assert len(openings) == len(shown)
+    shown |= {position for one in report.gallery for position in one.positions}
+    assert len(openings) == len(shown) == 6
     assert text.count("data:image/jpeg;base64,") > len(shown)
 
 
@@ -103,9 +113,10 @@ def test_pictures_are_small_in_proportion_and_upright(tmp_path: Path) -> None:
     turned[0x0112] = 6
     scene(9).resize((200, 100)).save(tmp_path / "cat" / "turned.jpg", exif=turned)
 
-    (source,) = [str(tag["src"]) for tag in seen(tmp_path).named("img")]
+    sizes = [opened(tag).size for tag in seen(tmp_path).named("img")]
 
-    assert Image.open(io.BytesIO(base64.b64decode(source.partition(",")[2]))).size == (48, 96)
+    assert (48, 96) in sizes
+    assert all(max(size) == 96 for size in sizes)
 
 
 def test_many_images_are_cut_and_the_rest_is_counted(tmp_path: Path) -> None:
@@ -122,7 +133,7 @@ def test_many_images_are_cut_and_the_rest_is_counted(tmp_path: Path) -> None:
     assert "and 4 more, all of them in check.json" in shown.text  # 12 copies of one group, 8 shown
     assert "empty23.png" in shown.text
     assert "empty24.png" not in shown.text
-    assert len(shown.named("img")) == 8
+    assert len(shown.named("img")) == 8 + 2 * PER_CLASS
 
 
 def test_the_verdict_comes_first_and_findings_follow_by_severity(tmp_path: Path) -> None:
@@ -133,8 +144,8 @@ def test_the_verdict_comes_first_and_findings_follow_by_severity(tmp_path: Path)
     shown = seen(tmp_path)
 
     kinds = [str(tag["class"]).split()[-1] for tag in shown.named("section")]
-    assert kinds == sorted(kinds, key=["error", "warning", "note"].index)
-    assert {"error", "warning"} <= set(kinds)
+    assert kinds == sorted(kinds, key=["bad", "warn", "note"].index)
+    assert {"bad", "warn"} <= set(kinds)
     text = re.sub(r"\s+", " ", shown.text)
     assert text.index("Training cannot begin") < text.index("the file is empty") < text.index("nothing to see")
     assert "26 images of 2 classes, 25 readable" in text
@@ -148,3 +159,41 @@ def test_bars_are_as_long_as_classes_are_large(tmp_path: Path) -> None:
     bars = [tag["style"] for tag in seen(tmp_path).named("div") if tag.get("class") == "bar"]
 
     assert bars == ["width: 100.0%", "width: 50.0%"]
+
+
+def test_pictures_of_each_class_are_shown_and_those_of_many_classes_are_folded(tmp_path: Path) -> None:
+    for number in range(MOST_OPEN + 2):
+        (tmp_path / f"class{number:02}").mkdir()
+        for copy in range(2):
+            Image.new("L", (9, 9), 10 * number + copy).save(tmp_path / f"class{number:02}" / f"{copy}.png")
+
+    shown = seen(tmp_path)
+
+    folds = shown.named("details")
+    assert len(folds) == MOST_OPEN + 2
+    assert [("open" in one) for one in folds] == [True] * MOST_OPEN + [False] * 2
+    assert shown.text.count("most typical") >= MOST_OPEN + 2
+    headings = [int(name[1]) for name, _ in shown.tags if name in ("h1", "h2", "h3")]
+    assert headings[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(headings))
+
+
+def test_what_the_network_will_get_is_shown_pixel_by_pixel_with_its_labels(tmp_path: Path) -> None:
+    pile(tmp_path, images=2)
+    report = check(list_folder(tmp_path))
+    pixels = np.arange(2 * 8 * 8, dtype=np.uint8).reshape(2, 8, 8, 1)
+
+    shown = Seen(page(report, Batch(pixels, ("<b>cat", "cat 70%\n+ dog 30%"), "pets")))
+
+    pictures = [tag for tag in shown.named("img") if str(tag["src"]).startswith("data:image/png")]
+    assert [tag["alt"] for tag in pictures] == ["<b>cat", "cat 70%\n+ dog 30%"]
+    assert np.array_equal(np.asarray(opened(pictures[1])), pixels[1, :, :, 0])
+    assert "2 images of the first training batch, 8 × 8 pixels" in shown.text
+    assert "Not drawn" in Seen(page(report)).text
+
+
+def test_tables_say_what_they_are_and_which_cells_are_headings(tmp_path: Path) -> None:
+    shown = seen(pile(tmp_path, images=2))
+
+    assert len(shown.named("caption")) == len(shown.named("table")) == 2
+    assert {tag.get("scope") for tag in shown.named("th")} == {"col", "row"}

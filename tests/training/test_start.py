@@ -127,3 +127,4 @@ def test_the_settings_and_data_of_the_run_are_taken_with_a_lower_rate(finished_r
     longer = configure(prune=str(finished_run.path), keep=0.5, epochs=9, learning_rate=0.3)
     assert (longer.recipe.epochs, longer.recipe.learning_rate, longer.recipe.keep) == (9, 0.3, 0.5)
     assert configure(qat=str(finished_run.path), data="folder:elsewhere").source.name.endswith("/elsewhere")
+    assert configure(qat=str(finished_run.path), limit=30).source.settings == {**found.source.settings, "limit": 30}

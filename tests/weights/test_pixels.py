@@ -131,8 +131,17 @@ def test_weights_saved_from_a_network_that_normalises_say_what_it_reads(naming: 
         ([keras.layers.Rescaling(1 / 127.5, offset=-1)], 127.5, 127.5),
         ([keras.layers.Rescaling(1 / 255), keras.layers.Normalization(mean=0.5, variance=0.25)], 127.5, 127.5),
         ([keras.layers.Normalization(mean=[10, 20, 30], variance=[16, 25, 36])], (10, 20, 30), (4, 5, 6)),
+        ([keras.Sequential([keras.layers.RandomFlip(), keras.layers.Rescaling(1 / 127.5, offset=-1)])], 127.5, 127.5),
+        (
+            [
+                keras.Sequential([keras.layers.Rescaling(1 / 255)]),
+                keras.layers.Normalization(mean=0.5, variance=0.25),
+            ],
+            127.5,
+            127.5,
+        ),
     ],
-    ids=["unit", "minus one to one", "unit, then a deviation", "by channel"],
+    ids=["unit", "minus one to one", "unit, then a deviation", "by channel", "in a model inside", "inside and outside"],
 )
 def test_a_keras_file_says_by_its_first_layers_what_it_reads(
     layers: list[keras.Layer], mean: float, std: float, tmp_path: Path
@@ -147,6 +156,13 @@ def test_a_keras_file_says_by_its_first_layers_what_it_reads(
     assert found is not None
     np.testing.assert_allclose(found.mean, np.broadcast_to(mean, 3), atol=1e-5)
     np.testing.assert_allclose(found.std, np.broadcast_to(std, 3), rtol=1e-6)
+
+
+def test_what_a_normalisation_saw_of_data_is_not_told_by_a_files_layers(tmp_path: Path) -> None:
+    layers = [keras.layers.Rescaling(1 / 255), keras.layers.Normalization(), keras.layers.Conv2D(4, 3)]
+    keras.Sequential([keras.Input((16, 16, 3)), *layers]).save(tmp_path / "net.keras")
+
+    assert pixels_of("resnet50", tmp_path / "net.keras") is None
 
 
 def test_a_network_that_keras_saved_and_that_does_not_normalise_does_not_say_it(tmp_path: Path) -> None:

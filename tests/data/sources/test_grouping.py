@@ -1,17 +1,21 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from sklearn.metrics import adjusted_rand_score
 
 import keras_resnet
+from keras_resnet.data.duplicates import near_groups
 from keras_resnet.data.loading import divided, list_source
 from keras_resnet.data.sources.grouping import PAUSE, Photographs, by_series
 from keras_resnet.data.sources.listing import Files, Listing
 from keras_resnet.errors import DataError, UsageError
 from keras_resnet.images.capture import Capture
 from keras_resnet.tasks.classification import Classification
+from tests.data.test_duplicates import scene
 from tests.images.test_capture import photograph
 from tests.shared import shared_data
 
@@ -20,7 +24,7 @@ def series_of(names: Sequence[str], captures: Sequence[Capture] | None = None) -
     """Names of the images of each series that has several."""
     labels = np.zeros(len(names), np.int64)
     listing = Listing(Files(tuple(map(Path, names)), tuple(names)), tuple(names), labels, Classification(("a",)))
-    groups = by_series(Photographs(listing, dict(enumerate(captures or ()))))
+    groups = by_series(Photographs(listing, dict(enumerate(captures or ())))).groups
     members = [[names[place] for place in np.flatnonzero(groups == group)] for group in range(groups.max() + 1)]
     return [one for one in members if len(one) > 1]
 
@@ -63,6 +67,97 @@ def photographs(root: Path) -> Path:
             content = photograph(f"2024:05:{1 + person:02} 10:00:{second:02}", "", "A" if person < 4 else "B")
             (root / label / f"{person:02}.jpg").write_bytes(content)
     return root
+
+
+def pictures(root: Path, of: Mapping[str, Image.Image]) -> keras_resnet.Source:
+    """Image files whose names and headers say nothing, to be grouped by series."""
+    for name, image in of.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        image.convert("RGB").save(root / name)
+    return keras_resnet.Source(str(root), split="group", group_by="series", image_size=8)
+
+
+def shown_together(source: keras_resnet.Source) -> list[list[str]]:
+    """Names of the images of each series that has several."""
+    listing = list_source(source)
+    assert listing.groups is not None
+    members = [np.flatnonzero(listing.groups == group) for group in np.unique(listing.groups)]
+    return [[listing.names[place] for place in one] for one in members if len(one) > 1]
+
+
+def test_near_duplicates_are_of_one_series_whatever_their_names(tmp_path: Path) -> None:
+    originals = [scene(number) for number in range(12)]
+    of = {f"{'ab'[number % 2]}/{number:02}x.png": image for number, image in enumerate(originals)}
+    of["a/q.jpg"] = originals[0]
+    of["b/r.png"] = ImageOps.mirror(originals[0])  # under another label, too
+    of["b/s.png"] = ImageEnhance.Brightness(originals[3]).enhance(1.2).filter(ImageFilter.GaussianBlur(1))
+    of["a/t.png"] = originals[4].crop((2, 0, 80, 79)).resize((70, 70))
+    source = pictures(tmp_path / "copies", of)
+
+    assert shown_together(source) == [
+        ["a/00x.png", "a/q.jpg", "b/r.png"],
+        ["a/04x.png", "a/t.png"],
+        ["b/03x.png", "b/s.png"],
+    ]
+    notes = list_source(source).notes
+    assert notes == ("16 images are of 12 series, the largest of 3",)
+    data = keras_resnet.load_data(source)
+    assert notes[0] in data.notes
+    parts = {data.names[index]: name for name, split in data.splits.items() for index in split.indices}
+    assert all(len({parts[name] for name in one}) == 1 for one in shown_together(source))
+    assert keras_resnet.load_data(source).fingerprint == data.fingerprint
+
+
+def film(first: Image.Image, frames: int, step: int = 1) -> list[Image.Image]:
+    """A camera that goes along a picture."""
+    return [first.crop((step * frame, 0, step * frame + 60, 60)) for frame in range(frames)]
+
+
+def test_frames_of_a_film_hang_together_though_its_ends_differ(tmp_path: Path) -> None:
+    of = {f"a/{number:02}x.png": scene(number) for number in range(30)}
+    of |= {f"b/{'zyxwvutsrqponmlkjihg'[number]}.png": one for number, one in enumerate(film(scene(40), 20))}
+    source = pictures(tmp_path / "film", of)
+    seen = Photographs(list_source(replace(source, split="class", group_by=None)))
+
+    assert shown_together(source) == [sorted(name for name in of if name.startswith("b/"))]
+    without_between = np.array([*range(30), 30, 49])
+    assert near_groups(seen.thumbnails(without_between)) == []
+
+
+def test_a_chain_of_most_images_is_no_series(tmp_path: Path) -> None:
+    of = {f"a/{number:02}x.png": scene(number) for number in range(10)}
+    frames = film(scene(40), 20)
+    of |= {f"b/clip{number // 4}_{number % 4}.png": one for number, one in enumerate(frames)}
+    of["a/copy.png"] = scene(3)
+    source = pictures(tmp_path / "scene", of)
+
+    assert shown_together(source) == [
+        ["a/03x.png", "a/copy.png"],
+        *([f"b/clip{number}_{frame}.png" for frame in range(4)] for number in range(5)),
+    ], "what is no part of the chain is joined as ever, and in the chain names count"
+    assert (
+        list_source(source)
+        .notes[1]
+        .startswith("20 of 31 images hang together as near duplicates of one another, as where all show one scene")
+    )
+
+
+def test_that_no_series_are_found_is_said(tmp_path: Path) -> None:
+    source = pictures(tmp_path / "none", {f"{'ab'[number % 2]}/{number:02}.png": scene(number) for number in range(8)})
+
+    assert list_source(source).notes == ("no series were found, so that a split by series is one at random",)
+
+
+def test_of_too_many_images_a_choice_is_looked_at_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("keras_resnet.data.duplicates.MOST_COMPARED", 6)
+    source = pictures(
+        tmp_path / "many", {f"{'ab'[number % 2]}/{number:02}.png": scene(number // 2) for number in range(8)}
+    )
+
+    assert 2 <= len(shown_together(source)) <= 3
+    assert list_source(source).notes[1] == "near duplicates were looked for among 6 of 8 images, chosen at random"
 
 
 @pytest.mark.parametrize("way", ["series", "camera", "folder"])

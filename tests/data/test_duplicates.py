@@ -2,13 +2,13 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance
+from PIL import Image, ImageEnhance, ImageOps
 
+from keras_resnet.data import duplicates
+from keras_resnet.data.duplicates import FEWEST, alike_groups, exact_groups, kin_groups, near_groups
 from keras_resnet.data.loading import list_source
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.images.decode import decode
-from keras_resnet.inspection import duplicates
-from keras_resnet.inspection.duplicates import FEWEST, alike_groups, exact_groups, near_groups
 from keras_resnet.preprocessing import Fit
 from tests.shared import shared_data
 
@@ -62,6 +62,33 @@ def test_a_picture_saved_again_is_found(change: str) -> None:
     found = near_groups(np.concatenate([SCENES, copies]))
 
     assert [group.tolist() for group in found] == [[number, 60 + number] for number in range(20)]
+
+
+def test_kin_are_copies_mirrored_ones_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = [thumbnail(ImageEnhance.Brightness(ImageOps.mirror(scene(seed))).enhance(1.1)) for seed in range(20)]
+    pictures = np.concatenate([SCENES, np.stack(copies)])
+
+    assert near_groups(pictures) == []
+    assert [group.tolist() for group in kin_groups(pictures)] == [[number, 60 + number] for number in range(20)]
+    monkeypatch.setattr(duplicates, "BLOCK", 7 * 80)
+    assert [group.tolist() for group in kin_groups(pictures)] == [[number, 60 + number] for number in range(20)]
+    assert kin_groups(SCENES) == kin_groups(SCENES[:1]) == kin_groups(SCENES[:0]) == []
+
+
+def test_kin_are_found_where_every_picture_has_many_copies() -> None:
+    shifted = [thumbnail(scene(seed).crop((place, 0, 68 + place, 68))) for seed in range(30) for place in range(10)]
+
+    assert [len(group) for group in kin_groups(np.stack(shifted))] == [10] * 30
+
+
+def test_which_pictures_are_near_depends_on_no_order_of_sums() -> None:
+    vectors = duplicates._shapes(SCENES)
+
+    assert np.array_equal(vectors, np.rint(vectors))
+    assert np.abs(np.linalg.norm(vectors, axis=1) - duplicates.LENGTH).max() < 10
+    exact = vectors.astype(np.int64) @ vectors.T.astype(np.int64)
+    assert np.array_equal(vectors @ vectors.T, exact)
+    assert np.array_equal(vectors[:, ::-1] @ vectors[:, ::-1].T, exact)
 
 
 def test_copies_that_outnumber_the_originals_are_still_found() -> None:
