@@ -15,11 +15,12 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 LONGEST = (
-    "test_exact_checkpoint", "test_resume", "test_export", "test_commands", "test_start", "test_examples",
-    "test_network", "test_loop", "test_ill_trainings", "test_resnet", "test_loading", "test_drop_in",
-    "test_sources_end_to_end", "test_repetition", "test_evaluate", "test_automatic", "test_probe", "test_diagnosis",
-    "test_export_of_models", "test_fit_over_devices", "test_evidence", "test_batches", "test_model_mutations",
-    "test_precision",
+    "test_examples", "test_start", "test_resume", "test_evidence", "test_export", "test_commands",
+    "test_exact_checkpoint", "test_export_of_models", "test_loop", "test_ill_trainings", "test_resnet",
+    "test_magnitude_pruning", "test_network", "test_source", "test_repetition", "test_fit_over_devices", "test_batches",
+    "test_split_comparison", "test_drop_in",
+    "test_diagnosis", "test_loading", "test_evaluate", "test_automatic", "test_check", "test_precision", "test_probe",
+    "test_distillation", "test_sources_end_to_end", "test_failures", "test_model_mutations",
 )  # fmt: skip
 """The files that take longest come first, so that no process works on one of them at the end while the others wait."""
 

@@ -232,7 +232,9 @@ def _draw_pair(axes: Axes, history: History, name: str, **view: Any) -> None:
 def _marked(history: History) -> tuple[int, str] | None:
     """The epoch to mark, and what it is: the kept one, or the best if none is known to be kept."""
     if history.kept:
-        return (history.kept["epoch"], f"kept: epoch {history.kept['epoch']}") if history.kept["epoch"] else None
+        epoch = history.kept["epoch"]
+        known = {row["epoch"] for row in history.epochs}  # 0 is what the training began with; others may be cut off
+        return (epoch, f"kept: epoch {epoch}") if epoch in known else None
     best = best_epoch(history)
     return (best[0], f"best: epoch {best[0]}") if best else None
 

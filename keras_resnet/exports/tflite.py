@@ -29,6 +29,8 @@ from keras_resnet.shortage import refuse_shortage
 from keras_resnet.stamp import write_stamp
 
 KINDS = ("float", "float16", "dynamic", "int8", "int16x8")
+MOST_AS_CONSTANTS = 32 * 2**20
+"""Bytes of weights that are converted as constants."""
 
 
 def write_tflite(
@@ -277,13 +279,21 @@ def check_integer(content: bytes) -> None:
 def _write_static(model: keras.Model, input_shape: tuple[int, int, int], folder: str) -> None:
     """A SavedModel with a batch of one, which the converter and microcontrollers need.
 
+    Variables would be written as a checkpoint, restored twice and frozen by a session, in three times the time that
+    constants take; but constants are held ten times over until the file is there.
     (`TFLiteConverter.from_keras_model` and `from_concrete_functions` lose the weights under Keras 3; Keras's
-    `ExportArchive` writes what only a later training would need, too, and takes twice as long.)
+    `ExportArchive` writes what only a later training would need, too.)
     """
     import tensorflow as tf
 
-    module = tf.Module()
-    module.kept = [variable.value for variable in model.variables]
-    spec = tf.TensorSpec((1, *input_shape), tf.float32, name="image")
-    serve = tf.function(lambda image: model(image, training=False), input_signature=[spec], autograph=False)
+    module, weights = tf.Module(), [(variable, variable.numpy()) for variable in model.variables]
+    if sum(value.nbytes for _, value in weights) > MOST_AS_CONSTANTS:
+        module.kept, weights = [variable.value for variable, _ in weights], []
+
+    @tf.function(input_signature=[tf.TensorSpec((1, *input_shape), tf.float32, name="image")], autograph=False)
+    def serve(image: Any) -> Any:
+        constants = [(variable, tf.constant(value)) for variable, value in weights]
+        with keras.StatelessScope(state_mapping=constants):
+            return model(image, training=False)
+
     tf.saved_model.save(module, folder, signatures=serve.get_concrete_function())

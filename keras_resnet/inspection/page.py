@@ -116,7 +116,9 @@ def _image(subject: Subject, report: Report, picture: Callable[[int], str]) -> d
     return {
         "picture": picture(subject.position),
         "class": described["class"],
-        "lines": [line for line in (described["image"], place, subject.remark) if line],
+        "lines": list(
+            filter(None, (described["image"], place, "" if subject.remark == described["split"] else subject.remark))
+        ),
     }
 
 

@@ -297,7 +297,7 @@ def short_name(name: str) -> str:
     Args:
         name: Of a tensor, as TensorFlow's converter makes it: `model/conv_1/convolution;model/bn_1/add`.
     """
-    if name.startswith("StatefulPartitionedCall"):  # the converter's name for what the model gives
+    if name.startswith(("PartitionedCall", "StatefulPartitionedCall")):  # the converter's name for what the model gives
         return "logits"
     name = name.removesuffix("/wide")
     parts = [part.rstrip("0123456789") for part in name.split(";")]

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,33 @@ def network(data: ImageData, optimizer: Any = None) -> keras.Model:
     x = layers.ReLU(name="relu")(layers.BatchNormalization(name="bn", momentum=0.9)(x))
     x = layers.Dropout(0.3, seed=1, name="drop")(layers.Flatten(name="flat")(x))
     model = keras.Model(inputs, layers.Dense(10, activation="softmax", name="dense")(x))
-    optimizer = optimizer or keras.optimizers.Adam(0.01)
-    model.compile(optimizer, "categorical_crossentropy", metrics=["accuracy"])
+    model.compile(optimizer or adam(), "categorical_crossentropy", metrics=["accuracy"])
     return model
+
+
+def adam() -> Any:
+    return keras.optimizers.Adam(0.01)
+
+
+_TRACED: dict[Callable[[], Any], tuple[keras.Model, list[tuple[keras.Variable, np.ndarray]]]] = {}
+
+
+def renewed(data: ImageData, optimizer: Callable[[], Any] = adam) -> keras.Model:
+    """The network of a new process, but that its steps are traced once an optimizer: that is most of a fit's time."""
+    if optimizer not in _TRACED:
+        model = network(data, optimizer())
+        model.optimizer.build(model.trainable_variables)
+        _TRACED[optimizer] = model, [(one, one.numpy()) for one in (*model.variables, *model.optimizer.variables)]
+    model, values = _TRACED[optimizer]
+    for variable, value in values:
+        variable.assign(value)
+    return model
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _forget_traced() -> Iterator[None]:
+    yield
+    _TRACED.clear()
 
 
 def batches(data: ImageData, **augmentation: Any) -> Any:
@@ -74,13 +98,13 @@ def train(
     data: ImageData,
     folder: Path,
     *others: keras.callbacks.Callback,
-    optimizer: Any = None,
+    optimizer: Callable[[], Any] = adam,
     epochs: int = EPOCHS,
     validated: bool = True,
     augmentation: dict[str, Any] | None = None,
     **options: Any,
 ) -> tuple[keras.Model, ExactCheckpoint]:
-    model, ours = network(data, optimizer), batches(data, **augmentation or {})
+    model, ours = renewed(data, optimizer), batches(data, **augmentation or {})
     saving = ExactCheckpoint(folder, data=ours, minutes=0, **options)
     validation = data.validation.batches(16) if validated else None
     model.fit(ours, validation_data=validation, epochs=epochs, callbacks=[saving, *others], verbose=0)
@@ -172,19 +196,17 @@ def test_a_finished_training_trains_nothing_and_gives_its_best_weights(
     def averaging() -> Any:  # which gives its average to the model at the end of each fit
         return keras.optimizers.Adam(0.01, use_ema=True)
 
-    first, saving = train(tiny_data, tmp_path / "run", monitor="val_loss", optimizer=averaging())
+    first, saving = train(tiny_data, tmp_path / "run", monitor="val_loss", optimizer=averaging)
+    expected = {name: one.numpy() for name, one in variables_by_path(first).items()}
     best = int(np.argmin([row["val_loss"] for row in saving.logs])) + 1
     assert saving.place.best_epoch == best
 
     counted = KillAt(1, kill)
-    second, again = train(tiny_data, tmp_path / "run", counted, monitor="val_loss", optimizer=averaging())
+    second, again = train(tiny_data, tmp_path / "run", counted, monitor="val_loss", optimizer=averaging)
 
     assert "is finished: nothing is trained" in capsys.readouterr().err
     assert counted.left == 1
-    assert_same(
-        {name: one.numpy() for name, one in variables_by_path(second).items()},
-        {name: one.numpy() for name, one in variables_by_path(first).items()},
-    )
+    assert_same({name: one.numpy() for name, one in variables_by_path(second).items()}, expected)
     assert again.logs == saving.logs
     loss = second.evaluate(tiny_data.validation.batches(16), verbose=0)[0]
     assert loss == pytest.approx(saving.logs[best - 1]["val_loss"], rel=1e-5)
@@ -197,13 +219,13 @@ def test_weights_that_are_no_numbers_finish_no_training(
     def spoil() -> None:
         model.get_layer("dense").bias.assign(np.full(10, np.nan, np.float32))
 
-    model, ours = network(tiny_data), batches(tiny_data)
+    model, ours = renewed(tiny_data), batches(tiny_data)
     callbacks = [ExactCheckpoint(tmp_path / "run", data=ours), KillAt(8, spoil), keras.callbacks.TerminateOnNaN()]
     model.fit(ours, epochs=3, callbacks=callbacks, verbose=0)
     assert "the weights are no numbers any more" in capsys.readouterr().err
     assert Run(tmp_path / "run").status == "unfinished"
 
-    assert network(tiny_data).fit(ours, epochs=3, callbacks=callbacks[:1], verbose=0).epoch == [1, 2]
+    assert renewed(tiny_data).fit(ours, epochs=3, callbacks=callbacks[:1], verbose=0).epoch == [1, 2]
     assert Run(tmp_path / "run").status == "finished"
 
 
@@ -286,7 +308,7 @@ def test_a_rate_that_is_changed_as_an_epoch_begins_is_changed_once(tiny_data: Im
 
 
 def test_a_validation_that_is_interrupted_leaves_no_average_in_the_model(tiny_data: ImageData) -> None:
-    model, data, average, weights = network(tiny_data), batches(tiny_data), MovingAverage(0.9, every=2), []
+    model, data, average, weights = renewed(tiny_data), batches(tiny_data), MovingAverage(0.9, every=2), []
 
     class Look(keras.callbacks.Callback):
         def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -315,7 +337,7 @@ def test_with_other_data_it_goes_on_from_the_end_of_an_epoch(tiny_data: ImageDat
     images, targets = (np.concatenate(one) for one in zip(*((a, b) for a, b in batches(tiny_data)), strict=True))
 
     def fitted(folder: Path, *others: keras.callbacks.Callback) -> tuple[keras.Model, ExactCheckpoint]:
-        model, saving = network(tiny_data), ExactCheckpoint(folder)
+        model, saving = renewed(tiny_data), ExactCheckpoint(folder)
         model.fit(images, targets, batch_size=32, shuffle=False, epochs=2, callbacks=[saving, *others], verbose=0)
         return model, saving
 
@@ -327,9 +349,11 @@ def test_with_other_data_it_goes_on_from_the_end_of_an_epoch(tiny_data: ImageDat
 
 
 def test_our_own_optimizer_schedule_and_augmented_batches_go_on_too(tiny_data: ImageData, tmp_path: Path) -> None:
-    def trained(name: str, *others: keras.callbacks.Callback) -> dict[str, np.ndarray]:
+    def optimizer() -> Any:
         rate = keras_resnet.schedules.Cosine(0.1, epochs=2, warmup=1, steps_per_epoch=6)
-        optimizer = keras_resnet.optimizers.SGD(rate, weight_decay=1e-4)
+        return keras_resnet.optimizers.SGD(rate, weight_decay=1e-4)
+
+    def trained(name: str, *others: keras.callbacks.Callback) -> dict[str, np.ndarray]:
         options: dict[str, Any] = {"augmentation": {"augment": "shift", "mixup": 0.2}, "validated": False}
         return end(*train(tiny_data, tmp_path / name, *others, optimizer=optimizer, steps=2, epochs=2, **options))
 
@@ -341,8 +365,10 @@ def test_our_own_optimizer_schedule_and_augmented_batches_go_on_too(tiny_data: I
 
 
 def test_between_two_parts_of_an_update_it_goes_on_too(tiny_data: ImageData, tmp_path: Path) -> None:
+    def optimizer() -> Any:
+        return keras.optimizers.SGD(0.01, 0.9, gradient_accumulation_steps=4)  # six batches an epoch
+
     def trained(name: str, *others: keras.callbacks.Callback) -> tuple[keras.Model, ExactCheckpoint]:
-        optimizer = keras.optimizers.SGD(0.01, 0.9, gradient_accumulation_steps=4)  # six batches an epoch
         return train(tiny_data, tmp_path / name, *others, optimizer=optimizer, epochs=2, steps=1, validated=False)
 
     average, again = MovingAverage(0.9, every=2), MovingAverage(0.9, every=2)
@@ -380,7 +406,7 @@ def test_a_training_in_two_calls_of_fit_goes_on_in_either(tiny_data: ImageData, 
 def test_with_other_data_a_wish_to_stop_is_heeded_at_once(
     tiny_data: ImageData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model, data = network(tiny_data), tiny_data.train.batches(32)
+    model, data = renewed(tiny_data), tiny_data.train.batches(32)
     fitting = {"epochs": 2, "callbacks": [ExactCheckpoint(tmp_path / "run"), KillAt(9, terminate)], "verbose": 0}
 
     with pytest.raises(SystemExit) as stopped:
@@ -427,7 +453,7 @@ class Late(keras.callbacks.Callback):
 def test_an_order_that_would_be_wrong_is_refused(
     make: Callable[[Any], list[Any]], said: str, tiny_data: ImageData, tmp_path: Path
 ) -> None:
-    model, ours = network(tiny_data), batches(tiny_data)
+    model, ours = renewed(tiny_data), batches(tiny_data)
     states = [keras.callbacks.EarlyStopping("loss", restore_best_weights=True)] if "other weights" in said else []
     saving = ExactCheckpoint(tmp_path / "run", data=ours, states=states)
 
@@ -453,7 +479,7 @@ def test_what_could_not_go_on_exactly_is_refused(tiny_data: ImageData, tmp_path:
 
 
 def test_a_monitor_that_tells_nothing_is_refused_and_no_epoch_is_lost(tiny_data: ImageData, tmp_path: Path) -> None:
-    model, ours = network(tiny_data), batches(tiny_data)
+    model, ours = renewed(tiny_data), batches(tiny_data)
     saving = ExactCheckpoint(tmp_path / "run", data=ours, monitor="val_accuracy")
     with pytest.raises(
         UsageError, match="is of a validation, and fit has none: .* monitor the training, as 'accuracy'"
@@ -510,7 +536,7 @@ def test_several_steps_a_call_go_on_too_and_the_data_need_not_be_named(
 
 
 def test_a_second_call_of_fit_may_have_other_callbacks_which_begin_anew(tiny_data: ImageData, tmp_path: Path) -> None:
-    model, data = network(tiny_data), batches(tiny_data)
+    model, data = renewed(tiny_data), batches(tiny_data)
     early = keras.callbacks.EarlyStopping("loss", mode="max", patience=1)
     first = ExactCheckpoint(tmp_path / "run", data=data, epochs=5, states=[early])
     assert model.fit(data, epochs=3, callbacks=[first, early], verbose=0).epoch == [0, 1]

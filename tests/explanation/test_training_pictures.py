@@ -124,7 +124,7 @@ def test_of_many_stages_some_are_named() -> None:
     assert {"stage1", "stage30"} <= set(named)
 
 
-@pytest.mark.parametrize(("kept", "mark"), [(4, "kept: epoch 4"), (0, None), (None, "best: epoch 10")])
+@pytest.mark.parametrize(("kept", "mark"), [(4, "kept: epoch 4"), (0, None), (11, None), (None, "best: epoch 10")])
 def test_the_kept_epoch_is_marked_or_else_the_best(kept: int | None, mark: str | None) -> None:
     chosen = None if kept is None else {"epoch": kept, "metric": "accuracy", "value": 0.88, "split": "", "images": 9}
     axes = new_figure(4, 4).subplots()

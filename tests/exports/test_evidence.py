@@ -419,6 +419,7 @@ def test_what_no_runtime_runs_is_refused(reference: KerasPredictor, tmp_path: Pa
         ("m_1/bn_1/add;m_1/bn_1/mul;m_1/conv_7_1/convolution1", "conv_7_1"),
         ("m_1/relu/Relu;m_1/add_1/Add", "relu"),
         ("StatefulPartitionedCall:0", "logits"),
+        ("PartitionedCall:0", "logits"),
     ],
 )
 def test_a_layer_is_called_by_the_one_with_weights(name: str, short: str) -> None:

@@ -18,6 +18,7 @@ from keras_resnet.data.loading import load_data
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import DataError, MissingExtraError, ModelError, UsageError
 from keras_resnet.exports import export as exporting
+from keras_resnet.exports import tflite
 from keras_resnet.exports.export import Exported, export_run, export_saved_model, export_tflite
 from keras_resnet.exports.formats import FORMATS, Format
 from keras_resnet.exports.material import Material
@@ -33,6 +34,7 @@ from keras_resnet.models.spec import ResNetSpec
 from keras_resnet.models.variants import spec
 from keras_resnet.plain_paths import plain_path
 from keras_resnet.preprocessing import Fit, Preprocessing
+from keras_resnet.quantize.graph import Graph, short_name
 from keras_resnet.quantize.post_training import Quantization, quantize
 from keras_resnet.runs.run import Run
 from keras_resnet.stamp import read_stamp
@@ -183,6 +185,23 @@ def test_every_kind_of_shortcut_becomes_all_integer(shortcut: str, channels: int
     found = TFLitePredictor(tmp_path / "model.tflite", preprocessing).logits(images)
     expected = model(images.astype(np.float32)).numpy()
     assert np.abs(found - expected).max() < 0.1 * np.ptp(expected)
+
+
+def test_weights_are_the_same_numbers_in_the_file_whether_converted_as_constants_or_as_variables(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = build(spec("oneblock"), input_shape=(8, 8, 1), num_classes=3, classifier_activation=None, seed=1)
+    small = float_graph(model, (8, 8, 1))
+    monkeypatch.setattr(tflite, "MOST_AS_CONSTANTS", 0)
+    large = float_graph(model, (8, 8, 1))
+
+    def numbers(content: bytes) -> list[bytes]:
+        return sorted(one.values.tobytes() for one in Graph(content).tensors if one.values is not None)
+
+    assert numbers(small) == numbers(large)
+    assert [step.operator for step in Graph(small).steps] == [step.operator for step in Graph(large).steps]
+    for graph in (Graph(small), Graph(large)):
+        assert short_name(graph.tensor(graph.steps[-1].output).name) == "logits"
 
 
 def test_a_network_with_an_imagenet_stem_becomes_all_integer_and_three_times_smaller(tmp_path: Path) -> None:
