@@ -74,5 +74,7 @@ def check_page(page: Page) -> None:
         assert drawing["role"] == "img"
         assert drawing["aria-labelledby"]
     assert all(tag.get("scope") for tag in page.named("th"))
+    regions = [str(tag["aria-label"]).lower() for _, tag in page.tags if tag.get("role") == "region"]
+    assert not {*regions} & {text.lower() for level, text in page.headings if level == 2}, "two landmarks of one name"
     assert len(page.named("main")) == 1
     assert page.named("a")[0] == {"class": "skip", "href": "#content"}
