@@ -164,6 +164,8 @@ from .models.variants import wrn as wrn
 from .preprocessing import Fit as Fit
 from .preprocessing import Preprocessing as Preprocessing
 from .quantize.post_training import Quantization as Quantization
+from .reporting.comparison import write_comparison as write_comparison
+from .reporting.report import write_report as write_report
 from .runs.run import Run as Run
 from .training.configuration import configure as configure
 from .training.configuration import read_recipe as read_recipe

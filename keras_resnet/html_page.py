@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from typing import Any
 
 import numpy as np
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from PIL import Image
 
 from keras_resnet.visible import visible
@@ -48,6 +49,7 @@ def render(room: str, template: str, **values: object) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["grouped"] = lambda count: f"{int(count):,}"  # `int` refuses a value that is missing
+    environment.filters["with_code"] = _with_code
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(template).render(**values)
 
@@ -79,6 +81,11 @@ def picture(pixels: np.ndarray, side: int = SIDE, kind: str = "JPEG") -> str:
 def embedded(content: bytes, media_type: str) -> str:
     """Bytes of a file, as the `src` of an `<img>`: a `data:` URL."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _with_code(text: str) -> Markup:
+    """What stands between backticks, as code."""
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text)))))
 
 
 def _shown(value: Any) -> Any:

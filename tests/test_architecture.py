@@ -87,6 +87,10 @@ ALLOWED["experiments"] = {
     "training", "evaluation", "exports", "inference", "quantize", "runs", "data", "tasks", "models", "compat"
 }  # fmt: skip
 ALLOWED["failures"] = {"evaluation", "transfer", "inspection", "inference", "runs", "data", "images", "tasks"}
+ALLOWED["reporting"] = {
+    "failures", "training", "exports", "evaluation", "attribution", "explanation", "inspection", "inference", "runs",
+    "data", "images", "tasks"
+}  # fmt: skip
 ALLOWED["cli"] = set(ALLOWED)
 FOUNDATION = {
     "errors",

@@ -15,6 +15,7 @@ TEMPLATE = """{% extends "html_page.html.jinja" %}
 {% block title %}{{ name }}{% endblock %}
 {% block body %}
 <h1>{{ name|capitalize_first }}</h1><img src="x" alt="{{ name }}">{{ count|grouped }}
+<p>{{ ("run `" ~ name ~ "`")|with_code }}</p>
 {% endblock %}
 """
 
@@ -33,12 +34,15 @@ def test_every_text_is_escaped_in_titles_in_attributes_and_behind_filters(room: 
     text = render(room, "page.html.jinja", name="\"><script>alert('1')</script>", count=1)
 
     assert "<script" not in text
-    assert text.count("&lt;script&gt;") == 3
+    assert text.count("&lt;script&gt;") == 4
+    assert "run <code>&#34;&gt;&lt;script&gt;" in text
     assert 'alt="&#34;&gt;' in text
 
 
 def test_characters_that_turn_or_hide_text_are_shown(room: str) -> None:
     text = render(room, "page.html.jinja", name="gpj.\u202eexe\x00", count=1)
+
+    assert text.count("pj.\\u202eexe\\x00") == 4
 
     assert "\u202e" not in text
     assert "\x00" not in text

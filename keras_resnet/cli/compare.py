@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from keras_resnet.display import Display
     from keras_resnet.evaluation.compare import PairedComparison
+    from keras_resnet.evaluation.split_comparison import SplitComparison
 
 MOST_SHOWN = 20
 """Images on which two models differ."""
@@ -30,6 +32,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--limit", type=int, metavar="N", help="with --data: use at most N images, by class")
     command.add_argument("--split", choices=("train", "validation", "test", "all"), help="default: as `evaluate`")
     command.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (default: 0)")
+    command.add_argument("--report", type=Path, metavar="FILE", help="also write it as an HTML page with figures, "
+                         "curves, settings, and images on which models differ")  # fmt: skip
     command.add_argument("--json", action="store_true", help="print JSON, with all images on which models differ")
 
 
@@ -50,6 +54,7 @@ def run(options: argparse.Namespace) -> int:
     if not (options.data or options.split) and divided_otherwise(options.models):
         with Display() as progress:
             splits = compare_splits(*options.models, progress=progress.reading)
+            _write_report(options, splits, progress)
         if options.json:
             say(json_text([one.to_dict() for one in splits]))
         else:
@@ -57,11 +62,24 @@ def run(options: argparse.Namespace) -> int:
         return 0
     with Display() as progress:
         found = compare(*options.models, data=data, split=options.split, seed=options.seed, progress=progress.reading)
+        _write_report(options, found, progress)
     if options.json:
         say(json_text([one.to_dict() for one in found]))
     else:
         show(found)
     return 0
+
+
+def _write_report(
+    options: argparse.Namespace,
+    found: tuple[PairedComparison, ...] | tuple[SplitComparison, ...],
+    progress: Display,
+) -> None:
+    from keras_resnet.reporting.comparison import write_comparison
+
+    if options.report:
+        path = write_comparison(found, options.models, options.report, progress=progress.reading, note=progress.note)
+        progress.note(f"wrote {path}")
 
 
 def show(found: tuple[PairedComparison, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Train, evaluate and export on real handwritten digits, run the exported files and compare them.
+"""Train, evaluate and export on real handwritten digits, run the exported files, compare them, write a report.
 
 Trains ResNet-8 on the 1,797 digits that ship with scikit-learn, and writes everything to one folder.
 """
@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.evaluation.evaluate import load_run_data
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.exports.export import export_run
+    from keras_resnet.reporting.report import write_report
     from keras_resnet.runs.run import Run
     from keras_resnet.training.configuration import source_for
     from keras_resnet.training.fit import configuration, fit_planned, plan
@@ -76,7 +77,8 @@ def run(options: argparse.Namespace) -> int:
         [row.cells() for row in rows],
     )
     say("latency: median milliseconds for one image at batch 1 on this machine; TFLite on one thread")
-    say(f"everything lies in {finished.path}")
+    page = write_report(finished, data, look=False)  # to look through the images takes as long as to train
+    say(f"everything lies in {finished.path}; its report: {page}")
     return 0
 
 

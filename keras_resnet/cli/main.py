@@ -24,6 +24,7 @@ COMMANDS = (
     "predict",
     "explain",
     "failures",
+    "report",
     "export",
     "verify",
     "embed",

@@ -121,6 +121,7 @@ def train(options: argparse.Namespace) -> int:
     show_report(report)
     say(f"\n{headline(History.of_run(finished))}")
     say(f"The model is {finished.model}. Next:")
+    say(f"  keras-resnet report {finished.path}")
     say(f"  keras-resnet export {finished.path} --format tflite-int8")
     say(f"  keras-resnet predict {finished.path} IMAGE ...")
     return 0

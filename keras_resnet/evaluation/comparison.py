@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from keras_resnet.atomic import write_json
 from keras_resnet.data.images import Split
 from keras_resnet.evaluation.evaluate import split_logits
 from keras_resnet.inference.predictor import Predictor
+from keras_resnet.json_files import read_json
+from keras_resnet.runs.contents import NUMBER
 from keras_resnet.tasks.task import Task
 
 ROUNDS = 9
@@ -95,6 +97,26 @@ def compare(predictors: Sequence[Predictor], split: Split) -> list[ComparedForma
 def write_comparison(rows: Sequence[ComparedFormat], path: Path) -> None:
     """Write the rows as JSON."""
     write_json(path, [row.to_dict() for row in rows])
+
+
+class WrittenFormat(TypedDict):
+    """A row of a written comparison; the metric's value stands beside these."""
+
+    name: str
+    correct: NUMBER
+    images: NUMBER
+    agreement: float
+    size_in_bytes: NUMBER | None
+    latency_ms: float
+
+
+def read_comparison(path: Path) -> list[WrittenFormat]:
+    """Read what `write_comparison` has written.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    return read_json(path, list[WrittenFormat])
 
 
 def median_latency(predictors: Sequence[Predictor], image: np.ndarray) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from keras_resnet.explanation.diagnosis import LabelAgreement, Symptom, diagnose
 from keras_resnet.explanation.history import History
 from keras_resnet.explanation.training_pictures import learning_curves, training_picture
 from keras_resnet.inspection.label_doubts import label_agreement
+from keras_resnet.json_files import read_json
 from keras_resnet.runs.run import Run
 
 MOST_CAMERAS = 4
@@ -138,6 +140,26 @@ def report_history(
         training_picture(history, symptoms, title, files[1])
         learning_curves(history, files[2])
     return symptoms, files
+
+
+class _Symptom(TypedDict):
+    code: str
+    text: str
+
+
+class _Diagnosis(TypedDict):
+    """What is read of diagnosis.json."""
+
+    symptoms: list[_Symptom]
+
+
+def read_symptoms(path: Path) -> tuple[Symptom, ...]:
+    """Read the warnings that `report_training` has written.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    return tuple(Symptom(one["code"], one["text"]) for one in read_json(path, _Diagnosis)["symptoms"])
 
 
 def labels_fit(data: ImageData) -> LabelAgreement | None:

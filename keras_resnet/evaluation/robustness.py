@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from keras_resnet.errors import DataError, UsageError
 from keras_resnet.evaluation.corruptions import BETWEEN, CORRUPTIONS, PUBLISHED, SEVERITIES, corrupt
 from keras_resnet.evaluation.evaluate import BATCH, Evaluation
 from keras_resnet.inference.predictor import Predictor
+from keras_resnet.json_files import read_json
+from keras_resnet.settings import Values
 from keras_resnet.tasks.intervals import bounded_interval, by_group
 
 RESAMPLES = 1000
@@ -26,6 +28,39 @@ FAMILY_COLOURS = {"noise": "#b5453a", "blur": "#3b6ea5", "weather": "#5a8f4e", "
 
 Show = Callable[[str, int, int], None]
 """Called with what is done, how far it is, and of how much."""
+
+
+class WrittenShare(TypedDict):
+    """A share in `corruptions.json`."""
+
+    accuracy: float
+    interval: list[float]
+
+
+class WrittenCorruption(WrittenShare):
+    """A corruption there, in the mean of its severities, and by severity."""
+
+    name: str
+    severities: list[WrittenShare]
+
+
+class WrittenRobustness(TypedDict):
+    """What is read of `corruptions.json`; it has more."""
+
+    images: Annotated[int, Values(int, low=1)]
+    clean: WrittenShare
+    mean: WrittenShare
+    severities: list[WrittenShare]
+    corruptions: list[WrittenCorruption]
+
+
+def read_robustness(path: Path) -> WrittenRobustness:
+    """Read what `Robustness.write` has written.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    return read_json(path, WrittenRobustness)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from keras_resnet.errors import DataError
 from keras_resnet.evaluation.evaluate import BATCH, Evaluation
 from keras_resnet.evaluation.paired import LEVEL, holm
 from keras_resnet.images.image_file import ImageError, read_header
+from keras_resnet.json_files import read_json
+from keras_resnet.runs.contents import NUMBER
 from keras_resnet.tasks.intervals import wilson_interval
 
 FEWEST = 10
@@ -123,6 +125,28 @@ def write_slices(found: tuple[Slice, ...], folder: Path) -> Path:
     """
     write_json(folder / "slices.json", [one.to_dict() for one in found])
     return folder / "slices.json"
+
+
+class _Slice(TypedDict):
+    attribute: str
+    value: str
+    images: NUMBER
+    right: NUMBER
+    others: NUMBER
+    right_others: NUMBER
+    p: float
+    corrected: float
+
+
+def read_slices(path: Path) -> tuple[Slice, ...]:
+    """Read what `write_slices` has written.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    fields = _Slice.__annotations__
+    rows: list[dict[str, Any]] = [{**row} for row in read_json(path, list[_Slice], raw_names=True)]
+    return tuple(Slice(**{name: row[name] for name in fields}) for row in rows)
 
 
 def _row(

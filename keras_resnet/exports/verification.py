@@ -26,6 +26,7 @@ from keras_resnet.inference.runtimes import INTEGERS, kind_of
 from keras_resnet.json_files import read_json
 from keras_resnet.models.precision import float32_copy
 from keras_resnet.regular_files import check_folder, check_regular
+from keras_resnet.runs.contents import NUMBER
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.stamp import check_digests
 
@@ -38,6 +39,38 @@ class _Evidence(TypedDict):
     """Of a file's evidence, what tells whose it is."""
 
     file: str
+
+
+class WrittenRuntime(TypedDict):
+    """A runtime in `verification.json`: see `OnRuntime`."""
+
+    runtime: str
+    failure: str
+    agreement: float
+    right: NUMBER | None
+    difference: float | None
+    interval: list[float] | None
+
+
+class WrittenEvidence(TypedDict):
+    """What is read of `verification.json`; it has more. See `Evidence`."""
+
+    file: str
+    images: NUMBER
+    model_right: NUMBER | None
+    runtimes: list[WrittenRuntime]
+    size: NUMBER
+    passes: bool
+    failures: list[str]
+
+
+def read_all_evidence(folder: Path) -> list[WrittenEvidence]:
+    """Read what `write_evidence` has written of the files in a folder.
+
+    Raises:
+        ModelError: A file is damaged.
+    """
+    return [read_json(path, WrittenEvidence, raw_names=True) for path in sorted(folder.glob(f"*{RESULT}"))]
 
 
 def verify_file(

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from keras_resnet.failures.thumbnails import Thumbnail, draw
 from keras_resnet.images.image_file import ImageError
 from keras_resnet.inspection.confident_learning import contradicted
 from keras_resnet.inspection.strangers import strangers
+from keras_resnet.json_files import read_json
+from keras_resnet.runs.contents import NUMBER
 from keras_resnet.runs.run import Run
 from keras_resnet.settings import check_arguments
 from keras_resnet.spreadsheet import csv_text
@@ -191,6 +193,33 @@ class Failures:
             Thumbnail(image, labels, path, probability)
             for image, (_, path, labels, probability) in zip(pixels, listed, strict=True)
         ]
+
+
+class _Suspect(TypedDict):
+    position: NUMBER
+    path: str
+    label: str
+    suggested: str
+    probability: float | None
+    reason: str
+    sha256: str
+
+
+class _Failures(TypedDict):
+    """What is read of failures.json; it has more."""
+
+    suspects: list[_Suspect]
+
+
+def read_suspects(path: Path) -> tuple[Suspect, ...]:
+    """Read the images that a person should look at from what `Failures.write` has written.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    fields = _Suspect.__annotations__
+    rows: list[dict[str, Any]] = [{**row} for row in read_json(path, _Failures, raw_names=True)["suspects"]]
+    return tuple(Suspect(**{name: row[name] for name in fields}) for row in rows)
 
 
 @check_arguments(most=COUNT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from keras_resnet.data.splits.plan import SplitPlan
 from keras_resnet.errors import UsageError
 from keras_resnet.inspection.check import Report, Seeing, check
 from keras_resnet.inspection.page import page
+from keras_resnet.json_files import read_json
 
 if TYPE_CHECKING:
     from keras_resnet.data.mosaic import Batch  # needs TensorFlow
@@ -75,6 +76,29 @@ class Inspection(Report):
         check_outside(self.holder, Path(path))
         write_text(Path(path), page(self, batch))
         return Path(path)
+
+
+class WrittenFinding(TypedDict):
+    """What is read of a finding in `check.json`; it has the images, too."""
+
+    code: str
+    severity: str
+    title: str
+    advice: str
+    images: int
+
+
+class _Check(TypedDict):
+    findings: list[WrittenFinding]
+
+
+def read_findings(path: Path) -> list[WrittenFinding]:
+    """Read the findings from the `check.json` that `Inspection.write` has written.
+
+    Raises:
+        ModelError: The file is damaged.
+    """
+    return read_json(path, _Check, raw_names=True)["findings"]
 
 
 def inspect_data(data: Data, progress: OnRead | None = None, *, seeing: Seeing | None = None) -> Inspection:

@@ -1,6 +1,5 @@
 """The pages in a browser, wide and narrow, light and dark: `make test-browser`."""
 
-import importlib.util
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,10 +15,13 @@ from PIL import Image
 from keras_resnet.data.loading import load_data
 from keras_resnet.data.mosaic import Batch
 from keras_resnet.data.sources.source import Source
+from keras_resnet.evaluation.compare import compare
 from keras_resnet.exports.evidence import Cause, Disagreement, Evidence, OnRuntime
 from keras_resnet.exports.layers import Layer
 from keras_resnet.exports.page import page as verification_page
 from keras_resnet.inspection.inspection import inspect_data
+from keras_resnet.reporting.comparison import write_comparison
+from keras_resnet.reporting.report import write_report
 from keras_resnet.training.fit import fit
 from tests.data.test_duplicates import scene
 from tests.shared import TINY
@@ -131,8 +133,6 @@ def verification(folder: Path) -> Path:
 
 def report(folder: Path) -> Path:
     """The report of a run on classes with hostile names, which folders may have."""
-    from keras_resnet.reporting.report import write_report
-
     for label, name in enumerate(HOSTILE):
         (folder / "images" / name.replace("/", "")[:250]).mkdir(parents=True)
         for number in range(12):
@@ -140,12 +140,21 @@ def report(folder: Path) -> Path:
             scene(20 * label + number).resize((24, 24)).save(path)
     data = load_data(Source(f"folder:{folder / 'images'}", image_size=8))
     run = fit(TINY, data, folder / "run", verbose=False)
-    return Path(write_report(run, data))
+    return write_report(run, data)
 
 
-PAGES: dict[str, Callable[[Path], Path]] = {"check": check_page, "verification": verification}
-if importlib.util.find_spec("keras_resnet.reporting"):
-    PAGES["report"] = report
+def comparison(folder: Path) -> Path:
+    """A run and one that learnt less beside one another, with hostile names."""
+    report(folder)
+    runs = [folder / "run", folder / "<b>other"]
+    data = load_data(Source(f"folder:{folder / 'images'}", image_size=8))
+    fit(TINY.but(epochs=1, learning_rate=0.01), data, runs[1], verbose=False)
+    return write_comparison(compare(*runs, data=data), runs, folder / "comparison.html")
+
+
+PAGES: dict[str, Callable[[Path], Path]] = {
+    "check": check_page, "verification": verification, "report": report, "comparison": comparison
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -54,10 +54,15 @@ def test_evaluate_predict_and_export_take_the_folder_of_a_users_fit(
     assert exports.exported.path == run.exports / "model_float.tflite"
     np.testing.assert_array_equal(exports.exported.predictor.logits(test.read(slice(None))).argmax(1), expected)
 
-    for arguments in (["evaluate", str(run.path)], ["export", str(run.path), "--format", "tflite-int8"]):
+    commands = ["evaluate"], ["export", "--format", "tflite-int8"], ["report", "--no-look"]
+    for arguments in ([name, str(run.path), *options] for name, *options in commands):
         assert main(arguments) == 0, capsys.readouterr().err
     assert json.loads((run.path / "evaluation" / "evaluation.json").read_text())["images"] == len(test)
     assert (run.exports / "model_int8.tflite").is_file()
+    report = (run.path / "report.html").read_text()
+    assert f"got {found.metrics.correct} right" in report
+    assert "model_int8.tflite" in report
+    assert "A script&#39;s own" in report or "A script's own" in report
 
 
 def test_of_data_of_others_it_has_the_class_names_and_what_is_done_to_pixels(

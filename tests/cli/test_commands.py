@@ -53,6 +53,7 @@ def test_training_evaluating_exporting_and_predicting(
     assert main(train) == 0
     shown = capsys.readouterr()
     assert "top-1" in shown.out
+    assert f"keras-resnet report {run}" in shown.out
     assert re.search(r"validation accuracy (of )?\d+\.\d %.*\nThe model is .*\. Next:", shown.out)
     assert "2 epochs of 3 steps" in " ".join(shown.err.split())
     assert {"learning_curves.png", "training.png"} == {path.name for path in (run / "plots").iterdir()}
@@ -163,7 +164,13 @@ def test_the_demo_goes_the_whole_way_and_on_where_it_was_stopped_after_its_train
     shown = capsys.readouterr().out
     for text in ("TFLite INT8", "agreement with Keras", "median latency", "precision", "recall", "F1"):
         assert text in shown
-    for path in ("plots/learning_curves.png", "evaluation/confusion_matrix.png", "exports/model_int8.tflite"):
+    assert f"its report: {out / 'report.html'}" in " ".join(shown.split())
+    for path in (
+        "plots/learning_curves.png",
+        "evaluation/confusion_matrix.png",
+        "exports/model_int8.tflite",
+        "report.html",
+    ):
         assert (out / path).exists()
 
     assert main(command) == 2

@@ -16,7 +16,9 @@ from keras_resnet.exports.export import export
 from keras_resnet.inference.predict import predict
 from keras_resnet.inspection.check import check
 from keras_resnet.quantize.post_training import Quantization
+from keras_resnet.reporting.report import write_report
 from keras_resnet.training.fit import fit
+from tests.reporting.pages import Page, check_page
 from tests.shared import TINY
 
 COUNT = 120
@@ -182,3 +184,12 @@ def test_a_training_learns_several_classes_and_its_files_agree(
     saved = export(run, format="saved_model", data=data)
     logits = saved.predictor.logits(data.test.read(slice(0, 4)))
     assert logits == pytest.approx(report.evaluation.logits[:4], abs=1e-3)
+
+    page = Page(write_report(run, data, look=False))
+    check_page(page)
+    assert "It says of each of 3 classes whether an image shows it: blue, green, red." in page.text
+    assert f"Its mean average precision is {summary['average_precision']:.2%}" in page.text
+    for row in report.evaluation.metrics.classes:
+        assert f"{row.average_precision:.3f}</td>" in page.section("Figures")
+    assert "none is taken for another" in page.section("Confusions")
+    assert "these may have several" in page.section("Labels that may be wrong")

@@ -1,0 +1,80 @@
+"""The charts of a report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_resnet.evaluation.written import WrittenEvaluation
+from keras_resnet.explanation.history import series
+from keras_resnet.reporting.charts import Chart, Line, chart
+from keras_resnet.reporting.contents import Contents
+from keras_resnet.reporting.words import percent
+
+FEWEST = 5
+"""Answers of one probability, of fewer of which a share says nothing."""
+NAMES = {"loss": "Loss", "accuracy": "Accuracy"}
+
+
+def training_charts(contents: Contents) -> list[Chart]:
+    """Loss and accuracy by epoch, training beside validation, with the kept epoch marked."""
+    epochs = contents.history.epochs
+    found = []
+    kept = contents.record.get("kept")
+    mark = (float(kept["epoch"]), f"kept: epoch {kept['epoch']}") if kept else None
+    for key, title in NAMES.items():
+        x = series(epochs, "epoch")
+        training, validation = series(epochs, key), series(epochs, f"val_{key}")
+        lines = [Line("training", x, training, 0), Line("validation", x, validation, 1)]
+        told = ", ".join(
+            _course(name, values, key) for name, values in (("training", training), ("validation", validation))
+        )
+        description = f"{title} by epoch: {told}."
+        if kept:
+            description += f" The weights of epoch {kept['epoch']} were kept."
+        drawn = chart(
+            title, description, lines, ("epoch", key), percent=key == "accuracy",
+            limits=(0.0, 1.0) if key == "accuracy" else None, mark=mark,
+        )  # fmt: skip
+        found += [drawn] if drawn else []
+    return found
+
+
+def over_one_another(runs: Sequence[tuple[str, Contents]]) -> list[Chart]:
+    """Validation loss and accuracy of several runs."""
+    found = []
+    for key, title in NAMES.items():
+        lines = [
+            Line(name, series(one.history.epochs, "epoch"), series(one.history.epochs, f"val_{key}"), number)
+            for number, (name, one) in enumerate(runs)
+        ]
+        told = "; ".join(_course(line.name, line.y, key) for line in lines)
+        drawn = chart(
+            f"{title}, validation images", f"Validation {key} by epoch: {told}.", lines, ("epoch", key),
+            percent=key == "accuracy", limits=(0.0, 1.0) if key == "accuracy" else None,
+        )  # fmt: skip
+        found += [drawn] if drawn else []
+    return found
+
+
+def reliability_chart(found: WrittenEvaluation) -> Chart | None:
+    """What came true of what was said."""
+    shown = [one for one in found.reliability if one[2] >= FEWEST]
+    bins = np.array([(said, true) for said, true, _ in shown]).reshape(-1, 2)
+    told = "; ".join(f"of {count:,} answers given {percent(said)}, {percent(true)}" for said, true, count in shown)
+    line = Line("this model", bins[:, 0], bins[:, 1], 0)
+    return chart(
+        "Share of the answers that came true, by the probability that the model gave them",
+        f"Came true: {told}.", [line], ("probability that the model gives", "share that came true"),
+        percent=True, limits=(0.0, 1.0), across=(0.0, 1.0), diagonal=True,
+    )  # fmt: skip
+
+
+def _course(name: str, values: np.ndarray, key: str) -> str:
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return f"{name} unknown"
+    shown = percent if key == "accuracy" else lambda value: "–" if math.isnan(value) else f"{value:.3g}"
+    return f"{name} from {shown(float(known[0]))} to {shown(float(known[-1]))}"

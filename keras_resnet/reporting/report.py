@@ -1,0 +1,529 @@
+"""The report of a run as one page: for whoever has two minutes, and for whoever wants to know."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_resnet.atomic import write_text
+from keras_resnet.data.images import ImageData, OnRead
+from keras_resnet.data.loading import list_source
+from keras_resnet.data.sources.source import PATHS, Source
+from keras_resnet.errors import DataError, KerasResNetError, ModelError, UsageError
+from keras_resnet.evaluation.evaluate import load_run_data
+from keras_resnet.evaluation.report import report_run
+from keras_resnet.evaluation.written import Answer, WrittenEvaluation, is_written
+from keras_resnet.explanation.summary import headline
+from keras_resnet.html_page import render
+from keras_resnet.inference.predictors import open_predictor
+from keras_resnet.inspection.confident_learning import contradicted
+from keras_resnet.inspection.inspection import inspect_data
+from keras_resnet.reporting import words
+from keras_resnet.reporting.album import Album, enlarged, spotlights
+from keras_resnet.reporting.contents import CHECK, Contents, read_contents
+from keras_resnet.reporting.curves import FEWEST, reliability_chart, training_charts
+from keras_resnet.reporting.reproduce import command
+from keras_resnet.reporting.words import Said, percent, short
+from keras_resnet.runs.run import Run
+from keras_resnet.spreadsheet import csv_cell
+
+PAGE = "report.html"
+ROOM = "keras_resnet.reporting"
+SHOWN_CLASSES, EACH = 12, 4
+"""Classes in the mosaic, and pictures of each."""
+MOST_LOSSES, MOST_DOUBTED = 12, 16
+MOST_CLASSES = 200
+"""Rows of tables of classes."""
+KINDS = {"error": "bad", "warning": "warn"}
+"""How findings of a severity are marked."""
+MATRIX = 25
+"""Classes of which a confusion matrix has numbers; of more it is a map."""
+MOST_LOOKED_THROUGH = 20_000
+"""Images that are looked through for copies and series; of more, `check` does it."""
+
+
+def write_report(
+    run: Run | str | os.PathLike[str],
+    data: ImageData | None = None,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    look: bool = True,
+    progress: OnRead | None = None,
+    note: Callable[[str], None] | None = None,
+) -> Path:
+    """Write the report of a run as one HTML page, which needs no network, no scripts and no other file.
+
+    It says in plain words what the model is good for, where it fails, how far the figure is to be trusted and which
+    labels may be wrong; then all that the run's folder tells. What is not there, as the evaluation of a finished
+    run, is made and written into the run first. What cannot be made, since the images are gone, is said.
+
+    Args:
+        run: The run, or its folder. One that is not finished has no figures.
+        data: Its data, if they are loaded already, or only the caller has them.
+        path: The file. Default: `report.html` in the run's folder.
+        look: Whether its images are looked through for copies, series and wrong labels, as `check` does, unless
+            that is in the run already. It reads every image once more.
+        progress: Called while images are read.
+        note: Called with what is done, a line each.
+
+    Returns:
+        The file.
+
+    Raises:
+        UsageError: The folder is no run.
+        DataError: `data` are not those that the run was trained on.
+        ModelError: The run's own records are damaged.
+        StorageError: The page cannot be written.
+
+    Example:
+        >>> import keras_resnet
+        >>> digits = keras_resnet.load_data(keras_resnet.Source("digits", image_size=8, limit=200))
+        >>> trained = keras_resnet.fit(keras_resnet.recipe("digits").but(epochs=1), digits, "digits-run", verbose=False)
+        >>> keras_resnet.write_report(trained, digits, look=False).name
+        'report.html'
+    """
+    run = Run.at(run.path if isinstance(run, Run) else run)
+    data, missing = _data(run, data, progress)
+    note = note or (lambda text: None)
+    finished = run.status == "finished" and run.has_data
+    if finished and data is not None and not is_written(run.folder("evaluation")):
+        note(f"{run.path} has no evaluation: evaluating it")
+        report_run(run, data)
+    if look and data is not None and not (run.folder(CHECK) / "check.json").exists():
+        note(f"looking through the images for copies, series and wrong labels, into {run.folder(CHECK)}")
+        _look_through(run, data, progress)
+    note("drawing the page")
+    target = Path(path) if path is not None else run.path / PAGE
+    write_text(target, page(read_contents(run), data, missing))
+    return target
+
+
+def _data(run: Run, data: ImageData | None, progress: OnRead | None) -> tuple[ImageData | None, str]:
+    """A run's data, and why there are none."""
+    if data is not None:
+        if data.fingerprint != run.fingerprint:
+            raise DataError(f"{data.name} are not the data that {run.path} was trained on")
+        return data, ""
+    if not run.has_data:
+        return None, "The model is no classifier of images, so that there are only the curves of its training."
+    try:
+        return load_run_data(run, progress), ""
+    except (DataError, UsageError, ModelError) as error:
+        return None, f"Its images could not be read: {error}."
+
+
+def _look_through(run: Run, data: ImageData, progress: OnRead | None) -> None:
+    if len(data.names) > MOST_LOOKED_THROUGH or data.train.images.shape[2] not in (1, 3):
+        return
+    try:
+        inspect_data(data, progress).write(run.folder(CHECK))
+    except (DataError, UsageError):  # they have gone since they were read, or the run lies among them
+        return
+
+
+def page(contents: Contents, data: ImageData | None, missing: str) -> str:
+    """Draw the page.
+
+    Args:
+        contents: Of the run.
+        data: Its data; None: they are not at hand.
+        missing: Why.
+
+    Returns:
+        HTML.
+    """
+    run, found = contents.run, contents.evaluation
+    split = _split(contents)
+    album = None if data is None else Album(data)
+    doubts, by_failures = _doubts(contents)
+    failing = [one for one in contents.slices if one.fails and one.attribute != "class"]
+    again = "" if contents.by_script else command(contents.config)
+    trust = list(words.trust(contents, split, _division(contents, data)))
+    losses, why = _losses(run, found, album)
+    return render(
+        ROOM,
+        "report.html.jinja",
+        name=run.path.name,
+        network=run.network,
+        contents=contents,
+        missing=missing,
+        split=split,
+        task=None if found is None else found.task,
+        decides=words.decides(contents.class_names, None if found is None else found.task),
+        result="" if found is None else words.result(found, split),
+        strengths=[] if found is None else list(words.strengths(found)),
+        verdict=words.in_short(trust),
+        trust=trust,
+        steps=list(words.next_steps(contents, len(doubts), failing, again)),
+        facts=_facts(contents, split),
+        findings=[
+            Said(KINDS.get(one["severity"], "note"), f"{words.counted(one)}. {one['advice']}")
+            for one in contents.findings or ()
+            if one["code"] not in (*words.LEAKS, *words.MISLEADING) or contents.evaluation is None
+        ],
+        counts=_counts(contents),
+        mosaic=_mosaic(album, run),
+        charts=training_charts(contents),
+        course=headline(contents.history),
+        figures=[] if found is None else list(_figures(found)),
+        classes=[] if found is None else _classes(found),
+        most_classes=MOST_CLASSES,
+        matrix_of=None if found is None else _matrix(found),
+        map_of=None if found is None else _map(found),
+        reliability=None if found is None else reliability_chart(found),
+        fewest=FEWEST,
+        calibration=[] if found is None else list(_calibration(contents, found)),
+        robustness=_robustness(contents),
+        failing=failing,
+        losses=losses,
+        why_no_maps=why,
+        doubts=[_shown_doubt(one, album) for one in doubts[:MOST_DOUBTED]],
+        doubted=len(doubts),
+        by_failures=by_failures,
+        exports=list(_exports(contents)),
+        environment={name: str(value) for name, value in contents.environment.items()},
+        times=list(_times(contents)),
+        command=again,
+        seed=dict(contents.config["recipe"]).get("seed"),
+        fingerprint=run.data_file["fingerprint"] if run.has_data else "",
+    )
+
+
+# What a section shows.
+
+
+def _split(contents: Contents) -> str:
+    return "test" if any(_per_split(contents).get("test", [])) else "validation"
+
+
+def _division(contents: Contents, data: ImageData | None) -> str:
+    """How the images were divided, in words; empty: not known."""
+    settings = dict(contents.config["data"])
+    if "arrays" in settings:
+        return ""
+    if settings.get("split_file"):
+        return f"as {short(Path(settings['split_file']).name)} has it"
+    if data is not None and isinstance(data.source, Source) and _is_given(data.source):
+        return "by whoever made the data set"
+    fold = settings.get("fold")
+    of_fold = f"; fold {fold[0]} of {fold[1]} is the test" if fold else ""
+    ways = {
+        "class": "at random, each class in its proportion",
+        "group": f"by {settings.get('group_by') or 'group'}: none is on two sides",
+        "time": "by time: the latest are the test",
+    }
+    return ways.get(settings.get("split", "class"), "") + of_fold
+
+
+def _is_given(source: Source) -> bool:
+    if source.kind not in PATHS:
+        return source.kind == "tfds"
+    try:
+        return bool(list_source(replace(source, split="class", group_by=None, fold=None, split_file=None)).given)
+    except DataError:
+        return False
+
+
+def _facts(contents: Contents, split: str) -> list[tuple[str, str]]:
+    """The figures on top."""
+    run, found = contents.run, contents.evaluation
+    counts = {name: sum(many) for name, many in _per_split(contents).items() if sum(many)}
+    facts = []
+    if found is not None:
+        title = found.task.metrics[found.task.headline].title
+        facts.append((f"{title}, {split} images", found.task.shown(found.metrics, found.task.headline)))
+        if not found.task.several:
+            facts.append(("right", f"{found.metrics.correct:,} of {found.metrics.images:,}"))
+    facts.append(("classes", f"{len(contents.class_names):,}"))
+    facts += [(f"{name} images", f"{count:,}") for name, count in counts.items()]
+    facts.append(("network", run.network))
+    return facts
+
+
+def _per_split(contents: Contents) -> dict[str, list[int]]:
+    if not contents.run.has_data:
+        return {}
+    return dict[str, list[int]](contents.run.data_file["images_per_class"])  # type: ignore[arg-type]
+
+
+def _counts(contents: Contents) -> dict[str, Any]:
+    """The table of images by class and split."""
+    parts = {name: many for name, many in _per_split(contents).items() if any(many)}
+    names = contents.class_names
+    rows: list[dict[str, Any]] = []
+    for number, name in enumerate(names):
+        inside = [many[number] if number < len(many) else 0 for many in parts.values()]
+        rows.append({"name": name, "counts": inside, "images": sum(inside)})
+    most = max((row["images"] for row in rows), default=0) or 1
+    rows.sort(key=lambda row: -row["images"])
+    shown = [{**row, "bar": f"{100 * row['images'] / most:.1f}"} for row in rows[:MOST_CLASSES]] if parts else []
+    return {"splits": list(parts), "rows": shown, "left": max(0, len(rows) - MOST_CLASSES) if parts else 0}
+
+
+def _mosaic(album: Album | None, run: Run) -> list[dict[str, Any]]:
+    """A few training images of each class; of images that are gone those that the run keeps."""
+    if album is not None:
+        return [
+            {"name": name, "images": count, "pictures": [album.picture(one) for one in names]}
+            for name, count, names in album.of_classes(album.data.train, SHOWN_CLASSES, EACH)
+        ]
+    try:
+        kept = run.kept_images() if run.has_data else None
+    except KerasResNetError:
+        kept = None
+    if kept is None:
+        return []
+    return [{"name": "", "images": len(kept), "pictures": [enlarged(one) for one in kept[: SHOWN_CLASSES * EACH]]}]
+
+
+def _figures(found: WrittenEvaluation) -> Iterator[dict[str, str]]:
+    metrics, task = found.metrics, found.task
+    for name, metric in task.metrics.items():
+        if metrics.figures[name] is None:
+            continue
+        interval = " to ".join(map(metric.text, metrics.intervals[name])) if name in metrics.intervals else "–"
+        meaning = words.MEANINGS.get(name, "")
+        yield {"title": metric.title, "value": task.shown(metrics, name), "interval": interval, "meaning": meaning}
+    seen = [row.f1 for row in metrics.classes if row.images]
+    if "f1_macro" not in task.metrics and seen:
+        meaning = words.MEANINGS["f1_macro"]
+        yield {"title": "F1, mean of the classes", "value": f"{np.mean(seen):.3f}", "interval": "–", "meaning": meaning}
+
+
+def _classes(found: WrittenEvaluation) -> list[dict[str, Any]]:
+    """The table of classes, the worst first."""
+    rows = sorted((row for row in found.metrics.classes if row.images), key=lambda row: row.f1)
+    shown = []
+    for row in rows[:MOST_CLASSES]:
+        low, high = row.intervals.get("f1", (row.f1, row.f1))
+        area = getattr(row, "average_precision", None)
+        shown.append(
+            {
+                "name": row.name,
+                "images": row.images,
+                "precision": percent(row.precision),
+                "recall": percent(row.recall),
+                "f1": f"{row.f1:.3f}",
+                "interval": f"{low:.3f} to {high:.3f}",
+                "area": "" if area is None else f"{area:.3f}",
+                "bar": f"{100 * row.f1:.1f}",
+            }
+        )
+    return shown
+
+
+def _matrix(found: WrittenEvaluation) -> dict[str, Any] | None:
+    confusion = found.metrics.confusion
+    if confusion is None or len(confusion) > MATRIX:
+        return None
+    names, totals = found.task.class_names, confusion.sum(axis=1)
+    rows = [
+        {
+            "number": number,
+            "name": short(name),
+            "images": f"{totals[number]:,}",
+            "cells": [
+                {"count": int(count), "shade": round(55 * count / max(1, totals[number])) if count else 0}
+                for count in confusion[number]
+            ],
+        }
+        for number, name in enumerate(names)
+    ]
+    return {"names": [short(name) for name in names], "rows": rows}
+
+
+def _map(found: WrittenEvaluation) -> dict[str, Any] | None:
+    """A confusion matrix of many classes: where it has images, without numbers."""
+    confusion = found.metrics.confusion
+    if confusion is None or len(confusion) <= MATRIX:
+        return None
+    totals = confusion.sum(axis=1)
+    cells = [
+        {"row": row, "column": column, "shade": f"{0.25 + 0.75 * confusion[row, column] / totals[row]:.2f}"}
+        for row, column in zip(*(one.tolist() for one in np.nonzero(confusion)), strict=True)
+    ]
+    right = int(np.trace(confusion))
+    description = f"{right:,} of {int(totals.sum()):,} images lie on the diagonal: they are right."
+    return {"size": len(confusion), "cells": cells, "description": description}
+
+
+def _calibration(contents: Contents, found: WrittenEvaluation) -> Iterator[str]:
+    """What probabilities are worth, in words."""
+    said = sum(mean * count for mean, _, count in found.reliability)
+    true = sum(share * count for _, share, count in found.reliability)
+    answers = sum(count for *_, count in found.reliability)
+    if not answers:
+        return
+    off = found.metrics.figures.get("ece")
+    interval = found.metrics.intervals.get("ece", (0.0, 1.0))
+    of = "its statements" if found.task.several else "its answers"
+    yield (
+        f"In the mean the model says that it is {percent(said / answers)} sure, and {percent(true / answers)} of {of} "
+        "come true."
+    )
+    if off is not None:
+        if interval[0] > 0:
+            way = "not sure enough" if said < true else "too sure"
+            yield f"It is {way}: probabilities are off by {percent(off)} in the mean, more than chance explains."
+        else:
+            yield "Chance alone explains the difference between what it says and what comes true."
+    calibrated = contents.record.get("calibrated")
+    if calibrated is not None:
+        yield (
+            f"Its logits are divided by a temperature of {calibrated['temperature']:.3f}, found on "
+            f"{calibrated['images']:,} validation images."
+        )
+    else:
+        yield "No temperature was fitted: probabilities are as the training left them."
+
+
+def _robustness(contents: Contents) -> dict[str, Any] | None:
+    found = contents.robustness
+    if found is None:
+        return None
+    rows = sorted(found["corruptions"], key=lambda row: row["accuracy"])
+    return {
+        "images": found["images"],
+        "clean": percent(found["clean"]["accuracy"]),
+        "mean": percent(found["mean"]["accuracy"]),
+        "interval": words.between(found["mean"]["interval"]),
+        "rows": [
+            {
+                "name": row["name"].replace("_", " "),
+                "mean": percent(row["accuracy"]),
+                "bar": f"{100 * row['accuracy']:.1f}",
+                "cells": [percent(one["accuracy"]) for one in row["severities"]],
+            }
+            for row in rows
+        ],
+    }
+
+
+def _losses(run: Run, found: WrittenEvaluation | None, album: Album | None) -> tuple[list[dict[str, Any]], str]:
+    """The images that the model is most wrong about, what it goes by there, and why that cannot be shown."""
+    if found is None:
+        return [], ""
+    wrong = [one for one in found.largest_losses if not one.is_right][:MOST_LOSSES]
+    pixels = [None if album is None else album.pixels(one.image) for one in wrong]
+    there = [one for one in pixels if one is not None]
+    maps, why = [""] * len(there), ""
+    if there:
+        try:
+            maps, why = spotlights(open_predictor(run), there)
+        except ModelError as error:
+            why = str(error)
+    places = iter(maps or [""] * len(there))
+    rows = []
+    for one, image in zip(wrong, pixels, strict=True):
+        picture = "" if album is None or image is None else album.picture(one.image)
+        rows.append({**_said(one), "picture": picture, "map": "" if image is None else next(places)})
+    return rows, why
+
+
+def _said(one: Answer) -> dict[str, str]:
+    return {
+        "image": one.image,
+        "label": one.label or "none",
+        "prediction": one.prediction or "none",
+        "probability": percent(one.probability),
+        "of_prediction": percent(one.probability_of_prediction),
+    }
+
+
+@dataclass(frozen=True)
+class _Doubt:
+    """An image whose label may be wrong."""
+
+    image: str
+    label: str
+    suggested: str
+    probability: float
+    reason: str = ""
+
+
+def _doubts(contents: Contents) -> tuple[list[_Doubt], bool]:
+    """The labels that may be wrong, the most doubtful first, and whether `failures` has found them."""
+    if contents.suspects is not None:
+        return [
+            _Doubt(csv_cell(one.path), one.label, one.suggested, one.probability or 0.0, one.reason)
+            for one in contents.suspects
+            if one.suggested
+        ], True
+    found = contents.evaluation
+    if found is None or found.task.several or found.probabilities is None or (found.labels < 0).any():
+        return [], False
+    if found.metrics.correct < found.metrics.images / 2:
+        return [], False  # most doubts would be its own mistakes
+    doubted = contradicted(found.probabilities, found.labels, least=0.5)
+    names = found.task.class_names
+    return [
+        _Doubt(found.answers[place].image, names[found.labels[place]], names[number], probability)
+        for place, number, probability in zip(
+            doubted.positions.tolist(), doubted.suggested.tolist(), doubted.probability.tolist(), strict=True
+        )
+    ], False
+
+
+def _shown_doubt(one: _Doubt, album: Album | None) -> Mapping[str, str]:
+    return {
+        "image": one.image,
+        "label": one.label,
+        "suggested": one.suggested,
+        "probability": percent(one.probability),
+        "picture": "" if album is None else album.picture(one.image),
+    }
+
+
+def _exports(contents: Contents) -> Iterator[dict[str, Any]]:
+    """The exported files, each with its evidence, if there is some."""
+    evidence = {Path(one["file"]).name: one for one in contents.evidence}
+    for path in contents.exports:
+        row: dict[str, Any] = {"name": path.name, "size": _bytes(path), "evidence": [], "passes": None}
+        if path.name in evidence:
+            known = evidence[path.name]
+            row["passes"] = known["passes"]
+            for one in known["runtimes"]:
+                if one["failure"]:
+                    row["evidence"].append(f"{one['runtime']}: {one['failure']}")
+                    continue
+                text = f"on {one['runtime']} it decides as the model on {100 * one['agreement']:.2f} % of "
+                text += f"{known['images']:,} images"
+                if one["difference"] is not None and one["interval"] is not None:
+                    low, high = one["interval"]
+                    text += f"; accuracy {one['difference']:+.2f} points ({low:+.2f} to {high:+.2f})"
+                row["evidence"].append(text)
+            row["evidence"] += known["failures"]
+        yield row
+
+
+def _bytes(path: Path) -> str:
+    files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
+    return f"{sum(one.stat().st_size for one in files) / 1000:,.1f} kB"
+
+
+def _times(contents: Contents) -> Iterator[tuple[str, str]]:
+    """When, how long, in which precision."""
+    record, recipe = contents.record, dict[str, Any](contents.config["recipe"])
+    for name in ("started", "finished"):
+        when = dict[str, Any](record).get(name)
+        if when:
+            yield name, str(when)
+    seconds = [float(row["seconds"]) for row in contents.history.epochs if row.get("seconds")]
+    if seconds:
+        yield "time in epochs", _duration(sum(seconds))
+    rates = [float(row["images_per_second"]) for row in contents.history.steps if row.get("images_per_second")]
+    if rates:
+        yield "training images a second", f"{np.median(rates):,.0f} (median)"
+    if "precision" in recipe:
+        yield "precision", str(recipe["precision"])
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"

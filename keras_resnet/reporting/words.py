@@ -1,0 +1,264 @@
+"""A run in plain words: what the model is good for, whether the figure is to be trusted, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_resnet.evaluation.slices import Slice
+from keras_resnet.evaluation.written import WrittenEvaluation
+from keras_resnet.inspection.inspection import WrittenFinding
+from keras_resnet.reporting.contents import Contents
+from keras_resnet.tasks.task import ClassMetrics, Task
+from keras_resnet.visible import visible
+
+LONGEST = 40
+"""Letters of a name in a sentence."""
+MOST_NAMED = 8
+UNSURE = 0.05
+"""An interval that reaches further to a side says little."""
+FEW_IMAGES = 20
+"""Of a class in the test, below which its own figure says little."""
+LEAKS = ("series-across-splits", "duplicate-across-splits", "near-duplicate-across-splits", "look-alike-across-splits")
+"""Findings that make a test easier than new images will."""
+MISLEADING = ("class-by-circumstance", "duplicate-label-conflict", "near-duplicate-label-conflict")
+
+MEANINGS = {
+    "top1": "the share of images that get the right class",
+    "balanced_accuracy": "the same for each class, then the mean: rare classes count as much as common ones",
+    "top5": "the share of images whose class is among the five likeliest",
+    "roc_auc": "how well probabilities put images of a class before others: 1 is perfect, 0.5 is guessing",
+    "average_precision": "how clean the list of a class's images is, the likeliest first: 1 is perfect",
+    "f1_macro": "precision and recall in one number for each class, then the mean: 1 is perfect",
+    "f1_micro": "precision and recall in one number, of all decisions together: 1 is perfect",
+    "exact_match": "the share of images of which every class is answered right",
+    "log_loss": "how far probabilities are from the truth: 0 is perfect, and being sure and wrong costs most",
+    "ece": "how far probabilities are from how often they come true: 0 is perfect",
+    "adaptive_ece": "the same, measured in groups of equally many answers",
+    "aurc": "the share of wrong answers if only the surest are given, over all shares: 0 is perfect",
+}
+"""One line for each figure of an evaluation."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """A sentence of the summary.
+
+    Args:
+        kind: `good`, `warn`, `bad` or `note`.
+        text: The sentence.
+        command: What does it, or tells more; empty: nothing.
+    """
+
+    kind: str
+    text: str
+    command: str = ""
+
+
+def short(name: str) -> str:
+    """A name as it stands in a sentence: visible, in one line, and not too long."""
+    shown = " ".join(visible(name).split())
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+
+
+def percent(share: float) -> str:
+    """A share as people read it."""
+    return f"{share:.1%}"
+
+
+def between(interval: Sequence[float]) -> str:
+    """An interval of shares."""
+    return f"{interval[0]:.1%} to {interval[1]:.1%}"
+
+
+def named(names: Sequence[str], most: int = MOST_NAMED) -> str:
+    """Names in a sentence, the first of many."""
+    shown = ", ".join(map(short, names[:most]))
+    return shown + (f" and {len(names) - most:,} more" if len(names) > most else "")
+
+
+def decides(names: Sequence[str], task: Task | None) -> str:
+    """What a model says of an image."""
+    if task is not None and task.several:
+        return f"It says of each of {len(names):,} classes whether an image shows it: {named(names)}."
+    return f"It tells {len(names):,} classes apart: {named(names)}."
+
+
+def result(found: WrittenEvaluation, split: str) -> str:
+    """How good a model is, against guessing."""
+    metrics, task = found.metrics, found.task
+    unseen = "that it had never seen" if split == "test" else "that it was not trained on"
+    count = f"{metrics.images:,} {split} image{'s' * (metrics.images != 1)} {unseen}"
+    if task.several:
+        text = f"Of {count} it got all classes right on {metrics.correct:,}. "
+        title = task.metrics[task.headline].title
+        text += f"Its {title} is {task.shown(metrics, task.headline)}"
+        interval = metrics.intervals.get(task.headline)
+        text += f" (95 % interval {' to '.join(map(task.metrics[task.headline].text, interval))})." if interval else "."
+        shares = [row.images / metrics.images for row in metrics.classes]
+        return f"{text} A model that guesses would have {percent(float(np.mean(shares)))}, the mean share of a class."
+    share = metrics.correct / metrics.images
+    text = f"Of {count} it got {metrics.correct:,} right: {percent(share)}"
+    interval = metrics.intervals.get(task.headline)
+    text += f" (95 % interval {between(interval)})." if interval else "."
+    largest = max(metrics.classes, key=lambda row: row.images)
+    guess = percent(largest.images / metrics.images)
+    return f"{text} Always saying {short(largest.name)} would be right on {guess}."
+
+
+def strengths(found: WrittenEvaluation) -> Iterator[str]:
+    """Which classes a model does best and worst, and what it confuses most."""
+    seen = [row for row in found.metrics.classes if row.images]
+    if len(seen) > 1:
+        ordered = sorted(seen, key=lambda row: (row.f1, -row.images))
+        worst, best = ordered[0], ordered[-1]
+        perfect = [row.name for row in seen if row.f1 == 1]
+        if worst.f1 == best.f1:
+            yield "It does equally well on all classes."
+        elif len(perfect) > 1:
+            yield (
+                f"It makes no mistake with {len(perfect):,} of {len(seen):,} classes ({named(perfect)}). It does worst "
+                f"on {_of_class(worst)}."
+            )
+        else:
+            yield f"It does best on {_of_class(best)}, and worst on {_of_class(worst)}."
+    for pair in found.metrics.confused[:1]:
+        images = next(row.images for row in seen if row.name == pair.label)
+        yield (
+            f"What it confuses most: {pair.images:,} of {images:,} images of {short(pair.label)} it takes for "
+            f"{short(pair.prediction)}."
+        )
+
+
+def _of_class(row: ClassMetrics) -> str:
+    hits = round(row.recall * row.images)
+    wrong = f", and {percent(1 - row.precision)} of what it calls so is something else" if row.precision < 1 else ""
+    return f"{short(row.name)} ({hits:,} of {row.images:,} recognised{wrong})"
+
+
+def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
+    """Whether a figure is to be trusted, and why.
+
+    Args:
+        contents: Of the run.
+        split: What the figures are of.
+        division: How the images were divided, in words; empty: not known.
+    """
+    found = contents.evaluation
+    if found is None:
+        return
+    if split == "test":
+        yield Said("good", "The test images took no part in the training, and did not choose the epoch that was kept.")
+    else:
+        yield Said(
+            "warn",
+            "There are no test images: these validation images also chose the epoch that was kept, so the figures are "
+            "a little too good.",
+        )
+    leaks = [one for one in contents.findings or () if one["code"] in LEAKS]
+    told = [note for note in contents.notes if "series that is trained on" in note]
+    if division:
+        yield Said("note", f"The images were divided {division}.")
+    for one in leaks:
+        yield Said("warn", f"{counted(one)}. {one['advice']}")
+    if not leaks:
+        for note in told:
+            yield Said("warn", note)
+    if contents.findings is not None and not leaks and not told:
+        yield Said("good", "No copies and no series of photographs were found that are both trained on and tested.")
+    for one in contents.findings or ():
+        if one["code"] in MISLEADING:
+            yield Said("warn", f"{counted(one)}. {one['advice']}")
+    if contents.findings is None and not told:
+        yield Said(
+            "note",
+            "Whether copies or photographs of one series are both trained on and tested was not looked for.",
+            f"keras-resnet check {shlex.quote(str(dict(contents.config['data']).get('name') or 'SOURCE'))}",
+        )
+    for other in contents.others:
+        figure = other.second
+        kind = "warn" if other.is_shown else "good"
+        yield Said(
+            kind,
+            f"Divided {figure.division}, a training ({short(figure.name)}) got {figure.correct:,} of {figure.images:,} "
+            f"right: {percent(figure.accuracy)} ({between(figure.interval)}). {other.text[0].upper()}{other.text[1:]}.",
+        )
+    yield _size(found)
+
+
+def _size(found: WrittenEvaluation) -> Said:
+    metrics = found.metrics
+    low, high = metrics.intervals.get(found.task.headline, (0.0, 1.0))
+    one = f"one image more or less is {100 / metrics.images:.2g} points"
+    few = [row for row in metrics.classes if row.images < FEW_IMAGES]
+    of_classes = f" {len(few):,} classes have fewer than {FEW_IMAGES} images in it." if few else ""
+    if (high - low) / 2 > UNSURE:
+        text = f"The test is small: {one}, and the true figure may lie anywhere in the interval.{of_classes}"
+        return Said("warn", f"{text} More test images, or folds, tell it better.")
+    text = f"The test is large enough to know the figure to about {100 * (high - low) / 2:.1f} points; {one}."
+    return Said("good", f"{text}{of_classes}")
+
+
+def counted(finding: WrittenFinding) -> str:
+    """What was found, and in how many images."""
+    count, title = finding["images"], finding["title"]
+    # Some titles have counts of their own.
+    if not count or title[:1].isdigit():
+        return f"{title[:1].upper()}{title[1:]}"
+    return f"{count:,} image{'s' * (count != 1)}: {title}"
+
+
+def in_short(said: Sequence[Said]) -> tuple[str, str]:
+    """Whether to trust a figure in a few words, and of what kind they are."""
+    if any(one.kind == "warn" for one in said):
+        return "warn", "With care: read what is marked below."
+    if any(one.command for one in said):
+        return "note", "Probably, for images that are taken as these were; not all was looked at."
+    return "good", "Yes, for images that are taken as these were."
+
+
+def next_steps(contents: Contents, doubted: int, failing: Sequence[Slice], again: str = "") -> Iterator[Said]:
+    """What to do next, the most useful first.
+
+    Args:
+        contents: Of the run.
+        doubted: How many labels may be wrong.
+        failing: On what images the model fails more often.
+        again: The command that trains it once more; empty: there is none.
+    """
+    run, found = shlex.quote(str(contents.run.path)), contents.evaluation
+    for symptom in contents.symptoms:
+        yield Said("warn", symptom.text)
+    if doubted:
+        count = f"{doubted:,} label{'s' * (doubted != 1)}"
+        yield Said(
+            "warn", f"Look at the {count} that may be wrong; wrong labels in the test also make the figure wrong.",
+            f"keras-resnet failures {run}",
+        )  # fmt: skip
+    source = dict(contents.config["data"])
+    leaks = any(one["code"] in LEAKS for one in contents.findings or ())
+    if leaks and source.get("split") == "class" and not source.get("split_file") and again:
+        text = "Train once more with whole series on one side, and compare the figures."
+        yield Said("warn", text, f"{again} --split group --group-by series")
+    for one in failing[:2]:
+        yield Said("note", f"Add images like these: {short(one.attribute)} {short(one.value)}, where it fails more.")
+    if (
+        found is not None
+        and (ece := found.metrics.intervals.get("ece"))
+        and ece[0] > 0
+        and not contents.run.is_calibrated
+    ):
+        yield Said(
+            "note", "Before you use its probabilities, make them mean what they say.", f"keras-resnet calibrate {run}"
+        )
+    if found is not None and contents.robustness is None:
+        yield Said(
+            "note",
+            "Find out how it does on blurred, dark or noisy images.",
+            f"keras-resnet evaluate {run} --corruptions",
+        )
+    if contents.is_finished and contents.class_names and not contents.exports:
+        yield Said("note", "Take it to a device.", f"keras-resnet export {run} --format tflite-int8")

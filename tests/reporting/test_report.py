@@ -1,0 +1,326 @@
+"""The report of a run: what it says is what the run's folder holds, and every name stays text."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import keras_resnet
+from keras_resnet.data.images import ImageData
+from keras_resnet.data.loading import from_arrays
+from keras_resnet.errors import DataError, UsageError
+from keras_resnet.evaluation.evaluate import evaluate
+from keras_resnet.evaluation.report import report_run
+from keras_resnet.evaluation.robustness import Robustness
+from keras_resnet.evaluation.split_comparison import SplitComparison, SplitFigure
+from keras_resnet.reporting.contents import read_contents
+from keras_resnet.reporting.report import write_report
+from keras_resnet.reporting.words import MEANINGS, trust
+from keras_resnet.runs.run import Run
+from keras_resnet.tasks.classification import METRICS as OF_CLASSES
+from keras_resnet.tasks.multi_label import METRICS as OF_LABELS
+from keras_resnet.training.fit import fit
+from tests.reporting.pages import Page, check_page
+from tests.shared import TINY
+
+Copy = Callable[[], Run]
+
+
+@pytest.fixture(scope="module")
+def evaluated(finished_run: Run, tiny_data: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A copy of the shared run, with its evaluation."""
+    path = tmp_path_factory.mktemp("reports") / "tiny"
+    shutil.copytree(finished_run.path, path, ignore=shutil.ignore_patterns("checkpoints", ".lock"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras_resnet.pictures.available", lambda: False)
+        report_run(Run(path), tiny_data)
+    return Run(path)
+
+
+@pytest.fixture(scope="module")
+def page(evaluated: Run, tiny_data: ImageData) -> Page:
+    return Page(write_report(evaluated, tiny_data, look=False))
+
+
+@pytest.fixture
+def copy(evaluated: Run, tmp_path: Path) -> Copy:
+    def made() -> Run:
+        shutil.copytree(evaluated.path, tmp_path / "copy")
+        return Run(tmp_path / "copy")
+
+    return made
+
+
+@pytest.fixture
+def no_maps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave Grad-CAM out, which takes seconds."""
+    monkeypatch.setattr("keras_resnet.reporting.report.spotlights", lambda predictor, images: ([], "left out"))
+
+
+def test_the_page_needs_nothing_else_and_can_be_read_without_eyes_and_without_colours(page: Page) -> None:
+    check_page(page)
+    assert len(page.source) < 3e6
+    charts = [tag for tag in page.named("svg") if "role" in tag]
+    assert len(charts) == 3  # loss, accuracy, reliability
+    assert "Accuracy by epoch: training from" in page.text
+    # Lines differ in dashes and markers, too.
+    assert ".line.k1 { stroke-dasharray" in page.source
+
+
+def test_the_summary_says_what_the_model_decides_and_how_often_it_is_right(page: Page, evaluated: Run) -> None:
+    found = json.loads((evaluated.path / "evaluation" / "evaluation.json").read_text())
+    low, high = found["top1_95%_interval"]
+    largest = max(row["images"] for row in found["classes"])
+
+    assert "It tells 10 classes apart: 0, 1, 2, 3, 4, 5, 6, 7 and 2 more." in page.text
+    assert f"Of {found['images']} test images that it had never seen it got {found['correct']} right" in page.text
+    assert f"{found['top1']:.1%} (95 % interval {low:.1%} to {high:.1%})" in page.text
+    assert f"would be right on {largest / found['images']:.1%}." in page.text
+    worst = found["most_confused"][0]
+    assert f"of {worst['label']} it takes for {worst['prediction']}." in page.text
+
+
+def test_every_figure_has_its_interval_and_a_line_of_what_it_means(page: Page) -> None:
+    assert OF_CLASSES.keys() | OF_LABELS.keys() <= MEANINGS.keys()
+    figures = page.section("Figures")
+    for name in ("top1", "balanced_accuracy", "log_loss", "ece"):
+        assert f"{OF_CLASSES[name].title} <span" in figures
+        assert MEANINGS[name] in figures
+    assert "F1, mean of the classes" in figures
+
+
+def test_the_worst_mistakes_are_the_largest_losses_each_with_what_the_answer_comes_from(
+    page: Page, evaluated: Run, tiny_data: ImageData
+) -> None:
+    answers = evaluate(evaluated, tiny_data).answers
+    losses = np.where(answers.right, 0, -np.log(answers.probabilities[np.arange(len(answers.labels)), answers.labels]))
+    expected = [tiny_data.names[tiny_data.test.indices[place]] for place in np.argsort(-losses)[:3]]
+    section = page.section("Worst mistakes")
+
+    places = [section.index(f">{name}<") for name in expected]
+    assert places == sorted(places)
+    wrong = min(12, int((~answers.right).sum()))
+    assert section.count("<img") == 2 * wrong
+    assert section.count("light where the answer") == wrong
+
+
+def test_what_was_not_computed_is_named_with_the_command_that_does(page: Page, evaluated: Run) -> None:
+    assert f"keras-resnet evaluate {evaluated.path} --corruptions" in page.section("Robustness")
+    assert f"keras-resnet export {evaluated.path} --format tflite-int8" in page.section("Exports")
+    assert f"keras-resnet failures {evaluated.path}" in page.section("Labels that may be wrong")
+    assert "Whether copies or photographs of one series are both trained on and tested was not looked for." in page.text
+
+
+@pytest.mark.usefixtures("no_maps")
+def test_what_was_computed_is_shown(copy: Copy, tiny_data: ImageData) -> None:
+    run, right = copy(), np.zeros((2, 5, 40), bool)
+    right[0, :, :30] = True
+    Robustness(
+        "tiny", ("fog", "contrast"), np.ones(40, bool), right, "CIFAR-10-C", 0, np.zeros((8, 8, 1), np.uint8)
+    ).write(run.path / "evaluation")
+    (run.path / "exports").mkdir()
+    (run.path / "exports" / "model_int8.tflite").write_bytes(b"x" * 12_345)
+    runtime = {
+        "runtime": "litert", "failure": "", "agreement": 0.975, "right": 39, "difference": -2.5, "interval": [-7.5, 2.5]
+    }  # fmt: skip
+    evidence = {
+        "file": "model_int8.tflite", "images": 40, "model_right": 40, "runtimes": [runtime], "size": 12_345,
+        "passes": False, "failures": ["it loses 2.5 points"],
+    }  # fmt: skip
+    (run.path / "exports" / "verification.json").write_text(json.dumps(evidence))
+    suspect = {
+        "position": 0, "path": tiny_data.names[tiny_data.test.indices[0]], "label": "3", "suggested": "8",
+        "probability": 0.91, "reason": "another label is likelier", "sha256": "",
+    }  # fmt: skip
+    (run.path / "failures").mkdir()
+    (run.path / "failures" / "failures.json").write_text(json.dumps({"suspects": [suspect]}))
+    finding = {"code": "near-duplicate-across-splits", "severity": "warning", "title": "the same in several splits",
+               "advice": "Remove copies.", "images": 12}  # fmt: skip
+    (run.path / "check").mkdir()
+    (run.path / "check" / "check.json").write_text(json.dumps({"findings": [finding]}))
+
+    page = Page(write_report(run, tiny_data))
+
+    check_page(page)
+    robustness = page.section("Robustness")
+    assert robustness.index("contrast") < robustness.index("fog"), "the worst comes first"
+    assert "right on 100.0% as they are, and on 37.5% in the mean" in robustness
+    exports = page.section("Exports")
+    assert "12.3 kB" in exports
+    assert "it does not pass: on litert it decides as the model on 97.50 % of 40 images" in exports
+    assert "accuracy -2.5 points (-7.50 to +2.50)" in exports.replace("-2.50 points", "-2.5 points")
+    labels = page.section("Labels that may be wrong")
+    assert "rather <strong>8</strong>?" in labels
+    assert "(91.0%)" in labels
+    assert "labels-to-check.csv" in labels
+    assert "12 images: the same in several splits. Remove copies." in page.text
+    assert "With care" in page.text
+
+
+@pytest.mark.usefixtures("no_maps")
+def test_labels_that_the_model_contradicts_in_the_test_are_shown_where_failures_were_not_looked_for(
+    copy: Copy, tiny_data: ImageData
+) -> None:
+    run = copy()
+    path = run.path / "evaluation" / "predictions.csv"
+    rows = list(csv.reader(path.open(newline="")))
+    right = next(row for row in rows[1:] if row[1] == row[2])
+    shares = np.full(10, 0.0001)
+    other = (int(right[1]) + 1) % 10
+    shares[other] = 0.9991
+    rows = [[*right[:2], str(other), *map(str, shares)] if row is right else row for row in rows]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+
+    page = Page(write_report(run, tiny_data, look=False))
+
+    first = page.section("Labels that may be wrong").partition("<li>")[2].partition("</li>")[0]
+    assert right[0] in first
+    assert f"labelled <strong>{right[1]}</strong>" in first
+    assert f"rather <strong>{other}</strong>?" in first
+    assert "<img" in first
+
+
+@pytest.mark.usefixtures("no_maps")
+def test_a_model_that_is_mostly_wrong_doubts_no_labels(copy: Copy, tiny_data: ImageData) -> None:
+    run = copy()
+    path = run.path / "evaluation" / "evaluation.json"
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found | {"correct": found["images"] // 2 - 1}))
+
+    page = Page(write_report(run, tiny_data, look=False))
+
+    assert "agrees with so few labels that its doubts would be its own mistakes" in page.text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_an_evaluation_that_is_missing_is_made_and_said(copy: Copy, evaluated: Run, tiny_data: ImageData) -> None:
+    run, said = copy(), []
+    shutil.rmtree(run.path / "evaluation")
+
+    write_report(run, tiny_data, run.path / "other.html", look=False, note=said.append)
+
+    assert f"{run.path} has no evaluation: evaluating it" in said
+    assert (run.path / "other.html").exists()
+    for name in ("evaluation.json", "predictions.csv"):
+        assert (run.path / "evaluation" / name).read_bytes() == (evaluated.path / "evaluation" / name).read_bytes()
+
+
+def test_without_its_images_it_tells_what_is_known(copy: Copy, page: Page) -> None:
+    run = copy()
+    config = json.loads((run.path / "config.json").read_text())
+    config["data"] = {"name": "folder:/nowhere/photos", "image_size": 8}
+    (run.path / "config.json").write_text(json.dumps(config))
+
+    alone = Page(write_report(run))
+
+    check_page(alone)
+    assert "Its images could not be read: there is no folder /nowhere/photos" in alone.text
+    assert "Training images that the run has kept" in alone.text
+    assert alone.section("Figures") == page.section("Figures")
+    assert "no picture" in alone.section("Worst mistakes")
+
+
+@pytest.mark.usefixtures("no_maps")
+def test_a_damaged_file_is_named_and_hides_nothing_else(copy: Copy, tiny_data: ImageData, page: Page) -> None:
+    run = copy()
+    (run.path / "evaluation" / "slices.json").write_text('[{"attribute": 5}]')
+
+    shown = Page(write_report(run, tiny_data, look=False))
+
+    assert "slices.json: [0] lacks" in shown.text
+    assert shown.section("Figures") == page.section("Figures")
+
+
+def test_a_training_that_is_not_finished_has_curves_and_no_figures(copy: Copy, tiny_data: ImageData) -> None:
+    run = copy()
+    shutil.rmtree(run.path / "evaluation")
+    (run.path / "run.json").write_text('{"format": 1, "status": "unfinished"}')
+
+    page = Page(write_report(run, tiny_data, look=False))
+
+    check_page(page)
+    assert "This training is not finished." in page.text
+    assert "Loss by epoch" in page.text
+    assert "Figures" not in [text for _, text in page.headings]
+
+
+def test_other_data_and_folders_that_are_no_runs_are_refused(copy: Copy, tmp_path: Path) -> None:
+    other = from_arrays(np.zeros((40, 8, 8, 1), np.uint8), np.arange(40) % 10)
+
+    with pytest.raises(DataError, match="are not the data that"):
+        write_report(copy(), other)
+    with pytest.raises(UsageError, match="is not a run folder"):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize(("low", "high", "kind"), [(-12.0, -4.0, "warn"), (-3.0, 2.0, "good")])
+def test_the_figure_of_another_split_stands_beside_its_own(evaluated: Run, low: float, high: float, kind: str) -> None:
+    first = SplitFigure("tiny", "at random", 50, 60, 50 / 60, (0.7, 0.9))
+    second = SplitFigure("apart", "by series", 44, 60, 44 / 60, (0.6, 0.83))
+    other = SplitComparison(first, second, -10.0, (low, high), 12)
+
+    said = list(trust(replace(read_contents(evaluated), others=(other,)), "test", "at random"))
+
+    assert [one.kind for one in said if "Divided by series, a training (apart) got 44 of 60 right" in one.text] == [
+        kind
+    ]
+
+
+# Names from anybody.
+
+NASTY = ("<script>alert(1)</script>", "{{7*7}} & \"quoted\" 'names'", "long" * 60, "two\nlines \u202egnp.exe 🐈")
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A training on classes and files whose names would be code, turn text round, or never end."""
+    root = tmp_path_factory.mktemp("hostile")
+    random = np.random.default_rng(0)
+    for place, name in enumerate(NASTY):
+        folder = root / "images" / name.replace("/", "∕")
+        folder.mkdir(parents=True)
+        for number in range(10):
+            pixels = random.integers(0, 60, (9, 9, 3)).astype(np.uint8)
+            pixels[2 * place : 2 * place + 2] += 150
+            Image.fromarray(pixels).save(folder / f'"><img src=x onerror=alert(1)> {{% raw %}} \u202e{number}.png')
+    source = keras_resnet.Source(f"folder:{root / 'images'}", image_size=8)
+    run = fit(TINY.but(epochs=1, batch_size=16), source, root / "<b>run & 'co'", verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("keras_resnet.pictures.available", lambda: False)
+        write_report(run)
+    return run
+
+
+def test_names_stay_text_whatever_they_are(hostile: Run) -> None:
+    page = Page(hostile.path / "report.html")
+
+    check_page(page)
+    assert not page.named("b")
+    assert all(not name.startswith("on") for _, attributes in page.tags for name in attributes)
+    assert "<script>alert(1)<∕script>" in page.text
+    assert "{{7*7}}" in page.text
+    assert "49" not in page.section("Confusions")
+    assert "\u202e" not in page.source
+    assert "\\u202egnp.exe 🐈" in page.text
+    assert '"><img src=x onerror=alert(1)> {% raw %}' in page.text
+    assert "long" * 60 in page.text
+
+
+def test_images_are_looked_through_once_and_what_was_found_is_said(hostile: Run) -> None:
+    findings = json.loads((hostile.path / "check" / "check.json").read_text())["findings"]
+    before = (hostile.path / "check" / "check.json").stat().st_mtime_ns
+
+    write_report(hostile, path=hostile.path / "again.html")
+
+    page = Page(hostile.path / "again.html")
+    assert (hostile.path / "check" / "check.json").stat().st_mtime_ns == before
+    assert findings
+    for one in findings:
+        assert one["title"][1:] in page.text
