@@ -213,9 +213,10 @@ def _draw_pair(axes: Axes, history: History, name: str, **view: Any) -> None:
     if marked:
         epoch, what = marked
         axes.axvline(epoch, color=INK, linestyle="--", linewidth=1, zorder=1)
-        values = curves[1].y[curves[1].x == epoch]
+        values = curves[1].y[(curves[1].x == epoch) & np.isfinite(curves[1].y)]
         mark = {"markeredgecolor": INK, "markersize": 8, "zorder": 4, "clip_on": False}
-        axes.plot([epoch] * len(values), values, "D", color=VALIDATION, **mark)
+        if len(values):  # an empty line that is not clipped would confuse the layout
+            axes.plot([epoch] * len(values), values, "D", color=VALIDATION, **mark)
         aligned = "left" if epoch < len(rows) / 4 else "right" if epoch > 3 * len(rows) / 4 else "center"
         x = axes.get_xaxis_transform()
         axes.text(epoch, 1.015, what, transform=x, ha=aligned, va="bottom", fontsize=LETTERS, color=INK)

@@ -70,13 +70,14 @@ def test_a_training_of_which_little_was_recorded_is_drawn_too(missing: float | N
             "step": n,
             "loss": missing,
             "accuracy": 0.1,
-            "val_loss": 2.0,
+            "val_loss": missing,
             "val_accuracy": 0.1,
         }
         for n in (1, 2)
     ]
 
-    training_picture(History.of(bare), [], "net", tmp_path / "training.png")
+    kept = {"epoch": 2, "metric": "accuracy", "value": 0.1, "split": "validation", "images": 9}
+    training_picture(History.of(bare, kept=kept), [], "net", tmp_path / "training.png")
 
     assert colours(tmp_path / "training.png") > 20
 
