@@ -155,7 +155,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         decides=words.decides(contents.class_names, None if found is None else found.task),
         result="" if found is None else words.result(found, split),
         strengths=[] if found is None else list(words.strengths(found)),
-        verdict=words.in_short(trust),
+        verdict=words.in_short(trust, contents.others),
         trust=trust,
         steps=list(words.next_steps(contents, len(doubts), failing, again)),
         facts=_facts(contents, split),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_resnet.evaluation.slices import Slice
+from keras_resnet.evaluation.split_comparison import AT_RANDOM, SplitComparison
 from keras_resnet.evaluation.written import WrittenEvaluation
 from keras_resnet.inspection.inspection import WrittenFinding
 from keras_resnet.reporting.contents import Contents
@@ -211,8 +212,17 @@ def counted(finding: WrittenFinding) -> str:
     return f"{count:,} image{'s' * (count != 1)}: {title}"
 
 
-def in_short(said: Sequence[Said]) -> tuple[str, str]:
-    """Whether to trust a figure in a few words, and of what kind they are."""
+def in_short(said: Sequence[Said], others: Sequence[SplitComparison] = ()) -> tuple[str, str]:
+    """Whether to trust a figure in a few words, and of what kind they are.
+
+    Args:
+        said: What `trust` says.
+        others: The same images, divided otherwise.
+    """
+    lower = [one.second for one in others if one.is_shown and one.difference < 0 and AT_RANDOM in one.first.division]
+    if lower:
+        least = min(lower, key=lambda one: one.accuracy)
+        return "warn", f"With care: count on {percent(least.accuracy)}, the figure of the split {least.division}."
     if any(one.kind == "warn" for one in said):
         return "warn", "With care: read what is marked below."
     if any(one.command for one in said):
@@ -240,7 +250,8 @@ def next_steps(contents: Contents, doubted: int, failing: Sequence[Slice], again
         )  # fmt: skip
     source = dict(contents.config["data"])
     leaks = any(one["code"] in LEAKS for one in contents.findings or ())
-    if leaks and source.get("split") == "class" and not source.get("split_file") and again:
+    is_known = any(one.second.division.startswith("by series") for one in contents.others)
+    if leaks and not is_known and source.get("split") == "class" and not source.get("split_file") and again:
         text = "Train once more with whole series on one side, and compare the figures."
         yield Said("warn", text, f"{again} --split group --group-by series")
     for one in failing[:2]:

@@ -21,7 +21,7 @@ from keras_resnet.evaluation.robustness import Robustness
 from keras_resnet.evaluation.split_comparison import SplitComparison, SplitFigure
 from keras_resnet.reporting.contents import read_contents
 from keras_resnet.reporting.report import write_report
-from keras_resnet.reporting.words import MEANINGS, trust
+from keras_resnet.reporting.words import MEANINGS, in_short, trust
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.classification import METRICS as OF_CLASSES
 from keras_resnet.tasks.multi_label import METRICS as OF_LABELS
@@ -261,16 +261,19 @@ def test_other_data_and_folders_that_are_no_runs_are_refused(copy: Copy, tmp_pat
 
 
 @pytest.mark.parametrize(("low", "high", "kind"), [(-12.0, -4.0, "warn"), (-3.0, 2.0, "good")])
-def test_the_figure_of_another_split_stands_beside_its_own(evaluated: Run, low: float, high: float, kind: str) -> None:
+def test_the_figure_of_another_split_stands_beside_its_own_and_is_the_one_to_count_on_where_it_is_lower(
+    evaluated: Run, low: float, high: float, kind: str
+) -> None:
     first = SplitFigure("tiny", "at random", 50, 60, 50 / 60, (0.7, 0.9))
     second = SplitFigure("apart", "by series", 44, 60, 44 / 60, (0.6, 0.83))
     other = SplitComparison(first, second, -10.0, (low, high), 12)
 
     said = list(trust(replace(read_contents(evaluated), others=(other,)), "test", "at random"))
 
-    assert [one.kind for one in said if "Divided by series, a training (apart) got 44 of 60 right" in one.text] == [
-        kind
-    ]
+    kinds = [one.kind for one in said if "Divided by series, a training (apart) got 44 of 60 right" in one.text]
+    assert kinds == [kind]
+    counted_on = "count on 73.3%, the figure of the split by series" in in_short(said, [other])[1]
+    assert counted_on == (kind == "warn")
 
 
 # Names from anybody.
