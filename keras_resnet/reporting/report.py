@@ -259,10 +259,6 @@ def _figures(found: WrittenEvaluation) -> Iterator[dict[str, str]]:
         interval = " to ".join(map(metric.text, metrics.intervals[name])) if name in metrics.intervals else "–"
         meaning = words.MEANINGS.get(name, "")
         yield {"title": metric.title, "value": task.shown(metrics, name), "interval": interval, "meaning": meaning}
-    seen = [row.f1 for row in metrics.classes if row.images]
-    if "f1_macro" not in task.metrics and seen:
-        meaning = words.MEANINGS["f1_macro"]
-        yield {"title": "F1, mean of the classes", "value": f"{np.mean(seen):.3f}", "interval": "–", "meaning": meaning}
 
 
 def _classes(found: WrittenEvaluation) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_resnet.data.sources.source import PATHS
 from keras_resnet.evaluation.slices import Slice
 from keras_resnet.evaluation.split_comparison import AT_RANDOM, SplitComparison
 from keras_resnet.evaluation.written import WrittenEvaluation
@@ -251,7 +252,9 @@ def next_steps(contents: Contents, doubted: int, failing: Sequence[Slice], again
     source = dict(contents.config["data"])
     leaks = any(one["code"] in LEAKS for one in contents.findings or ())
     is_known = any(one.second.division.startswith("by series") for one in contents.others)
-    if leaks and not is_known and source.get("split") == "class" and not source.get("split_file") and again:
+    is_random = source.get("split") == "class" and not source.get("split_file")
+    has_series = str(source.get("name")).partition(":")[0] in PATHS  # of others none are known
+    if leaks and not is_known and is_random and has_series and again:
         text = "Train once more with whole series on one side, and compare the figures."
         yield Said("warn", text, f"{again} --split group --group-by series")
     for one in failing[:2]:
