@@ -165,6 +165,7 @@ from .preprocessing import Fit as Fit
 from .preprocessing import Preprocessing as Preprocessing
 from .quantize.post_training import Quantization as Quantization
 from .reporting.comparison import write_comparison as write_comparison
+from .reporting.model_card import write_model_card as write_model_card
 from .reporting.report import write_report as write_report
 from .runs.run import Run as Run
 from .training.configuration import configure as configure

@@ -1,5 +1,6 @@
 """Write the report of a run as one HTML page: what the model is good for, where it fails, how far to trust its figure.
 
+Beside it lies README.md, a model card as Hugging Face reads it; one that was changed by hand stays.
 The page needs no network and no other file. What the run lacks is made first: its evaluation, and a look through its
 images for copies, series and labels that may be wrong. Where the images are gone, it tells what is known.
 """
@@ -20,6 +21,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.terminal import say
     from keras_resnet.display import Display
+    from keras_resnet.errors import UsageError
+    from keras_resnet.reporting.model_card import write_model_card
     from keras_resnet.reporting.report import write_report
 
     with Display() as progress:
@@ -31,4 +34,8 @@ def run(options: argparse.Namespace) -> int:
             note=progress.note,
         )
     say(f"wrote {path}")
+    try:
+        say(f"wrote {write_model_card(options.run_folder)}")
+    except UsageError as error:  # the page is there nevertheless
+        say(f"note: {error}")
     return 0

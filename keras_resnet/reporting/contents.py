@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from keras_resnet.data.leakage import CODE
-from keras_resnet.errors import KerasResNetError
+from keras_resnet.data.loading import list_source
+from keras_resnet.data.sources.source import PATHS, Source
+from keras_resnet.errors import DataError, KerasResNetError, UsageError
 from keras_resnet.evaluation.comparison import WrittenFormat, read_comparison
 from keras_resnet.evaluation.report import read_symptoms
 from keras_resnet.evaluation.robustness import WrittenRobustness, read_robustness
 from keras_resnet.evaluation.slices import Slice, read_slices
-from keras_resnet.evaluation.split_comparison import SplitComparison, beside
+from keras_resnet.evaluation.split_comparison import AT_RANDOM, SplitComparison, beside
 from keras_resnet.evaluation.written import WrittenEvaluation, is_written, read_evaluation
 from keras_resnet.explanation.diagnosis import Symptom, diagnose
 from keras_resnet.explanation.history import History
@@ -135,3 +137,39 @@ def read_contents(run: Run) -> Contents:
 
 def _is_model(path: Path) -> bool:
     return path.is_dir() or path.suffix in (".tflite", ".onnx", ".keras")
+
+
+def division(config: Mapping[str, Any]) -> str:
+    """How a run's images were divided, in words; empty: not known.
+
+    Args:
+        config: The run's configuration. The images are looked for where it says, since their folders may divide them.
+    """
+    settings = dict(config["data"])
+    if "arrays" in settings:
+        return ""
+    if settings.get("split_file"):
+        return f"as {Path(settings['split_file']).name} has it"
+    if _is_given(settings):
+        return "by whoever made the data set"
+    fold = settings.get("fold")
+    of_fold = f"; fold {fold[0]} of {fold[1]} is the test" if fold else ""
+    ways = {
+        "class": f"{AT_RANDOM}, each class in its proportion",
+        "group": f"by {settings.get('group_by') or 'group'}: none is on two sides",
+        "time": "by time: the latest are the test",
+    }
+    return ways.get(settings.get("split", "class"), "") + of_fold
+
+
+def _is_given(settings: Mapping[str, Any]) -> bool:
+    known = {one.name for one in fields(Source)}
+    plain: dict[str, Any] = {name: value for name, value in settings.items() if name in known}
+    plain = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    try:
+        source = Source(**plain)
+        if source.kind not in PATHS:
+            return source.kind == "tfds"
+        return bool(list_source(replace(source, split="class", group_by=None, fold=None, split_file=None)).given)
+    except (DataError, UsageError):
+        return False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,12 +14,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from keras_resnet.atomic import write_text
-from keras_resnet.errors import UsageError
-from keras_resnet.evaluation.written import WrittenEvaluation, is_written, read_evaluation
-from keras_resnet.exports.formats import FORMATS
-from keras_resnet.exports.verification import WrittenEvidence, read_all_evidence
+from keras_resnet.errors import ModelError, UsageError
+from keras_resnet.evaluation.split_comparison import AT_RANDOM
+from keras_resnet.evaluation.written import WrittenEvaluation
+from keras_resnet.explanation.summary import headline
+from keras_resnet.exports.verification import WrittenEvidence
 from keras_resnet.inference.runtimes import RUNTIMES
 from keras_resnet.regular_files import read_bytes
+from keras_resnet.reporting.contents import Contents, division, read_contents
+from keras_resnet.reporting.reproduce import command
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.table import task_row
 from keras_resnet.tasks.task import ClassMetrics, Metric
@@ -33,7 +38,6 @@ MOST_NAMED = 30
 MOST_CLASSES = 100
 """Rows of a table of classes: the worst."""
 MOST_CONFUSED = 3
-AT_RANDOM = "at random"
 SETTINGS = (
     "epochs", "batch_size", "image_size", "optimizer", "learning_rate", "schedule", "warmup_epochs", "weight_decay",
     "weights", "augment", "mixup", "cutmix", "label_smoothing", "ema", "precision", "qat", "prune", "teacher", "seed",
@@ -45,54 +49,61 @@ _PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>()#+!|&~$:@.=^\"-])")
 _MARK = re.compile(rb"\n<!-- keras-resnet-kit wrote this card: ([0-9a-f]{64})\. Edit it freely: then it stays -->\n\Z")
 
 
-def write_model_card(run: Run) -> Path:
+def write_model_card(run: Run | str | os.PathLike[str]) -> Path:
     """Write `README.md` into a run's folder: what the model is for, how it is used, how good it is.
 
     Its front matter is the metadata that Hugging Face reads: the library, the task, and the figures with the data that
     they are of. A card that someone has changed stays as it is.
 
     Args:
-        run: Finished. Figures come from its `evaluation/`, evidence of exported files from its `exports/`.
+        run: The run, or its folder. Figures come from its `evaluation/`, evidence of files from its `exports/`.
 
     Returns:
         The file.
 
     Raises:
-        UsageError: There is a `README.md` that this function did not write, or that was changed since.
+        UsageError: There is a `README.md` that this function did not write, or that was changed since; or the model is
+            no classifier of images.
         ModelError: A file of the run is damaged.
 
     Example:
         >>> import keras_resnet
-        >>> keras_resnet.write_model_card(keras_resnet.Run.at("saved_models/photos"))  # doctest: +SKIP
+        >>> keras_resnet.write_model_card("saved_models/photos")  # doctest: +SKIP
         PosixPath('saved_models/photos/README.md')
 
     Source:
         https://huggingface.co/docs/hub/model-cards; Mitchell et al., Model Cards for Model Reporting, 2019.
     """
+    run = Run.at(run.path if isinstance(run, Run) else run)
     path = run.path / CARD
     if path.exists() and not _is_ours(path):
         raise UsageError(f"{path} was changed by hand, so it stays. Move it away for a new one")
-    text = model_card(run)
+    contents = read_contents(run)
+    if not contents.class_names:
+        raise UsageError(f"{run.path} is the run of a model that is no classifier of images: there is no card for it")
+    if contents.damaged:
+        raise ModelError(contents.damaged[0])
+    text = model_card(contents)
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     write_text(path, f"{text}\n<!-- keras-resnet-kit wrote this card: {digest}. Edit it freely: then it stays -->\n")
     return path
 
 
-def model_card(run: Run) -> str:
-    """The text of the card: see `write_model_card`."""
+def model_card(contents: Contents) -> str:
+    """The text of the card: see `write_model_card`.
+
+    Args:
+        contents: Of the run.
+    """
     from huggingface_hub import ModelCardData
 
-    preprocessing, config, data = run.preprocessing, run.config, run.data_file
-    folder = run.folder("evaluation")
-    evaluation = read_evaluation(folder, preprocessing.class_names) if is_written(folder) else None
-    evidence = read_all_evidence(run.exports) if run.exports.is_dir() else []
-    several = task_row(preprocessing.task).several
-    name = run.path.resolve().name
+    run, evaluation, preprocessing = contents.run, contents.evaluation, contents.run.preprocessing
+    name, data = run.path.resolve().name, run.data_file
     metadata = ModelCardData(
         model_name=name,
         library_name="keras",
         pipeline_tag="image-classification",
-        tags=["keras-resnet-kit", "resnet", *sorted({_kind(one) for one in _exported(run)})],
+        tags=["keras-resnet-kit", "resnet", *sorted({_kind(one) for one in contents.exports})],
         eval_results=list(_results(evaluation, data.get("name", ""))) or None,
     )
     counts = data["images_per_class"]
@@ -100,6 +111,7 @@ def model_card(run: Run) -> str:
     splits = [(part, found) for part, found in parts.items() if any(found)]
     height, width, channels = preprocessing.input_shape
     crop = preprocessing.fit.crop_fraction
+    divided = division(contents.config)
     environment = Environment(
         loader=PackageLoader("keras_resnet.reporting", "."),
         autoescape=False,  # Markdown has other signs than HTML: `finalize` escapes them
@@ -116,7 +128,7 @@ def model_card(run: Run) -> str:
         headline=_headline(evaluation),
         class_names=preprocessing.class_names,
         most_named=MOST_NAMED,
-        several=several,
+        several=task_row(preprocessing.task).several,
         height=height,
         width=width,
         channels=channels,
@@ -126,16 +138,17 @@ def model_card(run: Run) -> str:
             if crop is None
             else f"its shape kept: of the shorter side {crop:.0%} are cut out of the middle"
         ),
-        files=[{"name": _place(run, one), "size": _size(one)} for one in (run.model, *_exported(run))],
-        evidence=[row for one in evidence for row in _evidence(one)],
+        files=[{"name": _place(run, one), "size": _size(one)} for one in (run.model, *contents.exports)],
+        evidence=[row for one in contents.evidence for row in _evidence(one)],
         data=data.get("name", "images"),
-        division=_division(dict(config["data"])),
-        at_random=_division(dict(config["data"])) == AT_RANDOM,
+        division=divided,
+        at_random=divided.startswith(AT_RANDOM),
         splits=[part for part, _ in splits],
         counts=_counts(preprocessing.class_names, [found for _, found in splits]),
         totals=[sum(found) for _, found in splits],
-        settings=[(name, value) for name, value in _settings(dict(config["recipe"]))],
-        kept=_kept(run),
+        settings=[] if contents.by_script else list(_settings(dict(contents.config["recipe"]))),
+        course=headline(contents.history) if contents.history.epochs else "",
+        again=_command(contents),
         **_figures(evaluation),
     )
     return f"---\n{metadata.to_yaml()}\n---\n\n{card}"
@@ -152,16 +165,22 @@ def _is_ours(path: Path) -> bool:
     return found is not None and hashlib.sha256(content[: found.start()]).hexdigest().encode() == found[1]
 
 
+def _command(contents: Contents) -> Markup:
+    """What trains it once more, without where on this machine the data lie: nobody else has them there."""
+    said = "" if contents.by_script else command(contents.config)
+    if not said:
+        return Markup("")
+    program, train, source, *options = shlex.split(said)
+    if "--data-dir" in options:
+        place = options.index("--data-dir")
+        del options[place : place + 2]
+    kind, colon, location = source.partition(":")
+    words = [program, train, f"{kind}{colon}{Path(location).name}", *options]
+    return Markup(visible_cell(shlex.join(words)))
+
+
 def _joined(values: Sequence[str], between: str) -> Markup:
     return Markup(between.join(map(markdown, values)))
-
-
-def _exported(run: Run) -> Iterator[Path]:
-    """The exported files and folders of the formats that there are, in order of their names."""
-    for path in sorted({run.exports / one.path for one in FORMATS.values()}):
-        marker = next(one.marker for one in FORMATS.values() if run.exports / one.path == path)
-        if (path / marker if marker else path).is_file():
-            yield path
 
 
 def _kind(path: Path) -> str:
@@ -271,31 +290,11 @@ def _counts(names: Sequence[str], splits: Sequence[Sequence[int]]) -> list[dict[
     return sorted(rows, key=lambda row: -sum(row["counts"]))[:MOST_CLASSES] if len(rows) > MOST_CLASSES else rows
 
 
-def _division(settings: Mapping[str, Any]) -> str:
-    """How the images were divided, in words."""
-    if settings.get("split_file"):
-        return f"by {Path(settings['split_file']).name}"
-    if str(settings["name"]).startswith("tfds:"):
-        return "as their source divides them"
-    method = settings.get("split", "class")
-    return AT_RANDOM if method == "class" else f"by {settings.get('group_by') or method}"
-
-
 def _settings(recipe: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name in SETTINGS:
         value = recipe.get(name)
         if value or name == "seed":
             yield name.replace("_", " "), str(value)
-
-
-def _kept(run: Run) -> Markup:
-    kept = run.kept
-    if kept is None:
-        return Markup("")
-    return Markup(
-        f"Kept are the weights of epoch {kept['epoch']}: they had the best {kept['metric']} on {kept['images']:,} "
-        f"{kept['split']} images, {kept['value']:.4g}."
-    )
 
 
 def _place(run: Run, path: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,6 @@ import numpy as np
 
 from keras_resnet.atomic import write_text
 from keras_resnet.data.images import ImageData, OnRead
-from keras_resnet.data.loading import list_source
-from keras_resnet.data.sources.source import PATHS, Source
 from keras_resnet.errors import DataError, KerasResNetError, ModelError, UsageError
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.evaluation.report import report_run
@@ -25,7 +23,7 @@ from keras_resnet.inspection.confident_learning import contradicted
 from keras_resnet.inspection.inspection import inspect_data
 from keras_resnet.reporting import words
 from keras_resnet.reporting.album import Album, enlarged, spotlights
-from keras_resnet.reporting.contents import CHECK, Contents, read_contents
+from keras_resnet.reporting.contents import CHECK, Contents, division, read_contents
 from keras_resnet.reporting.curves import FEWEST, reliability_chart, training_charts
 from keras_resnet.reporting.reproduce import command
 from keras_resnet.reporting.words import Said, percent, short
@@ -145,7 +143,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
     doubts, by_failures = _doubts(contents)
     failing = [one for one in contents.slices if one.fails and one.attribute != "class"]
     again = "" if contents.by_script else command(contents.config)
-    trust = list(words.trust(contents, split, _division(contents, data)))
+    trust = list(words.trust(contents, split, division(contents.config)))
     losses, why = _losses(run, found, album)
     return render(
         ROOM,
@@ -201,34 +199,6 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
 
 def _split(contents: Contents) -> str:
     return "test" if any(_per_split(contents).get("test", [])) else "validation"
-
-
-def _division(contents: Contents, data: ImageData | None) -> str:
-    """How the images were divided, in words; empty: not known."""
-    settings = dict(contents.config["data"])
-    if "arrays" in settings:
-        return ""
-    if settings.get("split_file"):
-        return f"as {short(Path(settings['split_file']).name)} has it"
-    if data is not None and isinstance(data.source, Source) and _is_given(data.source):
-        return "by whoever made the data set"
-    fold = settings.get("fold")
-    of_fold = f"; fold {fold[0]} of {fold[1]} is the test" if fold else ""
-    ways = {
-        "class": "at random, each class in its proportion",
-        "group": f"by {settings.get('group_by') or 'group'}: none is on two sides",
-        "time": "by time: the latest are the test",
-    }
-    return ways.get(settings.get("split", "class"), "") + of_fold
-
-
-def _is_given(source: Source) -> bool:
-    if source.kind not in PATHS:
-        return source.kind == "tfds"
-    try:
-        return bool(list_source(replace(source, split="class", group_by=None, fold=None, split_file=None)).given)
-    except DataError:
-        return False
 
 
 def _facts(contents: Contents, split: str) -> list[tuple[str, str]]:

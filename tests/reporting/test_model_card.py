@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from keras_resnet.errors import ModelError, UsageError
 from keras_resnet.evaluation.evaluate import evaluate
+from keras_resnet.reporting.contents import read_contents
 from keras_resnet.reporting.model_card import markdown, model_card, write_model_card
 from keras_resnet.runs.run import Run
 
@@ -71,7 +72,7 @@ def test_its_tables_have_the_files_the_images_and_the_figures_of_each_class(run:
     figures = json.loads((run.path / "evaluation" / "evaluation.json").read_text())
     counts = run.data_file["images_per_class"]
 
-    files, data, training, evaluation, classes = tables_of(model_card(run))
+    files, data, training, evaluation, classes = tables_of(model_card(read_contents(run)))
 
     assert files[1] == ["model.keras", f"{run.model.stat().st_size:,} bytes"]
     assert data[0] == ["class", "training", "validation", "test"]
@@ -84,10 +85,21 @@ def test_its_tables_have_the_files_the_images_and_the_figures_of_each_class(run:
 
 
 def test_it_says_how_an_image_becomes_the_models_input(run: Run) -> None:
-    card = model_card(run)
+    card = model_card(read_contents(run))
 
     assert "grey pixels of 0 to 255, float32 (n, 8, 8, 1)" in card
     assert "An image is made 8×8 by bilinear interpolation with antialiasing, whatever its shape." in card
+
+
+def test_the_command_to_make_it_again_does_not_tell_where_on_this_machine_the_images_were(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = "keras-resnet train 'folder:/home/ada lovelace/my signs' --recipe folder --data-dir /home/ada --epochs 3"
+    monkeypatch.setattr("keras_resnet.reporting.model_card.command", lambda config: said)
+
+    card = model_card(read_contents(run))
+
+    assert "\nkeras-resnet train 'folder:my signs' --recipe folder --epochs 3\n" in card
 
 
 def test_hostile_names_stay_text_and_break_no_table(run: Run) -> None:
