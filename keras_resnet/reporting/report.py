@@ -41,6 +41,8 @@ KINDS = {"error": "bad", "warning": "warn"}
 """How findings of a severity are marked."""
 MATRIX = 25
 """Classes of which a confusion matrix has numbers; of more it is a map."""
+MOST_CELLS = 8000
+"""Of the map, the largest shares, so that the page stays small."""
 MOST_LOOKED_THROUGH = 20_000
 """Images that are looked through for copies and series; of more, `check` does it."""
 
@@ -172,7 +174,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         classes=[] if found is None else _classes(found),
         most_classes=MOST_CLASSES,
         matrix_of=None if found is None else _matrix(found),
-        map_of=None if found is None else _map(found),
+        map_of=None if found is None else confusion_map(found),
         reliability=None if found is None else reliability_chart(found),
         fewest=FEWEST,
         calibration=[] if found is None else list(_calibration(contents, found)),
@@ -303,15 +305,20 @@ def _matrix(found: WrittenEvaluation) -> dict[str, Any] | None:
     return {"names": [short(name) for name in names], "rows": rows}
 
 
-def _map(found: WrittenEvaluation) -> dict[str, Any] | None:
-    """A confusion matrix of many classes: where it has images, without numbers."""
+def confusion_map(found: WrittenEvaluation) -> dict[str, Any] | None:
+    """A confusion matrix of many classes: where it has images, and what share of the class; None: it has numbers."""
     confusion = found.metrics.confusion
     if confusion is None or len(confusion) <= MATRIX:
         return None
     totals = confusion.sum(axis=1)
+    rows, columns = np.nonzero(confusion)
+    shares = confusion[rows, columns] / totals[rows]
+    shown = np.argsort(-shares, kind="stable")[:MOST_CELLS]
     cells = [
-        {"row": row, "column": column, "shade": f"{0.25 + 0.75 * confusion[row, column] / totals[row]:.2f}"}
-        for row, column in zip(*(one.tolist() for one in np.nonzero(confusion)), strict=True)
+        {"row": row, "column": column, "shade": f"{0.25 + 0.75 * share:.2f}"}
+        for row, column, share in zip(
+            rows[shown].tolist(), columns[shown].tolist(), shares[shown].tolist(), strict=True
+        )
     ]
     right = int(np.trace(confusion))
     description = f"{right:,} of {int(totals.sum()):,} images lie on the diagonal: they are right."

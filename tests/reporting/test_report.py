@@ -19,14 +19,16 @@ from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.evaluation.report import report_run
 from keras_resnet.evaluation.robustness import Robustness
 from keras_resnet.evaluation.split_comparison import SplitComparison, SplitFigure
+from keras_resnet.evaluation.written import read_evaluation
 from keras_resnet.inspection.inspection import WrittenFinding
 from keras_resnet.reporting.contents import read_contents
-from keras_resnet.reporting.report import write_report
+from keras_resnet.reporting.report import confusion_map, write_report
 from keras_resnet.reporting.words import LEAKS, MEANINGS, in_short, next_steps, trust
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.classification import METRICS as OF_CLASSES
 from keras_resnet.tasks.multi_label import METRICS as OF_LABELS
 from keras_resnet.training.fit import fit
+from tests.evaluation.test_written import evaluation
 from tests.reporting.pages import Page, check_page
 from tests.shared import TINY
 
@@ -108,6 +110,31 @@ def test_the_worst_mistakes_are_the_largest_losses_each_with_what_the_answer_com
     wrong = min(12, int((~answers.right).sum()))
     assert section.count("<img") == 2 * wrong
     assert section.count("light where the answer") == wrong
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_of_many_classes_the_confusion_matrix_is_a_map_of_the_largest_shares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = tuple(f"class {number}" for number in range(30))
+    made = evaluation("classification", names, 300)
+    made.write(tmp_path)
+    found = read_evaluation(tmp_path, names)
+    confusion = made.metrics.confusion
+    assert confusion is not None
+
+    shown = confusion_map(found)
+
+    assert shown is not None
+    assert shown["size"] == 30
+    assert {(one["row"], one["column"]) for one in shown["cells"]} == {*zip(*np.nonzero(confusion), strict=True)}
+    assert f"{np.trace(confusion)} of 300 images lie on the diagonal" in shown["description"]
+    monkeypatch.setattr("keras_resnet.reporting.report.MOST_CELLS", 5)
+    few = confusion_map(found)
+    assert few is not None
+    assert len(few["cells"]) == 5
+    shades = sorted((one["shade"] for one in shown["cells"]), reverse=True)
+    assert [one["shade"] for one in few["cells"]] == shades[:5]
 
 
 def test_what_was_not_computed_is_named_with_the_command_that_does(page: Page, evaluated: Run) -> None:
