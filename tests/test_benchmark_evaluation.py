@@ -46,6 +46,7 @@ def broken(benchmark: ModuleType, only: str, capsys: pytest.CaptureFixture[str])
     return code, [line for line in capsys.readouterr().out.splitlines() if " NO " in line]
 
 
+@pytest.mark.slow  # alone in its process: memory that other tests free or keep meanwhile counts, too
 def test_evaluations_that_keep_nothing_are_within_the_bounds(
     benchmark: ModuleType, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -57,10 +58,10 @@ def test_memory_that_each_call_keeps_is_seen(
 ) -> None:
     plant(monkeypatch, lambda data: np.ones(4 * MB, np.uint8))
 
-    code, (row,) = broken(benchmark, "memory", capsys)
+    code, rows = broken(benchmark, "memory", capsys)
 
     assert code == 1
-    assert "calls 3 to 7, still held" in row
+    assert any("calls 3 to 7, still held" in row for row in rows)
 
 
 def test_memory_that_is_kept_of_each_image_is_seen(
@@ -68,10 +69,10 @@ def test_memory_that_is_kept_of_each_image_is_seen(
 ) -> None:
     plant(monkeypatch, lambda data: np.ones((sum(map(len, data.splits.values())), MB // 5), np.uint8))
 
-    code, (row,) = broken(benchmark, "memory", capsys)
+    code, rows = broken(benchmark, "memory", capsys)
 
     assert code == 1
-    assert "200 images instead of 50, peak" in row
+    assert any("200 images instead of 50, peak" in row for row in rows)
 
 
 def test_evaluations_that_take_long_are_seen(

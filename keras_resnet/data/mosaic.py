@@ -53,7 +53,7 @@ def training_batch(data: ImageData, policy: Policy, *, count: int = 32, seed: in
         >>> from keras_resnet.data.mosaic import training_batch
         >>> batch = training_batch(load_data("digits"), policy("shift"), count=4)
         >>> batch.images.shape, len(batch.labels)
-        ((4, 8, 8, 1), 4)
+        ((4, 16, 16, 1), 4)
     """
     if not 1 <= count <= MOST_IMAGES:
         raise UsageError(f"count must lie in 1–{MOST_IMAGES}; received {count}")

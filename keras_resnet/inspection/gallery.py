@@ -51,7 +51,7 @@ def gallery(
         >>> from keras_resnet.inspection.gallery import gallery
         >>> found = gallery(np.array([[0.0], [1.0], [9.0]]), np.array([5, 6, 7]), np.ones((3, 1), bool))
         >>> found[0].positions, found[0].remarks
-        ((6, 7, 5), ('most typical', 'least typical', ''))
+        ((6, 5, 7), ('most typical', 'least typical', 'least typical'))
     """
     counts = membership.sum(axis=0)
     largest = [label for label in np.argsort(-counts, kind="stable").tolist() if counts[label]][:MOST_PICTURES]

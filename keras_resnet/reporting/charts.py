@@ -192,7 +192,7 @@ def round_numbers(low: float, high: float, most: int = 6, *, whole: bool = False
         >>> round_numbers(0, 0.93)
         [0.0, 0.2, 0.4, 0.6, 0.8]
         >>> round_numbers(1, 30, whole=True)
-        [5.0, 10.0, 15.0, 20.0, 25.0, 30.0]
+        [5, 10, 15, 20, 25, 30]
     """
     rough = (high - low) / most
     power = 10 ** math.floor(math.log10(rough))

@@ -94,7 +94,7 @@ def test_a_pattern_is_met_at_the_end(tiny_data: ImageData) -> None:
 def test_a_killed_training_ends_with_the_same_bits(tiny_data: ImageData, tmp_path: Path, batch: int) -> None:
     def trained(name: str, *others: keras.callbacks.Callback) -> dict[str, np.ndarray]:
         callbacks = [pruning(end=16), MovingAverage(0.9, every=2), *others]
-        return end(*train(tiny_data, tmp_path / name, *callbacks, optimizer=momentum(), epochs=3, steps=2))
+        return end(*train(tiny_data, tmp_path / name, *callbacks, optimizer=momentum, epochs=3, steps=2))
 
     expected = trained("whole")
     with pytest.raises(Killed):
@@ -182,7 +182,7 @@ def test_an_optimizers_own_average_has_the_zeros_at_the_end(tiny_data: ImageData
 
     assert keras_resnet.sparsity(model).layers["dense"] == pytest.approx(0.6, abs=0.01)
     with pytest.raises(UsageError, match="use_ema"):
-        train(tiny_data, tmp_path / "run", pruning(), optimizer=keras.optimizers.SGD(0.05, use_ema=True))
+        train(tiny_data, tmp_path / "run", pruning(), optimizer=lambda: keras.optimizers.SGD(0.05, use_ema=True))
 
 
 def test_a_share_of_a_training_of_unknown_length_is_refused(tiny_data: ImageData) -> None:
