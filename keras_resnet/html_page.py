@@ -89,4 +89,4 @@ def _with_code(text: str) -> Markup:
 
 
 def _shown(value: Any) -> Any:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return value if isinstance(value, Markup) else visible(str(value))  # also of paths and other objects

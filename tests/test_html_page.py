@@ -19,6 +19,8 @@ TEMPLATE = """{% extends "html_page.html.jinja" %}
 {% endblock %}
 """
 
+PAGE_OF_AN_OBJECT = """{% extends "html_page.html.jinja" %}{% block body %}<h1>{{ value }}</h1>{% endblock %}"""
+
 
 @pytest.fixture
 def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -26,6 +28,7 @@ def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     folder.mkdir()
     (folder / "__init__.py").write_text("")
     (folder / "page.html.jinja").write_text(TEMPLATE)
+    (folder / "object.html.jinja").write_text(PAGE_OF_AN_OBJECT)
     monkeypatch.syspath_prepend(tmp_path)
     return folder.name
 
@@ -46,6 +49,17 @@ def test_characters_that_turn_or_hide_text_are_shown(room: str) -> None:
 
     assert "\u202e" not in text
     assert "\x00" not in text
+
+
+def test_of_paths_and_other_objects_nothing_is_hidden_either(room: str) -> None:
+    class Named:
+        def __str__(self) -> str:
+            return "<b>\u202egpj"
+
+    for value in (Named(), Path("<b>\u202egpj")):
+        text = render(room, "object.html.jinja", value=value)
+        assert "&lt;b&gt;\\u202egpj" in text
+        assert "\u202e" not in text
 
 
 def test_a_page_may_load_nothing_and_has_a_language_and_a_title(room: str) -> None:

@@ -39,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from keras_resnet.evaluation.evaluate import load_run_data
     from keras_resnet.evaluation.report import report_run
     from keras_resnet.exports.export import export_run
+    from keras_resnet.reporting.model_card import is_free, write_model_card
     from keras_resnet.reporting.report import write_report
     from keras_resnet.runs.run import Run
     from keras_resnet.training.configuration import source_for
@@ -78,6 +79,8 @@ def run(options: argparse.Namespace) -> int:
     )
     say("latency: median milliseconds for one image at batch 1 on this machine; TFLite on one thread")
     page = write_report(finished, data, look=False)  # to look through the images takes as long as to train
+    if is_free(finished):
+        write_model_card(finished)
     say(f"everything lies in {finished.path}; its report: {page}")
     return 0
 

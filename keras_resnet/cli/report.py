@@ -21,7 +21,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from keras_resnet.cli.terminal import say
     from keras_resnet.display import Display
-    from keras_resnet.errors import UsageError
+    from keras_resnet.errors import KerasResNetError
     from keras_resnet.reporting.model_card import write_model_card
     from keras_resnet.reporting.report import write_report
 
@@ -36,6 +36,6 @@ def run(options: argparse.Namespace) -> int:
     say(f"wrote {path}")
     try:
         say(f"wrote {write_model_card(options.run_folder)}")
-    except UsageError as error:  # the page is there nevertheless
+    except KerasResNetError as error:  # the page is there nevertheless
         say(f"note: {error}")
     return 0

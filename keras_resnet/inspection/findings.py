@@ -118,8 +118,8 @@ _WHERE = {
     "across-splits": (
         {"exact": "error", "near": "warning", "alike": "warning"},
         "in several splits",
-        "The test then contains training images, and its figures are too good: keep all copies in one split, or keep "
-        "one copy only.",
+        "What judges the model then contains what it is trained on, and figures are too good: keep all copies in one "
+        "split, or keep one copy only.",
     ),
     "": (
         {"exact": "warning", "near": "note", "alike": "note"},

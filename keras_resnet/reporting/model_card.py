@@ -15,7 +15,6 @@ from markupsafe import Markup
 
 from keras_resnet.atomic import write_text
 from keras_resnet.errors import ModelError, UsageError
-from keras_resnet.evaluation.split_comparison import AT_RANDOM
 from keras_resnet.evaluation.written import WrittenEvaluation
 from keras_resnet.explanation.summary import headline
 from keras_resnet.exports.verification import WrittenEvidence
@@ -23,6 +22,7 @@ from keras_resnet.inference.runtimes import RUNTIMES
 from keras_resnet.regular_files import read_bytes
 from keras_resnet.reporting.contents import Contents, division, read_contents
 from keras_resnet.reporting.reproduce import command
+from keras_resnet.reporting.words import in_short, trust
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.table import task_row
 from keras_resnet.tasks.task import ClassMetrics, Metric
@@ -63,7 +63,7 @@ def write_model_card(run: Run | str | os.PathLike[str]) -> Path:
 
     Raises:
         UsageError: There is a `README.md` that this function did not write, or that was changed since; or the model is
-            no classifier of images.
+            no classifier of images, or the training is not finished.
         ModelError: A file of the run is damaged.
 
     Example:
@@ -74,9 +74,9 @@ def write_model_card(run: Run | str | os.PathLike[str]) -> Path:
     Source:
         https://huggingface.co/docs/hub/model-cards; Mitchell et al., Model Cards for Model Reporting, 2019.
     """
-    run = Run.at(run.path if isinstance(run, Run) else run)
+    run = Run.at(run.path if isinstance(run, Run) else run, finished=True)
     path = run.path / CARD
-    if path.exists() and not _is_ours(path):
+    if not is_free(run):
         raise UsageError(f"{path} was changed by hand, so it stays. Move it away for a new one")
     contents = read_contents(run)
     if not contents.class_names:
@@ -112,6 +112,7 @@ def model_card(contents: Contents) -> str:
     height, width, channels = preprocessing.input_shape
     crop = preprocessing.fit.crop_fraction
     divided = division(contents.config)
+    trusted = list(trust(contents, "test" if any(counts.get("test", [])) else "validation", divided))
     environment = Environment(
         loader=PackageLoader("keras_resnet.reporting", "."),
         autoescape=False,  # Markdown has other signs than HTML: `finalize` escapes them
@@ -142,7 +143,8 @@ def model_card(contents: Contents) -> str:
         evidence=[row for one in contents.evidence for row in _evidence(one)],
         data=data.get("name", "images"),
         division=divided,
-        at_random=divided.startswith(AT_RANDOM),
+        verdict=in_short(trusted, contents.others)[1] if trusted else "",
+        trust=[one.text for one in trusted],
         splits=[part for part, _ in splits],
         counts=_counts(preprocessing.class_names, [found for _, found in splits]),
         totals=[sum(found) for _, found in splits],
@@ -159,7 +161,11 @@ def markdown(text: str) -> str:
     return _PUNCTUATION.sub(r"\\\1", visible_cell(text))
 
 
-def _is_ours(path: Path) -> bool:
+def is_free(run: Run) -> bool:
+    """Whether a card may be written: there is none, or one that nobody has changed."""
+    path = run.path / CARD
+    if not path.exists():
+        return True
     content = read_bytes(path, MOST_BYTES)
     found = _MARK.search(content)
     return found is not None and hashlib.sha256(content[: found.start()]).hexdigest().encode() == found[1]

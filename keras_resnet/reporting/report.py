@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +150,8 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         ROOM,
         "report.html.jinja",
         name=run.path.name,
+        path=shlex.quote(str(run.path)),
+        list_of_labels=shlex.quote(str(run.path / "failures" / "labels-to-check.csv")),
         network=run.network,
         contents=contents,
         missing=missing,
@@ -456,7 +459,13 @@ def _exports(contents: Contents) -> Iterator[dict[str, Any]]:
     """The exported files, each with its evidence, if there is some."""
     evidence = {Path(one["file"]).name: one for one in contents.evidence}
     for path in contents.exports:
-        row: dict[str, Any] = {"name": path.name, "size": _bytes(path), "evidence": [], "passes": None}
+        row: dict[str, Any] = {
+            "name": path.name,
+            "place": shlex.quote(str(path)),
+            "size": _bytes(path),
+            "evidence": [],
+            "passes": None,
+        }
         if path.name in evidence:
             known = evidence[path.name]
             row["passes"] = known["passes"]

@@ -108,7 +108,7 @@ def result(found: WrittenEvaluation, split: str) -> str:
     text += f" (95 % interval {between(interval)})." if interval else "."
     largest = max(metrics.classes, key=lambda row: row.images)
     guess = percent(largest.images / metrics.images)
-    return f"{text} Always saying {short(largest.name)} would be right on {guess}."
+    return f"{text} Always saying “{short(largest.name)}” would be right on {guess}."
 
 
 def strengths(found: WrittenEvaluation) -> Iterator[str]:
@@ -137,8 +137,8 @@ def strengths(found: WrittenEvaluation) -> Iterator[str]:
 
 def _of_class(row: ClassMetrics) -> str:
     hits = round(row.recall * row.images)
-    wrong = f", and {percent(1 - row.precision)} of what it calls so is something else" if row.precision < 1 else ""
-    return f"{short(row.name)} ({hits:,} of {row.images:,} recognised{wrong})"
+    wrong = f"; when it says so, it is wrong {percent(1 - row.precision)} of the time" if row.precision < 1 else ""
+    return f"“{short(row.name)}” (it finds {hits:,} of {row.images:,}{wrong})"
 
 
 def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
@@ -152,7 +152,12 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
     found = contents.evaluation
     if found is None:
         return
-    if split == "test":
+    leaks = [one for one in contents.findings or () if one["code"] in LEAKS]
+    if split == "test" and leaks:
+        yield Said("note", "No test image was itself trained on. But there are images that are close to some:")
+    elif split == "test" and contents.by_script:
+        yield Said("good", "The test images took no part in the training, unless the script has looked at them.")
+    elif split == "test":
         yield Said("good", "The test images took no part in the training, and did not choose the epoch that was kept.")
     else:
         yield Said(
@@ -160,7 +165,6 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
             "There are no test images: these validation images also chose the epoch that was kept, so the figures are "
             "a little too good.",
         )
-    leaks = [one for one in contents.findings or () if one["code"] in LEAKS]
     told = [note for note in contents.notes if "series that is trained on" in note]
     if division:
         yield Said("note", f"The images were divided {division}.")
@@ -175,14 +179,16 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
         if one["code"] in MISLEADING:
             yield Said("warn", f"{counted(one)}. {one['advice']}")
     if contents.findings is None and not told:
+        name = str(dict(contents.config["data"]).get("name"))
         yield Said(
             "note",
             "Whether copies or photographs of one series are both trained on and tested was not looked for.",
-            f"keras-resnet check {shlex.quote(str(dict(contents.config['data']).get('name') or 'SOURCE'))}",
+            f"keras-resnet report {shlex.quote(str(contents.run.path))}" if _is_at_hand(name) else "",
         )
     for other in contents.others:
         figure = other.second
-        kind = "warn" if other.is_shown else "good"
+        # A lower figure of a stricter split warns of a random one; a higher figure warns of nothing.
+        kind = "warn" if other.is_shown and other.difference < 0 else "note" if other.is_shown else "good"
         yield Said(
             kind,
             f"Divided {figure.division}, a training ({short(figure.name)}) got {figure.correct:,} of {figure.images:,} "
@@ -191,12 +197,21 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
     yield _size(found)
 
 
+def _is_at_hand(name: str) -> bool:
+    """Whether a command can read a source: not what only a script has."""
+    return name.partition(":")[0] in (*PATHS, "tfds", "digits")
+
+
 def _size(found: WrittenEvaluation) -> Said:
     metrics = found.metrics
     low, high = metrics.intervals.get(found.task.headline, (0.0, 1.0))
     one = f"one image more or less is {100 / metrics.images:.2g} points"
     few = [row for row in metrics.classes if row.images < FEW_IMAGES]
-    of_classes = f" {len(few):,} classes have fewer than {FEW_IMAGES} images in it." if few else ""
+    of_classes = (
+        f" {len(few):,} of the classes have fewer than {FEW_IMAGES} of its images: their own figures say little."
+        if few
+        else ""
+    )
     if (high - low) / 2 > UNSURE:
         text = f"The test is small: {one}, and the true figure may lie anywhere in the interval.{of_classes}"
         return Said("warn", f"{text} More test images, or folds, tell it better.")
@@ -226,7 +241,7 @@ def in_short(said: Sequence[Said], others: Sequence[SplitComparison] = ()) -> tu
         return "warn", f"With care: count on {percent(least.accuracy)}, the figure of the split {least.division}."
     if any(one.kind == "warn" for one in said):
         return "warn", "With care: read what is marked below."
-    if any(one.command for one in said):
+    if any(one.command or "not looked for" in one.text for one in said):
         return "note", "Probably, for images that are taken as these were; not all was looked at."
     return "good", "Yes, for images that are taken as these were."
 
@@ -245,10 +260,12 @@ def next_steps(contents: Contents, doubted: int, failing: Sequence[Slice], again
         yield Said("warn", symptom.text)
     if doubted:
         count = f"{doubted:,} label{'s' * (doubted != 1)}"
-        yield Said(
-            "warn", f"Look at the {count} that may be wrong; wrong labels in the test also make the figure wrong.",
-            f"keras-resnet failures {run}",
-        )  # fmt: skip
+        text = f"Look at the {count} that may be wrong; wrong labels in the test also make the figure wrong."
+        listed = shlex.quote(str(contents.run.path / "failures" / "labels-to-check.csv"))
+        command = f"keras-resnet failures {run}"
+        if contents.suspects is not None:
+            text, command = f"{text} Fill in the list of them, and apply it.", f"{command} --apply {listed}"
+        yield Said("warn", text, command)
     source = dict(contents.config["data"])
     leaks = any(one["code"] in LEAKS for one in contents.findings or ())
     is_known = any(one.second.division.startswith("by series") for one in contents.others)
@@ -266,7 +283,9 @@ def next_steps(contents: Contents, doubted: int, failing: Sequence[Slice], again
         and not contents.run.is_calibrated
     ):
         yield Said(
-            "note", "Before you use its probabilities, make them mean what they say.", f"keras-resnet calibrate {run}"
+            "note",
+            "Before you use its probabilities, calibrate it, so that 80% means right 8 times in 10.",
+            f"keras-resnet calibrate {run}",
         )
     if found is not None and contents.robustness is None:
         yield Said(

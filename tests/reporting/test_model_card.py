@@ -87,8 +87,8 @@ def test_its_tables_have_the_files_the_images_and_the_figures_of_each_class(run:
 def test_it_says_how_an_image_becomes_the_models_input(run: Run) -> None:
     card = model_card(read_contents(run))
 
-    assert "grey pixels of 0 to 255, float32 (n, 8, 8, 1)" in card
-    assert "An image is made 8×8 by bilinear interpolation with antialiasing, whatever its shape." in card
+    assert "grey pixels, 0 to 255, float32 (n, 8, 8, 1)" in card
+    assert "An image is resized to 8×8 by bilinear interpolation with antialiasing, whatever its shape." in card
 
 
 def test_the_command_to_make_it_again_does_not_tell_where_on_this_machine_the_images_were(
@@ -162,6 +162,31 @@ def test_a_readme_of_someone_else_stays(run: Run) -> None:
     with pytest.raises(UsageError, match=r"README\.md was changed by hand"):
         write_model_card(run)
     assert (run.path / "README.md").read_text() == "# Mine\n"
+
+
+def test_it_says_what_speaks_against_the_figure_as_the_report_does(run: Run) -> None:
+    (run.path / "check").mkdir()
+    leak = {
+        "code": "series-across-splits",
+        "severity": "warning",
+        "title": "40 test images are of a series",
+        "advice": "A",
+    }
+    (run.path / "check" / "check.json").write_text(json.dumps({"findings": [leak | {"images": 50}]}))
+
+    card = model_card(read_contents(run))
+
+    assert "With care: read what is marked below" in card.replace("\\", "")
+    assert "- 40 test images are of a series. A" in card.replace("\\", "")
+    assert "The images were divided at random, each class in its proportion." in card.replace("\\", "")
+
+
+def test_an_unfinished_training_has_no_card(run: Run) -> None:
+    edit_json(run.path / "run.json", lambda one: one.update(status="unfinished"))
+
+    with pytest.raises(UsageError, match="is not finished"):
+        write_model_card(run)
+    assert not (run.path / "README.md").exists()
 
 
 def test_a_run_without_figures_says_that_there_are_none(run: Run) -> None:

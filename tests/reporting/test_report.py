@@ -183,8 +183,8 @@ def test_what_was_computed_is_shown(copy: Copy, tiny_data: ImageData) -> None:
     assert "it does not pass: on litert it decides as the model on 97.50 % of 40 images" in exports
     assert "accuracy -2.5 points (-7.50 to +2.50)" in exports.replace("-2.50 points", "-2.5 points")
     labels = page.section("Labels that may be wrong")
-    assert "rather <strong>8</strong>?" in labels
-    assert "(91.0%)" in labels
+    assert "the model says <strong>8</strong>" in labels
+    assert "(91.0% sure)" in labels
     assert "labels-to-check.csv" in labels
     assert "12 images: the same in several splits. Remove copies." in page.text
     assert "With care" in page.text
@@ -210,7 +210,7 @@ def test_labels_that_the_model_contradicts_in_the_test_are_shown_where_failures_
     first = page.section("Labels that may be wrong").partition("<li>")[2].partition("</li>")[0]
     assert right[0] in first
     assert f"labelled <strong>{right[1]}</strong>" in first
-    assert f"rather <strong>{other}</strong>?" in first
+    assert f"the model says <strong>{other}</strong>" in first
     assert "<img" in first
 
 
@@ -305,13 +305,16 @@ def test_other_data_and_folders_that_are_no_runs_are_refused(copy: Copy, tmp_pat
         write_report(tmp_path)
 
 
-@pytest.mark.parametrize(("low", "high", "kind"), [(-12.0, -4.0, "warn"), (-3.0, 2.0, "good")])
+@pytest.mark.parametrize(
+    ("difference", "low", "high", "kind"),
+    [(-10.0, -12.0, -4.0, "warn"), (-10.0, -12.0, 2.0, "good"), (10.0, 4.0, 12.0, "note")],
+)
 def test_the_figure_of_another_split_stands_beside_its_own_and_is_the_one_to_count_on_where_it_is_lower(
-    evaluated: Run, low: float, high: float, kind: str
+    evaluated: Run, difference: float, low: float, high: float, kind: str
 ) -> None:
     first = SplitFigure("tiny", "at random", 50, 60, 50 / 60, (0.7, 0.9))
     second = SplitFigure("apart", "by series", 44, 60, 44 / 60, (0.6, 0.83))
-    other = SplitComparison(first, second, -10.0, (low, high), 12)
+    other = SplitComparison(first, second, difference, (low, high), 12)
 
     said = list(trust(replace(read_contents(evaluated), others=(other,)), "test", "at random"))
 
