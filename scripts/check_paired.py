@@ -28,6 +28,7 @@ from keras_resnet.evaluation.paired import (
     paired_t_test,
 )
 from keras_resnet.evaluation.unpaired import independent_difference, mean_accuracy
+from keras_resnet.tasks.intervals import share_interval
 
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray, np.ndarray | None]]
 SHORT = 0.01
@@ -120,7 +121,7 @@ def simulate(draws: int, seed: int) -> Iterator[Row]:
         draws: Of each.
         seed: Of the draws.
     """
-    for part in (of_images, of_groups, of_trainings, of_size, of_splits, of_two_sets_of_folds):
+    for part in (of_images, of_groups, of_trainings, of_size, of_splits, of_grouped_splits, of_two_sets_of_folds):
         yield from part(draws, seed)
 
 
@@ -229,6 +230,37 @@ def of_splits(draws: int, seed: int) -> Iterator[Row]:
             pairs = zip(hits.tolist(), other_hits.tolist(), strict=True)
             held = np.array([_holds(between(one, images, two, others)[1], second - first) for one, two in pairs])
             yield _coverage(f"interval of two splits, coverage{words}", case, held)
+
+
+GROUPED_SPLITS = {
+    f"{groups} groups of {each} and {others} groups of {other}, {right:.0%} right, alike {likeness:g}": (
+        (groups, each),
+        (others, other),
+        right,
+        likeness,
+    )
+    for (groups, each), (others, other) in (((80, 5), (20, 10)), ((400, 1), (10, 20)))
+    for right, likeness in ((0.8, 0.3), (0.95, 0.1))
+}
+
+
+def of_grouped_splits(draws: int, seed: int) -> Iterator[Row]:
+    """Two tests of other groups, whose accuracies are beta-distributed around the same one."""
+    for case, (*sizes, right, likeness) in GROUPED_SPLITS.items():
+        random, strength = np.random.default_rng(seed), (1 - likeness) / likeness
+        held, naively = np.zeros((2, draws), bool)
+        for number in range(draws):
+            counts, intervals = [], []
+            for groups, each in sizes:
+                easy = random.beta(right * strength, (1 - right) * strength, groups)
+                answers = random.random((groups, each)) < easy[:, None]
+                counts += [int(answers.sum()), answers.size]
+                intervals.append(share_interval(answers.ravel(), np.repeat(np.arange(groups), each)))
+            found = independent_difference(*counts, intervals=(intervals[0], intervals[1]))
+            held[number] = _holds(found[1], 0)
+            naively[number] = _holds(independent_difference(*counts)[1], 0)
+        yield _coverage("interval of two splits by group, coverage", case, held)
+        yield _coverage("interval of two grouped splits as if independent, coverage", case, naively, judged=False)
 
 
 def of_two_sets_of_folds(draws: int, seed: int) -> Iterator[Row]:

@@ -45,13 +45,14 @@ def show_splits(found: tuple[SplitComparison, ...]) -> None:
     rows = []
     for number, figure in enumerate([found[0].first, *(one.second for one in found)]):
         low, high = figure.interval
+        by = f", by {figure.groups} group{'s' * (figure.groups > 1)}" if figure.groups else ""
         accuracy = accuracy_text(figure.accuracies or (figure.accuracy,))
         cells = (figure.name, figure.division, f"{figure.correct:,} of {figure.images:,}", accuracy)
         one = found[number - 1] if number else None
         against = ("–", "–", "–")
         if one:
             against = (f"{one.difference:+.2f}", points_between(one.interval), f"{one.shared:,}")
-        rows.append((*cells, f"{low:.2%} to {high:.2%}", *against))
+        rows.append((*cells, f"{low:.2%} to {high:.2%}{by}", *against))
     interval = "95 % interval"
     heads = ("model", "images divided", "right", "accuracy", interval, "points", interval, "tested by both")
     table("The same images, divided otherwise: each on its own test images", heads, rows, left=("images divided",))

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.data.loading import list_source
 from keras_resnet.data.sources.source import PATHS, Source
@@ -20,7 +22,7 @@ from keras_resnet.evaluation.unpaired import UncertainMean, independent_differen
 from keras_resnet.json_files import read_json
 from keras_resnet.runs.contents import EvaluationRecord
 from keras_resnet.runs.run import Run, is_run
-from keras_resnet.tasks.intervals import wilson_interval
+from keras_resnet.tasks.intervals import effective_images, share_interval, wilson_interval
 
 Trainings: TypeAlias = "Run | str | os.PathLike[str] | Sequence[Run | str | os.PathLike[str]]"
 """A finished run or its folder; or several, as a list or a folder of them: folds or seeds."""
@@ -42,8 +44,10 @@ class SplitFigure:
         correct: How many test images are answered wholly right; of several trainings, in all tests together.
         images: Of how many.
         accuracy: Their share, 0–1; of several trainings, the mean of theirs.
-        interval: Its 95 % interval: Wilson's, or of several trainings Student's.
+        interval: Its 95 % interval: Wilson's, by group where groups are known, or of several trainings Student's.
         accuracies: Of each of several trainings; else empty.
+        groups: In how many groups the test images are, which the interval goes by; None: each image is by itself, or
+            the interval goes by trainings.
     """
 
     name: str
@@ -53,6 +57,7 @@ class SplitFigure:
     accuracy: float
     interval: tuple[float, float]
     accuracies: tuple[float, ...] = ()
+    groups: int | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,8 @@ class SplitComparison:
         also_differ: Settings besides the split in which the trainings differ. Without any, the split alone can have
             made the difference, or chance.
         p: Of Welch's test of several trainings, two-sided; None of one each.
+        on_these: The interval if each image is by itself, of these groups and no others; None: no groups are known, so
+            that it is the same.
     """
 
     first: SplitFigure
@@ -76,11 +83,18 @@ class SplitComparison:
     shared: int
     also_differ: tuple[str, ...] = ()
     p: float | None = None
+    on_these: tuple[float, float] | None = None
 
     @property
     def is_shown(self) -> bool:
         """Whether no difference at all lies outside the interval."""
         return not self.interval[0] <= 0 <= self.interval[1]
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether these groups of images show a difference, even if they are too few to tell of others."""
+        low, high = self.on_these or self.interval
+        return self.is_shown or not low <= 0 <= high
 
     @property
     def text(self) -> str:
@@ -92,15 +106,16 @@ class SplitComparison:
 
     def _difference(self) -> str:
         several = bool(self.first.accuracies)
-        if not self.is_shown:
+        if not self.is_seen:
             looked_at = "these trainings" if several else "these images"
             return f"the split makes no difference that {looked_at} could show"
         lower, higher = (self.second, self.first) if self.difference < 0 else (self.first, self.second)
         low, high = sorted(map(abs, self.interval))
-        told = (
-            f"{lower.division} it is {abs(self.difference):.1f} points lower ({low:.1f} to {high:.1f}) than "
-            f"{higher.division}"
-        )
+        between = f" ({low:.1f} to {high:.1f})" if self.is_shown else ""
+        told = f"{lower.division} it is {abs(self.difference):.1f} points lower{between} than {higher.division}"
+        if not self.is_shown:
+            fewest = min(one.groups for one in (lower, higher) if one.groups)
+            told += f" on these images, of {fewest} group{'s' * (fewest > 1)}, too few to tell how it is on others"
         if not lower.division.startswith(AT_RANDOM) or higher.division.startswith(AT_RANDOM):
             return f"{told}: count on the lower figure"
         if several:
@@ -109,7 +124,7 @@ class SplitComparison:
 
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file."""
-        return asdict(self) | {"is_shown": self.is_shown, "text": self.text}
+        return asdict(self) | {"is_shown": self.is_shown, "is_seen": self.is_seen, "text": self.text}
 
 
 def divided_otherwise(models: Sequence[object]) -> tuple[tuple[Run, ...], ...]:
@@ -138,8 +153,9 @@ def compare_splits(*models: Trainings, progress: OnRead | None = None) -> tuple[
     A figure by random split may be too good: where photographs of one person, burst or camera are on both sides, it
     says little of others. A figure by group says more, and the difference is what the random split leaked, if
     nothing but the split differs. Each training is asked for its own test images. These are others, so that nothing
-    is paired. One training each is compared by its images (Newcombe 1998), several, such as folds, by their accuracies:
-    Welch's test, with each side's variance as `mean_accuracy` has it (Nadeau and Bengio 2003).
+    is paired. One training each is compared by its images, or groups of images where these are known (Newcombe 1998,
+    Zou and Donner 2008), several, such as folds, by their accuracies: Welch's test, with each side's variance as
+    `mean_accuracy` has it (Nadeau and Bengio 2003).
 
     Args:
         *models: Two or more finished runs or their folders; or as many lists or folders of several.
@@ -179,17 +195,37 @@ def compare_splits(*models: Trainings, progress: OnRead | None = None) -> tuple[
     figures = _told_apart([one.figure for one in asked], sides)
     rows = []
     for place in range(1, len(sides)):
-        p = None
-        first, second = figures[0], figures[place]
-        if all(alone):
-            difference, interval = independent_difference(first.correct, first.images, second.correct, second.images)
-        else:
-            apart = asked[place].mean().less(asked[0].mean())
-            difference, interval, p = 100 * apart.mean, (100 * apart.interval[0], 100 * apart.interval[1]), apart.p
         shared = len(asked[0].tested & asked[place].tested)
         also_differ = _other_settings(sides[0] + sides[place])
-        rows.append(SplitComparison(first, second, difference, interval, shared, also_differ, p))
+        found = _compared(figures[0], figures[place], shared, also_differ)
+        if not all(alone):
+            found = _compared_in_the_mean(found, asked[0], asked[place])
+        rows.append(found)
     return tuple(rows)
+
+
+def _compared(first: SplitFigure, second: SplitFigure, shared: int, also_differ: tuple[str, ...]) -> SplitComparison:
+    """Compare one training each, by their images or groups of images."""
+    counts = first.correct, first.images, second.correct, second.images
+    difference, interval = independent_difference(*counts, intervals=(first.interval, second.interval))
+    on_these = independent_difference(*counts)[1] if first.groups or second.groups else None
+    return SplitComparison(first, second, difference, interval, shared, also_differ, on_these=on_these)
+
+
+def _compared_in_the_mean(found: SplitComparison, first: _Asked, second: _Asked) -> SplitComparison:
+    """The same of several trainings each, by their means."""
+    apart, on_these = second.mean.less(first.mean), second.mean_on_these.less(first.mean_on_these)
+    return replace(
+        found,
+        difference=100 * apart.mean,
+        interval=_in_points(apart.interval),
+        p=apart.p,
+        on_these=found.on_these and _in_points(on_these.interval),
+    )
+
+
+def _in_points(interval: tuple[float, float]) -> tuple[float, float]:
+    return 100 * interval[0], 100 * interval[1]
 
 
 def beside(run: Run) -> tuple[SplitComparison, ...]:
@@ -227,10 +263,7 @@ def beside(run: Run) -> tuple[SplitComparison, ...]:
         if other is None or not other.may_stand_beside(own):
             continue
         also = _other_settings([run, Run(path)])
-        numbers = independent_difference(
-            own.figure.correct, own.figure.images, other.figure.correct, other.figure.images
-        )
-        found = SplitComparison(own.figure, other.figure, *numbers, len(own.tested & other.tested), also)
+        found = _compared(own.figure, other.figure, len(own.tested & other.tested), also)
         rank = (other.fold != own.fold, len(also), path.name)
         if other.way not in nearest or rank < nearest[other.way][0]:
             nearest[other.way] = rank, found
@@ -282,10 +315,14 @@ def _record_of(run: Run, is_given: Callable[[Source], bool], content: str | None
             return None
         given = is_given(replace(Source(**settings), split="class", group_by=None, fold=None, split_file=None, seed=0))
         divisions = [_division(settings, given=given, with_fold=with_fold) for with_fold in (True, False)]
-    except (DataError, ModelError, UsageError):
+        right, images, groups = counts["correct"], counts["images"], counts.get("groups")
+        if "correct_95%_interval" in counts:
+            low, high = counts["correct_95%_interval"]
+        else:  # as written before there were groups here
+            (low, high), groups = wilson_interval(right, images), None
+    except (DataError, ModelError, UsageError, ValueError):
         return None
-    right, images = counts["correct"], counts["images"]
-    figure = SplitFigure(run.path.name, divisions[0], right, images, right / images, wilson_interval(right, images))
+    figure = SplitFigure(run.path.name, divisions[0], right, images, right / images, (low, high), groups=groups)
     tested = frozenset(split.parts["test"] or split.parts["validation"])
     return _Recorded(figure, divisions[1], settings.get("fold"), tested, split.fingerprint, run.network)
 
@@ -297,33 +334,25 @@ class _Asked:
     Args:
         figure: All of it.
         tested: The images' names.
-        ratio: Test images divided by training images, of trainings of several splits; 0 of one.
+        mean: Of several trainings; of one without a variance.
+        mean_on_these: The same if each image is by itself.
     """
 
     figure: SplitFigure
     tested: frozenset[str]
-    ratio: float
-
-    def mean(self) -> UncertainMean:
-        """The mean of several trainings."""
-        return _mean(self.figure.accuracies, self.figure.images, self.ratio)
-
-
-def _mean(accuracies: Sequence[float], images: int, ratio: float) -> UncertainMean:
-    """Of trainings that have so many test images together."""
-    same = None if ratio else images // len(accuracies)
-    return mean_accuracy(accuracies, test_by_train=ratio, images=same)
+    mean: UncertainMean
+    mean_on_these: UncertainMean
 
 
 def _asked(side: Sequence[Run], name: str, progress: OnRead | None) -> _Asked:
     """Ask each training for its own test images."""
-    divisions, counts, tested = set(), [], set[str]()
+    divisions, tested, answered = set(), set[str](), []
     for run in side:
         data = load_run_data(run, progress)
         evaluation = evaluate(run, data)
         given = isinstance(data.source, Source) and _is_given(data.source)
         divisions.add(_division(dict[str, Any](run.config["data"]), given=given, with_fold=len(side) == 1))
-        counts.append((evaluation.metrics.correct, evaluation.metrics.images))
+        answered.append((evaluation.answers.right, evaluation.groups))
         tested.update(evaluation.names)
     if len(divisions) > 1:
         raise UsageError(
@@ -331,17 +360,28 @@ def _asked(side: Sequence[Run], name: str, progress: OnRead | None) -> _Asked:
             "each way into a folder of their own"
         )
     (division,) = divisions
-    right, images = (sum(column) for column in zip(*counts, strict=True))
-    ratio = test_by_train(side)
+    rights, (groups, *_) = zip(*answered, strict=True)
+    right, images = sum(int(one.sum()) for one in rights), sum(map(len, rights))
+    counted = None if groups is None else len(np.unique(groups))
     if len(side) == 1:
-        figure = SplitFigure(name, division, right, images, right / images, wilson_interval(right, images))
+        mean = by_itself = UncertainMean(right / images, ())
+        interval = share_interval(rights[0], groups)
+        figure = SplitFigure(name, division, right, images, mean.mean, interval, groups=counted)
     else:
-        accuracies = tuple(one / of for one, of in counts)
-        mean = _mean(accuracies, images, ratio)
+        accuracies = tuple(float(one.mean()) for one in rights)
+        if ratio := test_by_train(side):
+            counted = None  # folds vary as their groups do
+            mean = by_itself = mean_accuracy(accuracies, test_by_train=ratio)
+        else:
+            shares = np.mean(rights, axis=0)
+            worth = effective_images(shares.mean(), shares - shares.mean(), groups, units=len(shares))
+            by_itself = mean_accuracy(accuracies, images=len(shares))
+            mean = mean_accuracy(accuracies, images=worth, groups=counted) if counted else by_itself
         low, high = mean.interval
+        interval = max(low, 0.0), min(high, 1.0)
         division += f" ({len(side)} {_kind(side)})"
-        figure = SplitFigure(name, division, right, images, mean.mean, (max(low, 0.0), min(high, 1.0)), accuracies)
-    return _Asked(figure, frozenset(tested), ratio)
+        figure = SplitFigure(name, division, right, images, mean.mean, interval, accuracies, counted)
+    return _Asked(figure, frozenset(tested), mean, by_itself)
 
 
 def _kind(side: Sequence[Run]) -> str:

@@ -15,20 +15,28 @@ import numpy as np
 
 from keras_resnet.errors import UsageError
 from keras_resnet.evaluation.paired import LEVEL
-from keras_resnet.tasks.intervals import wilson_interval
+from keras_resnet.tasks.intervals import Interval, wilson_interval
 
 
 def independent_difference(
-    hits: int, images: int, other_hits: int, other_images: int
-) -> tuple[float, tuple[float, float]]:
+    hits: int,
+    images: int,
+    other_hits: int,
+    other_images: int,
+    *,
+    intervals: tuple[Interval, Interval] | None = None,
+) -> tuple[float, Interval]:
     """The difference of two accuracies on images of two independent samples, in points, with its 95 % interval.
 
     The interval is made of the two Wilson intervals (Newcombe, Interval Estimation for the Difference Between
     Independent Proportions: Comparison of Eleven Methods, 1998, method 10). It has a width where all are right, too.
+    Of images in groups, the two intervals by group are combined in the same way, which is right of any two (Zou and
+    Donner, Construction of Confidence Limits about Effect Measures: A General Approach, 2008).
 
     Args:
         hits, images: How many are right in the first sample, and of how many, at least 1.
         other_hits, other_images: The same of the second.
+        intervals: The 95 % intervals of the two shares; None: Wilson's, of images that are independent.
 
     Returns:
         The second's accuracy less the first's; and the bounds of the interval.
@@ -42,7 +50,9 @@ def independent_difference(
         20.00, 5.24 to 33.39
     """
     first, second = hits / images, other_hits / other_images
-    (low, high), (other_low, other_high) = wilson_interval(hits, images), wilson_interval(other_hits, other_images)
+    if intervals is None:
+        intervals = wilson_interval(hits, images), wilson_interval(other_hits, other_images)
+    (low, high), (other_low, other_high) = intervals
     difference = second - first
     bounds = (
         difference - math.hypot(second - other_low, high - first),
@@ -61,7 +71,7 @@ class UncertainMean:
     """
 
     mean: float
-    parts: tuple[tuple[float, int], ...]
+    parts: tuple[tuple[float, float], ...]
 
     @property
     def error(self) -> float:
@@ -101,7 +111,11 @@ class UncertainMean:
 
 
 def mean_accuracy(
-    accuracies: Sequence[float], *, test_by_train: float = 0.0, images: int | None = None
+    accuracies: Sequence[float],
+    *,
+    test_by_train: float = 0.0,
+    images: float | None = None,
+    groups: int | None = None,
 ) -> UncertainMean:
     """The mean accuracy of several trainings, and how sure it is of images like these.
 
@@ -114,7 +128,9 @@ def mean_accuracy(
     Args:
         accuracies: Of the trainings, J of them, two or more, each 0–1.
         test_by_train: Test images divided by training images, where each training has another split; 0 or more.
-        images: How many test images there are, at least 1, where all trainings have the same; None: they do not.
+        images: How many test images there are, at least 1, where all trainings have the same; None: they do not. Of
+            images in groups, how many independent ones they are worth, at least 0: `effective_images`.
+        groups: In how many groups these are; None: each image is by itself.
 
     Returns:
         The mean, 0–1, whose `less` is the test.
@@ -131,14 +147,14 @@ def mean_accuracy(
         -0.090, -0.158 to -0.022, p = 0.020
     """
     count = len(accuracies)
-    if count < 2 or not test_by_train >= 0 or (images is not None and images < 1):
+    if count < 2 or not test_by_train >= 0 or (images is not None and images < (0 if groups else 1)):
         raise UsageError(
             "a mean's uncertainty needs the accuracies of two trainings or more, a ratio of 0 or more, and 1 image or "
             f"more; received {count}, {test_by_train:g} and {images}"
         )
     mean = float(np.mean(accuracies))
-    parts = [((1 / count + test_by_train) * float(np.var(accuracies, ddof=1)), count - 1)]
+    parts: list[tuple[float, float]] = [((1 / count + test_by_train) * float(np.var(accuracies, ddof=1)), count - 1)]
     if images is not None:
         share = (mean * images + 2) / (images + 4)
-        parts.append((share * (1 - share) / (images + 4), images))
+        parts.append((share * (1 - share) / (images + 4), max(groups - 1, 1) if groups else images))
     return UncertainMean(mean, tuple(parts))

@@ -181,6 +181,7 @@ def _metrics(path: Path, found: _Evaluation, task: Task) -> Metrics:
             for one in found.get("most_confused", [])
         ),
         found.get("groups"),
+        _pair(path, own, "correct") if f"correct{OF_INTERVAL}" in own else None,
     )
 
 

@@ -188,7 +188,7 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
     for other in contents.others:
         figure = other.second
         # A lower figure of a stricter split warns of a random one; a higher figure warns of nothing.
-        kind = "warn" if other.is_shown and other.difference < 0 else "note" if other.is_shown else "good"
+        kind = "warn" if other.is_seen and other.difference < 0 else "note" if other.is_seen else "good"
         yield Said(
             kind,
             f"Divided {figure.division}, a training ({short(figure.name)}) got {figure.correct:,} of {figure.images:,} "
@@ -235,7 +235,7 @@ def in_short(said: Sequence[Said], others: Sequence[SplitComparison] = ()) -> tu
         said: What `trust` says.
         others: The same images, divided otherwise.
     """
-    lower = [one.second for one in others if one.is_shown and one.difference < 0 and AT_RANDOM in one.first.division]
+    lower = [one.second for one in others if one.is_seen and one.difference < 0 and AT_RANDOM in one.first.division]
     if lower:
         least = min(lower, key=lambda one: one.accuracy)
         return "warn", f"With care: count on {percent(least.accuracy)}, the figure of the split {least.division}."

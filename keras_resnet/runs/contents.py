@@ -91,11 +91,16 @@ class DataFile(TypedDict):
     images_per_class: ImagesPerClass
 
 
-class EvaluationRecord(TypedDict):
-    """What is read of evaluation/evaluation.json; it has more figures."""
-
-    images: NUMBER
-    correct: NUMBER
+EvaluationRecord = TypedDict(
+    "EvaluationRecord",
+    {
+        "images": NUMBER,
+        "correct": NUMBER,
+        "groups": NotRequired[NUMBER],
+        "correct_95%_interval": NotRequired[list[float]],
+    },
+)
+"""What is read of evaluation/evaluation.json; it has more figures."""
 
 
 class LogRow(TypedDict):

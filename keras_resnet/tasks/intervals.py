@@ -105,18 +105,47 @@ def bounded_interval(
         freedom: Of the variance; default: known exactly, and by group one less than there are groups. That is right of
             a share, whose variance follows from itself.
     """
+    effective = effective_images(value, influences, groups, units=units, most=most)
+    if not effective:
+        return 0.0, 1.0
+    if freedom is None and groups is not None:
+        freedom = len(np.unique(groups)) - 1
+    return wilson_interval(value * effective, effective, critical(freedom))
+
+
+def effective_images(
+    value: float,
+    influences: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    units: float,
+    most: float | None = None,
+) -> float:
+    """How many independent images would give a figure between 0 and 1 its variance.
+
+    Args:
+        value, influences, groups, units, most: As `bounded_interval`.
+
+    Returns:
+        The number, which need not be whole; 0 of a single group, which says nothing of others.
+
+    Example:
+        Ten photographs of each of four persons, all of them right or all wrong:
+
+        >>> right, person = np.repeat([1, 1, 1, 0], 10), np.repeat([0, 1, 2, 3], 10)
+        >>> print(f"{effective_images(0.75, right - 0.75, person, units=40):.1f}")
+        3.0
+    """
     alone = variance(influences)
     effective = min(value * (1 - value) / alone, units if most is None else most) if alone > 0 else units
     if groups is None:
-        return wilson_interval(value * effective, effective, critical(freedom))
+        return effective
     count = len(np.unique(groups))
     if count < 2:
-        return 0.0, 1.0
+        return 0.0
     together = variance(influences, groups)
     # A variance by groups that is lower than by images is chance.
-    clustered = value * (1 - value) / together if together > 0 else count
-    effective = min(clustered, effective)
-    return wilson_interval(value * effective, effective, critical(count - 1 if freedom is None else freedom))
+    return min(value * (1 - value) / together if together > 0 else count, effective)
 
 
 def mean_interval(

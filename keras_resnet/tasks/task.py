@@ -161,6 +161,7 @@ class Metrics:
         remarks: What the figures hide.
         confused: The pairs of classes that are most often confused.
         groups: How many groups the images are in, by which intervals are; None: each image is by itself.
+        correct_interval: The 95 % interval of the share that is answered wholly right; None: not known.
     """
 
     images: int
@@ -173,6 +174,7 @@ class Metrics:
     remarks: tuple[str, ...] = ()
     confused: tuple[Confused, ...] = ()
     groups: int | None = None
+    correct_interval: Interval | None = None
 
     def __getattr__(self, name: str) -> Any:
         known = vars(self)  # empty while a copy is being made
@@ -185,6 +187,8 @@ class Metrics:
     def to_dict(self) -> dict[str, Any]:
         """For a JSON file."""
         found: dict[str, Any] = {"images": self.images, "correct": self.correct}
+        if self.correct_interval is not None:
+            found["correct_95%_interval"] = list(self.correct_interval)
         if self.groups is not None:
             found["groups"] = self.groups
         for name, value in self.figures.items():
@@ -393,6 +397,7 @@ class Task(ABC):
             self.confusion(answers),
             confused=tuple(self.confused(answers)),
             groups=None if groups is None else len(np.unique(groups)),
+            correct_interval=share_interval(answers.right, groups),
         )
         return replace(metrics, remarks=tuple(self.remarks(metrics)))
 

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from keras_resnet.evaluation.split_comparison import (
 )
 from keras_resnet.evaluation.unpaired import independent_difference, mean_accuracy
 from keras_resnet.runs.run import Run
-from keras_resnet.tasks.intervals import wilson_interval
+from keras_resnet.tasks.intervals import effective_images, wilson_interval
 from keras_resnet.training.fit import fit
 from tests.shared import TINY
 
@@ -58,6 +59,28 @@ def test_a_higher_figure_by_group_is_none_to_trust() -> None:
     assert found.text.startswith("at random, fold 1 of 5 it is 24.3 points lower (")
     assert found.text.endswith(
         "than by time: the images that were held out may be easy ones; other folds tell (--folds)"
+    )
+
+
+def test_of_too_few_groups_it_is_said_what_these_images_show_and_that_others_are_not_known() -> None:
+    """Of one camera nobody can tell how it is on others; that the figure is far lower is a warning all the same."""
+    at_random = figure("at random", 410, 412)
+    of_one = replace(figure("by camera", 126, 211), groups=1, interval=(0.0, 1.0))
+    counts = at_random.correct, at_random.images, of_one.correct, of_one.images
+    intervals = at_random.interval, of_one.interval
+    found = SplitComparison(
+        at_random,
+        of_one,
+        *independent_difference(*counts, intervals=intervals),
+        shared=0,
+        on_these=independent_difference(*counts)[1],
+    )
+
+    assert not found.is_shown
+    assert found.is_seen
+    assert found.text == (
+        "by camera it is 39.8 points lower than at random on these images, of 1 group, too few to tell how it is on "
+        "others: count on the lower figure"
     )
 
 
@@ -125,7 +148,14 @@ def test_runs_divided_otherwise_are_each_asked_for_their_own_test_images(at_rand
     assert (found.first.division, found.second.division) == ("at random", "by person, fold 2 of 3")
     assert found.shared == len(set(ours.names) & set(theirs.names)) > 0
     assert found.also_differ == ("epochs",)
-    assert found.to_dict()["first"]["interval"] == wilson_interval(ours.metrics.correct, 12)
+    assert found.to_dict()["first"]["interval"] == pytest.approx(wilson_interval(ours.metrics.correct, 12))
+    assert (found.first.groups, found.second.groups) == (None, 2)
+    assert found.second.interval == theirs.metrics.top1_interval
+    counts = (ours.metrics.correct, 12, theirs.metrics.correct, 20)
+    intervals = ours.metrics.top1_interval, theirs.metrics.top1_interval
+    assert (found.difference, found.interval) == independent_difference(*counts, intervals=intervals)
+    assert found.on_these == independent_difference(*counts)[1]
+    assert np.ptp(found.interval) > np.ptp(found.on_these) + 10, "two persons are no twenty images"
 
 
 def test_splits_of_two_seeds_are_told_apart(at_random: Run, tmp_path: Path) -> None:
@@ -200,6 +230,8 @@ def test_a_figure_stands_beside_those_of_neighbours_on_other_splits(
     assert beside(random) == (), "it is not evaluated"
     for run in (random, person, farther, *others):
         evaluate(run).write(run.path / "evaluation")
+    record = json.loads((farther.path / "evaluation" / "evaluation.json").read_text())
+    low, high = record.pop("correct_95%_interval")
     divided(at_random, tmp_path / "not-evaluated", split="group", group_by="third")
     damaged = divided(at_random, tmp_path / "damaged", split_file=str(person.path / "split.json"))
     (damaged.path / "evaluation").mkdir()
@@ -210,7 +242,11 @@ def test_a_figure_stands_beside_those_of_neighbours_on_other_splits(
     assert found == compare_splits(random, person), "the figures are the same, and nothing but records was read"
     assert found[0].also_differ == ()
     assert found[0].shared > 0
+    assert found[0].second.groups == 1
+    assert found[0].second.interval == (low, high)
     shutil.rmtree(person.path)
+    (farther.path / "evaluation" / "evaluation.json").write_text(json.dumps(record))
+    assert [(one.second.groups, one.on_these) for one in beside(random)] == [(None, None)], "as it once was written"
     assert [(one.second.name, one.also_differ) for one in beside(random)] == [("a-farther", ("epochs",))]
     assert [one.second.division for one in beside(farther)] == ["at random"]
 
@@ -292,4 +328,23 @@ def test_seeds_on_one_split_also_count_the_draw_of_its_test_images(
     assert found.first.division == "at random (2 seeds)"
     assert found.first.images == 2 * images
     assert found.first.interval == pytest.approx((max(0, alone.interval[0]), min(1, alone.interval[1])))
+    assert found.on_these is None
     assert alone.error > 0.05, "two trainings that are alike do not make twelve images many"
+
+
+def test_seeds_on_one_split_by_group_are_as_sure_as_its_groups_allow(
+    folds: dict[str, Path], at_random: Run, tmp_path: Path
+) -> None:
+    by_person = divided(at_random, tmp_path / "one", split="group", group_by="person")
+    seeds = [by_person.path, Path(shutil.copytree(by_person.path, tmp_path / "two"))]
+
+    (found,) = compare_splits(seeds, folds["random"])
+
+    evaluation = evaluate(by_person)
+    right, groups = evaluation.answers.right, evaluation.groups
+    worth = effective_images(right.mean(), right - right.mean(), groups, units=len(right))
+    expected = mean_accuracy([right.mean()] * 2, images=worth, groups=len(np.unique(groups)))
+    assert found.first.groups == len(np.unique(groups)) < len(right) / 5
+    assert found.first.interval == pytest.approx((max(0, expected.interval[0]), min(1, expected.interval[1])))
+    assert found.on_these is not None
+    assert np.ptp(found.interval) > np.ptp(found.on_these)

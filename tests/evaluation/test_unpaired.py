@@ -40,6 +40,31 @@ def test_the_interval_holds_the_true_difference_as_often_as_it_says() -> None:
     assert min(row.share for row in rows) < 0.98, "an interval that always holds it says nothing"
 
 
+def test_the_interval_of_grouped_images_holds_it_where_that_of_images_does_not() -> None:
+    rows = list(script_module("check_paired").of_grouped_splits(draws=200, seed=0))
+
+    by_group, naive = rows[::2], rows[1::2]
+    assert all(row.holds for row in by_group)
+    assert max(row.share for row in naive) < 0.92
+
+
+def test_of_intervals_that_are_given_the_limits_are_combined() -> None:
+    difference, (low, high) = independent_difference(9, 10, 5, 10, intervals=((0.8, 0.93), (0.1, 0.9)))
+
+    assert difference == pytest.approx(-40)
+    assert low == pytest.approx(100 * (-0.4 - math.hypot(0.5 - 0.1, 0.93 - 0.9)))
+    assert high == pytest.approx(100 * (-0.4 + math.hypot(0.9 - 0.5, 0.9 - 0.8)))
+
+
+def test_of_seeds_on_images_of_one_group_nothing_is_known_of_others() -> None:
+    low, high = mean_accuracy([0.9, 0.9], images=0, groups=1).interval
+
+    assert low < 0 < 1 < high
+    many = mean_accuracy([0.9, 0.9], images=40, groups=10)
+    assert many.error == mean_accuracy([0.9, 0.9], images=40).error
+    assert np.ptp(many.interval) > np.ptp(mean_accuracy([0.9, 0.9], images=40).interval), "Student's, of ten groups"
+
+
 def test_two_means_are_compared_as_scipy_does_by_welchs_test() -> None:
     found = mean_accuracy(SECOND).less(mean_accuracy(FIRST))
 
