@@ -32,3 +32,21 @@ def override(
         function: Takes the arguments of the method that it replaces, which Keras has inspected already.
     """
     setattr(layer, method, function)
+
+
+def share_weights(layer: keras.layers.Layer, other: keras.layers.Dense | keras.layers.Conv2D) -> bool:
+    """Give a layer that is not built yet the kernel and bias of another: the same variables, no copies.
+
+    Keras has no way to hand a layer variables that there are; `set_weights` copies their values.
+
+    Args:
+        layer: Of the same class and configuration, but for its activation.
+        other: Built.
+
+    Returns:
+        Whether it was done: not of weights that are quantized or have LoRA's beside them.
+    """
+    if other.quantization_mode is not None or len(other.weights) != 1 + other.use_bias:
+        return False
+    layer._kernel, layer.bias, layer.built = other._kernel, other.bias, True
+    return True

@@ -17,7 +17,10 @@ CLOSE = 1e-3
 
 
 def logits_model(model: keras.Model) -> keras.Model:
-    """A model that ends before the softmax or sigmoid of another, with the same layers but for a copy of the last.
+    """A model that ends before the softmax or sigmoid of another, with the same layers and weights.
+
+    Where a dense layer or convolution has the activation, one without it stands in its place, with the same variables
+    (copies, where they are quantized).
 
     It is found in a layer's activation, in a layer or operation of its own, behind others that change nothing, and
     inside a model that is the last layer.
@@ -66,6 +69,7 @@ def _behind(output: Any) -> tuple[str, Any] | None:
     import keras
 
     from keras_resnet.compat.graph import made_by  # which imports Keras
+    from keras_resnet.compat.layers import share_weights
 
     operation, given = made_by(output)
     if operation is None or len(given) != 1:
@@ -90,6 +94,8 @@ def _behind(output: Any) -> tuple[str, Any] | None:
         return None
     if type(operation) in (keras.layers.Dense, keras.layers.Conv2D):
         linear = type(operation).from_config({**operation.get_config(), "activation": "linear"})
+        if share_weights(linear, operation):
+            return activation, linear(given[0])
         logits = linear(given[0])
         linear.set_weights(operation.get_weights())
         return activation, logits

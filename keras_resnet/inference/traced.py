@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TOLD = ("keras", "keras_resnet")
 """Packages whose layers and operations compute by their configurations and variables alone."""
+MARKS = {"__keras_tensor__", "__ellipsis__", "__slice__"}
+"""What Keras writes in a configuration for values, without a package."""
 ADAPTED = {"Normalization", "Discretization", "IntegerLookup", "StringLookup", "TextVectorization"}
 """Layers of Keras that compute by what they saw of data, which is neither a variable nor in their configuration."""
 
@@ -61,7 +63,7 @@ def traced(model: keras.Model, shape: tuple[int, ...]) -> Callable[[Any], Any]:
     import tensorflow as tf
 
     layers, variables = _layers(model), tuple(variable.value for variable in model.variables)
-    first = next((layer for layer in model.layers if layer.variables), None)
+    first = _first(model)
     known = None if first is None else _TRACES.get(first)
     if known is not None and layers is not None and known.is_of(layers, shape, variables):
         return known.call
@@ -72,15 +74,61 @@ def traced(model: keras.Model, shape: tuple[int, ...]) -> Callable[[Any], Any]:
     return call
 
 
+def _first(model: keras.Model) -> keras.layers.Layer | None:
+    """The first layer that has variables, in models inside too: these may have been made for this one."""
+    import keras
+
+    first = next((layer for layer in model.layers if layer.variables), None)
+    return _first(first) or first if isinstance(first, keras.Model) else first
+
+
 def _layers(model: keras.Model) -> str | None:
     """The layers of a model and their wiring, and all that they compute by but variables; None: Keras does not tell."""
     if type(model).__module__.split(".")[0] not in TOLD:  # its `call` may do anything
         return None
     config = model.get_config()
     try:
-        return json.dumps(config) if all(map(_is_told, _parts(config))) else None
+        return json.dumps(_numbered(config)) if all(map(_is_told, _parts(config))) else None
     except TypeError:  # an array, of a layer that Keras will not write to a file either
         return None
+
+
+def _numbered(config: Any) -> Any:
+    """A configuration whose graphs call layers by their places: Keras gives operations new names each time.
+
+    Args:
+        config: Of a model or any part of it.
+    """
+    if isinstance(config, list | tuple):
+        return [_numbered(part) for part in config]
+    if not isinstance(config, dict):
+        return config
+    if not config.keys() >= {"layers", "input_layers", "output_layers"}:
+        return {key: _numbered(part) for key, part in config.items()}
+    place = {layer["name"]: number for number, layer in enumerate(config["layers"])}
+
+    def placed(part: Any) -> Any:
+        if isinstance(part, list | tuple):
+            return [placed(one) for one in part]
+        if not isinstance(part, dict):
+            return part
+        return {key: ends(one) if key == "keras_history" else placed(one) for key, one in part.items()}
+
+    def ends(part: Any) -> Any:
+        if isinstance(part, list | tuple):
+            return [ends(one) for one in part]
+        return place[part] if isinstance(part, str) else part
+
+    layers = [
+        {
+            **layer,
+            "name": place[layer["name"]],
+            "config": {**_numbered(layer["config"]), "name": place[layer["name"]]},
+            "inbound_nodes": placed(layer["inbound_nodes"]),
+        }
+        for layer in config["layers"]
+    ]
+    return {**config, "layers": layers, **{key: ends(config[key]) for key in ("input_layers", "output_layers")}}
 
 
 def _parts(config: Any) -> Iterator[dict[str, Any]]:
@@ -98,4 +146,4 @@ def _is_told(part: dict[str, Any]) -> bool:
     """Whether a part's configuration tells what it computes. Functions of others are known by their names alone."""
     name = part["class_name"]
     package = str(part.get("module") or "").split(".")[0]
-    return name == "__keras_tensor__" or (package in TOLD and name not in ADAPTED)
+    return name in MARKS or (package in TOLD and name not in ADAPTED)

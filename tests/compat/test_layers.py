@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_resnet.compat.layers import called_in_training, override
+from keras_resnet.compat.layers import called_in_training, override, share_weights
 from tests.compat.contract import changed
 
 IMAGES = np.ones((1, 4, 4, 2), "float32")
@@ -64,3 +64,19 @@ def test_a_model_passes_training_and_mask_to_a_call_of_its_own() -> None:
 
     assert seen[0] is True, changed("Functional.__call__", "layers.override", "train through recomputed segments")
     assert not seen[1], changed("Functional.__call__", "layers.override", "leave inference to Keras")
+
+
+@pytest.mark.parametrize("kind", [keras.layers.Dense, keras.layers.Conv2D])
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_a_layer_can_have_the_variables_of_another(kind: type[keras.layers.Layer], use_bias: bool) -> None:
+    size = (1,) if kind is keras.layers.Conv2D else ()
+    one = kind(3, *size, use_bias=use_bias)
+    expected = one(IMAGES)
+    other = kind(3, *size, use_bias=use_bias)
+
+    done = share_weights(other, one)
+
+    why = changed("_kernel and bias", "layers.share_weights", "leave out a model's last activation without new weights")
+    assert done, why
+    assert [*map(id, other.variables)] == [*map(id, one.variables)], why
+    np.testing.assert_array_equal(other(IMAGES), expected, err_msg=why)

@@ -1,6 +1,7 @@
 """A softmax or sigmoid at a model's end is found wherever it stands, so that it is not applied twice."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -62,6 +63,33 @@ def test_logits_stay_as_they_are() -> None:
     assert final_activation(model) is None
     logits = np.asarray(model(IMAGES.astype(np.float32)))
     np.testing.assert_allclose(keras_resnet.predict(model, IMAGES).logits, logits, rtol=1e-6)
+
+
+@pytest.mark.parametrize("end", [layers.Dense(3, activation="softmax"), layers.Conv2D(3, 1, activation="softmax")])
+def test_a_layer_without_its_activation_has_the_same_variables(end: keras.layers.Layer, tmp_path: Path) -> None:
+    model = ending(end) if isinstance(end, layers.Dense) else ending(lambda x: end(layers.Reshape((1, 1, 3))(x)))
+
+    logits = logits_model(model)
+
+    assert [*map(id, logits.variables)] == [*map(id, model.variables)]
+    end.kernel.assign(2 * end.kernel)
+    shown = np.asarray(logits(IMAGES.astype(np.float32)))
+    np.testing.assert_allclose(keras.ops.softmax(shown), model(IMAGES.astype(np.float32)), atol=1e-6)
+    logits.save(tmp_path / "logits.keras")
+    np.testing.assert_array_equal(keras.models.load_model(tmp_path / "logits.keras")(IMAGES.astype(np.float32)), shown)
+    assert keras.models.clone_model(logits).count_params() == model.count_params()
+
+
+@pytest.mark.parametrize("change", [lambda layer: layer.quantize("int8"), lambda layer: layer.enable_lora(1)])
+def test_weights_that_are_not_plain_are_copied(change: Callable[[keras.layers.Dense], None]) -> None:
+    end = layers.Dense(3, activation="softmax")
+    model = ending(end)
+    change(end)
+
+    logits = logits_model(model)
+
+    shares = keras.ops.softmax(logits(IMAGES.astype(np.float32)))
+    np.testing.assert_allclose(shares, model(IMAGES.astype(np.float32)), atol=1e-5)
 
 
 @pytest.mark.parametrize("end", [layers.Activation("sigmoid"), keras.ops.sigmoid, lambda x: x])

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.inference.predict import predict
+from keras_resnet.inference.predictors import open_predictor
 from keras_resnet.inference.traced import traced
 
 SHAPE = (8, 8, 3)
@@ -186,3 +188,73 @@ def test_a_model_that_was_asked_is_gone_when_it_is_dropped() -> None:
     gc.collect()
 
     assert [one() for one in gone] == [None, None, None]
+
+
+def ending_in(*head: keras.layers.Layer) -> keras.Sequential:
+    layers = keras.layers
+    keras.utils.set_random_seed(0)
+    first = [layers.Input(SHAPE), layers.Rescaling(1 / 255), layers.Conv2D(4, 3), layers.GlobalAveragePooling2D()]
+    return keras.Sequential([*first, *head])
+
+
+def inside(model: keras.Model) -> keras.Model:
+    inputs = keras.Input(SHAPE)
+    return keras.Model(inputs, model(inputs))
+
+
+ENDS: dict[str, Callable[[], keras.Model]] = {
+    "softmax of a dense layer": lambda: ending_in(keras.layers.Dense(3, activation="softmax")),
+    "sigmoid of a dense layer": lambda: ending_in(keras.layers.Dense(1, activation="sigmoid")),
+    "softmax of a convolution": lambda: ending_in(
+        keras.layers.Reshape((1, 1, 4)),
+        keras.layers.Conv2D(3, 1, activation="softmax"),
+        keras.layers.Identity(),
+        keras.layers.Flatten(),
+    ),
+    "a logit": lambda: ending_in(keras.layers.Dense(1)),
+    "a softmax inside": lambda: inside(ending_in(keras.layers.Dense(3, activation="softmax"))),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_model_is_traced_once_however_it_ends(end: str) -> None:
+    """Where an activation is left out, models are made anew each time; their weights are the same variables."""
+    model = ENDS[end]()
+    before = answers(model)
+    traces = [traced(open_predictor(model).model, SHAPE) for _ in range(3)]
+    model.weights[-2].assign(model.weights[-2] * 3)
+    after = answers(model)
+
+    assert traces[0] is traces[1] is traces[2]
+    assert not np.allclose(after, before, atol=1e-3)
+    shares = of_keras(model)
+    if end == "a logit":
+        shares = 1 / (1 + np.exp(-shares))
+    np.testing.assert_allclose(after[:, -1], shares[:, -1], atol=1e-6)
+
+
+def test_repeated_evaluations_of_a_model_that_ends_in_a_softmax_trace_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ending_in(keras.layers.Dense(2, activation="softmax"))
+    data = IMAGES, np.array([0, 1, 0])
+    first = evaluate(model, data)
+    made = traces(monkeypatch)
+    model.layers[-1].kernel.assign(-2 * model.layers[-1].kernel)
+    second = evaluate(model, data)
+
+    assert not made
+    np.testing.assert_allclose(second.logits, -2 * first.logits, atol=1e-6)
+
+
+def test_graphs_are_told_apart_though_names_are_not_looked_at() -> None:
+    def model(second: str) -> keras.Model:
+        inputs = keras.Input(SHAPE)
+        x = shared(inputs)
+        one, two = keras.layers.ReLU(name=f"one{second}")(x), keras.layers.Flatten()(x)
+        x = keras.layers.Flatten()(one) if second == "one" else two
+        return keras.Model(inputs, keras.layers.Concatenate()([x, two] if second != "turned" else [two, -two]))
+
+    shared = keras.layers.Conv2D(2, 3)
+    images = tf.constant(IMAGES, tf.float32)
+    for name in ("one", "two", "turned", "one"):
+        made = model(name)
+        np.testing.assert_allclose(traced(made, SHAPE)(images), made(images), rtol=1e-5)
