@@ -14,9 +14,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_resnet.compat.graph import rebuilt
+from keras_resnet.compat.graph import graph_of, rebuilt
 from keras_resnet.errors import UsageError, listed
-from keras_resnet.models.fusion import as_functional, graph_of
+from keras_resnet.models.fusion import as_functional
 
 _NOT_COMPUTED = object()
 """Stands for a tensor of the part that is left out."""

@@ -10,10 +10,23 @@ from typing import Any
 import keras
 from keras.src.models.functional import Functional, operation_fn
 
+from keras_resnet.compat.deep_graphs import deep_recursion
+
 
 def is_functional(model: Any) -> bool:
     """Whether a model is a graph of layers; sequential and subclassed models are not."""
     return isinstance(model, Functional)
+
+
+def graph_of(model: Any) -> Any:
+    """The model as a graph, or None if it has none: a sequential one that knows its input has one."""
+    if is_functional(model):
+        return model
+    if isinstance(model, keras.Sequential) and model.built and isinstance(getattr(model, "inputs", None), list):
+        ends = (one[0] if len(one) == 1 else one for one in (model.inputs, model.outputs))
+        with deep_recursion():
+            return keras.Model(*ends, name=model.name)
+    return None
 
 
 def kind_of(operation: Any) -> str:

@@ -14,7 +14,6 @@ from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError
 from keras_resnet.inference.activation import SIGMOID, SOFTMAX, final_activation, gives_shares, logits_model, logs_of
 from keras_resnet.models.feature_info import carry_over
-from keras_resnet.models.fusion import graph_of
 from keras_resnet.settings import Values, check_arguments
 
 Tensor = Any
@@ -173,6 +172,8 @@ class Distillation(keras.Model):
 
 def _classifier(model: Any, role: str) -> Any:
     """The model as a graph from images to one row of numbers."""
+    from keras_resnet.compat.graph import graph_of  # which imports Keras
+
     graph = graph_of(model)
     if graph is None:
         raise UsageError(

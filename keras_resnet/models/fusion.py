@@ -79,6 +79,8 @@ def as_functional(model: keras.Model, done: str) -> keras.Model:
     Raises:
         UsageError: It has none.
     """
+    from keras_resnet.compat.graph import graph_of
+
     graph = graph_of(model)
     if graph is None:
         raise UsageError(
@@ -89,26 +91,11 @@ def as_functional(model: keras.Model, done: str) -> keras.Model:
     return graph
 
 
-def graph_of(model: Any) -> Any:
-    """The model as a graph, or None if it has none."""
-    import keras
-
-    from keras_resnet.compat.graph import is_functional
-
-    if is_functional(model):
-        return model
-    if isinstance(model, keras.Sequential) and model.built and isinstance(getattr(model, "inputs", None), list):
-        ends = (one[0] if len(one) == 1 else one for one in (model.inputs, model.outputs))
-        with deep_recursion():
-            return keras.Model(*ends, name=model.name)
-    return None
-
-
 def folded_copy(model: keras.Model) -> tuple[keras.Model, int]:
     """A copy of a functional model with what can be folded folded, and how many normalisations that were."""
     import keras
 
-    from keras_resnet.compat.graph import calls
+    from keras_resnet.compat.graph import calls, graph_of
 
     chains = _chains(model)
     absorbed = {name: layer for layer, chain in chains.items() for name in chain.absorbed}

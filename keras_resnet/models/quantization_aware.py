@@ -18,7 +18,7 @@ import numpy as np
 from keras_resnet.compat.deep_graphs import deep_recursion
 from keras_resnet.errors import UsageError
 from keras_resnet.models.feature_info import carry_over
-from keras_resnet.models.fusion import as_functional, folded_copy, graph_of, is_relu
+from keras_resnet.models.fusion import as_functional, folded_copy, is_relu
 from keras_resnet.models.precision import float32_copy
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def flattened(model: keras.Model) -> keras.Model:
     """
     import keras
 
-    from keras_resnet.compat.graph import rebuilt
+    from keras_resnet.compat.graph import graph_of, rebuilt
 
     def compute(call: Any, *arguments: Any, **options: Any) -> Any:
         inner = graph_of(call.operation) if isinstance(call.operation, keras.Model) else None

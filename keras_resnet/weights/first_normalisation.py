@@ -8,7 +8,7 @@ have little contrast, the variance in a network of ImageNet is a tenth. Pixels t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -65,7 +65,8 @@ def first_statistics(model: keras.Model, images: np.ndarray) -> FirstStatistics 
     """Compare some images with those a network was trained on.
 
     Args:
-        model: A model; only of a functional one it is known what comes first.
+        model: A model; only of a functional or sequential one it is known what comes first. Models inside are looked
+            into.
         images: As the model takes them, (n, height, width, channels).
 
     Returns:
@@ -73,24 +74,52 @@ def first_statistics(model: keras.Model, images: np.ndarray) -> FirstStatistics 
     """
     import keras
 
-    if (
-        not getattr(model, "inputs", None) or np.std(images) <= 1e-3 * np.abs(images).max()
-    ):  # a blank sheet tells nothing
+    from keras_resnet.compat.graph import graph_of
+
+    graph = graph_of(model)
+    if graph is None or np.std(images) <= 1e-3 * np.abs(images).max():  # a blank sheet tells nothing
         return None
-    norms = (layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization))
-    first = next(norms, None)
-    if first is None or first.axis not in (-1, len(first.input.shape) - 1):
+    found = _first_normalisation(graph, images.astype(np.float32))
+    if found is None:
+        return None
+    first, tensor = found
+    if first.axis not in (-1, len(tensor.shape) - 1):
         return None
     mean, variance = (np.asarray(keras.ops.convert_to_numpy(one)) for one in (first.moving_mean, first.moving_variance))
     alive = variance > 1e-6 * np.median(variance)  # filters that have died see nothing
     if not alive.any() or (not mean.any() and (variance == 1).all()):
         return None
-    before = keras.Model(model.inputs[0], first.input)
-    seen = keras.ops.convert_to_numpy(before(images.astype(np.float32), training=False)).astype(np.float64)
+    seen = keras.ops.convert_to_numpy(tensor).astype(np.float64)
     seen = seen.reshape(-1, seen.shape[-1])[:, alive]
     ratios = seen.var(axis=0) / variance[alive]
     shifts = np.abs(seen.mean(axis=0) - mean[alive]) / np.sqrt(variance[alive])
     return FirstStatistics(float(np.median(ratios)), float(np.median(shifts)), len(images))
+
+
+def _first_normalisation(graph: keras.Model, images: Any) -> tuple[keras.layers.BatchNormalization, Any] | None:
+    """The batch normalisation that a graph, or a model inside, comes to first, and what it is given for some images.
+
+    Layers may have been called elsewhere before, as those of a model whose head was replaced: what counts is the call
+    in this graph.
+    """
+    import keras
+
+    from keras_resnet.compat.graph import calls, graph_of
+
+    for call in calls(graph):
+        layer = call.operation
+        inside = graph_of(layer) if isinstance(layer, keras.Model) and len(call.inputs) == 1 else None
+        if inside is None and not isinstance(layer, keras.layers.BatchNormalization):
+            continue
+        given = images
+        if call.inputs[0] is not graph.inputs[0]:
+            given = keras.Model(graph.inputs[0], call.inputs[0])(images, training=False)
+        if inside is None:
+            return layer, given
+        found = _first_normalisation(inside, given)
+        if found is not None:
+            return found
+    return None
 
 
 def by_convention(model: keras.Model, images: np.ndarray) -> dict[str, FirstStatistics]:

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from keras_resnet.errors import UsageError
+from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.models.resnet import build
 from keras_resnet.models.variants import spec
 from keras_resnet.weights.first_normalisation import by_convention, check_pixels, first_statistics
@@ -59,6 +60,71 @@ def test_a_network_that_was_not_trained_or_keeps_no_statistics_tells_nothing(pix
 
     assert first_statistics(build(spec("oneblock"), 3, input_shape=(8, 8, 3)), pixels) is None
     assert first_statistics(keras.Model(inputs, keras.layers.Conv2D(4, 3)(inputs)), pixels) is None
+
+
+def inside(model: keras.Model) -> keras.Model:
+    """A head on what a model gives, which lies in the new one as a layer."""
+    inputs = keras.Input(model.input_shape[1:])
+    return keras.Model(inputs, keras.layers.Dense(2)(model(keras.layers.Rescaling(1 / 127.5, -1)(inputs))))
+
+
+SOME_WAY = {
+    "inside": inside,
+    "inside twice": lambda model: inside(inside(model)),
+    "inside a sequence": lambda model: keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Rescaling(1 / 127.5, -1), model, keras.layers.Dense(2)]
+    ),
+    "a sequence inside": lambda model: inside(keras.Sequential([keras.Input((8, 8, 3)), model])),
+    "its layers in another": lambda model: keras.Sequential(
+        [
+            keras.Input((8, 8, 3)),
+            keras.layers.Rescaling(1 / 127.5, -1),
+            *(model.get_layer(name) for name in ("stem_conv", "stem_bn")),
+        ]
+    ),
+}
+
+
+@pytest.mark.parametrize("way", SOME_WAY)
+def test_a_network_inside_another_is_looked_into(way: str, pixels: np.ndarray) -> None:
+    times = 2 if way == "inside twice" else 1
+    seen = pixels
+    for _ in range(times):
+        seen = seen / 127.5 - 1
+    network = trained_on(seen)
+
+    found = first_statistics(SOME_WAY[way](network), pixels)
+
+    assert found is not None
+    assert found.variance == pytest.approx(1, rel=1e-3)
+    assert found.shift == pytest.approx(0, abs=1e-3)
+    off = first_statistics(SOME_WAY[way](network), 3 * pixels)
+    assert off is not None
+    assert abs(off.variance - 1) > 0.02, "another contrast is seen through all layers before"
+
+
+def test_a_model_that_normalises_at_once_is_given_the_images_themselves(pixels: np.ndarray) -> None:
+    inputs = keras.Input((8, 8, 3))
+    norm = keras.layers.BatchNormalization()
+    model = keras.Model(inputs, norm(inputs))
+    norm.moving_mean.assign(pixels.mean(axis=(0, 1, 2)))
+    norm.moving_variance.assign(pixels.var(axis=(0, 1, 2)))
+    outer = keras.Input((8, 8, 3))
+
+    for one in (model, keras.Model(outer, model(outer))):
+        found = first_statistics(one, pixels)
+
+        assert found is not None
+        assert found.variance == pytest.approx(1, rel=1e-4)
+
+
+def test_wrong_pixels_of_a_network_inside_another_are_refused_by_an_evaluation(pixels: np.ndarray) -> None:
+    inputs = keras.Input((8, 8, 3))
+    network = trained_on(pixels / 127.5 - 1)
+    model = keras.Model(inputs, network(inputs))
+
+    with pytest.raises(UsageError, match=r"No kind of photograph explains this, only another normalisation"):
+        evaluate(model, (pixels.astype(np.uint8), np.arange(16) % 3))
 
 
 def test_images_of_one_colour_tell_nothing(pixels: np.ndarray) -> None:
