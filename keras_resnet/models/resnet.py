@@ -15,7 +15,7 @@ from keras_resnet.models.layers import KerasLayers
 from keras_resnet.models.precision import Precision, computing_in
 from keras_resnet.models.recognition import networks_of
 from keras_resnet.models.spec import ResNetSpec, Shortcut, Stem
-from keras_resnet.models.variants import VARIANTS, as_spec
+from keras_resnet.models.variants import VARIANTS, as_spec, true_name
 from keras_resnet.models.words import answering_other_words
 from keras_resnet.preprocessing import Preprocessing
 from keras_resnet.weights.files import check_there
@@ -106,7 +106,8 @@ def build(
             normalisation, and logits in float32, for training; save what `float32_copy` makes of it. None
             takes Keras's own policy.
         seed: Makes the initial weights repeat.
-        name: The Keras model's name; default: the spec's.
+        name: The Keras model's name, which weights and run files record; default: the spec's, or of a spec that was
+            changed what tells it from the table's network, as `resnet20_attention_se`.
 
     Returns:
         A `keras.Model` from (batch, height, width, channels) to (batch, num_classes).
@@ -167,7 +168,7 @@ def build(
             raise ModelError(f"{error}{_other_network(spec, error)}") from None
 
     with computing_in(precision):  # the model too, by whose precision Keras scales the loss
-        model = model_on(input_tensor, input_shape, network, name or spec.name, None if path is None else fill)
+        model = model_on(input_tensor, input_shape, network, name or true_name(spec), None if path is None else fill)
     if isinstance(preprocessing, Preprocessing) and include_top:
         model.preprocessing = preprocessing  # for prediction, evaluation and export of the model in memory
     return model

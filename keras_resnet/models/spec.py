@@ -32,7 +32,7 @@ class ResNetSpec:
     """One residual network.
 
     Args:
-        name: How users call it; also the Keras model's name.
+        name: How users call it; also the Keras model's name, as long as a spec of the table is not changed.
         block: `"basic"` (two 3×3 convolutions), `"bottleneck"` (1×1, 3×3, 1×1), or one of them with
             normalisation and ReLU before each convolution: `"preact_basic"`, `"preact_bottleneck"`.
         depths: Blocks in each stage.

@@ -372,6 +372,46 @@ def as_spec(network: ResNetSpec | str) -> ResNetSpec:
     return network if isinstance(network, ResNetSpec) else spec(network)
 
 
+def true_name(spec: ResNetSpec) -> str:
+    """What a network is called, so that files tell which it is: its spec's name, unless that is another network's.
+
+    Args:
+        spec: Of the table, changed, or the user's own.
+
+    Returns:
+        The name, where the table has no network of that name or this one. Of a network that was changed into another of
+        the table, that one's; else the name with the changes.
+
+    Example:
+        >>> from dataclasses import replace
+        >>> true_name(spec("resnet20")), true_name(replace(spec("resnet20"), shortcut="none"))
+        ('resnet20', 'plainnet20')
+        >>> true_name(replace(spec("resnet20"), attention="se", depths=(2, 2, 2)))
+        'resnet20_depths_2_2_2_attention_se'
+    """
+    try:
+        changes = _changes(spec, _named(spec.name))
+    except UsageError:  # a name of the user's own
+        return spec.name
+    if not changes:
+        return spec.name
+    others = (name for name, row in VARIANTS.items() if not _changes(spec, row.spec))
+    return next(others, "_".join([spec.name, *changes]))
+
+
+def _changes(spec: ResNetSpec, row: ResNetSpec) -> list[str]:
+    """What a network computes otherwise than a row of the table, in words that Keras takes in a name."""
+    found = []
+    for field in fields(ResNetSpec):
+        value, usual = getattr(spec, field.name), getattr(row, field.name)
+        by_size = field.name == "stem" and usual == "auto" and value in ("cifar", "imagenet")
+        if value == usual or by_size or field.name in ("name", "paper", "input_size", "dropout_at"):
+            continue
+        parts = value if isinstance(value, tuple) else [f"{value:.4g}" if isinstance(value, float) else value]
+        found.append("_".join(map(str, [field.name, *parts])))
+    return found
+
+
 def _named(name: str) -> ResNetSpec:
     rule = re.fullmatch(r"wrn[-_ ]?(\d+)[-_ ](\d+)", name.lower())
     if rule:

@@ -11,9 +11,9 @@ from keras_resnet.models import recognition
 from keras_resnet.models.counting import count
 from keras_resnet.models.recognition import network_of_file, networks_of
 from keras_resnet.models.resnet import build
-from keras_resnet.models.variants import VARIANTS, spec
+from keras_resnet.models.variants import VARIANTS, spec, true_name
 from keras_resnet.preprocessing import Fit, Preprocessing
-from keras_resnet.weights.files import Tensors, read_weights
+from keras_resnet.weights.files import Tensors, network_said, read_weights
 from keras_resnet.weights.naming import AKAMASTER, HUGGING_FACE, KERAS_APPLICATIONS, OURS, TIMM, TORCHVISION, Naming
 from keras_resnet.weights.saving import save_model, save_weights, write_tensors
 
@@ -117,3 +117,24 @@ def test_a_file_of_this_package_tells_which_of_the_networks_it_is_of(name: str, 
     for file in ("own.safetensors", "bare.safetensors"):
         with pytest.raises(UsageError, match="fit 2 networks alike.*'resnet20', 'plainnet20'. Say which of them"):
             network_of_file(tmp_path / file)
+
+
+def test_a_file_of_a_changed_network_is_not_called_as_the_tables(tmp_path: Path) -> None:
+    changed = replace(spec("resnet20"), shortcut="none")
+    other = replace(spec("resnet20"), bias="all", depths=(1, 1, 1))
+    for name, one in (("plain", changed), ("other", other)):
+        save_weights(build(one, 2, input_shape=(8, 8, 3)), tmp_path / f"{name}.safetensors")
+
+    assert network_of_file(tmp_path / "plain.safetensors") == "plainnet20"
+    assert network_said(tmp_path / "other.safetensors") == "resnet20_depths_1_1_1_bias_all"
+    with pytest.raises(UsageError, match="holds the weights of no network"):
+        network_of_file(tmp_path / "other.safetensors")
+
+
+def test_every_network_of_the_table_is_called_by_its_name() -> None:
+    assert [true_name(row.spec) for row in VARIANTS.values()] == list(VARIANTS)
+    assert true_name(spec("wrn-22-3")) == spec("wrn-22-3").name
+    assert true_name(replace(spec("wrn-22-3"), attention="eca")).endswith("_attention_eca")
+    assert true_name(replace(spec("resnet18"), stem="cifar", input_size=64)) == "resnet18", "the stem is as the input"
+    assert true_name(replace(spec("resnet18"), name="mine", stem="deep")) == "mine"
+    assert true_name(spec("resnet50", width_multiplier=0.5)) == "resnet50_widths_128_256_512_1024_stem_width_32"
