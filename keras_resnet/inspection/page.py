@@ -12,7 +12,7 @@ from keras_resnet.html_page import SIDE, picture, render
 from keras_resnet.images.decode import pixels_of
 from keras_resnet.images.image_file import ImageError, opened
 from keras_resnet.inspection.check import Report
-from keras_resnet.inspection.findings import Finding, Subject
+from keras_resnet.inspection.findings import Finding, Subject, counted
 from keras_resnet.inspection.gallery import ClassPictures
 from keras_resnet.preprocessing import Fit
 
@@ -64,11 +64,10 @@ def page(report: Report, batch: Batch | None = None) -> str:
 
 def _finding(finding: Finding, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
     groups = list(_shown(finding))
-    count = f"{finding.images:,} image{'s' * (finding.images != 1)}: " if finding.images else ""
     return {
         "severity": finding.severity,
         "code": finding.code,
-        "title": f"{count}{finding.title}",
+        "title": counted(finding.images, finding.title),
         "advice": finding.advice,
         "groups": [[_image(subject, report, picture) for subject in group] for group in groups],
         "left": finding.images - sum(map(len, groups)),

@@ -172,7 +172,7 @@ def test_it_says_what_speaks_against_the_figure_as_the_report_does(run: Run) -> 
         "title": "40 test images are of a series",
         "advice": "A",
     }
-    (run.path / "check" / "check.json").write_text(json.dumps({"findings": [leak | {"images": 50}]}))
+    (run.path / "check" / "check.json").write_text(json.dumps({"findings": [leak | {"images": 50, "groups": []}]}))
 
     card = model_card(read_contents(run))
 
