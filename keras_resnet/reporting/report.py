@@ -43,8 +43,8 @@ MATRIX = 25
 """Classes of which a confusion matrix has numbers; of more it is a map."""
 MOST_CELLS = 8000
 """Of the map, the largest shares, so that the page stays small."""
-LETTERS = 20
-"""Of a name beside it."""
+MOST_NAMES, LETTERS = 36, 20
+"""Names beside it, and letters of each."""
 MOST_TOLD = 300
 """Of them those that a pointer over the map names."""
 MOST_LOOKED_THROUGH = 20_000
@@ -334,7 +334,7 @@ def confusion_map(found: WrittenEvaluation) -> dict[str, Any] | None:
         "description": f"{right:,} of {int(totals.sum()):,} images lie on the diagonal: they are right.",
         # As many names as have room beside the rows; other classes lie between them.
         "names": [
-            (place, short(names[place], LETTERS)) for place in range(0, len(names), math.ceil(len(names) / MATRIX))
+            (place, short(names[place], LETTERS)) for place in range(0, len(names), math.ceil(len(names) / MOST_NAMES))
         ],
     }
 
