@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from keras_resnet.data.remarks import imbalance
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.html_page import SIDE, picture, render
-from keras_resnet.images.decode import pixels_of
-from keras_resnet.images.image_file import ImageError, opened
+from keras_resnet.images.decode import small_copy
+from keras_resnet.images.image_file import ImageError
 from keras_resnet.inspection.check import Report
 from keras_resnet.inspection.findings import Finding, Subject, counted
 from keras_resnet.inspection.gallery import ClassPictures
-from keras_resnet.preprocessing import Fit
 
 if TYPE_CHECKING:
     from keras_resnet.data.mosaic import Batch  # needs TensorFlow
@@ -124,11 +123,7 @@ def _image(subject: Subject, report: Report, picture: Callable[[int], str]) -> d
 def _picture(listing: Listing, position: int) -> str:
     """A small copy of an image for the page; empty if the image cannot be read."""
     try:
-        with opened(listing.contents.read(position), None) as file:
-            height, width = file.header.upright
-            scale = SIDE / max(height, width)
-            size = max(1, round(height * scale)), max(1, round(width * scale))
-            return picture(pixels_of(file, Fit(size, 3)))
+        return picture(small_copy(listing.contents.read(position), SIDE))
     except ImageError:
         return ""
 
