@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_resnet.atomic import write_text
 from keras_resnet.data.images import ImageData, OnRead
+from keras_resnet.data.mosaic import Batch, training_batch
 from keras_resnet.errors import DataError, KerasResNetError, ModelError, UsageError
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.evaluation.report import report_run
@@ -29,6 +30,7 @@ from keras_resnet.reporting.doubts import Doubt, doubts
 from keras_resnet.reporting.reproduce import command
 from keras_resnet.reporting.words import Said, percent, short
 from keras_resnet.runs.run import Run
+from keras_resnet.training.configuration import recipe_of
 
 PAGE = "report.html"
 ROOM = "keras_resnet.reporting"
@@ -125,9 +127,20 @@ def _look_through(run: Run, data: ImageData, progress: OnRead | None) -> None:
     if len(data.names) > MOST_LOOKED_THROUGH or data.train.images.shape[2] not in (1, 3):
         return
     try:
-        inspect_data(data, progress).write(run.folder(CHECK))
+        inspect_data(data, progress).write(run.folder(CHECK), _batch(run, data))
     except (DataError, UsageError):  # they have gone since they were read, or the run lies among them
         return
+
+
+def _batch(run: Run, data: ImageData) -> Batch | None:
+    """What the network was given; None: a script has trained it, whose augmentation nobody knows."""
+    if "by" in run.config:
+        return None
+    try:
+        recipe = recipe_of(run)
+    except UsageError:  # another version wrote it
+        return None
+    return training_batch(data, recipe.policy, seed=recipe.seed)
 
 
 def page(contents: Contents, data: ImageData | None, missing: str) -> str:

@@ -484,5 +484,6 @@ def test_images_are_looked_through_once_and_what_was_found_is_said(hostile: Run)
     page = Page(hostile.path / "again.html")
     assert (hostile.path / "check" / "check.json").stat().st_mtime_ns == before
     assert findings
+    assert "images of the first training batch, 8 × 8 pixels" in (hostile.path / "check" / "check.html").read_text()
     for one in findings:
         assert one["title"][1:] in page.text
