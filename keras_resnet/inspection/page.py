@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from keras_resnet.data.remarks import imbalance
 from keras_resnet.data.sources.listing import Listing
@@ -62,7 +65,7 @@ def page(report: Report, batch: Batch | None = None) -> str:
 
 
 def _finding(finding: Finding, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
-    groups = list(_shown(finding))
+    groups = list(_shown(finding, report.split_names))
     return {
         "severity": finding.severity,
         "code": finding.code,
@@ -97,11 +100,17 @@ def _batch(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _shown(finding: Finding) -> Iterator[tuple[Subject, ...]]:
-    """The groups to show, cut to as many images as fit on a page."""
+def _shown(finding: Finding, splits: Sequence[str]) -> Iterator[tuple[Subject, ...]]:
+    """The groups to show, cut to as many images as fit on a page; of a group in several splits some of each."""
     room = MOST_PICTURES
     for group in finding.groups:
-        part = group[: min(room, MOST_OF_GROUP)]
+        seen = Counter[str]()
+        turns = []
+        for subject in group:
+            turns.append(seen[splits[subject.position]])
+            seen[splits[subject.position]] += 1
+        ordered = [group[place] for place in np.argsort(turns, kind="stable")]
+        part = tuple(ordered[: min(room, MOST_OF_GROUP)])
         if not part:
             return
         room -= len(part)
