@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_resnet.cli.terminal import say
-from keras_resnet.training.configuration import Configuration
+from keras_resnet.training.configuration import Configuration, recipe_of
 
 if TYPE_CHECKING:
     from keras_resnet.data.images import ImageData
@@ -40,7 +40,7 @@ def plan_within_budget(
     from keras_resnet.runs.run import Run
     from keras_resnet.training.fit import RUNS, plan
     from keras_resnet.training.fit import configuration as recorded
-    from keras_resnet.tuning.choice import budget_record, check_leaves_a_choice, choose_recipe, recipe_of, run_within
+    from keras_resnet.tuning.choice import budget_record, check_leaves_a_choice, choose_recipe, run_within
 
     began, recipe, num_classes = time.monotonic(), configuration.recipe, configuration["num_classes"]
     said = {name: getattr(recipe, name) for name in CHOSEN if configuration.is_said(name)}

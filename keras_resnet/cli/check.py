@@ -2,8 +2,9 @@
 
 Finds images that cannot be read, odd ones, copies (the same file, or the same picture saved again)
 under other labels or in other splits, classes that are too small, and labels that may be wrong. Writes
-check.json and check.html, a page that needs no network. Exits with 0 if a training could begin,
-whatever else was found, and with 3 if not: images cannot be read, or cannot be split.
+check.json, check.html, a page that needs no network, and batch.png, what the network will get. Exits
+with 0 if a training could begin, whatever else was found, and with 3 if not: images cannot be read, or
+cannot be split.
 """
 
 from __future__ import annotations
@@ -30,8 +31,9 @@ if TYPE_CHECKING:
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("source", metavar="SOURCE", help=SOURCE_HELP)
     command.add_argument("--out", type=Path, metavar="DIR", help="default: saved_models/check-<data>")
-    command.add_argument("--show-batch", action="store_true",
-                         help="also show a training batch as the network gets it: page and batch.png")  # fmt: skip
+    command.add_argument("--show-batch", action=argparse.BooleanOptionalAction, default=True,
+                         help="show a training batch as the network gets it: page and batch.png (default: yes; "
+                         "it loads TensorFlow)")  # fmt: skip
     eyes = command.add_argument_group("a trained network", "doubts labels better than edges and colours do")
     eyes.add_argument("--weights", metavar="FILE", dest="eyes",
                       help="a run's folder, a .keras file, or weights by file or name")  # fmt: skip
@@ -44,21 +46,21 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from keras_resnet import pictures
     from keras_resnet.errors import DataError
     from keras_resnet.inspection.inspection import check_outside, holder_of, inspect_data
 
-    configuration = configuration_of(options, look=bool(options.show_batch))
-    source, recipe = configuration.source, configuration.recipe
+    source = configuration_of(options, look=False).source
     out = options.out or Path("saved_models") / f"check-{source.short_name}"
     check_outside(holder_of(source), out)  # before images are read
     with _bar() as bar:
         seeing = _seeing(options, bar) if options.eyes else None
         task = bar.add_task("reading images", total=None)
         found = inspect_data(source, lambda done, total: bar.update(task, completed=done, total=total), seeing=seeing)
-    batch = _batch(source, recipe) if options.show_batch and found.trainable else None
+    batch = _batch(source, configuration_of(options).recipe) if options.show_batch and found.trainable else None
     files = found.write(out, batch)
     _show(found)
-    if batch:
+    if batch and pictures.available():
         from keras_resnet.data.mosaic import draw
 
         files.append(draw(batch, out / "batch.png"))

@@ -69,6 +69,25 @@ def pixels_of(file: ImageFile, fit: Fit) -> np.ndarray:
     return _fitted(flattened(file.decoded(ratio), fit, header.orientation), fit)
 
 
+def small_copy(source: Path | bytes, side: int) -> np.ndarray:
+    """Decode one image file in its own proportions, upright and in colours, to be looked at.
+
+    Args:
+        source: The file's path, or its content.
+        side: The longer side of the copy, in pixels; images that are smaller are enlarged.
+
+    Returns:
+        uint8 (height, width, 3).
+
+    Raises:
+        ImageError: The image cannot be read; its `code` says why.
+    """
+    with opened(source, None) as file:
+        height, width = file.header.upright
+        scale = side / max(height, width)
+        return pixels_of(file, Fit((max(1, round(height * scale)), max(1, round(width * scale))), 3))
+
+
 def decode_box(
     content: bytes, header: Header, box: tuple[int, int, int, int], fit: Fit, *, name: str | None = None
 ) -> np.ndarray:

@@ -16,6 +16,8 @@ from keras_resnet.inspection.looks import EXTREME_ASPECT, TINY, Look, Seen
 SEVERITIES = ("error", "warning", "note")
 BLOCKING = frozenset({*REASONS, "one-class", "cannot-split"})
 """Codes of findings with which a training does not begin."""
+STRANGE = ("blank", "unlike-others", "stranger")
+"""Codes of findings of pictures that may show something else than their class."""
 MOST_DOUBTED = 100
 """Doubted labels that are listed."""
 TRUSTED = 0.95
@@ -305,6 +307,22 @@ def not_doubted(reason: str) -> Finding:
     """That the labels could not be checked, and why."""
     advice = f"The labels could not be checked: {reason}."
     return Finding("labels-not-checked", "note", "labels that could not be checked", advice)
+
+
+def counted(images: int, title: str) -> str:
+    """What was found, and in how many images; some titles count by themselves.
+
+    Args:
+        images: How many; 0: of none in particular.
+        title: Of the finding.
+
+    Example:
+        >>> counted(2, "stored rotated"), counted(3, "2 of 9 test images are trained on")
+        ('2 images: stored rotated', '2 of 9 test images are trained on')
+    """
+    if not images or title[:1].isdigit():
+        return f"{title[:1].upper()}{title[1:]}"
+    return f"{images:,} image{'s' * (images != 1)}: {title}"
 
 
 def printable(text: str) -> str:

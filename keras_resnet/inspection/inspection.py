@@ -78,14 +78,19 @@ class Inspection(Report):
         return Path(path)
 
 
+WrittenSubject = TypedDict("WrittenSubject", {"image": str, "class": str, "remark": str})
+"""What is read of an image of a finding in `check.json`."""
+
+
 class WrittenFinding(TypedDict):
-    """What is read of a finding in `check.json`; it has the images, too."""
+    """What is read of a finding in `check.json`."""
 
     code: str
     severity: str
     title: str
     advice: str
     images: int
+    groups: list[list[WrittenSubject]]
 
 
 class _Check(TypedDict):

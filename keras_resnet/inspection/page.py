@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from keras_resnet.data.remarks import imbalance
 from keras_resnet.data.sources.listing import Listing
 from keras_resnet.html_page import SIDE, picture, render
-from keras_resnet.images.decode import pixels_of
-from keras_resnet.images.image_file import ImageError, opened
+from keras_resnet.images.decode import small_copy
+from keras_resnet.images.image_file import ImageError
 from keras_resnet.inspection.check import Report
-from keras_resnet.inspection.findings import Finding, Subject
+from keras_resnet.inspection.findings import Finding, Subject, counted
 from keras_resnet.inspection.gallery import ClassPictures
-from keras_resnet.preprocessing import Fit
 
 if TYPE_CHECKING:
     from keras_resnet.data.mosaic import Batch  # needs TensorFlow
@@ -63,12 +65,11 @@ def page(report: Report, batch: Batch | None = None) -> str:
 
 
 def _finding(finding: Finding, report: Report, picture: Callable[[int], str]) -> dict[str, Any]:
-    groups = list(_shown(finding))
-    count = f"{finding.images:,} image{'s' * (finding.images != 1)}: " if finding.images else ""
+    groups = list(_shown(finding, report.split_names))
     return {
         "severity": finding.severity,
         "code": finding.code,
-        "title": f"{count}{finding.title}",
+        "title": counted(finding.images, finding.title),
         "advice": finding.advice,
         "groups": [[_image(subject, report, picture) for subject in group] for group in groups],
         "left": finding.images - sum(map(len, groups)),
@@ -99,11 +100,17 @@ def _batch(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _shown(finding: Finding) -> Iterator[tuple[Subject, ...]]:
-    """The groups to show, cut to as many images as fit on a page."""
+def _shown(finding: Finding, splits: Sequence[str]) -> Iterator[tuple[Subject, ...]]:
+    """The groups to show, cut to as many images as fit on a page; of a group in several splits some of each."""
     room = MOST_PICTURES
     for group in finding.groups:
-        part = group[: min(room, MOST_OF_GROUP)]
+        seen = Counter[str]()
+        turns = []
+        for subject in group:
+            turns.append(seen[splits[subject.position]])
+            seen[splits[subject.position]] += 1
+        ordered = [group[place] for place in np.argsort(turns, kind="stable")]
+        part = tuple(ordered[: min(room, MOST_OF_GROUP)])
         if not part:
             return
         room -= len(part)
@@ -125,11 +132,7 @@ def _image(subject: Subject, report: Report, picture: Callable[[int], str]) -> d
 def _picture(listing: Listing, position: int) -> str:
     """A small copy of an image for the page; empty if the image cannot be read."""
     try:
-        with opened(listing.contents.read(position), None) as file:
-            height, width = file.header.upright
-            scale = SIDE / max(height, width)
-            size = max(1, round(height * scale)), max(1, round(width * scale))
-            return picture(pixels_of(file, Fit(size, 3)))
+        return picture(small_copy(listing.contents.read(position), SIDE))
     except ImageError:
         return ""
 

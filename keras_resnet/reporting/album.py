@@ -16,10 +16,9 @@ from keras_resnet.data.sources.listing import Listing
 from keras_resnet.data.sources.source import PATHS, Source
 from keras_resnet.errors import DataError, ModelError, UsageError
 from keras_resnet.html_page import picture
-from keras_resnet.images.decode import pixels_of
-from keras_resnet.images.image_file import ImageError, opened
+from keras_resnet.images.decode import small_copy
+from keras_resnet.images.image_file import ImageError
 from keras_resnet.inference.predictor import Predictor
-from keras_resnet.preprocessing import Fit
 from keras_resnet.spreadsheet import csv_cell
 
 SIDE = 128
@@ -75,11 +74,7 @@ class Album:
         if self._files is not None and name in self._files[1]:
             listing, places = self._files
             try:
-                with opened(listing.contents.read(places[name]), None) as file:
-                    height, width = file.header.upright
-                    scale = SIDE / max(height, width)
-                    size = max(1, round(height * scale)), max(1, round(width * scale))
-                    return picture(pixels_of(file, Fit(size, 3)), SIDE)
+                return picture(small_copy(listing.contents.read(places[name]), SIDE), SIDE)
             except ImageError:
                 pass
         pixels = self.pixels(name)

@@ -114,7 +114,7 @@ def chart(
         percent: Whether y is a share, 0–1.
         limits: Of y; None: as the lines need, from 0.
         across: Of x; None: as the lines need. In whole numbers, unless given.
-        mark: The x of a vertical line, and its text.
+        mark: The x of a vertical line, which the axis reaches to, and its text.
         diagonal: As `Chart`.
 
     Returns:
@@ -136,6 +136,8 @@ def chart(
     low, high = limits or (float(y.min()) if logarithmic else min(0.0, float(y.min())), float(y.max()))
     high = high if high > low else low + 1
     first, last = across or (float(x.min()), float(x.max()))
+    if mark is not None:
+        first, last = min(first, mark[0]), max(last, mark[0])
     last = last if last > first else first + 1
 
     def right(value: float) -> float:
@@ -158,7 +160,7 @@ def chart(
         drawn,
         tuple(Tick(right(one), f"{one:g}") for one in round_numbers(first, last, whole=across is None)),
         tuple(Tick(up(one), f"{100 * one:g}%" if percent else f"{one:g}") for one in heights),
-        None if mark is None or not first <= mark[0] <= last else Tick(right(mark[0]), mark[1]),
+        None if mark is None else Tick(right(mark[0]), mark[1]),
         HEIGHT - BOTTOM - 8 if is_high else TOP + 11,
         diagonal,
     )

@@ -139,8 +139,23 @@ def _table(found: Found) -> tuple[list[str], list[list[str]]]:
                 shown = [figure.name, figure.division, right, percent(figure.accuracy), between(figure.interval)]
                 rows.append([*shown, *(apart if figure is one.second else ["–", "–"])])
     if isinstance(found[0], PairedComparison):
-        return ["model", "right", "points more", "95 % interval", "p, corrected", "right alone: first / this"], rows
-    return ["model", "images divided", "right", "accuracy", "95 % interval", "points more", "95 % interval"], rows
+        return [
+            "model",
+            "right",
+            "points above the first",
+            "95 % interval",
+            "p, corrected",
+            "only the first right / only this right",
+        ], rows
+    return [
+        "model",
+        "images divided",
+        "right",
+        "accuracy",
+        "95 % interval",
+        "points above the first",
+        "95 % interval",
+    ], rows
 
 
 def _figures(runs: list[tuple[str, Contents]]) -> Iterator[tuple[str, list[str]]]:

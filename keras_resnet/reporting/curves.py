@@ -19,24 +19,29 @@ NAMES = {"loss": "Loss", "accuracy": "Accuracy"}
 
 
 def training_charts(contents: Contents) -> list[Chart]:
-    """Loss and accuracy by epoch, training beside validation, with the kept epoch marked."""
+    """Loss, accuracy and what chose the epoch by epoch, training beside validation, with the kept epoch marked."""
     epochs = contents.history.epochs
     found = []
     kept = contents.record.get("kept")
-    mark = (float(kept["epoch"]), f"kept: epoch {kept['epoch']}") if kept else None
-    for key, title in NAMES.items():
+    # Epoch 0 is the linear probe, which no line has: it stands before the first.
+    names = {**NAMES, **({kept["metric"]: _title(kept["metric"])} if kept else {})}
+    weights = f"epoch {kept['epoch']}" if kept and kept["epoch"] else "the linear probe"
+    mark = (float(kept["epoch"]), f"kept: {weights}") if kept else None
+    for key, title in names.items():
         x = series(epochs, "epoch")
         training, validation = series(epochs, key), series(epochs, f"val_{key}")
         lines = [Line("training", x, training, 0), Line("validation", x, validation, 1)]
+        if kept and not kept["epoch"] and kept["metric"] == key and kept["value"] is not None:
+            lines[1] = Line("validation", np.append(0.0, x), np.append(kept["value"], validation), 1)
         told = ", ".join(
             _course(name, values, key) for name, values in (("training", training), ("validation", validation))
         )
         description = f"{title} by epoch: {told}."
         if kept:
-            description += f" The weights of epoch {kept['epoch']} were kept."
+            description += f" The weights of {weights} were kept."
         drawn = chart(
-            title, description, lines, ("epoch", key), percent=key == "accuracy",
-            limits=(0.0, 1.0) if key == "accuracy" else None, mark=mark,
+            title, description, lines, ("epoch", title.lower()), percent=key == "accuracy",
+            limits=None if key.endswith("loss") else (0.0, 1.0), mark=mark,
         )  # fmt: skip
         found += [drawn] if drawn else []
     return found
@@ -70,6 +75,10 @@ def reliability_chart(found: WrittenEvaluation) -> Chart | None:
         f"Came true: {told}.", [line], ("probability that the model gives", "share that came true"),
         percent=True, limits=(0.0, 1.0), across=(0.0, 1.0), diagonal=True,
     )  # fmt: skip
+
+
+def _title(key: str) -> str:
+    return key.replace("_", " ").capitalize()
 
 
 def _course(name: str, values: np.ndarray, key: str) -> str:

@@ -45,7 +45,11 @@ SETTINGS = (
 """Settings that people ask for. Those that do nothing are left out."""
 HUB_METRICS = {"top1": "accuracy"}
 """Our names of figures for which Hugging Face has another one."""
-_PUNCTUATION = re.compile(r"([\\`*_{}\[\]<>()#+!|&~$:@.=^\"-])")
+_NUMBERED = "|".join("(?<=^" + r"\d" * digits + r")[.)](?=\s|$)" for digits in range(1, 10))
+_PUNCTUATION = re.compile(
+    r"([\\`*_\[\]<>#|~$@]|&(?=[\w#])|:(?=[\w/])|(?<=www)\.|^[-+=]|" + _NUMBERED + ")", re.IGNORECASE
+)
+"""What Markdown may read as more than a text, where it would: a dot in a number and a dash in a word stay."""
 _MARK = re.compile(rb"\n<!-- keras-resnet-kit wrote this card: ([0-9a-f]{64})\. Edit it freely: then it stays -->\n\Z")
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_resnet.atomic import write_text
 from keras_resnet.data.images import ImageData, OnRead
+from keras_resnet.data.mosaic import Batch, training_batch
 from keras_resnet.errors import DataError, KerasResNetError, ModelError, UsageError
 from keras_resnet.evaluation.evaluate import load_run_data
 from keras_resnet.evaluation.report import report_run
@@ -20,16 +21,16 @@ from keras_resnet.evaluation.written import Answer, WrittenEvaluation, is_writte
 from keras_resnet.explanation.summary import headline
 from keras_resnet.html_page import render
 from keras_resnet.inference.predictors import open_predictor
-from keras_resnet.inspection.confident_learning import contradicted
 from keras_resnet.inspection.inspection import inspect_data
 from keras_resnet.reporting import words
 from keras_resnet.reporting.album import Album, enlarged, spotlights
 from keras_resnet.reporting.contents import CHECK, Contents, division, read_contents
 from keras_resnet.reporting.curves import FEWEST, reliability_chart, training_charts
+from keras_resnet.reporting.doubts import Doubt, doubts
 from keras_resnet.reporting.reproduce import command
 from keras_resnet.reporting.words import Said, percent, short
 from keras_resnet.runs.run import Run
-from keras_resnet.spreadsheet import csv_cell
+from keras_resnet.training.configuration import recipe_of
 
 PAGE = "report.html"
 ROOM = "keras_resnet.reporting"
@@ -44,6 +45,10 @@ MATRIX = 25
 """Classes of which a confusion matrix has numbers; of more it is a map."""
 MOST_CELLS = 8000
 """Of the map, the largest shares, so that the page stays small."""
+MOST_NAMES, LETTERS = 36, 20
+"""Names beside it, and letters of each."""
+MOST_TOLD = 300
+"""Of them those that a pointer over the map names."""
 MOST_LOOKED_THROUGH = 20_000
 """Images that are looked through for copies and series; of more, `check` does it."""
 
@@ -122,9 +127,20 @@ def _look_through(run: Run, data: ImageData, progress: OnRead | None) -> None:
     if len(data.names) > MOST_LOOKED_THROUGH or data.train.images.shape[2] not in (1, 3):
         return
     try:
-        inspect_data(data, progress).write(run.folder(CHECK))
+        inspect_data(data, progress).write(run.folder(CHECK), _batch(run, data))
     except (DataError, UsageError):  # they have gone since they were read, or the run lies among them
         return
+
+
+def _batch(run: Run, data: ImageData) -> Batch | None:
+    """What the network was given; None: a script has trained it, whose augmentation nobody knows."""
+    if "by" in run.config:
+        return None
+    try:
+        recipe = recipe_of(run)
+    except UsageError:  # another version wrote it
+        return None
+    return training_batch(data, recipe.policy, seed=recipe.seed)
 
 
 def page(contents: Contents, data: ImageData | None, missing: str) -> str:
@@ -141,7 +157,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
     run, found = contents.run, contents.evaluation
     split = _split(contents)
     album = None if data is None else Album(data)
-    doubts, by_failures = _doubts(contents)
+    doubted = doubts(contents)
     failing = [one for one in contents.slices if one.fails and one.attribute != "class"]
     again = "" if contents.by_script else command(contents.config)
     trust = list(words.trust(contents, split, division(contents.config)))
@@ -162,10 +178,10 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         strengths=[] if found is None else list(words.strengths(found)),
         verdict=words.in_short(trust, contents.others),
         trust=trust,
-        steps=list(words.next_steps(contents, len(doubts), failing, again)),
+        steps=list(words.next_steps(contents, doubted, failing, again)),
         facts=_facts(contents, split),
         findings=[
-            Said(KINDS.get(one["severity"], "note"), f"{words.counted(one)}. {one['advice']}")
+            Said(KINDS.get(one["severity"], "note"), words.told(one))
             for one in contents.findings or ()
             if one["code"] not in (*words.LEAKS, *words.MISLEADING) or contents.evaluation is None
         ],
@@ -185,9 +201,9 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         failing=failing,
         losses=losses,
         why_no_maps=why,
-        doubts=[_shown_doubt(one, album) for one in doubts[:MOST_DOUBTED]],
-        doubted=len(doubts),
-        by_failures=by_failures,
+        doubted=doubted,
+        doubts=_shown_doubts(doubted.labels, album),
+        pictures=_shown_doubts(doubted.pictures, album),
         exports=list(_exports(contents)),
         environment={name: str(value) for name, value in contents.environment.items()},
         times=list(_times(contents)),
@@ -313,19 +329,27 @@ def confusion_map(found: WrittenEvaluation) -> dict[str, Any] | None:
     confusion = found.metrics.confusion
     if confusion is None or len(confusion) <= MATRIX:
         return None
-    totals = confusion.sum(axis=1)
-    rows, columns = np.nonzero(confusion)
-    shares = confusion[rows, columns] / totals[rows]
-    shown = np.argsort(-shares, kind="stable")[:MOST_CELLS]
-    cells = [
-        {"row": row, "column": column, "shade": f"{0.25 + 0.75 * share:.2f}"}
-        for row, column, share in zip(
-            rows[shown].tolist(), columns[shown].tolist(), shares[shown].tolist(), strict=True
-        )
-    ]
+    names, totals = [short(name) for name in found.task.class_names], confusion.sum(axis=1)
+    places = np.argwhere(confusion)
+    shares = confusion[tuple(places.T)] / totals[places[:, 0]]
+    cells, told = [], 0
+    for place in np.argsort(-shares, kind="stable")[:MOST_CELLS].tolist():
+        row, column = places[place].tolist()
+        text = ""
+        if row != column and told < MOST_TOLD:
+            text = f"{names[row]} taken for {names[column]}: {confusion[row, column]:,} of {totals[row]:,}"
+            told += 1
+        cells.append({"row": row, "column": column, "shade": f"{0.25 + 0.75 * shares[place]:.2f}", "text": text})
     right = int(np.trace(confusion))
-    description = f"{right:,} of {int(totals.sum()):,} images lie on the diagonal: they are right."
-    return {"size": len(confusion), "cells": cells, "description": description}
+    return {
+        "size": len(confusion),
+        "cells": cells,
+        "description": f"{right:,} of {int(totals.sum()):,} images lie on the diagonal: they are right.",
+        # As many names as have room beside the rows; other classes lie between them.
+        "names": [
+            (place, short(names[place], LETTERS)) for place in range(0, len(names), math.ceil(len(names) / MOST_NAMES))
+        ],
+    }
 
 
 def _calibration(contents: Contents, found: WrittenEvaluation) -> Iterator[str]:
@@ -338,16 +362,16 @@ def _calibration(contents: Contents, found: WrittenEvaluation) -> Iterator[str]:
     off = found.metrics.figures.get("ece")
     interval = found.metrics.intervals.get("ece", (0.0, 1.0))
     of = "its statements" if found.task.several else "its answers"
-    yield (
-        f"In the mean the model says that it is {percent(said / answers)} sure, and {percent(true / answers)} of {of} "
-        "come true."
+    claim = (
+        f"On average it claims to be {percent(said / answers)} sure, and {percent(true / answers)} of {of} are right"
     )
-    if off is not None:
-        if interval[0] > 0:
-            way = "not sure enough" if said < true else "too sure"
-            yield f"It is {way}: probabilities are off by {percent(off)} in the mean, more than chance explains."
-        else:
-            yield "Chance alone explains the difference between what it says and what comes true."
+    if off is None:
+        yield f"{claim}."
+    elif interval[0] > 0:
+        way = "it is too modest" if said < true else "it is too sure"
+        yield f"{claim}: {way}. Its probabilities are off by {percent(off)} on average, more than chance explains."
+    else:
+        yield f"{claim}. Chance alone explains the difference."
     calibrated = contents.record.get("calibrated")
     if calibrated is not None:
         yield (
@@ -411,48 +435,15 @@ def _said(one: Answer) -> dict[str, str]:
     }
 
 
-@dataclass(frozen=True)
-class _Doubt:
-    """An image whose label may be wrong."""
-
-    image: str
-    label: str
-    suggested: str
-    probability: float
-    reason: str = ""
-
-
-def _doubts(contents: Contents) -> tuple[list[_Doubt], bool]:
-    """The labels that may be wrong, the most doubtful first, and whether `failures` has found them."""
-    if contents.suspects is not None:
-        return [
-            _Doubt(csv_cell(one.path), one.label, one.suggested, one.probability or 0.0, one.reason)
-            for one in contents.suspects
-            if one.suggested
-        ], True
-    found = contents.evaluation
-    if found is None or found.task.several or found.probabilities is None or (found.labels < 0).any():
-        return [], False
-    if found.metrics.correct < found.metrics.images / 2:
-        return [], False  # most doubts would be its own mistakes
-    doubted = contradicted(found.probabilities, found.labels, least=0.5)
-    names = found.task.class_names
+def _shown_doubts(found: Sequence[Doubt], album: Album | None) -> list[dict[str, Any]]:
     return [
-        _Doubt(found.answers[place].image, names[found.labels[place]], names[number], probability)
-        for place, number, probability in zip(
-            doubted.positions.tolist(), doubted.suggested.tolist(), doubted.probability.tolist(), strict=True
-        )
-    ], False
-
-
-def _shown_doubt(one: _Doubt, album: Album | None) -> Mapping[str, str]:
-    return {
-        "image": one.image,
-        "label": one.label,
-        "suggested": one.suggested,
-        "probability": percent(one.probability),
-        "picture": "" if album is None else album.picture(one.image),
-    }
+        {
+            "doubt": one,
+            "probability": "" if one.probability is None else percent(one.probability),
+            "picture": "" if album is None else album.picture(one.image),
+        }
+        for one in found[:MOST_DOUBTED]
+    ]
 
 
 def _exports(contents: Contents) -> Iterator[dict[str, Any]]:

@@ -12,8 +12,10 @@ from keras_resnet.data.sources.source import PATHS
 from keras_resnet.evaluation.slices import Slice
 from keras_resnet.evaluation.split_comparison import AT_RANDOM, SplitComparison
 from keras_resnet.evaluation.written import WrittenEvaluation
+from keras_resnet.inspection.findings import counted
 from keras_resnet.inspection.inspection import WrittenFinding
 from keras_resnet.reporting.contents import Contents
+from keras_resnet.reporting.doubts import Doubts
 from keras_resnet.tasks.task import ClassMetrics, Task
 from keras_resnet.visible import visible
 
@@ -60,10 +62,10 @@ class Said:
     command: str = ""
 
 
-def short(name: str) -> str:
+def short(name: str, longest: int = LONGEST) -> str:
     """A name as it stands in a sentence: visible, in one line, and not too long."""
     shown = " ".join(visible(name).split())
-    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
 def percent(share: float) -> str:
@@ -165,20 +167,20 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
             "There are no test images: these validation images also chose the epoch that was kept, so the figures are "
             "a little too good.",
         )
-    told = [note for note in contents.notes if "series that is trained on" in note]
+    notes = [note for note in contents.notes if "series that is trained on" in note]
     if division:
         yield Said("note", f"The images were divided {division}.")
     for one in leaks:
-        yield Said("warn", f"{counted(one)}. {one['advice']}")
+        yield Said("warn", told(one))
     if not leaks:
-        for note in told:
+        for note in notes:
             yield Said("warn", note)
-    if contents.findings is not None and not leaks and not told:
+    if contents.findings is not None and not leaks and not notes:
         yield Said("good", "No copies and no series of photographs were found that are both trained on and tested.")
     for one in contents.findings or ():
         if one["code"] in MISLEADING:
-            yield Said("warn", f"{counted(one)}. {one['advice']}")
-    if contents.findings is None and not told:
+            yield Said("warn", told(one))
+    if contents.findings is None and not notes:
         name = str(dict(contents.config["data"]).get("name"))
         yield Said(
             "note",
@@ -194,7 +196,7 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
             f"Divided {figure.division}, a training ({short(figure.name)}) got {figure.correct:,} of {figure.images:,} "
             f"right: {percent(figure.accuracy)} ({between(figure.interval)}). {other.text[0].upper()}{other.text[1:]}.",
         )
-    yield _size(found)
+    yield _size(found, split)
 
 
 def _is_at_hand(name: str) -> bool:
@@ -202,30 +204,28 @@ def _is_at_hand(name: str) -> bool:
     return name.partition(":")[0] in (*PATHS, "tfds", "digits")
 
 
-def _size(found: WrittenEvaluation) -> Said:
+def _size(found: WrittenEvaluation, split: str) -> Said:
     metrics = found.metrics
     low, high = metrics.intervals.get(found.task.headline, (0.0, 1.0))
-    one = f"one image more or less is {100 / metrics.images:.2g} points"
+    known = f"{metrics.images:,} {split} image{'s' * (metrics.images != 1)}"
+    # Of several labels no figure counts images.
+    one = "" if found.task.several else f"; one image more or less is {100 / metrics.images:.2g} points"
     few = [row for row in metrics.classes if row.images < FEW_IMAGES]
     of_classes = (
-        f" {len(few):,} of the classes have fewer than {FEW_IMAGES} of its images: their own figures say little."
+        f" {len(few):,} of the classes have fewer than {FEW_IMAGES} of these images: their own figures say little."
         if few
         else ""
     )
     if (high - low) / 2 > UNSURE:
-        text = f"The test is small: {one}, and the true figure may lie anywhere in the interval.{of_classes}"
-        return Said("warn", f"{text} More test images, or folds, tell it better.")
-    text = f"The test is large enough to know the figure to about {100 * (high - low) / 2:.1f} points; {one}."
+        text = f"{known} are few: the true figure may lie anywhere in the interval{one}.{of_classes}"
+        return Said("warn", f"{text} More {split} images, or folds, tell it better.")
+    text = f"{known} are enough to know the figure to about {100 * (high - low) / 2:.1f} points{one}."
     return Said("good", f"{text}{of_classes}")
 
 
-def counted(finding: WrittenFinding) -> str:
-    """What was found, and in how many images."""
-    count, title = finding["images"], finding["title"]
-    # Some titles have counts of their own.
-    if not count or title[:1].isdigit():
-        return f"{title[:1].upper()}{title[1:]}"
-    return f"{count:,} image{'s' * (count != 1)}: {title}"
+def told(finding: WrittenFinding) -> str:
+    """What was found in the images, and what to do about it."""
+    return f"{counted(finding['images'], finding['title'])}. {finding['advice']}"
 
 
 def in_short(said: Sequence[Said], others: Sequence[SplitComparison] = ()) -> tuple[str, str]:
@@ -246,24 +246,26 @@ def in_short(said: Sequence[Said], others: Sequence[SplitComparison] = ()) -> tu
     return "good", "Yes, for images that are taken as these were."
 
 
-def next_steps(contents: Contents, doubted: int, failing: Sequence[Slice], again: str = "") -> Iterator[Said]:
+def next_steps(contents: Contents, doubted: Doubts, failing: Sequence[Slice], again: str = "") -> Iterator[Said]:
     """What to do next, the most useful first.
 
     Args:
         contents: Of the run.
-        doubted: How many labels may be wrong.
+        doubted: The images to look at.
         failing: On what images the model fails more often.
         again: The command that trains it once more; empty: there is none.
     """
     run, found = shlex.quote(str(contents.run.path)), contents.evaluation
     for symptom in contents.symptoms:
         yield Said("warn", symptom.text)
-    if doubted:
-        count = f"{doubted:,} label{'s' * (doubted != 1)}"
+    if doubted.labels:
+        count = f"{len(doubted.labels):,} label{'s' * (len(doubted.labels) != 1)}"
         text = f"Look at the {count} that may be wrong; wrong labels in the test also make the figure wrong."
         listed = shlex.quote(str(contents.run.path / "failures" / "labels-to-check.csv"))
         command = f"keras-resnet failures {run}"
-        if contents.suspects is not None:
+        if not doubted.by_model:
+            text, command = f"{text} Correct them where your images are listed, and train once more.", ""
+        elif contents.suspects is not None:
             text, command = f"{text} Fill in the list of them, and apply it.", f"{command} --apply {listed}"
         yield Said("warn", text, command)
     source = dict(contents.config["data"])
@@ -273,7 +275,8 @@ def next_steps(contents: Contents, doubted: int, failing: Sequence[Slice], again
     has_series = str(source.get("name")).partition(":")[0] in PATHS  # of others none are known
     if leaks and not is_known and is_random and has_series and again:
         text = "Train once more with whole series on one side, and compare the figures."
-        yield Said("warn", text, f"{again} --split group --group-by series")
+        beside_it = shlex.quote(f"{contents.run.path}-by-series")  # where the figures are found to compare
+        yield Said("warn", text, f"{again} --split group --group-by series --out {beside_it}")
     for one in failing[:2]:
         yield Said("note", f"Add images like these: {short(one.attribute)} {short(one.value)}, where it fails more.")
     if (

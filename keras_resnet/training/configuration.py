@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
@@ -30,6 +30,9 @@ from keras_resnet.training.recipe import Recipe, stretched
 from keras_resnet.training.recipes import DEFAULTS, recipe
 from keras_resnet.visible import visible
 from keras_resnet.weights.pretrained import is_name
+
+if TYPE_CHECKING:
+    from keras_resnet.runs.run import Run
 
 
 def _recipe_name(name: str) -> str:
@@ -410,3 +413,18 @@ def _as_yaml(value: Any) -> str:
 
 def _visible(origin: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in origin)
+
+
+def recipe_of(run: Run) -> Recipe:
+    """The recipe that a run folder records.
+
+    Raises:
+        UsageError: Another version wrote it, whose recipes had other settings, or values that this one refuses.
+    """
+    try:
+        return Recipe(**run.config["recipe"])
+    except (KeyError, TypeError, UsageError) as error:
+        raise UsageError(
+            f"the recipe in {run.path} is another version's ({error}): go on with that version, or begin anew by "
+            "--overwrite"
+        ) from None

@@ -24,7 +24,7 @@ from keras_resnet.models.counting import cost
 from keras_resnet.models.variants import spec
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.settings import Values, check_arguments
-from keras_resnet.training.configuration import source_for
+from keras_resnet.training.configuration import recipe_of, source_for
 from keras_resnet.training.fit import configuration
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import recipe as recipe_named
@@ -333,21 +333,6 @@ def budget_record(budget: str, recipe: Recipe, free: Iterable[str]) -> dict[str,
         free: Which of `model` and `epochs` were chosen.
     """
     return {"seconds": seconds(budget), "chosen": sorted(free), "recipe": recipe.settings}
-
-
-def recipe_of(run: Run) -> Recipe:
-    """The recipe that a run folder records.
-
-    Raises:
-        UsageError: Another version wrote it, whose recipes had other settings, or values that this one refuses.
-    """
-    try:
-        return Recipe(**run.config["recipe"])
-    except (KeyError, TypeError, UsageError) as error:
-        raise UsageError(
-            f"the recipe in {run.path} is another version's ({error}): go on with that version, or begin anew by "
-            "--overwrite"
-        ) from None
 
 
 def run_within(config: dict[str, Any], folders: Iterable[Path]) -> Run | None:

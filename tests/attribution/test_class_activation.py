@@ -54,6 +54,30 @@ def test_grad_cam_is_that_of_kerass_guide(model: keras.Model) -> None:
         np.testing.assert_allclose(one / one.max(), theirs, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "layer", "options"),
+    [
+        ("MobileNet", "conv_pw_11_relu", {"alpha": 0.25}),
+        pytest.param("ResNet50V2", "conv4_block5_out", {}, marks=pytest.mark.slow),
+        pytest.param("DenseNet121", "conv4_block24_concat", {}, marks=pytest.mark.slow),
+    ],
+)
+def test_grad_cam_of_keras_applications_is_that_of_kerass_guide(
+    name: str, layer: str, options: dict[str, float]
+) -> None:
+    made = getattr(keras.applications, name)
+    foreign = made(weights=None, input_shape=(64, 64, 3), classes=3, classifier_activation=None, **options)
+    image = np.random.default_rng(0).uniform(-1, 1, (64, 64, 3)).astype(np.float32)
+
+    maps = grad_cam(Cut(Network(foreign), image, layer), image, [0, 2], SCORE)
+
+    assert maps.shape == (2, 4, 4)
+    for one, number in zip(maps, (0, 2), strict=True):
+        theirs = make_gradcam_heatmap(image[None], foreign, layer, number)
+        assert ((theirs > 0.01) & (theirs < 0.99)).any(), "the map is not the same everywhere"
+        np.testing.assert_allclose(one / one.max(), theirs, atol=1e-4)
+
+
 def test_with_a_mean_and_a_dense_layer_behind_the_maps_grad_cam_is_cam(model: keras.Model, cut: Cut) -> None:
     """Zhou et al. 2016: there, a channel's weight is that of the dense layer."""
     maps, kernel = cut.maps(IMAGE[None]).numpy()[0], model.get_layer("logits").kernel.numpy()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_resnet.data.loading import load_data
+from keras_resnet.data.loading import from_arrays, load_data
 from keras_resnet.data.mosaic import Batch
 from keras_resnet.data.sources.source import Source
 from keras_resnet.evaluation.compare import compare
@@ -41,6 +41,8 @@ HOSTILE = (
     "n" * 300,
 )
 """Names of classes that would run something, end the table, turn the text, or make the page wide."""
+ON_PAPER = 718
+"""Pixels between the margins of A4, as a browser prints it: 210 mm less 1 cm on each side, at 96 to the inch."""
 AS_STRICT_FOR_LARGE_TEXT = {"contrastRatio": {"normal": {"expected": 4.5}, "large": {"expected": 4.5}}}
 
 
@@ -143,6 +145,15 @@ def report(folder: Path) -> Path:
     return write_report(run, data)
 
 
+def many_classes(folder: Path) -> Path:
+    """The report of a run on more classes than a matrix has room for, with hostile names."""
+    names = tuple(f"{HOSTILE[place % len(HOSTILE)]} {place}" for place in range(40))
+    images = np.random.default_rng(0).integers(0, 256, (240, 8, 8, 3), np.uint8)
+    data = from_arrays(images, np.arange(240) % 40, class_names=names)
+    run = fit(TINY.but(epochs=1), data, folder / "run", verbose=False)
+    return write_report(run, data, look=False)
+
+
 def comparison(folder: Path) -> Path:
     """A run and one that learnt less beside one another, with hostile names."""
     report(folder)
@@ -153,7 +164,8 @@ def comparison(folder: Path) -> Path:
 
 
 PAGES: dict[str, Callable[[Path], Path]] = {
-    "check": check_page, "verification": verification, "report": report, "comparison": comparison
+    "check": check_page, "verification": verification, "report": report, "many-classes": many_classes,
+    "comparison": comparison,
 }  # fmt: skip
 
 
@@ -214,8 +226,35 @@ def test_what_is_folded_is_unfolded_by_the_keyboard(visit: Visit) -> None:
         assert last.evaluate("one => one.open") is expected
 
 
-def test_the_page_is_printed(visit: Visit) -> None:
+def test_the_first_key_offers_to_skip_what_stands_before_the_contents(visit: Visit) -> None:
+    visit.page.evaluate("document.activeElement.blur(); window.scrollTo(0, 0)")
+    visit.page.mouse.click(1, 1)
+    visit.page.keyboard.press("Tab")
+    focused = visit.page.evaluate_handle("document.activeElement")
+    assert focused.get_attribute("class") == "skip"
+    assert focused.bounding_box()["width"] > 20, "it is seen once it has the focus"
+    visit.page.keyboard.press("Enter")
+    assert visit.page.evaluate("location.hash") == "#content"
+
+
+def test_what_scrolls_sideways_can_be_scrolled_by_the_keyboard(visit: Visit) -> None:
+    script = """[...document.querySelectorAll('*')].filter(one =>
+        ['auto', 'scroll'].includes(getComputedStyle(one).overflowX) && one.scrollWidth > one.clientWidth
+        && one.tabIndex < 0).map(one => one.outerHTML.slice(0, 100))"""
+    assert visit.page.evaluate(script) == []
+
+
+def test_nothing_is_cut_off_on_paper(visit: Visit) -> None:
+    window = visit.page.viewport_size
     assert visit.page.pdf(format="A4").startswith(b"%PDF")
+    visit.page.emulate_media(media="print")
+    visit.page.set_viewport_size({"width": ON_PAPER, "height": 1000})
+    cut = visit.page.evaluate(f"""[...document.querySelectorAll('main *')].filter(one =>
+        one.getBoundingClientRect().right > {ON_PAPER} + 1 && !one.closest('.hidden, svg'))
+        .map(one => one.outerHTML.slice(0, 100))""")
+    visit.page.emulate_media(media="screen")
+    visit.page.set_viewport_size(window)
+    assert cut == []
     assert visit.complaints == []
 
 

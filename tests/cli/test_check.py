@@ -22,7 +22,7 @@ def test_a_good_folder_gives_zero_and_both_files(tmp_path: Path, capsys: pytest.
     root, out = pile(tmp_path / "pile"), tmp_path / "out"
     (root / "cat" / "notes.txt").write_text("no image")
 
-    assert main(["check", str(root), "--out", str(out)]) == 0
+    assert main(["check", str(root), "--out", str(out), "--no-show-batch"]) == 0
 
     shown = capsys.readouterr().out
     assert "note: 1 files without an extension of images were left out" in shown
@@ -40,7 +40,7 @@ def test_an_unreadable_image_gives_three_and_the_report_all_the_same(
     root, out = pile(tmp_path / "pile"), tmp_path / "out"
     (root / "cat" / "caf\udce9\n.png").write_bytes(b"")
 
-    assert main(["check", str(root), "--out", str(out)]) == 3
+    assert main(["check", str(root), "--out", str(out), "--no-show-batch"]) == 3
 
     assert "empty" in capsys.readouterr().out
     (finding,) = [f for f in json.loads((out / "check.json").read_bytes())["findings"] if f["code"] == "empty"]
@@ -52,7 +52,7 @@ def test_the_default_folder_is_named_after_the_source(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     pile(tmp_path / "my pets")
 
-    main(["check", "folder:my pets"])
+    main(["check", "folder:my pets", "--no-show-batch"])
 
     assert {path.name for path in (tmp_path / "saved_models" / "check-my-pets").iterdir()} == {
         "check.json",
@@ -67,7 +67,7 @@ def test_nothing_is_written_into_the_source(
     before = sorted(root.rglob("*"))
     monkeypatch.chdir(root)
 
-    assert main(["check", "folder:."]) == 2
+    assert main(["check", "folder:.", "--no-show-batch"]) == 2
 
     assert "lies in the data, which are left as they are: write elsewhere (check: --out)" in capsys.readouterr().err
     assert sorted(root.rglob("*")) == before
@@ -80,7 +80,7 @@ def test_nothing_is_written_into_the_source(
 def test_a_source_that_is_none_gives_one_line(
     source: str, code: int, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["check", source, "--out", str(tmp_path / "out")]) == code
+    assert main(["check", source, "--out", str(tmp_path / "out"), "--no-show-batch"]) == code
 
     error = capsys.readouterr().err
     assert message in error
@@ -96,7 +96,7 @@ def test_signs_are_named_on_the_terminal_and_shown_on_the_page(
     sign.paste(0, (30, 40, 90, 46))
     sign.save(root / "dog" / "sign\u202e.gif")
 
-    assert main(["check", str(root), "--out", str(out)]) == 0
+    assert main(["check", str(root), "--out", str(out), "--no-show-batch"]) == 0
 
     shown = capsys.readouterr().out
     assert r"warning: drawings or signs among photographs: 'dog/sign\u202e.gif'" in shown
@@ -112,7 +112,7 @@ def test_a_folder_is_checked_without_tensorflow(tmp_path: Path) -> None:
     root = pile(tmp_path / "pile")
     program = (
         "import sys; from keras_resnet.cli import main; "
-        f"code = main(['check', {str(root)!r}, '--out', {str(tmp_path / 'out')!r}]); "
+        f"code = main(['check', {str(root)!r}, '--out', {str(tmp_path / 'out')!r}, '--no-show-batch']); "
         "print(code, sorted({'tensorflow', 'keras'} & sys.modules.keys()))"
     )
 
@@ -126,7 +126,7 @@ def test_a_training_batch_is_drawn_as_the_options_augment_it(
 ) -> None:
     def drawn(name: str, *options: str) -> bytes:
         out = tmp_path / name
-        assert main(["check", str(image_folder), "--out", str(out), "--show-batch", "--image-size", "8", *options]) == 0
+        assert main(["check", str(image_folder), "--out", str(out), "--image-size", "8", *options]) == 0
         assert f"wrote {out / 'batch.png'}" in capsys.readouterr().out
         assert "images of the first training batch, 8 × 8 pixels" in (out / "check.html").read_text("utf-8")
         return (out / "batch.png").read_bytes()
@@ -147,7 +147,7 @@ def test_copies_are_told_by_the_split_that_training_would_make(
     trained, tested = (lines[splits[part].indices[0]].split(",")[0] for part in ("train", "test"))
     (image_folder / trained).write_bytes((image_folder / tested).read_bytes())
 
-    main(["check", str(table), "--split", "group", "--out", str(tmp_path / "out")])
+    main(["check", str(table), "--split", "group", "--out", str(tmp_path / "out"), "--no-show-batch"])
 
     codes = {finding["code"] for finding in json.loads((tmp_path / "out" / "check.json").read_text())["findings"]}
     assert any(code.startswith("duplicate") and "across-splits" in code for code in codes), codes
@@ -161,13 +161,13 @@ def test_images_that_training_would_skip_do_not_keep_it_from_beginning(tmp_path:
             Image.new("L", (20, 20), number).save(root / label / f"{number}.png")
     (root / "cat" / "7.png").write_bytes(b"torn")
 
-    assert main(["check", str(root), "--out", str(tmp_path / "out")]) == 3
-    assert main(["check", str(root), "--out", str(tmp_path / "out"), "--on-error", "skip"]) == 0
+    assert main(["check", str(root), "--out", str(tmp_path / "out"), "--no-show-batch"]) == 3
+    assert main(["check", str(root), "--out", str(tmp_path / "out"), "--on-error", "skip", "--no-show-batch"]) == 0
     report = json.loads((tmp_path / "out" / "check.json").read_text())
     (torn,) = [finding for finding in report["findings"] if finding["code"] == "not-an-image"]
     assert (torn["severity"], torn["advice"]) == ("warning", "Training leaves them out: repair or remove the files.")
     (root / "cat" / "8.png").write_bytes(b"torn")
-    assert main(["check", str(root), "--out", str(tmp_path / "out"), "--on-error", "skip"]) == 3
+    assert main(["check", str(root), "--out", str(tmp_path / "out"), "--on-error", "skip", "--no-show-batch"]) == 3
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_python_finds_what_the_command_does(
 
     found = inspect_data(Source(f"folder:{root}", **settings))
 
-    assert main(["check", str(root), "--out", str(tmp_path / "out"), *options]) == 0
+    assert main(["check", str(root), "--out", str(tmp_path / "out"), *options, "--no-show-batch"]) == 0
     assert str(found) in capsys.readouterr().out
     for file in found.write(tmp_path / "python"):
         assert file.read_bytes() == (tmp_path / "out" / file.name).read_bytes()
@@ -195,7 +195,7 @@ def test_a_limit_checks_the_images_that_training_would_use_and_reads_no_other(
     read: list[str] = []
     monkeypatch.setattr(listing, "read_file", lambda path, name: read.append(name) or path.read_bytes())
 
-    assert main(["check", str(root), "--out", str(tmp_path / "out"), "--limit", "10"]) == 0
+    assert main(["check", str(root), "--out", str(tmp_path / "out"), "--limit", "10", "--no-show-batch"]) == 0
 
     report = json.loads((tmp_path / "out" / "check.json").read_text())
     used = load_data(Source(f"folder:{root}", limit=10))

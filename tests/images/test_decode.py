@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_resnet.errors import DataError
-from keras_resnet.images.decode import decode, decode_box, resize_array
+from keras_resnet.images.decode import decode, decode_box, resize_array, small_copy
 from keras_resnet.images.image_file import read_header
 from keras_resnet.preprocessing import Fit
 
@@ -30,6 +30,15 @@ def test_lossless_formats_give_their_exact_pixels(file_format: str) -> None:
     found = decode(encoded(image, file_format, **options), Fit((4, 6), 3))
 
     np.testing.assert_array_equal(found, np.asarray(image))
+
+
+def test_a_small_copy_is_upright_and_in_proportion() -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    content = encoded(picture(size=(60, 20)).resize((600, 200)), "PNG", exif=turned)
+
+    assert small_copy(content, 96).shape == (96, 32, 3)
+    assert small_copy(encoded(picture("L", (300, 1)), "PNG"), 30).shape == (1, 30, 3)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

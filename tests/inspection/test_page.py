@@ -136,6 +136,21 @@ def test_many_images_are_cut_and_the_rest_is_counted(tmp_path: Path) -> None:
     assert len(shown.named("img")) == 8 + 2 * PER_CLASS
 
 
+def test_of_copies_on_both_sides_of_a_split_both_sides_are_shown(tmp_path: Path) -> None:
+    pile(tmp_path, images=12)
+    for number in range(12):
+        scene(0).save(tmp_path / "cat" / f"copy{number:02}.png")
+    listing = list_folder(tmp_path)
+    tested = listing.names.index("cat/copy11.png")
+    train = np.array([place for place in range(len(listing.names)) if place != tested])
+
+    text = Seen(page(check(listing, splits={"train": train, "test": np.array([tested])}))).text
+
+    found = text.partition("the same file in several splits")[2].partition("more, all of them in check.json")[0]
+    assert "cat/copy11.png" in found
+    assert found.count("· train") == 7
+
+
 def test_the_verdict_comes_first_and_findings_follow_by_severity(tmp_path: Path) -> None:
     pile(tmp_path)
     (tmp_path / "cat" / "empty.png").write_bytes(b"")

@@ -131,13 +131,31 @@ def test_hostile_names_stay_text_and_break_no_table(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a|b", "*a*", "_a_", "`a`", "[a](b)", "<b>", "&amp;", "# a", "1. a", "- a", "a\\b", "~~a~~"]
-)
+    "text",
+    [
+        "a|b", "*a*", "_a_", "`a`", "[a](b)", "![a](b)", "<b>", "<http://a.example>", "&amp;", "&#38;", "# a", "1. a",
+        "12) a", "- a", "+ a", "a\\b", "~~a~~", "http://a.example", "> a", "---", "===",
+    ],
+)  # fmt: skip
 def test_a_text_is_shown_letter_by_letter(text: str) -> None:
-    shown = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parseInline(markdown(text))
+    shown = MarkdownIt("gfm-like", {"linkify": False}).parse(f"{markdown(text)}\n")
 
-    assert "".join(one.content for one in shown[0].children or ()) == text
-    assert {one.type for one in shown[0].children or ()} <= {"text", "text_special"}
+    assert [one.type for one in shown] == ["paragraph_open", "inline", "paragraph_close"]
+    assert "".join(one.content for one in shown[1].children or ()) == text
+    assert {one.type for one in shown[1].children or ()} <= {"text", "text_special"}
+
+
+@pytest.mark.parametrize(
+    "text", ["crop-flip", "95.1 % of 12 (all), at 12: noon", "model.keras", "Tom & Jerry", "a = b!"]
+)
+def test_what_means_nothing_to_markdown_stays_legible_in_the_file(text: str) -> None:
+    assert markdown(text) == text
+
+
+@pytest.mark.parametrize("text", ["see www.a.example", "http://a.example", "a@b.example"])
+def test_addresses_in_names_become_no_links(text: str) -> None:
+    """GitHub and Hugging Face make links of these unless a sign in them is escaped."""
+    assert "\\" in markdown(text)
 
 
 def test_a_card_that_was_changed_by_hand_stays_and_one_that_was_not_is_made_anew(run: Run) -> None:
@@ -172,7 +190,7 @@ def test_it_says_what_speaks_against_the_figure_as_the_report_does(run: Run) -> 
         "title": "40 test images are of a series",
         "advice": "A",
     }
-    (run.path / "check" / "check.json").write_text(json.dumps({"findings": [leak | {"images": 50}]}))
+    (run.path / "check" / "check.json").write_text(json.dumps({"findings": [leak | {"images": 50, "groups": []}]}))
 
     card = model_card(read_contents(run))
 

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +20,14 @@ from keras_resnet.evaluation.evaluate import evaluate
 from keras_resnet.evaluation.report import report_run
 from keras_resnet.evaluation.robustness import Robustness
 from keras_resnet.evaluation.split_comparison import SplitComparison, SplitFigure
-from keras_resnet.evaluation.written import read_evaluation
+from keras_resnet.evaluation.written import WrittenEvaluation, read_evaluation
+from keras_resnet.explanation.history import History
 from keras_resnet.inspection.inspection import WrittenFinding
 from keras_resnet.reporting.contents import read_contents
+from keras_resnet.reporting.curves import training_charts
+from keras_resnet.reporting.doubts import doubts
 from keras_resnet.reporting.report import confusion_map, write_report
+from keras_resnet.reporting.report import page as drawn_page
 from keras_resnet.reporting.words import LEAKS, MEANINGS, in_short, next_steps, trust
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.classification import METRICS as OF_CLASSES
@@ -128,6 +133,11 @@ def test_of_many_classes_the_confusion_matrix_is_a_map_of_the_largest_shares(
     assert shown is not None
     assert shown["size"] == 30
     assert {(one["row"], one["column"]) for one in shown["cells"]} == {*zip(*np.nonzero(confusion), strict=True)}
+    assert [name for _, name in shown["names"]] == [*names]
+    for one in shown["cells"]:
+        row, column = one["row"], one["column"]
+        wrong = f"class {row} taken for class {column}: {confusion[row, column]} of {confusion[row].sum()}"
+        assert one["text"] == ("" if row == column else wrong)
     assert f"{np.trace(confusion)} of 300 images lie on the diagonal" in shown["description"]
     monkeypatch.setattr("keras_resnet.reporting.report.MOST_CELLS", 5)
     few = confusion_map(found)
@@ -135,6 +145,106 @@ def test_of_many_classes_the_confusion_matrix_is_a_map_of_the_largest_shares(
     assert len(few["cells"]) == 5
     shades = sorted((one["shade"] for one in shown["cells"]), reverse=True)
     assert [one["shade"] for one in few["cells"]] == shades[:5]
+
+
+@pytest.fixture
+def drawn(evaluated: Run, tmp_path: Path) -> Callable[..., Page]:
+    """Draw the page of a run of which some things are otherwise."""
+
+    def made(**otherwise: Any) -> Page:
+        (tmp_path / "page.html").write_text(drawn_page(replace(read_contents(evaluated), **otherwise), None, ""))
+        page = Page(tmp_path / "page.html")
+        check_page(page)
+        return page
+
+    return made
+
+
+def written(kind: str, names: tuple[str, ...], images: int, folder: Path) -> WrittenEvaluation:
+    evaluation(kind, names, images).write(folder)
+    return read_evaluation(folder, names)
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_page_of_many_classes_has_the_map_with_names_and_the_largest_confusions(
+    drawn: Callable[..., Page], tmp_path: Path
+) -> None:
+    names = tuple(f"class {number}" for number in range(60))
+
+    page = drawn(evaluation=written("classification", names, 600, tmp_path / "evaluation"))
+
+    confusions = page.section("Confusions")
+    assert "Confusion matrix of 60 classes" in confusions
+    assert ">class 58<" in confusions
+    assert ">class 59<" not in confusions.partition("<figure")[2].partition("</g>")[0], "one of two is named"
+    assert "both in the model's order; one of 2 is named" in page.text.replace("&#39;", "'")
+    assert "taken for class" in confusions
+    assert "60 of the classes have fewer than 20 of these images" in page.text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_page_of_several_labels_counts_no_images_and_draws_what_chose_the_epoch(
+    drawn: Callable[..., Page], evaluated: Run, tmp_path: Path
+) -> None:
+    contents = read_contents(evaluated)
+    kept = {"epoch": 1, "metric": "average_precision", "value": 0.7, "split": "validation", "images": 40}
+    rows = [
+        {
+            "event": "epoch",
+            "epoch": number,
+            "loss": 1.0 / number,
+            "val_loss": 1.1 / number,
+            "val_average_precision": value,
+        }
+        for number, value in ((1, 0.7), (2, 0.6))
+    ]
+
+    page = drawn(
+        evaluation=written("multi-label", ("cat", "dog", "car"), 200, tmp_path / "evaluation"),
+        record={**contents.record, "kept": kept},
+        history=History.of(rows),
+    )
+
+    assert "It says of each of 10 classes whether an image shows it" in page.text
+    assert "one image more or less" not in page.text
+    assert "none is taken for another" in page.section("Confusions")
+    assert "Labels are doubted where an image has one" in page.section("Labels that may be wrong")
+    training = page.section("Training")
+    assert ">Average precision</" in training
+    assert "validation from 0.7 to 0.6" in training
+    assert "kept: epoch 1" in training
+
+
+def test_a_kept_linear_probe_stands_before_the_first_epoch(evaluated: Run) -> None:
+    contents = read_contents(evaluated)
+    kept = {"epoch": 0, "metric": "accuracy", "value": 0.95, "split": "validation", "images": 40}
+
+    charts = training_charts(replace(contents, record={**contents.record, "kept": kept}))  # type: ignore[typeddict-item]
+
+    for one in charts:
+        assert one.mark is not None
+        assert one.mark.text == "kept: the linear probe"
+        assert one.mark.at < min(float(line.parts[0].split(",")[0]) for line in one.lines) + 1e-6
+        assert "The weights of the linear probe were kept." in one.description
+    accuracy = charts[1].lines[1]
+    assert accuracy.markers[-1] == (round(charts[1].frame["left"], 1), pytest.approx(14 + 0.05 * 214, abs=0.1))
+
+
+@pytest.mark.usefixtures("no_maps")
+def test_without_a_test_split_the_page_speaks_of_validation_images(copy: Copy) -> None:
+    run = copy()
+    file = json.loads((run.path / "data.json").read_text())
+    file["images_per_class"]["test"] = []
+    (run.path / "data.json").write_text(json.dumps(file))
+
+    (run.path / "page.html").write_text(drawn_page(read_contents(Run(run.path)), None, ""))
+    page = Page(run.path / "page.html")
+
+    check_page(page)
+    assert "There are no test images: these validation images also chose the epoch" in page.text
+    assert "With care" in page.text
+    assert "validation images that it was not trained on" in page.text
+    assert "test image" not in page.text.replace("no test images", "")
 
 
 def test_what_was_not_computed_is_named_with_the_command_that_does(page: Page, evaluated: Run) -> None:
@@ -168,7 +278,7 @@ def test_what_was_computed_is_shown(copy: Copy, tiny_data: ImageData) -> None:
     (run.path / "failures").mkdir()
     (run.path / "failures" / "failures.json").write_text(json.dumps({"suspects": [suspect]}))
     finding = {"code": "near-duplicate-across-splits", "severity": "warning", "title": "the same in several splits",
-               "advice": "Remove copies.", "images": 12}  # fmt: skip
+               "advice": "Remove copies.", "images": 12, "groups": []}  # fmt: skip
     (run.path / "check").mkdir()
     (run.path / "check" / "check.json").write_text(json.dumps({"findings": [finding]}))
 
@@ -283,15 +393,16 @@ def test_a_split_by_series_is_offered_where_the_data_leak_and_can_be_divided_so(
     evaluated: Run, name: str, is_offered: bool
 ) -> None:
     leak: WrittenFinding = {
-        "code": LEAKS[0], "severity": "warning", "title": "a leak", "advice": "", "images": 3
+        "code": LEAKS[0], "severity": "warning", "title": "a leak", "advice": "", "images": 3, "groups": []
     }  # fmt: skip
     found = read_contents(evaluated)
     config = {**found.config, "data": {**found.config["data"], "name": name, "split": "class", "split_file": None}}
 
-    leaking = list(next_steps(replace(found, config=config, findings=(leak,)), 0, [], "keras-resnet train X"))
-    clean = list(next_steps(replace(found, config=config, findings=()), 0, [], "keras-resnet train X"))
+    leaky, clear = (replace(found, config=config, findings=one) for one in ((leak,), ()))
+    leaking = list(next_steps(leaky, doubts(leaky), [], "keras-resnet train X"))
+    clean = list(next_steps(clear, doubts(clear), [], "keras-resnet train X"))
 
-    offer = "keras-resnet train X --split group --group-by series"
+    offer = f"keras-resnet train X --split group --group-by series --out {found.run.path}-by-series"
     assert (offer in [one.command for one in leaking]) == is_offered
     assert offer not in [one.command for one in clean]
 
@@ -373,5 +484,6 @@ def test_images_are_looked_through_once_and_what_was_found_is_said(hostile: Run)
     page = Page(hostile.path / "again.html")
     assert (hostile.path / "check" / "check.json").stat().st_mtime_ns == before
     assert findings
+    assert "images of the first training batch, 8 × 8 pixels" in (hostile.path / "check" / "check.html").read_text()
     for one in findings:
         assert one["title"][1:] in page.text

@@ -7,7 +7,16 @@ import pytest
 from keras_resnet.allowed import OPTIMIZER
 from keras_resnet.data.sources.source import Source
 from keras_resnet.errors import UsageError
-from keras_resnet.training.configuration import KNOWN, SOURCE_SETTINGS, USUAL, configure, read_recipe, source_for
+from keras_resnet.runs.run import Run
+from keras_resnet.training.configuration import (
+    KNOWN,
+    SOURCE_SETTINGS,
+    USUAL,
+    configure,
+    read_recipe,
+    recipe_of,
+    source_for,
+)
 from keras_resnet.training.recipe import Recipe
 from keras_resnet.training.recipes import RECIPES, recipe
 
@@ -218,3 +227,13 @@ def test_a_pipe_is_not_waited_for_and_a_file_without_end_not_read(tmp_path: Path
     for name, message in (("pipe", "a named pipe"), ("zero", "a device"), ("large", "more than the 1,048,576 bytes")):
         with pytest.raises(UsageError, match=f"cannot read the settings .*{name}.yaml: it .*{message}"):
             configure(config=tmp_path / f"{name}.yaml")
+
+
+def test_a_recipe_of_another_version_is_named(tmp_path: Path) -> None:
+    settings = Recipe(epochs=9).settings
+    run, _ = Run.start(tmp_path / "run", {"recipe": settings, "data": {"name": "digits"}})
+    other, _ = Run.start(tmp_path / "other", {"recipe": {**settings, "momenta": 3}, "data": {"name": "digits"}})
+
+    assert recipe_of(run) == Recipe(epochs=9)
+    with pytest.raises(UsageError, match="the recipe in .*other is another version's .*momenta"):
+        recipe_of(other)

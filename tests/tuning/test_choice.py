@@ -23,7 +23,6 @@ from keras_resnet.tuning.choice import (
     ladder,
     least_epochs,
     measured,
-    recipe_of,
     run_within,
 )
 from tests.shared import TINY, TINY_SOURCE
@@ -190,16 +189,6 @@ def test_only_the_unfinished_run_of_the_same_command_is_found(tmp_path: Path) ->
             assert run_within({**config, key: value}, folders) is None
     run.finish()
     assert run_within(config, folders) is None
-
-
-def test_a_recipe_of_another_version_is_named(tmp_path: Path) -> None:
-    settings = Recipe(epochs=9).settings
-    run, _ = Run.start(tmp_path / "run", {"recipe": settings, "data": {"name": "digits"}})
-    other, _ = Run.start(tmp_path / "other", {"recipe": {**settings, "momenta": 3}, "data": {"name": "digits"}})
-
-    assert recipe_of(run) == Recipe(epochs=9)
-    with pytest.raises(UsageError, match="the recipe in .*other is another version's .*momenta"):
-        recipe_of(other)
 
 
 @pytest.fixture
