@@ -79,28 +79,38 @@ def first_statistics(model: keras.Model, images: np.ndarray) -> FirstStatistics 
     graph = graph_of(model)
     if graph is None or np.std(images) <= 1e-3 * np.abs(images).max():  # a blank sheet tells nothing
         return None
-    found = _first_normalisation(graph, images.astype(np.float32))
+    found = _first_normalisation(graph)
     if found is None:
         return None
-    first, tensor = found
-    if first.axis not in (-1, len(tensor.shape) - 1):
+    first, way = found
+    if first.axis not in (-1, len(way[-1][1].shape) - 1):
         return None
     mean, variance = (np.asarray(keras.ops.convert_to_numpy(one)) for one in (first.moving_mean, first.moving_variance))
     alive = variance > 1e-6 * np.median(variance)  # filters that have died see nothing
     if not alive.any() or (not mean.any() and (variance == 1).all()):
         return None
-    seen = keras.ops.convert_to_numpy(tensor).astype(np.float64)
+    given: Any = images.astype(np.float32)
+    for part, tensor in way:
+        if tensor is not part.inputs[0]:
+            given = keras.Model(part.inputs[0], tensor)(given, training=False)
+    seen = keras.ops.convert_to_numpy(given).astype(np.float64)
     seen = seen.reshape(-1, seen.shape[-1])[:, alive]
     ratios = seen.var(axis=0) / variance[alive]
     shifts = np.abs(seen.mean(axis=0) - mean[alive]) / np.sqrt(variance[alive])
     return FirstStatistics(float(np.median(ratios)), float(np.median(shifts)), len(images))
 
 
-def _first_normalisation(graph: keras.Model, images: Any) -> tuple[keras.layers.BatchNormalization, Any] | None:
-    """The batch normalisation that a graph, or a model inside, comes to first, and what it is given for some images.
+def _first_normalisation(
+    graph: keras.Model,
+) -> tuple[keras.layers.BatchNormalization, list[tuple[keras.Model, Any]]] | None:
+    """The batch normalisation that a graph, or a model inside, comes to first, and the way there.
 
     Layers may have been called elsewhere before, as those of a model whose head was replaced: what counts is the call
     in this graph.
+
+    Returns:
+        The layer, and for each graph from the outermost on its symbolic tensor that the next one, or the layer, is
+        given.
     """
     import keras
 
@@ -108,17 +118,12 @@ def _first_normalisation(graph: keras.Model, images: Any) -> tuple[keras.layers.
 
     for call in calls(graph):
         layer = call.operation
+        if isinstance(layer, keras.layers.BatchNormalization):
+            return layer, [(graph, call.inputs[0])]
         inside = graph_of(layer) if isinstance(layer, keras.Model) and len(call.inputs) == 1 else None
-        if inside is None and not isinstance(layer, keras.layers.BatchNormalization):
-            continue
-        given = images
-        if call.inputs[0] is not graph.inputs[0]:
-            given = keras.Model(graph.inputs[0], call.inputs[0])(images, training=False)
-        if inside is None:
-            return layer, given
-        found = _first_normalisation(inside, given)
+        found = None if inside is None else _first_normalisation(inside)
         if found is not None:
-            return found
+            return found[0], [(graph, call.inputs[0]), *found[1]]
     return None
 
 
