@@ -84,8 +84,9 @@ def embedded(content: bytes, media_type: str) -> str:
 
 
 def _with_code(text: str) -> Markup:
-    """What stands between backticks, as code."""
-    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text)))))
+    """What stands between backticks, as code; options of a command, there and elsewhere, stay in one line."""
+    shown = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text))))
+    return Markup(re.sub(r"(?<![\w-])(--[a-z][a-z-]*)", r'<span class="option">\1</span>', shown))
 
 
 def _shown(value: Any) -> Any:

@@ -72,6 +72,7 @@ def _finding(finding: Finding, report: Report, picture: Callable[[int], str]) ->
         "title": counted(finding.images, finding.title),
         "advice": finding.advice,
         "groups": [[_image(subject, report, picture) for subject in group] for group in groups],
+        "images": finding.images,
         "left": finding.images - sum(map(len, groups)),
     }
 

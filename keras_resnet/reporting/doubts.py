@@ -44,11 +44,13 @@ class Doubts:
     """The images to look at.
 
     Args:
-        labels: Whose labels may be wrong: first those that the model and `check` doubt, then the model's, then others.
+        labels: Whose labels may be wrong: first those that the model and `check` doubt, then the model's, then
+            `check`'s.
         pictures: That may show something else.
         by_failures: Whether `failures` was asked; else the model judged the evaluated images alone.
         by_check: Whether `check` has judged the labels of all images.
         by_model: How many labels the model doubts.
+        is_trusted: Whether the simple model of `check` is seldom wrong itself.
     """
 
     labels: tuple[Doubt, ...]
@@ -56,6 +58,7 @@ class Doubts:
     by_failures: bool
     by_check: bool
     by_model: int
+    is_trusted: bool
 
 
 def doubts(contents: Contents) -> Doubts:
@@ -77,23 +80,18 @@ def doubts(contents: Contents) -> Doubts:
     checked = {one["code"]: one for one in findings}
     looks = {csv_cell(one["image"]): one for one in _subjects(checked.get(LABELS))}
     both = [replace(one, remark=_seen(looks[one.image])) for one in labels if one.image in looks]
-    alone = {one.image for one in labels}
-    # Where the simple model is often wrong, only what the network doubts, too, is worth a look.
-    others = [] if LABELS not in checked or checked[LABELS]["severity"] != "warning" else list(looks.values())
+    doubted = {one.image for one in labels}
     return Doubts(
         (
             *both,
             *(one for one in labels if one.image not in looks),
-            *(
-                Doubt(csv_cell(one["image"]), one["class"], remark=_seen(one))
-                for one in others
-                if csv_cell(one["image"]) not in alone
-            ),
+            *(Doubt(image, one["class"], remark=_seen(one)) for image, one in looks.items() if image not in doubted),
         ),
         tuple(_once([*pictures, *_strange(checked)])),
         suspects is not None,
         contents.findings is not None and NOT_CHECKED not in checked,
         len(labels),
+        LABELS in checked and checked[LABELS]["severity"] == "warning",
     )
 
 
@@ -129,7 +127,7 @@ def _once(found: list[Doubt]) -> Iterator[Doubt]:
 
 
 def _seen(one: WrittenSubject) -> str:
-    return f"by edges and colours it {one['remark']}"
+    return f"to a simple model it {one['remark']}"
 
 
 def _subjects(finding: WrittenFinding | None) -> Iterator[WrittenSubject]:

@@ -22,7 +22,7 @@ from keras_resnet.inference.runtimes import RUNTIMES
 from keras_resnet.regular_files import read_bytes
 from keras_resnet.reporting.contents import Contents, division, read_contents
 from keras_resnet.reporting.reproduce import command
-from keras_resnet.reporting.words import in_short, trust
+from keras_resnet.reporting.words import easier, in_short, trust
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.table import task_row
 from keras_resnet.tasks.task import ClassMetrics, Metric
@@ -147,6 +147,7 @@ def model_card(contents: Contents) -> str:
         evidence=[row for one in contents.evidence for row in _evidence(one)],
         data=data.get("name", "images"),
         division=divided,
+        is_easy=evaluation is not None and easier(contents),
         verdict=in_short(trusted, contents.others)[1] if trusted else "",
         trust=[one.text for one in trusted],
         splits=[part for part, _ in splits],
@@ -163,6 +164,18 @@ def model_card(contents: Contents) -> str:
 def markdown(text: str) -> str:
     r"""A text as Markdown shows it letter by letter, on one line: `a|b` becomes `a\|b`."""
     return _PUNCTUATION.sub(r"\\\1", visible_cell(text))
+
+
+def prose(text: str) -> str:
+    """The same of a sentence of ours, in which commands stand between backticks.
+
+    Example:
+        >>> from keras_resnet.reporting.model_card import prose
+        >>> prose("`keras-resnet calibrate` helps 1 * 2").count("`")
+        2
+    """
+    parts = re.split("`([^`]+)`", text)
+    return "".join(f"`{visible_cell(one)}`" if place % 2 else markdown(one) for place, one in enumerate(parts))
 
 
 def is_free(run: Run) -> bool:
@@ -265,12 +278,13 @@ def _figures(evaluation: WrittenEvaluation | None) -> dict[str, Any]:
             }
             for one in metrics.confused[:MOST_CONFUSED]
         ],
-        "remarks": [Markup(_sentence(markdown(one))) for one in evaluation.remarks],
+        "remarks": [Markup(_sentence(prose(one))) for one in evaluation.remarks],
     }
 
 
 def _class(one: ClassMetrics) -> dict[str, Any]:
-    shown = {name: Markup(f"{getattr(one, name):.1%}") for name in ("precision", "recall", "f1")}
+    shown = {name: Markup(f"{getattr(one, name):.1%}") for name in ("precision", "recall")}
+    shown["f1"] = Markup(f"{one.f1:.3f}")
     return {"name": one.name, "images": one.images, **shown}
 
 

@@ -26,7 +26,7 @@ from keras_resnet.reporting import words
 from keras_resnet.reporting.album import Album, enlarged, spotlights
 from keras_resnet.reporting.contents import CHECK, Contents, division, read_contents
 from keras_resnet.reporting.curves import FEWEST, reliability_chart, training_charts
-from keras_resnet.reporting.doubts import Doubt, doubts
+from keras_resnet.reporting.doubts import LABELS, Doubt, doubts
 from keras_resnet.reporting.reproduce import command
 from keras_resnet.reporting.words import Said, percent, short
 from keras_resnet.runs.run import Run
@@ -36,7 +36,9 @@ PAGE = "report.html"
 ROOM = "keras_resnet.reporting"
 SHOWN_CLASSES, EACH = 12, 4
 """Classes in the mosaic, and pictures of each."""
-MOST_LOSSES, MOST_DOUBTED = 12, 16
+MOST_LOSSES, MOST_DOUBTED = 12, 48
+MOST_CONFUSED = 5
+"""Pictures of the pair of classes that is confused most."""
 MOST_CLASSES = 200
 """Rows of tables of classes."""
 KINDS = {"error": "bad", "warning": "warn"}
@@ -175,6 +177,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         task=None if found is None else found.task,
         decides=words.decides(contents.class_names, None if found is None else found.task),
         result="" if found is None else words.result(found, split),
+        expected=words.expected(contents.others),
         strengths=[] if found is None else list(words.strengths(found)),
         verdict=words.in_short(trust, contents.others),
         trust=trust,
@@ -183,7 +186,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         findings=[
             Said(KINDS.get(one["severity"], "note"), words.told(one))
             for one in contents.findings or ()
-            if one["code"] not in (*words.LEAKS, *words.MISLEADING) or contents.evaluation is None
+            if one["code"] not in (*words.LEAKS, *words.MISLEADING, LABELS) or contents.evaluation is None
         ],
         counts=_counts(contents),
         mosaic=_mosaic(album, run),
@@ -196,6 +199,9 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         map_of=None if found is None else confusion_map(found),
         reliability=None if found is None else reliability_chart(found),
         fewest=FEWEST,
+        is_easy=words.easier(contents),
+        remarks=[] if found is None else [text for text in found.remarks if "keras-resnet calibrate" not in text],
+        most_confused=None if found is None or album is None else _most_confused(found, album),
         calibration=[] if found is None else list(_calibration(contents, found)),
         robustness=_robustness(contents),
         failing=failing,
@@ -423,6 +429,17 @@ def _losses(run: Run, found: WrittenEvaluation | None, album: Album | None) -> t
         picture = "" if album is None or image is None else album.picture(one.image)
         rows.append({**_said(one), "picture": picture, "map": "" if image is None else next(places)})
     return rows, why
+
+
+def _most_confused(found: WrittenEvaluation, album: Album) -> dict[str, Any] | None:
+    """Some images of the pair of classes that is confused most, the surest answers first; None: no pair stands out."""
+    if not found.metrics.confused or found.metrics.confused[0].images < 2:
+        return None
+    pair = found.metrics.confused[0]
+    taken = [one for one in found.answers if (one.label, one.prediction) == (pair.label, pair.prediction)]
+    taken.sort(key=lambda one: -one.probability_of_prediction)
+    images = [{**_said(one), "picture": album.picture(one.image)} for one in taken[:MOST_CONFUSED]]
+    return {"label": pair.label, "prediction": pair.prediction, "images": images}
 
 
 def _said(one: Answer) -> dict[str, str]:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_resnet.data.leakage import CODE as OF_SERIES
 from keras_resnet.data.sources.source import PATHS
 from keras_resnet.evaluation.slices import Slice
-from keras_resnet.evaluation.split_comparison import AT_RANDOM, SplitComparison
+from keras_resnet.evaluation.split_comparison import AT_RANDOM, SplitComparison, SplitFigure
 from keras_resnet.evaluation.written import WrittenEvaluation
 from keras_resnet.inspection.findings import counted
 from keras_resnet.inspection.inspection import WrittenFinding
@@ -21,12 +22,14 @@ from keras_resnet.visible import visible
 
 LONGEST = 40
 """Letters of a name in a sentence."""
-MOST_NAMED = 8
+MOST_NAMED = 10
+MOST_MISSED = 2
+"""Classes that are named as those on which a model misses most."""
 UNSURE = 0.05
 """An interval that reaches further to a side says little."""
 FEW_IMAGES = 20
 """Of a class in the test, below which its own figure says little."""
-LEAKS = ("series-across-splits", "duplicate-across-splits", "near-duplicate-across-splits", "look-alike-across-splits")
+LEAKS = (OF_SERIES, "duplicate-across-splits", "near-duplicate-across-splits", "look-alike-across-splits")
 """Findings that make a test easier than new images will."""
 MISLEADING = ("class-by-circumstance", "duplicate-label-conflict", "near-duplicate-label-conflict")
 
@@ -113,22 +116,38 @@ def result(found: WrittenEvaluation, split: str) -> str:
     return f"{text} Always saying “{short(largest.name)}” would be right on {guess}."
 
 
+def expected(others: Sequence[SplitComparison]) -> str:
+    """What to expect of new images instead, where another split of the same images gave less; empty: nothing did."""
+    lower = _lower(others)
+    if lower is None:
+        return ""
+    return (
+        f"Divided {lower.division}, the same images gave {percent(lower.accuracy)} ({between(lower.interval)}): expect "
+        "that of new ones."
+    )
+
+
 def strengths(found: WrittenEvaluation) -> Iterator[str]:
-    """Which classes a model does best and worst, and what it confuses most."""
+    """Which classes a model does best and worst, what it says too often, and what it confuses most."""
     seen = [row for row in found.metrics.classes if row.images]
     if len(seen) > 1:
-        ordered = sorted(seen, key=lambda row: (row.f1, -row.images))
-        worst, best = ordered[0], ordered[-1]
+        best = max(seen, key=lambda row: (row.f1, row.images))
         perfect = [row.name for row in seen if row.f1 == 1]
-        if worst.f1 == best.f1:
+        missed = sorted((row for row in seen if row.recall < 1), key=lambda row: (row.recall, -row.images))
+        if all(row.f1 == best.f1 for row in seen):
             yield "It does equally well on all classes."
-        elif len(perfect) > 1:
-            yield (
-                f"It makes no mistake with {len(perfect):,} of {len(seen):,} classes ({named(perfect)}). It does worst "
-                f"on {_of_class(worst)}."
-            )
         else:
-            yield f"It does best on {_of_class(best)}, and worst on {_of_class(worst)}."
+            text = f"It does best on {_of_class(best)}."
+            if len(perfect) > 1:
+                text = f"It makes no mistake with {len(perfect):,} of {len(seen):,} classes ({named(perfect)})."
+            yield f"{text} It misses most on {' and '.join(map(_of_class, missed[:MOST_MISSED]))}." if missed else text
+        wrongly = {row.name: _said(row) - _hits(row) for row in seen}
+        often = max(seen, key=lambda row: wrongly[row.name])
+        if wrongly[often.name] > 1:
+            yield (
+                f"It says “{short(often.name)}” too often: of {_said(often):,} times it was wrong "
+                f"{wrongly[often.name]:,} times."
+            )
     for pair in found.metrics.confused[:1]:
         images = next(row.images for row in seen if row.name == pair.label)
         yield (
@@ -138,9 +157,16 @@ def strengths(found: WrittenEvaluation) -> Iterator[str]:
 
 
 def _of_class(row: ClassMetrics) -> str:
-    hits = round(row.recall * row.images)
-    wrong = f"; when it says so, it is wrong {percent(1 - row.precision)} of the time" if row.precision < 1 else ""
-    return f"“{short(row.name)}” (it finds {hits:,} of {row.images:,}{wrong})"
+    return f"“{short(row.name)}” (it finds {_hits(row):,} of {row.images:,})"
+
+
+def _hits(row: ClassMetrics) -> int:
+    return round(row.recall * row.images)
+
+
+def _said(row: ClassMetrics) -> int:
+    """How often a model says a class; where it is never right, that cannot be told from its precision."""
+    return round(_hits(row) / row.precision) if row.precision > 0 else 0
 
 
 def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
@@ -155,8 +181,10 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
     if found is None:
         return
     leaks = [one for one in contents.findings or () if one["code"] in LEAKS]
+    if division:
+        yield Said("note", f"The images were divided {division}.")
     if split == "test" and leaks:
-        yield Said("note", "No test image was itself trained on. But there are images that are close to some:")
+        yield Said("note", "No test image was itself trained on.")
     elif split == "test" and contents.by_script:
         yield Said("good", "The test images took no part in the training, unless the script has looked at them.")
     elif split == "test":
@@ -167,11 +195,9 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
             "There are no test images: these validation images also chose the epoch that was kept, so the figures are "
             "a little too good.",
         )
-    notes = [note for note in contents.notes if "series that is trained on" in note]
-    if division:
-        yield Said("note", f"The images were divided {division}.")
+    notes = _told_of_series(contents)
     for one in leaks:
-        yield Said("warn", told(one))
+        yield Said("warn", _of_series(one, contents) if one["code"] == OF_SERIES else told(one))
     if not leaks:
         for note in notes:
             yield Said("warn", note)
@@ -196,7 +222,7 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
             f"Divided {figure.division}, a training ({short(figure.name)}) got {figure.correct:,} of {figure.images:,} "
             f"right: {percent(figure.accuracy)} ({between(figure.interval)}). {other.text[0].upper()}{other.text[1:]}.",
         )
-    yield _size(found, split)
+    yield _size(found, split, is_easy=easier(contents))
 
 
 def _is_at_hand(name: str) -> bool:
@@ -204,7 +230,37 @@ def _is_at_hand(name: str) -> bool:
     return name.partition(":")[0] in (*PATHS, "tfds", "digits")
 
 
-def _size(found: WrittenEvaluation, split: str) -> Said:
+def _of_series(finding: WrittenFinding, contents: Contents) -> str:
+    title = finding["title"].partition(" (--")[0]
+    text = (
+        f"{title}: photographs of one series, as of one person, one burst or one film, look alike, so the test was "
+        "easier than new photographs will be."
+    )
+    return text if _of_division(contents.others, "by series") else f"{text} By how much, a split by series tells."
+
+
+def _of_division(others: Sequence[SplitComparison], division: str) -> bool:
+    return any(one.second.division.startswith(division) for one in others)
+
+
+def _lower(others: Sequence[SplitComparison]) -> SplitFigure | None:
+    """The figure to count on: the lowest of stricter splits that is lower beyond chance; None: there is none."""
+    lower = [one.second for one in others if one.is_seen and one.difference < 0 and AT_RANDOM in one.first.division]
+    return min(lower, key=lambda one: one.accuracy, default=None)
+
+
+def easier(contents: Contents) -> bool:
+    """Whether a test is known to be easier than new images will be."""
+    leaks = any(one["code"] in LEAKS for one in contents.findings or ())
+    return leaks or bool(_told_of_series(contents)) or _lower(contents.others) is not None
+
+
+def _told_of_series(contents: Contents) -> list[str]:
+    """What the training said of series."""
+    return [note for note in contents.notes if "series that is trained on" in note]
+
+
+def _size(found: WrittenEvaluation, split: str, is_easy: bool) -> Said:
     metrics = found.metrics
     low, high = metrics.intervals.get(found.task.headline, (0.0, 1.0))
     known = f"{metrics.images:,} {split} image{'s' * (metrics.images != 1)}"
@@ -219,8 +275,10 @@ def _size(found: WrittenEvaluation, split: str) -> Said:
     if (high - low) / 2 > UNSURE:
         text = f"{known} are few: the true figure may lie anywhere in the interval{one}.{of_classes}"
         return Said("warn", f"{text} More {split} images, or folds, tell it better.")
-    text = f"{known} are enough to know the figure to about {100 * (high - low) / 2:.1f} points{one}."
-    return Said("good", f"{text}{of_classes}")
+    points = f"{100 * (high - low) / 2:.1f} points"
+    if is_easy:
+        return Said("note", f"The luck of which images were drawn adds or takes about {points}{one}.{of_classes}")
+    return Said("good", f"{known} are enough to know the figure to about {points}{one}.{of_classes}")
 
 
 def told(finding: WrittenFinding) -> str:
@@ -235,10 +293,9 @@ def in_short(said: Sequence[Said], others: Sequence[SplitComparison] = ()) -> tu
         said: What `trust` says.
         others: The same images, divided otherwise.
     """
-    lower = [one.second for one in others if one.is_seen and one.difference < 0 and AT_RANDOM in one.first.division]
-    if lower:
-        least = min(lower, key=lambda one: one.accuracy)
-        return "warn", f"With care: count on {percent(least.accuracy)}, the figure of the split {least.division}."
+    lower = _lower(others)
+    if lower is not None:
+        return "warn", f"With care: count on {percent(lower.accuracy)}, the figure of the split {lower.division}."
     if any(one.kind == "warn" for one in said):
         return "warn", "With care: read what is marked below."
     if any(one.command or "not looked for" in one.text for one in said):
@@ -260,17 +317,17 @@ def next_steps(contents: Contents, doubted: Doubts, failing: Sequence[Slice], ag
         yield Said("warn", symptom.text)
     if doubted.labels:
         count = f"{len(doubted.labels):,} label{'s' * (len(doubted.labels) != 1)}"
-        text = f"Look at the {count} that may be wrong; wrong labels in the test also make the figure wrong."
+        text = f"Look at the {count} that may be wrong, correct those that are, and train once more."
         listed = shlex.quote(str(contents.run.path / "failures" / "labels-to-check.csv"))
         command = f"keras-resnet failures {run}"
         if not doubted.by_model:
-            text, command = f"{text} Correct them where your images are listed, and train once more.", ""
+            command = ""
         elif contents.suspects is not None:
-            text, command = f"{text} Fill in the list of them, and apply it.", f"{command} --apply {listed}"
+            text, command = f"{text} The list of them, filled in, is applied by:", f"{command} --apply {listed}"
         yield Said("warn", text, command)
     source = dict(contents.config["data"])
     leaks = any(one["code"] in LEAKS for one in contents.findings or ())
-    is_known = any(one.second.division.startswith("by series") for one in contents.others)
+    is_known = _of_division(contents.others, "by series")
     is_random = source.get("split") == "class" and not source.get("split_file")
     has_series = str(source.get("name")).partition(":")[0] in PATHS  # of others none are known
     if leaks and not is_known and is_random and has_series and again:

@@ -129,8 +129,8 @@ def test_many_images_are_cut_and_the_rest_is_counted(tmp_path: Path) -> None:
     listing = list_folder(tmp_path)
     shown = Seen(page(check(listing, splits={})))
 
-    assert "and 6 more, all of them in check.json" in shown.text  # 30 empty files, 24 shown
-    assert "and 4 more, all of them in check.json" in shown.text  # 12 copies of one group, 8 shown
+    assert "24 of 30 images are shown; all are in check.json" in shown.text
+    assert "8 of 12 images are shown; all are in check.json" in shown.text
     assert "empty23.png" in shown.text
     assert "empty24.png" not in shown.text
     assert len(shown.named("img")) == 8 + 2 * PER_CLASS
@@ -146,7 +146,7 @@ def test_of_copies_on_both_sides_of_a_split_both_sides_are_shown(tmp_path: Path)
 
     text = Seen(page(check(listing, splits={"train": train, "test": np.array([tested])}))).text
 
-    found = text.partition("the same file in several splits")[2].partition("more, all of them in check.json")[0]
+    found = text.partition("the same file in several splits")[2].partition("images are shown; all are in check.json")[0]
     assert "cat/copy11.png" in found
     assert found.count("· train") == 7
 

@@ -43,17 +43,19 @@ def test_what_both_doubt_comes_first_and_no_image_twice(contents: Contents) -> N
     assert [one.image for one in found.labels] == ["'=b.png", "a.png", "c.png"]
     assert [one.suggested for one in found.labels] == ["dog", "dog", ""]
     assert [one.remark for one in found.labels] == [
-        "by edges and colours it looks like dog (93%)", "", "by edges and colours it looks like dog (93%)"
+        "to a simple model it looks like dog (93%)", "", "to a simple model it looks like dog (93%)"
     ]  # fmt: skip
     assert (found.by_failures, found.by_check, found.by_model) == (True, True, 2)
 
 
-def test_a_simple_model_that_is_often_wrong_only_supports_the_network(contents: Contents) -> None:
-    unsure = finding("suspicious-label", "b.png", "c.png", severity="note")
+@pytest.mark.parametrize(("severity", "is_trusted"), [("note", False), ("warning", True)])
+def test_whether_the_simple_model_is_often_wrong_is_told(contents: Contents, severity: str, is_trusted: bool) -> None:
+    found = finding("suspicious-label", "b.png", "c.png", severity=severity)
 
-    found = doubts(replace(contents, suspects=(suspect("a.png"), suspect("b.png")), findings=(unsure,)))
+    said = doubts(replace(contents, suspects=(suspect("a.png"), suspect("b.png")), findings=(found,)))
 
-    assert [one.image for one in found.labels] == ["b.png", "a.png"]
+    assert [one.image for one in said.labels] == ["b.png", "a.png", "c.png"]
+    assert said.is_trusted == is_trusted
 
 
 def test_pictures_of_something_else_are_told_once_with_all_that_was_said(contents: Contents) -> None:

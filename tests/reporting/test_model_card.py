@@ -195,7 +195,8 @@ def test_it_says_what_speaks_against_the_figure_as_the_report_does(run: Run) -> 
     card = model_card(read_contents(run))
 
     assert "With care: read what is marked below" in card.replace("\\", "")
-    assert "- 40 test images are of a series. A" in card.replace("\\", "")
+    assert "- 40 test images are of a series: photographs of one series" in card
+    assert card.index("**With care: read what is marked below.** See below.") < card.index("## What it is for")
     assert "The images were divided at random, each class in its proportion." in card.replace("\\", "")
 
 
