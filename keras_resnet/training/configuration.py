@@ -127,6 +127,11 @@ class Configuration:
             UsageError: Nothing names the data.
         """
         if self.named is None:
+            if start := self.recipe.qat or self.recipe.prune:
+                raise UsageError(
+                    f"{visible(start)} is no run folder, so that its images are not known: name a SOURCE beside it, or "
+                    "the folder of a finished run"
+                )
             raise UsageError("what is to be trained on? Name a SOURCE, or a recipe that names its data by --recipe")
         return self.named
 

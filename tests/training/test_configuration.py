@@ -1,6 +1,7 @@
 import os
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -237,3 +238,13 @@ def test_a_recipe_of_another_version_is_named(tmp_path: Path) -> None:
     assert recipe_of(run) == Recipe(epochs=9)
     with pytest.raises(UsageError, match="the recipe in .*other is another version's .*momenta"):
         recipe_of(other)
+
+
+@pytest.mark.parametrize("said", [{"qat": "empty"}, {"prune": "empty", "keep": 0.5}])
+def test_a_folder_without_a_run_that_is_to_be_trained_on_is_named(said: dict[str, Any]) -> None:
+    found = configure(**said, said_by="command line")
+
+    with pytest.raises(UsageError, match=r"empty is no run folder.*name a SOURCE beside it"):
+        _ = found.source
+    with pytest.raises(UsageError, match="what is to be trained on"):
+        _ = configure(said_by="command line").source
