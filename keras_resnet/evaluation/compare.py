@@ -123,7 +123,7 @@ class PairedComparison:
         if self.is_shown:
             better, sign = (self.second, 1) if self.difference > 0 else (self.first, -1)
             low, high = sorted(sign * bound for bound in self.interval)
-            mean = f" in the mean of {self.trainings} trainings" if several else ""
+            mean = f" on average over {self.trainings} trainings" if several else ""
             return (
                 f"{better} is better by {abs(self.difference):.{digits}f} points "
                 f"({low:.{digits}f} to {high:.{digits}f}){mean}"

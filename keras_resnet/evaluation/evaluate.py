@@ -390,8 +390,8 @@ def _on_calibration(predictor: Predictor, metrics: Metrics) -> Iterator[str]:
     if any(is_run(folder) and Run(folder).is_calibrated for folder in around):
         return
     yield (
-        f"Probabilities do not mean what they say: they are off by {metrics.figures['ece']:.2%} in the mean "
-        f"({low:.2%} to {high:.2%}), more than chance makes of right ones. `keras-resnet calibrate` finds a "
+        f"Probabilities do not mean what they say: they are off by {metrics.figures['ece']:.2%} on average "
+        f"({low:.2%} to {high:.2%}), more than chance explains. `keras-resnet calibrate` finds a "
         "temperature on the validation images that makes them fit better and changes no decision; models exported "
         "from what it writes have it, too."
     )

@@ -193,7 +193,7 @@ def test_seeds_are_paired_and_compared_by_a_t_test(
     expected = paired_t_test(np.array([5, 4, 6]) * 100 / 60)
     assert sorted(found.accuracies[0]) == pytest.approx([48 / 60, 50 / 60, 51 / 60])
     assert (found.p, found.interval) == (pytest.approx(expected.p), pytest.approx(expected.interval))
-    assert found.text == "b is better by 8.3 points (4.2 to 12.5) in the mean of 3 trainings"
+    assert found.text == "b is better by 8.3 points (4.2 to 12.5) on average over 3 trainings"
     assert not found.is_resampled
 
     for folder in (first, second):

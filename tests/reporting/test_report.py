@@ -288,7 +288,7 @@ def test_what_was_computed_is_shown(copy: Copy, tiny_data: ImageData) -> None:
     check_page(page)
     robustness = page.section("Robustness")
     assert robustness.index("contrast") < robustness.index("fog"), "the worst comes first"
-    assert "right on 100.0% as they are, and on 37.5% in the mean" in robustness
+    assert "right on 100.0% as they are, and on 37.5% on average" in robustness
     exports = page.section("Exports")
     assert "12.3 kB" in exports
     assert "it does not pass: on litert it decides as the model on 97.50 % of 40 images" in exports
