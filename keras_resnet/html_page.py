@@ -50,6 +50,7 @@ def render(room: str, template: str, **values: object) -> str:
     )
     environment.filters["grouped"] = lambda count: f"{int(count):,}"  # `int` refuses a value that is missing
     environment.filters["with_code"] = _with_code
+    environment.filters["options"] = with_options
     environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
     return environment.get_template(template).render(**values)
 
@@ -85,8 +86,13 @@ def embedded(content: bytes, media_type: str) -> str:
 
 def _with_code(text: str) -> Markup:
     """What stands between backticks, as code; options of a command, there and elsewhere, stay in one line."""
-    shown = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(visible(text))))
-    return Markup(re.sub(r"(?<![\w-])(--[a-z][a-z-]*)", r'<span class="option">\1</span>', shown))
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(with_options(text))))
+
+
+def with_options(command: str) -> Markup:
+    """A command whose options stay in one line; what is longer is none of ours, and may break."""
+    shown = str(escape(visible(command)))
+    return Markup(re.sub(r"(?<![\w-])(--[a-z][a-z-]{1,24})(?![\w-])", r'<span class="option">\1</span>', shown))
 
 
 def _shown(value: Any) -> Any:

@@ -158,7 +158,7 @@ def kept_epoch(place: Place, metric: str | None, images: int) -> KeptEpoch | Non
         return None
     return {
         "epoch": place.best_epoch,
-        "metric": metric,
+        "metric": metric.removeprefix("val_"),
         "value": place.best_value,
         "split": "validation",
         "images": images,

@@ -2,9 +2,9 @@
 
 Finds images that cannot be read, odd ones, copies (the same file, or the same picture saved again)
 under other labels or in other splits, classes that are too small, and labels that may be wrong. Writes
-check.json, check.html, a page that needs no network, and batch.png, what the network will get. Exits
-with 0 if a training could begin, whatever else was found, and with 3 if not: images cannot be read, or
-cannot be split.
+check.json, check.html, a page that needs no network, and, if a training could begin, batch.png, what
+the network will get. Exits with 0 if a training could begin, whatever else was found, and with 3 if
+not: images cannot be read, or cannot be split.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from keras_resnet import pictures
-    from keras_resnet.errors import DataError
+    from keras_resnet.errors import DataError, KerasResNetError
     from keras_resnet.inspection.inspection import check_outside, holder_of, inspect_data
 
     source = configuration_of(options, look=False).source
@@ -57,9 +57,15 @@ def run(options: argparse.Namespace) -> int:
         seeing = _seeing(options, bar) if options.eyes else None
         task = bar.add_task("reading images", total=None)
         found = inspect_data(source, lambda done, total: bar.update(task, completed=done, total=total), seeing=seeing)
-    batch = _batch(source, configuration_of(options).recipe) if options.show_batch and found.trainable else None
-    files = found.write(out, batch)
+    files = [found.write_findings(out)]  # whatever happens to the batch
     _show(found)
+    batch = None
+    if options.show_batch and found.trainable:
+        try:
+            batch = _batch(source, configuration_of(options).recipe)
+        except KerasResNetError as error:
+            say(f"note: no training batch is shown: {error}", error=True)
+    files.append(found.write_page(out / "check.html", batch))
     if batch and pictures.available():
         from keras_resnet.data.mosaic import draw
 

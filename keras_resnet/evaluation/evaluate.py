@@ -34,6 +34,8 @@ from keras_resnet.tasks.task import Answers, Metrics
 if TYPE_CHECKING:
     import keras
 
+UNCALIBRATED = "Probabilities do not mean what they say"
+"""How the remark on calibration begins."""
 BATCH = 256
 MOST_COLUMNS = 100
 """Classes whose probabilities are written for each image."""
@@ -390,7 +392,7 @@ def _on_calibration(predictor: Predictor, metrics: Metrics) -> Iterator[str]:
     if any(is_run(folder) and Run(folder).is_calibrated for folder in around):
         return
     yield (
-        f"Probabilities do not mean what they say: they are off by {metrics.figures['ece']:.2%} on average "
+        f"{UNCALIBRATED}: they are off by {metrics.figures['ece']:.2%} on average "
         f"({low:.2%} to {high:.2%}), more than chance explains. `keras-resnet calibrate` finds a "
         "temperature on the validation images that makes them fit better and changes no decision; models exported "
         "from what it writes have it, too."

@@ -16,6 +16,7 @@ from keras_resnet.inspection.looks import EXTREME_ASPECT, TINY, Look, Seen
 SEVERITIES = ("error", "warning", "note")
 BLOCKING = frozenset({*REASONS, "one-class", "cannot-split"})
 """Codes of findings with which a training does not begin."""
+DOUBTED, NOT_CHECKED = "suspicious-label", "labels-not-checked"
 STRANGE = ("blank", "unlike-others", "stranger")
 """Codes of findings of pictures that may show something else than their class."""
 MOST_DOUBTED = 100
@@ -278,7 +279,7 @@ def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -
     seen = zip(positions[doubts.positions], doubts.suggested, doubts.probability, strict=True)
     subjects = [(int(p), f"looks like {class_names[label]} ({sure:.0%})") for p, label, sure in seen]
     severity = "warning" if doubts.accuracy >= TRUSTED else "note"
-    return Finding("suspicious-label", severity, "labels that may be wrong", advice, _singles(subjects[:MOST_DOUBTED]))
+    return Finding(DOUBTED, severity, "labels that may be wrong", advice, _singles(subjects[:MOST_DOUBTED]))
 
 
 def strange(found: np.ndarray, alike: np.ndarray, usual: float, positions: np.ndarray) -> list[Finding]:
@@ -306,7 +307,7 @@ def strange(found: np.ndarray, alike: np.ndarray, usual: float, positions: np.nd
 def not_doubted(reason: str) -> Finding:
     """That the labels could not be checked, and why."""
     advice = f"The labels could not be checked: {reason}."
-    return Finding("labels-not-checked", "note", "labels that could not be checked", advice)
+    return Finding(NOT_CHECKED, "note", "labels that could not be checked", advice)
 
 
 def counted(images: int, title: str) -> str:

@@ -55,9 +55,24 @@ class Inspection(Report):
             StorageError: The files cannot be written.
         """
         folder = Path(folder)
-        check_outside(self.holder, folder)
-        write_json(folder / "check.json", self.to_dict())
-        return [folder / "check.json", self.write_page(folder / "check.html", batch)]
+        return [self.write_findings(folder), self.write_page(folder / "check.html", batch)]
+
+    def write_findings(self, folder: str | os.PathLike[str]) -> Path:
+        """Write `check.json`, for programs.
+
+        Args:
+            folder: Where to; made if it is missing.
+
+        Returns:
+            The file.
+
+        Raises:
+            UsageError: The folder lies in that of the images.
+            StorageError: The file cannot be written.
+        """
+        check_outside(self.holder, Path(folder))
+        write_json(Path(folder) / "check.json", self.to_dict())
+        return Path(folder) / "check.json"
 
     def write_page(self, path: str | os.PathLike[str], batch: Batch | None = None) -> Path:
         """Write the findings with thumbnails as one HTML file, which needs no network.
@@ -78,7 +93,7 @@ class Inspection(Report):
         return Path(path)
 
 
-WrittenSubject = TypedDict("WrittenSubject", {"image": str, "class": str, "remark": str})
+WrittenSubject = TypedDict("WrittenSubject", {"image": str, "class": str, "split": str, "remark": str})
 """What is read of an image of a finding in `check.json`."""
 
 

@@ -86,6 +86,18 @@ class Contents:
         return "by" in self.config
 
     @property
+    def images_per_class(self) -> dict[str, list[int]]:
+        """Of each split; empty: the model is no classifier of images."""
+        if not self.run.has_data:
+            return {}
+        return dict[str, list[int]](self.run.data_file["images_per_class"])  # type: ignore[arg-type]
+
+    @property
+    def judged(self) -> str:
+        """The split whose images give the figures."""
+        return "test" if any(self.images_per_class.get("test", [])) else "validation"
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """The classes that the model knows; none: it is no classifier of images."""
         return self.run.preprocessing.class_names if self.run.has_data else ()

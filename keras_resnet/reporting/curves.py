@@ -16,13 +16,15 @@ from keras_resnet.reporting.words import percent
 FEWEST = 5
 """Answers of one probability, of fewer of which a share says nothing."""
 NAMES = {"loss": "Loss", "accuracy": "Accuracy"}
+SHARES = ("accuracy", "average_precision")
+"""What lies between 0 and 1."""
 
 
 def training_charts(contents: Contents) -> list[Chart]:
     """Loss, accuracy and what chose the epoch by epoch, training beside validation, with the kept epoch marked."""
     epochs = contents.history.epochs
     found = []
-    kept = contents.record.get("kept")
+    kept = contents.history.kept
     # Epoch 0 is the linear probe, which no line has: it stands before the first.
     names = {**NAMES, **({kept["metric"]: _title(kept["metric"])} if kept else {})}
     weights = f"epoch {kept['epoch']}" if kept and kept["epoch"] else "the linear probe"
@@ -41,7 +43,7 @@ def training_charts(contents: Contents) -> list[Chart]:
             description += f" The weights of {weights} were kept."
         drawn = chart(
             title, description, lines, ("epoch", title.lower()), percent=key == "accuracy",
-            limits=None if key.endswith("loss") else (0.0, 1.0), mark=mark,
+            limits=(0.0, 1.0) if key in SHARES else None, mark=mark,
         )  # fmt: skip
         found += [drawn] if drawn else []
     return found

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from keras_resnet.inspection.confident_learning import contradicted
-from keras_resnet.inspection.findings import STRANGE
+from keras_resnet.inspection.findings import DOUBTED, NOT_CHECKED, STRANGE
 from keras_resnet.inspection.inspection import WrittenFinding, WrittenSubject
 from keras_resnet.reporting.contents import Contents
 from keras_resnet.spreadsheet import csv_cell
 
-LABELS, NOT_CHECKED = "suspicious-label", "labels-not-checked"
 SURE = 0.5
 """The least probability of another class by which an evaluation's answer doubts a label."""
 
@@ -78,7 +77,7 @@ def doubts(contents: Contents) -> Doubts:
         labels, pictures = [one for one in every if one.suggested], [one for one in every if not one.suggested]
     findings = contents.findings or ()
     checked = {one["code"]: one for one in findings}
-    looks = {csv_cell(one["image"]): one for one in _subjects(checked.get(LABELS))}
+    looks = {csv_cell(one["image"]): one for one in _subjects(checked.get(DOUBTED))}
     both = [replace(one, remark=_seen(looks[one.image])) for one in labels if one.image in looks]
     doubted = {one.image for one in labels}
     return Doubts(
@@ -91,7 +90,7 @@ def doubts(contents: Contents) -> Doubts:
         suspects is not None,
         contents.findings is not None and NOT_CHECKED not in checked,
         len(labels),
-        LABELS in checked and checked[LABELS]["severity"] == "warning",
+        DOUBTED in checked and checked[DOUBTED]["severity"] == "warning",
     )
 
 

@@ -47,7 +47,7 @@ HUB_METRICS = {"top1": "accuracy"}
 """Our names of figures for which Hugging Face has another one."""
 _NUMBERED = "|".join("(?<=^" + r"\d" * digits + r")[.)](?=\s|$)" for digits in range(1, 10))
 _PUNCTUATION = re.compile(
-    r"([\\`*_\[\]<>#|~$@]|&(?=[\w#])|:(?=[\w/])|(?<=www)\.|^[-+=]|" + _NUMBERED + ")", re.IGNORECASE
+    r"([\\`*_\[\]<>#|~$]|&(?=[\w#])|:(?=[\w/])|(?<=www)\.|^[-+=]|" + _NUMBERED + ")", re.IGNORECASE
 )
 """What Markdown may read as more than a text, where it would: a dot in a number and a dash in a word stay."""
 _MARK = re.compile(rb"\n<!-- keras-resnet-kit wrote this card: ([0-9a-f]{64})\. Edit it freely: then it stays -->\n\Z")
@@ -148,8 +148,8 @@ def model_card(contents: Contents) -> str:
         data=data.get("name", "images"),
         division=divided,
         is_easy=evaluation is not None and easier(contents),
-        verdict=in_short(trusted, contents.others)[1] if trusted else "",
-        trust=[one.text for one in trusted],
+        verdict=in_short(trusted, contents.others, task_row(preprocessing.task).several)[1] if trusted else "",
+        trust=[Markup("**Take care:** " * (one.kind == "warn") + prose(one.text)) for one in trusted],
         splits=[part for part, _ in splits],
         counts=_counts(preprocessing.class_names, [found for _, found in splits]),
         totals=[sum(found) for _, found in splits],
@@ -163,7 +163,12 @@ def model_card(contents: Contents) -> str:
 
 def markdown(text: str) -> str:
     r"""A text as Markdown shows it letter by letter, on one line: `a|b` becomes `a\|b`."""
-    return _PUNCTUATION.sub(r"\\\1", visible_cell(text))
+    return _escaped(text.strip())  # spaces before a dash or a number would hide that it begins a list
+
+
+def _escaped(text: str) -> str:
+    shown = _PUNCTUATION.sub(r"\\\1", visible_cell(text))
+    return shown.replace("@", "@<!-- -->")  # neither a backslash nor an entity keeps an address from becoming a link
 
 
 def prose(text: str) -> str:
@@ -175,7 +180,7 @@ def prose(text: str) -> str:
         2
     """
     parts = re.split("`([^`]+)`", text)
-    return "".join(f"`{visible_cell(one)}`" if place % 2 else markdown(one) for place, one in enumerate(parts))
+    return "".join(f"`{visible_cell(one)}`" if place % 2 else _escaped(one) for place, one in enumerate(parts))
 
 
 def is_free(run: Run) -> bool:

@@ -15,18 +15,19 @@ from keras_resnet.atomic import write_text
 from keras_resnet.data.images import ImageData, OnRead
 from keras_resnet.data.mosaic import Batch, training_batch
 from keras_resnet.errors import DataError, KerasResNetError, ModelError, UsageError
-from keras_resnet.evaluation.evaluate import load_run_data
+from keras_resnet.evaluation.evaluate import UNCALIBRATED, load_run_data
 from keras_resnet.evaluation.report import report_run
 from keras_resnet.evaluation.written import Answer, WrittenEvaluation, is_written
 from keras_resnet.explanation.summary import headline
 from keras_resnet.html_page import render
 from keras_resnet.inference.predictors import open_predictor
+from keras_resnet.inspection.findings import DOUBTED
 from keras_resnet.inspection.inspection import inspect_data
 from keras_resnet.reporting import words
 from keras_resnet.reporting.album import Album, enlarged, spotlights
 from keras_resnet.reporting.contents import CHECK, Contents, division, read_contents
 from keras_resnet.reporting.curves import FEWEST, reliability_chart, training_charts
-from keras_resnet.reporting.doubts import LABELS, Doubt, doubts
+from keras_resnet.reporting.doubts import Doubt, doubts
 from keras_resnet.reporting.reproduce import command
 from keras_resnet.reporting.words import Said, percent, short
 from keras_resnet.runs.run import Run
@@ -129,7 +130,9 @@ def _look_through(run: Run, data: ImageData, progress: OnRead | None) -> None:
     if len(data.names) > MOST_LOOKED_THROUGH or data.train.images.shape[2] not in (1, 3):
         return
     try:
-        inspect_data(data, progress).write(run.folder(CHECK), _batch(run, data))
+        found = inspect_data(data, progress)
+        found.write_findings(run.folder(CHECK))
+        found.write_page(run.folder(CHECK) / "check.html", _batch(run, data))
     except (DataError, UsageError):  # they have gone since they were read, or the run lies among them
         return
 
@@ -140,9 +143,9 @@ def _batch(run: Run, data: ImageData) -> Batch | None:
         return None
     try:
         recipe = recipe_of(run)
-    except UsageError:  # another version wrote it
+        return training_batch(data, recipe.policy, seed=recipe.seed)
+    except KerasResNetError:  # another version wrote the recipe, or the images have gone since
         return None
-    return training_batch(data, recipe.policy, seed=recipe.seed)
 
 
 def page(contents: Contents, data: ImageData | None, missing: str) -> str:
@@ -157,7 +160,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         HTML.
     """
     run, found = contents.run, contents.evaluation
-    split = _split(contents)
+    split = contents.judged
     album = None if data is None else Album(data)
     doubted = doubts(contents)
     failing = [one for one in contents.slices if one.fails and one.attribute != "class"]
@@ -177,16 +180,16 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         task=None if found is None else found.task,
         decides=words.decides(contents.class_names, None if found is None else found.task),
         result="" if found is None else words.result(found, split),
-        expected=words.expected(contents.others),
+        expected=words.expected(contents.others, None if found is None else found.task),
         strengths=[] if found is None else list(words.strengths(found)),
-        verdict=words.in_short(trust, contents.others),
+        verdict=words.in_short(trust, contents.others, found is not None and found.task.several),
         trust=trust,
         steps=list(words.next_steps(contents, doubted, failing, again)),
         facts=_facts(contents, split),
         findings=[
             Said(KINDS.get(one["severity"], "note"), words.told(one))
             for one in contents.findings or ()
-            if one["code"] not in (*words.LEAKS, *words.MISLEADING, LABELS) or contents.evaluation is None
+            if one["code"] not in (*words.LEAKS, *words.MISLEADING, DOUBTED) or contents.evaluation is None
         ],
         counts=_counts(contents),
         mosaic=_mosaic(album, run),
@@ -200,7 +203,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         reliability=None if found is None else reliability_chart(found),
         fewest=FEWEST,
         is_easy=words.easier(contents),
-        remarks=[] if found is None else [text for text in found.remarks if "keras-resnet calibrate" not in text],
+        remarks=[] if found is None else [text for text in found.remarks if not text.startswith(UNCALIBRATED)],
         most_confused=None if found is None or album is None else _most_confused(found, album),
         calibration=[] if found is None else list(_calibration(contents, found)),
         robustness=_robustness(contents),
@@ -222,14 +225,10 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
 # What a section shows.
 
 
-def _split(contents: Contents) -> str:
-    return "test" if any(_per_split(contents).get("test", [])) else "validation"
-
-
 def _facts(contents: Contents, split: str) -> list[tuple[str, str]]:
     """The figures on top."""
     run, found = contents.run, contents.evaluation
-    counts = {name: sum(many) for name, many in _per_split(contents).items() if sum(many)}
+    counts = {name: sum(many) for name, many in contents.images_per_class.items() if sum(many)}
     facts = []
     if found is not None:
         title = found.task.metrics[found.task.headline].title
@@ -242,15 +241,9 @@ def _facts(contents: Contents, split: str) -> list[tuple[str, str]]:
     return facts
 
 
-def _per_split(contents: Contents) -> dict[str, list[int]]:
-    if not contents.run.has_data:
-        return {}
-    return dict[str, list[int]](contents.run.data_file["images_per_class"])  # type: ignore[arg-type]
-
-
 def _counts(contents: Contents) -> dict[str, Any]:
     """The table of images by class and split."""
-    parts = {name: many for name, many in _per_split(contents).items() if any(many)}
+    parts = {name: many for name, many in contents.images_per_class.items() if any(many)}
     names = contents.class_names
     rows: list[dict[str, Any]] = []
     for number, name in enumerate(names):
@@ -367,14 +360,17 @@ def _calibration(contents: Contents, found: WrittenEvaluation) -> Iterator[str]:
         return
     off = found.metrics.figures.get("ece")
     interval = found.metrics.intervals.get("ece", (0.0, 1.0))
-    of = "its statements" if found.task.several else "its answers"
-    claim = (
-        f"On average it claims to be {percent(said / answers)} sure, and {percent(true / answers)} of {of} are right"
-    )
+    claimed, came = percent(said / answers), percent(true / answers)
+    claim = f"On average it claims to be {claimed} sure, and {came} of its answers are right"
+    if found.task.several:
+        claim = f"On average it gives a class a probability of {claimed}, and {came} of the classes are there"
     if off is None:
         yield f"{claim}."
     elif interval[0] > 0:
-        way = "it is too modest" if said < true else "it is too sure"
+        low, much = (
+            ("that is too little", "that is too much") if found.task.several else ("it is too modest", "it is too sure")
+        )
+        way = low if said < true else much
         yield f"{claim}: {way}. Its probabilities are off by {percent(off)} on average, more than chance explains."
     else:
         yield f"{claim}. Chance alone explains the difference."

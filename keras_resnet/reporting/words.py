@@ -11,7 +11,7 @@ import numpy as np
 from keras_resnet.data.leakage import CODE as OF_SERIES
 from keras_resnet.data.sources.source import PATHS
 from keras_resnet.evaluation.slices import Slice
-from keras_resnet.evaluation.split_comparison import AT_RANDOM, SplitComparison, SplitFigure
+from keras_resnet.evaluation.split_comparison import AT_RANDOM, SplitComparison
 from keras_resnet.evaluation.written import WrittenEvaluation
 from keras_resnet.inspection.findings import counted
 from keras_resnet.inspection.inspection import WrittenFinding
@@ -29,7 +29,8 @@ UNSURE = 0.05
 """An interval that reaches further to a side says little."""
 FEW_IMAGES = 20
 """Of a class in the test, below which its own figure says little."""
-LEAKS = (OF_SERIES, "duplicate-across-splits", "near-duplicate-across-splits", "look-alike-across-splits")
+COPIES = "duplicate-across-splits"
+LEAKS = (OF_SERIES, COPIES, "near-duplicate-across-splits", "look-alike-across-splits")
 """Findings that make a test easier than new images will."""
 MISLEADING = ("class-by-circumstance", "duplicate-label-conflict", "near-duplicate-label-conflict")
 
@@ -116,37 +117,43 @@ def result(found: WrittenEvaluation, split: str) -> str:
     return f"{text} Always saying “{short(largest.name)}” would be right on {guess}."
 
 
-def expected(others: Sequence[SplitComparison]) -> str:
-    """What to expect of new images instead, where another split of the same images gave less; empty: nothing did."""
+def expected(others: Sequence[SplitComparison], task: Task | None = None) -> str:
+    """What to expect of new images instead, where another split of the same images gave less; empty: nothing did.
+
+    Args:
+        others: The same images, divided otherwise.
+        task: Of several labels, it is said what the figure counts.
+    """
     lower = _lower(others)
     if lower is None:
         return ""
-    return (
-        f"Divided {lower.division}, the same images gave {percent(lower.accuracy)} ({between(lower.interval)}): expect "
-        "that of new ones."
-    )
+    figure, of = lower.second, "all classes right on " if task is not None and task.several else ""
+    text = f"Divided {figure.division}, the same images gave {of}{percent(figure.accuracy)}"
+    if not lower.is_shown:
+        return f"{text}, in too few groups to tell how far that may be off: of new ones expect less than the above."
+    return f"{text} ({between(figure.interval)}): expect that of new ones."
 
 
 def strengths(found: WrittenEvaluation) -> Iterator[str]:
     """Which classes a model does best and worst, what it says too often, and what it confuses most."""
     seen = [row for row in found.metrics.classes if row.images]
-    if len(seen) > 1:
+    if len(seen) > 1 and all(row.f1 == seen[0].f1 for row in seen):
+        yield "It does equally well on all classes."
+    elif len(seen) > 1:
         best = max(seen, key=lambda row: (row.f1, row.images))
         perfect = [row.name for row in seen if row.f1 == 1]
-        missed = sorted((row for row in seen if row.recall < 1), key=lambda row: (row.recall, -row.images))
-        if all(row.f1 == best.f1 for row in seen):
-            yield "It does equally well on all classes."
-        else:
-            text = f"It does best on {_of_class(best)}."
-            if len(perfect) > 1:
-                text = f"It makes no mistake with {len(perfect):,} of {len(seen):,} classes ({named(perfect)})."
-            yield f"{text} It misses most on {' and '.join(map(_of_class, missed[:MOST_MISSED]))}." if missed else text
-        wrongly = {row.name: _said(row) - _hits(row) for row in seen}
-        often = max(seen, key=lambda row: wrongly[row.name])
-        if wrongly[often.name] > 1:
+        text = f"It does best on {_of_class(best)}."
+        if len(perfect) > 1:
+            text = f"It makes no mistake with {len(perfect):,} of {len(seen):,} classes ({named(perfect)})."
+        missed = [row for row in sorted(seen, key=lambda row: (row.recall, -row.images)) if row.recall < 1]
+        told = " and ".join(_of_class(row) for row in [row for row in missed if row is not best][:MOST_MISSED])
+        yield f"{text} It misses most on {told}." if told else text
+        said = _times_said(found)
+        often = max(seen, key=lambda row: said[row.name] - row.images)
+        if said[often.name] - often.images > 1:
             yield (
-                f"It says “{short(often.name)}” too often: of {_said(often):,} times it was wrong "
-                f"{wrongly[often.name]:,} times."
+                f"It says “{short(often.name)}” too often: {said[often.name]:,} times, where {often.images:,} images "
+                "show it."
             )
     for pair in found.metrics.confused[:1]:
         images = next(row.images for row in seen if row.name == pair.label)
@@ -164,9 +171,14 @@ def _hits(row: ClassMetrics) -> int:
     return round(row.recall * row.images)
 
 
-def _said(row: ClassMetrics) -> int:
-    """How often a model says a class; where it is never right, that cannot be told from its precision."""
-    return round(_hits(row) / row.precision) if row.precision > 0 else 0
+def _times_said(found: WrittenEvaluation) -> dict[str, int]:
+    """How often a model says each class."""
+    confusion = found.metrics.confusion
+    if confusion is not None:
+        return dict(zip(found.task.class_names, confusion.sum(axis=0).tolist(), strict=True))
+    # Where a class is never right, its precision does not tell.
+    rows = found.metrics.classes
+    return {row.name: round(_hits(row) / row.precision) if row.precision > 0 else 0 for row in rows}
 
 
 def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
@@ -180,11 +192,12 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
     found = contents.evaluation
     if found is None:
         return
-    leaks = [one for one in contents.findings or () if one["code"] in LEAKS]
+    leaks = _leaks(contents)
     if division:
         yield Said("note", f"The images were divided {division}.")
-    if split == "test" and leaks:
-        yield Said("note", "No test image was itself trained on.")
+    if split == "test" and leaks and not contents.by_script:
+        if all(one["code"] != COPIES for one in leaks):
+            yield Said("note", "No test image was itself trained on.")
     elif split == "test" and contents.by_script:
         yield Said("good", "The test images took no part in the training, unless the script has looked at them.")
     elif split == "test":
@@ -232,27 +245,43 @@ def _is_at_hand(name: str) -> bool:
 
 def _of_series(finding: WrittenFinding, contents: Contents) -> str:
     title = finding["title"].partition(" (--")[0]
-    text = (
-        f"{title}: photographs of one series, as of one person, one burst or one film, look alike, so the test was "
-        "easier than new photographs will be."
-    )
-    return text if _of_division(contents.others, "by series") else f"{text} By how much, a split by series tells."
+    text = f"{title}. Photographs of one series, as of one person, one burst or one film, look alike"
+    if not _of_division(contents.others, "by series"):
+        return f"{text}: the test may be easier than new photographs. A split by series tells by how much."
+    lower = _lower(contents.others)
+    return f"{text}: the test was easier than new photographs." if lower else f"{text}. Here it makes no difference."
 
 
 def _of_division(others: Sequence[SplitComparison], division: str) -> bool:
     return any(one.second.division.startswith(division) for one in others)
 
 
-def _lower(others: Sequence[SplitComparison]) -> SplitFigure | None:
-    """The figure to count on: the lowest of stricter splits that is lower beyond chance; None: there is none."""
-    lower = [one.second for one in others if one.is_seen and one.difference < 0 and AT_RANDOM in one.first.division]
-    return min(lower, key=lambda one: one.accuracy, default=None)
+def _lower(others: Sequence[SplitComparison]) -> SplitComparison | None:
+    """That with the figure to count on: the lowest of stricter splits that is lower; None: there is none."""
+    lower = [one for one in others if one.is_seen and one.difference < 0 and AT_RANDOM in one.first.division]
+    return min(lower, key=lambda one: one.second.accuracy, default=None)
 
 
 def easier(contents: Contents) -> bool:
-    """Whether a test is known to be easier than new images will be."""
-    leaks = any(one["code"] in LEAKS for one in contents.findings or ())
-    return leaks or bool(_told_of_series(contents)) or _lower(contents.others) is not None
+    """Whether a test is easier than new images will be, as far as is known.
+
+    Where a split by series shows no difference, series leak nothing.
+    """
+    copies = [one for one in _leaks(contents) if one["code"] != OF_SERIES]
+    if _lower(contents.others) is not None or copies:
+        return True
+    of_series = len(_leaks(contents)) > len(copies) or bool(_told_of_series(contents))
+    return of_series and not _of_division(contents.others, "by series")
+
+
+def _leaks(contents: Contents) -> list[WrittenFinding]:
+    """What was found on both sides: trained on, and in the figures."""
+    return [
+        one
+        for one in contents.findings or ()
+        if one["code"] in LEAKS
+        and any({"train", contents.judged} <= {image["split"] for image in group} for group in one["groups"])
+    ]
 
 
 def _told_of_series(contents: Contents) -> list[str]:
@@ -263,22 +292,20 @@ def _told_of_series(contents: Contents) -> list[str]:
 def _size(found: WrittenEvaluation, split: str, is_easy: bool) -> Said:
     metrics = found.metrics
     low, high = metrics.intervals.get(found.task.headline, (0.0, 1.0))
-    known = f"{metrics.images:,} {split} image{'s' * (metrics.images != 1)}"
+    many, are = ("s", "are") if metrics.images != 1 else ("", "is")
+    known = f"{metrics.images:,} {split} image{many} {are}"
     # Of several labels no figure counts images.
-    one = "" if found.task.several else f"; one image more or less is {100 / metrics.images:.2g} points"
-    few = [row for row in metrics.classes if row.images < FEW_IMAGES]
-    of_classes = (
-        f" {len(few):,} of the classes have fewer than {FEW_IMAGES} of these images: their own figures say little."
-        if few
-        else ""
-    )
+    one = "" if found.task.several else f"; one image more or less is {float(f'{100 / metrics.images:.2g}'):g} points"
+    few = sum(row.images < FEW_IMAGES for row in metrics.classes)
+    of_classes = f" {few:,} of the classes {'have' if few > 1 else 'has'} fewer than {FEW_IMAGES} of these images:"
+    of_classes = f"{of_classes} their own figures say little." if few else ""
     if (high - low) / 2 > UNSURE:
-        text = f"{known} are few: the true figure may lie anywhere in the interval{one}.{of_classes}"
+        text = f"{known} few: the true figure may lie anywhere in the interval{one}.{of_classes}"
         return Said("warn", f"{text} More {split} images, or folds, tell it better.")
     points = f"{100 * (high - low) / 2:.1f} points"
     if is_easy:
         return Said("note", f"The luck of which images were drawn adds or takes about {points}{one}.{of_classes}")
-    return Said("good", f"{known} are enough to know the figure to about {points}{one}.{of_classes}")
+    return Said("good", f"{known} enough to know the figure to about {points}{one}.{of_classes}")
 
 
 def told(finding: WrittenFinding) -> str:
@@ -286,18 +313,22 @@ def told(finding: WrittenFinding) -> str:
     return f"{counted(finding['images'], finding['title'])}. {finding['advice']}"
 
 
-def in_short(said: Sequence[Said], others: Sequence[SplitComparison] = ()) -> tuple[str, str]:
+def in_short(said: Sequence[Said], others: Sequence[SplitComparison] = (), several: bool = False) -> tuple[str, str]:
     """Whether to trust a figure in a few words, and of what kind they are.
 
     Args:
         said: What `trust` says.
         others: The same images, divided otherwise.
+        several: Whether an image may have several labels.
     """
     lower = _lower(others)
     if lower is not None:
-        return "warn", f"With care: count on {percent(lower.accuracy)}, the figure of the split {lower.division}."
+        figure, of = lower.second, "all classes right on " if several else ""
+        if not lower.is_shown:
+            return "warn", f"With care: divided {figure.division}, it was {of}{percent(figure.accuracy)}."
+        return "warn", f"With care: count on {of}{percent(figure.accuracy)}, the figure of the split {figure.division}."
     if any(one.kind == "warn" for one in said):
-        return "warn", "With care: read what is marked below."
+        return "warn", "With care: read below what speaks against it."
     if any(one.command or "not looked for" in one.text for one in said):
         return "note", "Probably, for images that are taken as these were; not all was looked at."
     return "good", "Yes, for images that are taken as these were."
@@ -315,8 +346,10 @@ def next_steps(contents: Contents, doubted: Doubts, failing: Sequence[Slice], ag
     run, found = shlex.quote(str(contents.run.path)), contents.evaluation
     for symptom in contents.symptoms:
         yield Said("warn", symptom.text)
-    if doubted.labels:
-        count = f"{len(doubted.labels):,} label{'s' * (len(doubted.labels) != 1)}"
+    # Of a simple model that is often wrong itself nobody is sent to each doubt.
+    looked_at = len(doubted.labels) if doubted.is_trusted else doubted.by_model
+    if looked_at:
+        count = f"{looked_at:,} label{'s' * (looked_at != 1)}"
         text = f"Look at the {count} that may be wrong, correct those that are, and train once more."
         listed = shlex.quote(str(contents.run.path / "failures" / "labels-to-check.csv"))
         command = f"keras-resnet failures {run}"
@@ -326,7 +359,7 @@ def next_steps(contents: Contents, doubted: Doubts, failing: Sequence[Slice], ag
             text, command = f"{text} The list of them, filled in, is applied by:", f"{command} --apply {listed}"
         yield Said("warn", text, command)
     source = dict(contents.config["data"])
-    leaks = any(one["code"] in LEAKS for one in contents.findings or ())
+    leaks = bool(_leaks(contents))
     is_known = _of_division(contents.others, "by series")
     is_random = source.get("split") == "class" and not source.get("split_file")
     has_series = str(source.get("name")).partition(":")[0] in PATHS  # of others none are known

@@ -375,7 +375,9 @@ class Run:
     @property
     def kept(self) -> KeptEpoch | None:
         """The epoch whose weights are the model's; None before the end, and for runs of before it was recorded."""
-        return read_json(self.path / "run.json", RunFile).get("kept")
+        kept = read_json(self.path / "run.json", RunFile).get("kept")
+        # Earlier versions recorded what a script monitored as Keras calls it.
+        return kept and {**kept, "metric": kept["metric"].removeprefix("val_")}
 
     def _check_continues(self, config: dict[str, Any]) -> None:
         if self.status == "finished":

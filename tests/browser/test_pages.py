@@ -39,6 +39,7 @@ HOSTILE = (
     "'\"&amp;</td></table></main><iframe src='https://example.org'>",
     "\u202egpj.exe",
     "n" * 300,
+    "--" + "o" * 300,
 )
 """Names of classes that would run something, end the table, turn the text, or make the page wide."""
 ON_PAPER = 718

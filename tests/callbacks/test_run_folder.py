@@ -48,7 +48,7 @@ def test_evaluate_predict_and_export_take_the_folder_of_a_users_fit(
     assert run.preprocessing.class_names == digits.class_names
     assert [row["epoch"] for row in run.metrics()] == [1, 2, 3]
     assert run.kept is not None
-    assert run.kept["metric"] == "val_accuracy"
+    assert run.kept["metric"] == "accuracy"
     assert run.kept["value"] == max(row["val_accuracy"] for row in run.metrics()) or run.kept["value"] > 0
     assert exports.exported is not None
     assert exports.exported.path == run.exports / "model_float.tflite"

@@ -12,6 +12,7 @@ from PIL import Image
 from keras_resnet.data.mosaic import Batch
 from keras_resnet.data.sources.folder import list_folder
 from keras_resnet.inspection.check import check
+from keras_resnet.inspection.findings import few_classes
 from keras_resnet.inspection.gallery import PER_CLASS
 from keras_resnet.inspection.page import MOST_OPEN, page
 from tests.data.test_duplicates import scene
@@ -204,7 +205,9 @@ def test_what_the_network_will_get_is_shown_pixel_by_pixel_with_its_labels(tmp_p
     assert [tag["alt"] for tag in pictures] == ["<b>cat", "cat 70%\n+ dog 30%"]
     assert np.array_equal(np.asarray(opened(pictures[1])), pixels[1, :, :, 0])
     assert "2 images of the first training batch, 8 × 8 pixels" in shown.text
-    assert "Not drawn" in Seen(page(report)).text
+    able, unable = (replace(report, findings=one) for one in ((), tuple(few_classes(np.array([3])))))
+    assert "Not drawn here" in Seen(page(able)).text
+    assert "No training can begin with these images" in Seen(page(unable)).text
 
 
 def test_tables_say_what_they_are_and_which_cells_are_headings(tmp_path: Path) -> None:

@@ -22,16 +22,18 @@ from keras_resnet.evaluation.robustness import Robustness
 from keras_resnet.evaluation.split_comparison import SplitComparison, SplitFigure
 from keras_resnet.evaluation.written import WrittenEvaluation, read_evaluation
 from keras_resnet.explanation.history import History
+from keras_resnet.html_page import with_options
 from keras_resnet.inspection.inspection import WrittenFinding
 from keras_resnet.reporting.contents import read_contents
 from keras_resnet.reporting.curves import training_charts
 from keras_resnet.reporting.doubts import doubts
 from keras_resnet.reporting.report import confusion_map, write_report
 from keras_resnet.reporting.report import page as drawn_page
-from keras_resnet.reporting.words import LEAKS, MEANINGS, expected, in_short, next_steps, strengths, trust
+from keras_resnet.reporting.words import LEAKS, MEANINGS, easier, expected, in_short, next_steps, strengths, trust
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.classification import METRICS as OF_CLASSES
 from keras_resnet.tasks.multi_label import METRICS as OF_LABELS
+from keras_resnet.tasks.table import task
 from keras_resnet.tasks.task import ClassMetrics
 from keras_resnet.training.fit import fit
 from tests.evaluation.test_written import evaluation
@@ -185,9 +187,8 @@ def test_a_page_of_many_classes_has_the_map_with_names_and_the_largest_confusion
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_page_of_several_labels_counts_no_images_and_draws_what_chose_the_epoch(
-    drawn: Callable[..., Page], evaluated: Run, tmp_path: Path
+    drawn: Callable[..., Page], tmp_path: Path
 ) -> None:
-    contents = read_contents(evaluated)
     kept = {"epoch": 1, "metric": "average_precision", "value": 0.7, "split": "validation", "images": 40}
     rows = [
         {
@@ -202,8 +203,7 @@ def test_a_page_of_several_labels_counts_no_images_and_draws_what_chose_the_epoc
 
     page = drawn(
         evaluation=written("multi-label", ("cat", "dog", "car"), 200, tmp_path / "evaluation"),
-        record={**contents.record, "kept": kept},
-        history=History.of(rows),
+        history=History.of(rows, kept=kept),  # type: ignore[arg-type]
     )
 
     assert "It says of each of 10 classes whether an image shows it" in page.text
@@ -220,7 +220,7 @@ def test_a_kept_linear_probe_stands_before_the_first_epoch(evaluated: Run) -> No
     contents = read_contents(evaluated)
     kept = {"epoch": 0, "metric": "accuracy", "value": 0.95, "split": "validation", "images": 40}
 
-    charts = training_charts(replace(contents, record={**contents.record, "kept": kept}))  # type: ignore[typeddict-item]
+    charts = training_charts(replace(contents, history=replace(contents.history, kept=kept)))  # type: ignore[arg-type]
 
     for one in charts:
         assert one.mark is not None
@@ -281,6 +281,7 @@ def test_what_was_computed_is_shown(copy: Copy, tiny_data: ImageData) -> None:
     finding = {"code": "near-duplicate-across-splits", "severity": "warning", "title": "the same in several splits",
                "advice": "Remove copies.", "images": 12, "groups": []}  # fmt: skip
     (run.path / "check").mkdir()
+    finding["groups"] = [[{"image": one, "class": "3", "split": one, "remark": ""} for one in ("train", "test")]]
     (run.path / "check" / "check.json").write_text(json.dumps({"findings": [finding]}))
 
     page = Page(write_report(run, tiny_data))
@@ -393,9 +394,7 @@ def test_a_training_that_is_not_finished_has_curves_and_no_figures(copy: Copy, t
 def test_a_split_by_series_is_offered_where_the_data_leak_and_can_be_divided_so(
     evaluated: Run, name: str, is_offered: bool
 ) -> None:
-    leak: WrittenFinding = {
-        "code": LEAKS[0], "severity": "warning", "title": "a leak", "advice": "", "images": 3, "groups": []
-    }  # fmt: skip
+    leak = leak_of(LEAKS[0], "train", "test")
     found = read_contents(evaluated)
     config = {**found.config, "data": {**found.config["data"], "name": name, "split": "class", "split_file": None}}
 
@@ -446,41 +445,151 @@ def test_the_figure_of_another_split_stands_beside_its_own_and_is_the_one_to_cou
     assert said[-1].kind == ("note" if kind == "warn" else "good"), "an easy test is not praised"
 
 
-def row(name: str, hits: int, images: int, said: int) -> ClassMetrics:
-    precision, recall = (hits / said if said else 0.0), hits / images
-    return ClassMetrics(name, precision, recall, 2 * hits / (images + said), images)
-
-
 @pytest.mark.parametrize(
-    ("rows", "sentences"),
+    ("names", "confusion", "sentences"),
     [
         (
-            [row("seven", 35, 41, 35), row("two", 39, 41, 46), row("four", 36, 41, 36), row("three", 41, 41, 44)],
+            ("seven", "two", "four", "three"),
+            [[35, 5, 0, 1], [0, 39, 0, 2], [0, 3, 36, 2], [0, 0, 0, 41]],
             [
                 "It does best on “three” (it finds 41 of 41). It misses most on “seven” (it finds 35 of 41) and “four” "
                 "(it finds 36 of 41).",
-                "It says “two” too often: of 46 times it was wrong 7 times.",
+                "It says “two” too often: 47 times, where 41 images show it.",
             ],
         ),
-        ([row("a", 5, 5, 5), row("b", 5, 5, 5)], ["It does equally well on all classes."]),
+        (("a", "b"), [[5, 0], [0, 5]], ["It does equally well on all classes."]),
+        (("a", "b"), [[80, 20], [20, 80]], ["It does equally well on all classes."]),
         (
-            [row("a", 5, 5, 5), row("b", 5, 5, 5), row("never", 0, 5, 0), row("often", 5, 5, 10)],
+            ("a", "b"),
+            [[0, 5], [10, 50]],  # a is said, and never rightly
+            [
+                "It does best on “b” (it finds 50 of 60). It misses most on “a” (it finds 0 of 5).",
+                "It says “a” too often: 10 times, where 5 images show it.",
+            ],
+        ),
+        (
+            ("a", "b", "never", "often"),
+            [[5, 0, 0, 0], [0, 5, 0, 0], [0, 0, 0, 5], [0, 0, 0, 5]],
             [
                 "It makes no mistake with 2 of 4 classes (a, b). It misses most on “never” (it finds 0 of 5).",
-                "It says “often” too often: of 10 times it was wrong 5 times.",
+                "It says “often” too often: 10 times, where 5 images show it.",
             ],
         ),
     ],
 )
 def test_strengths_are_told_by_what_is_found_and_by_what_is_said_too_often(
-    rows: list[ClassMetrics], sentences: list[str], evaluated: Run
+    names: tuple[str, ...], confusion: list[list[int]], sentences: list[str], evaluated: Run
 ) -> None:
+    found, counts = read_contents(evaluated).evaluation, np.array(confusion)
+    assert found is not None
+    hits, images, said = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    rows = tuple(
+        ClassMetrics(name, hit / max(of_said, 1), hit / many, 2 * hit / (many + of_said), many)
+        for name, hit, many, of_said in zip(names, hits.tolist(), images.tolist(), said.tolist(), strict=True)
+    )
+    metrics = replace(found.metrics, classes=rows, confused=(), confusion=counts)
+
+    assert list(strengths(replace(found, metrics=metrics, task=task("classification", names)))) == sentences
+
+
+def leak_of(code: str, *splits: str) -> WrittenFinding:
+    group: Any = [
+        {"image": f"{place}.png", "class": "a", "split": one, "remark": ""} for place, one in enumerate(splits)
+    ]
+    return {
+        "code": code, "severity": "warning", "title": "3 of 9 (--x)", "advice": "Look.", "images": 2, "groups": [group]
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("code", "splits", "is_easy"),
+    [
+        ("near-duplicate-across-splits", ("train", "test"), True),
+        ("near-duplicate-across-splits", ("train", "validation"), False),
+        ("near-duplicate-across-splits", ("validation", "test"), False),
+        ("series-across-splits", ("train", "train", "test"), True),
+    ],
+)
+def test_a_test_is_easier_where_its_images_are_close_to_what_was_trained_on(
+    code: str, splits: tuple[str, ...], is_easy: bool, evaluated: Run
+) -> None:
+    contents = replace(read_contents(evaluated), findings=(leak_of(code, *splits),))
+
+    said = list(trust(contents, "test", ""))
+
+    assert easier(contents) == is_easy
+    assert any(one.kind == "warn" and one.text.startswith("3 of 9") for one in said) == is_easy
+    assert any("No copies and no series" in one.text for one in said) != is_easy
+
+
+def test_series_leak_nothing_where_a_split_by_series_makes_no_difference(evaluated: Run) -> None:
+    figure = SplitFigure("tiny", "at random", 50, 60, 50 / 60, (0.7, 0.9))
+    apart = SplitComparison(figure, replace(figure, division="by series"), 0.0, (-3.0, 3.0), 12)
+    contents = replace(
+        read_contents(evaluated), findings=(leak_of("series-across-splits", "train", "test"),), others=(apart,)
+    )
+
+    text = " ".join(one.text for one in trust(contents, "test", ""))
+
+    assert not easier(contents)
+    assert "look alike. Here it makes no difference." in text
+    assert "No test image was itself trained on." in text
+
+
+def test_an_image_that_is_trained_on_and_tested_is_not_denied(evaluated: Run) -> None:
+    contents = replace(read_contents(evaluated), findings=(leak_of("duplicate-across-splits", "train", "test"),))
+
+    assert not any("No test image was itself trained on" in one.text for one in trust(contents, "test", ""))
+
+
+def test_of_too_few_groups_and_of_several_labels_it_is_said_what_the_figure_is(evaluated: Run) -> None:
+    first = SplitFigure("tiny", "at random", 400, 412, 400 / 412, (0.95, 0.98))
+    second = SplitFigure("apart", "by camera", 126, 211, 126 / 211, (0.0, 1.0), groups=1)
+    other = SplitComparison(first, second, -37.4, (-98.0, 4.0), 12, on_these=(-44.0, -31.0))
+
+    assert expected([other]) == (
+        "Divided by camera, the same images gave 59.7%, in too few groups to tell how far that may be off: of new ones "
+        "expect less than the above."
+    )
+    assert in_short([], [other])[1] == "With care: divided by camera, it was 59.7%."
+    assert "gave all classes right on 59.7%" in expected([other], task("multi-label", ("a", "b")))
+    assert "count on all classes right on 59.7%" in in_short([], [replace(other, interval=(-44.0, -31.0))], True)[1]
+
+
+def test_one_image_is_counted_in_the_singular(evaluated: Run) -> None:
     found = read_contents(evaluated).evaluation
     assert found is not None
+    one = replace(found, metrics=replace(found.metrics, images=1, classes=found.metrics.classes[:1]))
 
-    told = list(strengths(replace(found, metrics=replace(found.metrics, classes=tuple(rows), confused=()))))
+    text = list(trust(replace(read_contents(evaluated), evaluation=one), "test", ""))[-1].text
 
-    assert told == sentences
+    assert "1 test image is few" in text or "1 test image is enough" in text
+    assert "one image more or less is 100 points" in text
+    assert "1 of the classes has fewer than 20" in text
+
+
+@pytest.mark.usefixtures("no_maps")
+def test_without_an_evaluation_nothing_leads_to_what_is_not_there(copy: Copy) -> None:
+    run = copy()
+    shutil.rmtree(run.path / "evaluation")
+    doubted: Any = {"image": "1.png", "class": "3", "split": "train", "remark": "looks like 8 (93%)"}
+    found = leak_of("suspicious-label") | {"groups": [[doubted]]}
+    (run.path / "check").mkdir()
+    (run.path / "check" / "check.json").write_text(json.dumps({"findings": [found]}))
+
+    (run.path / "page.html").write_text(drawn_page(read_contents(run), None, ""))
+
+    check_page(Page(run.path / "page.html"))
+
+
+def test_a_command_is_shown_as_it_is_typed(evaluated: Run) -> None:
+    contents = read_contents(evaluated)
+    there = replace(contents, run=Run(Path("/tmp/a`b`c")))
+
+    text = str(with_options(next(one.command for one in next_steps(there, doubts(there), []) if one.command)))
+
+    assert "/tmp/a`b`c" in text
+    assert "<code>" not in text
 
 
 @pytest.mark.usefixtures("no_maps")
