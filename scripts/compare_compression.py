@@ -1,11 +1,13 @@
 """What channel pruning, zeros and a teacher do to one network, all trained on for as long: accuracy, size, latency.
 
 python scripts/compare_compression.py saved_models/floats --data tfds:cifar10 --data-dir PREPARED
+python scripts/compare_compression.py saved_models/floats --data … --trained saved_models/half
 
 The model is a run or a .keras file, and SOURCE has its classes. Each row begins with it, is changed, and is trained on
 for so many steps: SGD by a cosine, images cropped and mirrored, the same batches for all. The first row is only trained
-on. Accuracy is top-1 of the first test images, with its 95 % Wilson interval. The file is `tflite-int8`; its latency is
-the median of so many rounds in turn, one image, one thread of LiteRT.
+on. With --trained nothing is: these runs or files are compared with the model as it is. Accuracy is top-1 of the first
+test images, with its 95 % Wilson interval. The file is `tflite-int8`; its latency is the median of so many rounds in
+turn, one image, one thread of LiteRT.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,24 +86,33 @@ def run(options: argparse.Namespace) -> int:
         learner.fit(batches.repeat().take(options.steps), epochs=1, callbacks=callbacks, verbose=0)
         return model, before
 
-    rows, files = [], {}
-    with tempfile.TemporaryDirectory() as folder:
+    def networks() -> Iterator[tuple[str, keras.Model, str]]:
+        """Each with its name and its accuracy before it was trained on."""
+        if options.trained:
+            yield "as it is", whole, "–"
+            yield from ((Path(one).name, open_predictor(one).model, "–") for one in options.trained)
+            return
         for way in WAYS:
             model, before = trained(way)
+            yield way.name, model, f"{100 * before / len(labels):.1f} %"
+
+    rows, files = [], {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, model, before in networks():
             hits = right(model)
             low, high = wilson_interval(hits, len(labels))
             path = Path(folder) / f"{len(rows)}.tflite"
             keras_resnet.export(
                 model, path, "tflite-int8", calibration=calibration, preprocessing=predictor.preprocessing
             )
-            files[way.name] = open_predictor(path)
+            files[name] = open_predictor(path)
             rows.append(
                 [
-                    way.name,
+                    name,
                     f"{sum(macs(Graph(path.read_bytes())).values()) / 1e6:.2f}",
                     f"{model.count_params():,}",
                     f"{100 * keras_resnet.sparsity(model).share:.0f} %",
-                    f"{100 * before / len(labels):.1f} %",
+                    before,
                     f"{100 * hits / len(labels):.1f} % ({100 * low:.1f} to {100 * high:.1f})",
                     f"{path.stat().st_size:,}",
                 ]
@@ -110,7 +121,8 @@ def run(options: argparse.Namespace) -> int:
         latencies = interleaved({name: lambda one=one: one.logits(images[:1]) for name, one in files.items()}, options)
     heads = ("", "million MACs", "parameters", "zeros", "before", "after", "INT8 bytes", "latency")
     shown = [(*row, f"{1000 * latencies[row[0]]:.3f} ms") for row in rows]
-    table(f"{options.steps} steps of {options.batch_size} images, {len(labels):,} test images", heads, shown)
+    how = "trained before" if options.trained else f"{options.steps} steps of {options.batch_size} images"
+    table(f"{how}, {len(labels):,} test images", heads, shown)
     return 0
 
 
@@ -131,6 +143,7 @@ def main() -> int:
     parser.add_argument("model", help="a run or a .keras file")
     parser.add_argument("--data", required=True, help="a source of images")
     parser.add_argument("--data-dir", help="where TensorFlow Datasets has prepared it")
+    parser.add_argument("--trained", nargs="+", default=[], metavar="MODEL", help="compare these, and train nothing")
     parser.add_argument("--keep", type=float, default=0.5, help="of the multiply-accumulates")
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch-size", type=int, default=128)
