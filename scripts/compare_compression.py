@@ -55,13 +55,14 @@ def run(options: argparse.Namespace) -> int:
 
     import keras_resnet
     from keras_resnet.cli.tables import table
+    from keras_resnet.inference.activation import logits_model
     from keras_resnet.inference.predictors import open_predictor
     from keras_resnet.quantize.graph import Graph, macs
     from keras_resnet.tasks.intervals import wilson_interval
 
     data = keras_resnet.load_data(options.data, data_dir=options.data_dir, cache="none")
     predictor = open_predictor(options.model)
-    whole = predictor.model
+    whole = logits_model(predictor.model)
     calibration = data.train.read(slice(0, CALIBRATION))
     tests = slice(0, options.tests)
     images, labels = data.test.read(tests), np.asarray(data.test.labels[tests])
@@ -80,7 +81,8 @@ def run(options: argparse.Namespace) -> int:
         before = right(model)
         learner = keras_resnet.Distillation(model, whole) if way.taught else model
         rate = keras.optimizers.schedules.CosineDecay(options.learning_rate, options.steps)
-        learner.compile(keras_resnet.optimizers.SGD(rate, momentum=0.9), "categorical_crossentropy")
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        learner.compile(keras_resnet.optimizers.SGD(rate, momentum=0.9), loss)
         batches = data.train.batches(options.batch_size, augment="crop-flip", seed=options.seed)
         callbacks = [keras_resnet.MagnitudePruning(**way.sparse, every=10)] if way.sparse else []
         learner.fit(batches.repeat().take(options.steps), epochs=1, callbacks=callbacks, verbose=0)
@@ -90,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         """Each with its name and its accuracy before it was trained on."""
         if options.trained:
             yield "as it is", whole, "–"
-            yield from ((Path(one).name, open_predictor(one).model, "–") for one in options.trained)
+            yield from ((Path(one).name, logits_model(open_predictor(one).model), "–") for one in options.trained)
             return
         for way in WAYS:
             model, before = trained(way)
