@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.errors import ModelError
-from keras_resnet.runs.contents import KeptEpoch
+from keras_resnet.runs.contents import EventRow, KeptEpoch
 from keras_resnet.runs.run import Run, is_run
 from keras_resnet.weights.first_normalisation import FirstStatistics
 
@@ -18,6 +18,8 @@ LogRow = Mapping[str, Any]
 
 ONE_CLASS = "classification"
 """The task in which an image has one class."""
+CONTINUED, SETBACK = "continued", "setback"
+"""Events after which the curves may jump: another process went on, or the training went back to earlier weights."""
 FEWEST_STEP_ROWS = 5
 """With fewer rows of steps, the checks say nothing about them."""
 FEWEST_EPOCHS = 3
@@ -37,6 +39,7 @@ class History:
         guesses: The accuracy of always naming the most frequent class, of training and of validation images; None:
             unknown, or an image may have several classes.
         kept: The epoch whose weights the model has; None: unknown, or the training is not at its end.
+        turns: The events of the kinds `continued` and `setback`.
     """
 
     steps: tuple[LogRow, ...]
@@ -45,6 +48,7 @@ class History:
     first: FirstStatistics | None = None
     guesses: tuple[float, float] | None = None
     kept: KeptEpoch | None = None
+    turns: tuple[EventRow, ...] = ()
 
     @classmethod
     def of(
@@ -55,16 +59,19 @@ class History:
         first: FirstStatistics | None = None,
         guesses: tuple[float, float] | None = None,
         kept: KeptEpoch | None = None,
+        events: Iterable[EventRow] = (),
     ) -> History:
         """Sort rows into steps and epochs; other kinds are left out.
 
         Args:
             rows: As in `metrics.jsonl`.
             validation_images, first, guesses, kept: As `History`.
+            events: As in `events.jsonl`.
         """
         rows = list(rows)
         kinds = [tuple(row for row in rows if row["event"] == kind) for kind in ("step", "epoch")]
-        return cls(kinds[0], kinds[1], validation_images, first, guesses, kept)
+        turns = tuple(event for event in events if event["event"] in (CONTINUED, SETBACK))
+        return cls(kinds[0], kinds[1], validation_images, first, guesses, kept, turns)
 
     @classmethod
     def of_run(cls, run: Run) -> History:
@@ -88,7 +95,24 @@ class History:
         guesses = None
         if run.data_file.get("task", ONE_CLASS) == ONE_CLASS and any(train) and any(validation):
             guesses = (max(train) / sum(train), max(validation) / sum(validation))
-        return cls.of(rows, sum(validation), first=run.first_statistics, guesses=guesses, kept=kept)
+        events = run.events.rows()
+        return cls.of(rows, sum(validation), first=run.first_statistics, guesses=guesses, kept=kept, events=events)
+
+    def places(self, kind: str) -> np.ndarray:
+        """Where events of a kind lie on an axis of epochs, on which a row of an epoch lies at its end.
+
+        Args:
+            kind: `continued` or `setback`.
+
+        Returns:
+            float64 (events,), rising, each place once.
+        """
+        ends, updates = series(self.epochs, "epoch"), series(self.epochs, "step")
+        known = np.isfinite(ends) & np.isfinite(updates)
+        if not known.any():
+            return np.empty(0)
+        found = [event["updates"] for event in self.turns if event["event"] == kind]
+        return np.unique(np.interp(found, np.append(0, updates[known]), np.append(ends[known][0] - 1, ends[known])))
 
     @property
     def last_phase(self) -> tuple[LogRow, ...]:

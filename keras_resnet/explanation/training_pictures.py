@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.explanation.diagnosis import DEAD_SHARE, UNSETTLED, Symptom
-from keras_resnet.explanation.history import History, LogRow, series, stage_series
+from keras_resnet.explanation.history import CONTINUED, SETBACK, History, LogRow, series, stage_series
 from keras_resnet.explanation.summary import best_epoch, headline, verdict
 from keras_resnet.pictures import new_figure, save, short
 
@@ -24,6 +24,8 @@ INK, FAINT = "#333333", "#767676"
 STAGE_SHADES = (0.0, 0.8)
 """The part of viridis that is visible on white, for stages from the stem to the head."""
 MARKERS = "osD^vP"
+TURNS = ((CONTINUED, "^", INK, "▲ continued"), (SETBACK, "X", ALARM, "✖ went back to earlier weights"))
+"""What stands on the axis of epochs: kind of event, mark, colour, and what explains it below."""
 FEW_EPOCHS = 30
 """With no more, each epoch has a mark."""
 TALL = 20.0
@@ -214,6 +216,9 @@ def _draw_pair(axes: Axes, history: History, name: str, **view: Any) -> None:
         epoch, what = marked
         axes.axvline(epoch, color=INK, linestyle="--", linewidth=1, zorder=1)
         values = curves[1].y[(curves[1].x == epoch) & np.isfinite(curves[1].y)]
+        kept = history.kept
+        if kept and not epoch and kept["metric"] == name and kept["value"] is not None:
+            values = np.array([kept["value"]])  # of the linear probe, which no row has
         mark = {"markeredgecolor": INK, "markersize": 8, "zorder": 4, "clip_on": False}
         if len(values):  # an empty line that is not clipped would confuse the layout
             axes.plot([epoch] * len(values), values, "D", color=VALIDATION, **mark)
@@ -228,13 +233,29 @@ def _draw_pair(axes: Axes, history: History, name: str, **view: Any) -> None:
         words = {"ha": "center", "va": "bottom", "fontsize": LETTERS, "color": ALARM}
         axes.text(np.median(broken), 0.03, "no finite\nnumber", transform=axes.get_xaxis_transform(), **words)
     _draw(axes, curves, dashes=("-", "--"), **view)
+    _mark_turns(axes, history)
+
+
+def _mark_turns(axes: Axes, history: History) -> None:
+    """Put what may have bent the curves on the axis, and its meaning beside the axis's name: no curve lies there."""
+    low, high = axes.get_xlim()
+    for kind, mark, colour, words in TURNS:
+        places = np.array([place for place in history.places(kind) if low <= place <= high])
+        if len(places):
+            axes.plot(
+                places, np.zeros(len(places)), mark, color=colour, markeredgecolor="white", markersize=9, zorder=5,
+                clip_on=False, transform=axes.get_xaxis_transform(),
+            )  # fmt: skip
+            axes.set_xlabel(f"{axes.get_xlabel()}     {words}")
 
 
 def _marked(history: History) -> tuple[int, str] | None:
     """The epoch to mark, and what it is: the kept one, or the best if none is known to be kept."""
     if history.kept:
         epoch = history.kept["epoch"]
-        known = {row["epoch"] for row in history.epochs}  # 0 is what the training began with; others may be cut off
+        if not epoch:
+            return 0, "kept: the linear probe"
+        known = {row["epoch"] for row in history.epochs}  # the table may be cut off
         return (epoch, f"kept: epoch {epoch}") if epoch in known else None
     best = best_epoch(history)
     return (best[0], f"best: epoch {best[0]}") if best else None

@@ -39,6 +39,21 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Marks:
+    """What stands on the axis below, where no line lies.
+
+    Args:
+        name: What each of them says.
+        x: float (n,), within the axis.
+        kind: Which of the six looks, 0–5; none that a line has.
+    """
+
+    name: str
+    x: np.ndarray
+    kind: int
+
+
+@dataclass(frozen=True)
 class Tick:
     """A tick of an axis: where it lies, and what stands there."""
 
@@ -69,6 +84,7 @@ class Chart:
         mark: Where a vertical line lies, and what stands beside it; None: nowhere.
         mark_height: Where that text stands: above or below the lines.
         diagonal: Whether a line leads from the lower left to the upper right corner.
+        on_axis: Markers without a line, on the axis below.
     """
 
     title: str
@@ -81,6 +97,7 @@ class Chart:
     mark: Tick | None = None
     mark_height: float = TOP + 11
     diagonal: bool = False
+    on_axis: tuple[DrawnLine, ...] = ()
     frame: dict[str, float] = field(
         default_factory=lambda: {
             "width": WIDTH,
@@ -104,6 +121,7 @@ def chart(
     across: tuple[float, float] | None = None,
     mark: tuple[float, str] | None = None,
     diagonal: bool = False,
+    on_axis: Sequence[Marks] = (),
 ) -> Chart | None:
     """Lay out a line chart.
 
@@ -116,6 +134,7 @@ def chart(
         across: Of x; None: as the lines need. In whole numbers, unless given.
         mark: The x of a vertical line, which the axis reaches to, and its text.
         diagonal: As `Chart`.
+        on_axis: What stands on the axis below; what lies beyond its ends is left out.
 
     Returns:
         None if no line has a number.
@@ -163,6 +182,11 @@ def chart(
         None if mark is None else Tick(right(mark[0]), mark[1]),
         HEIGHT - BOTTOM - 8 if is_high else TOP + 11,
         diagonal,
+        tuple(
+            DrawnLine(one.name, one.kind, (), tuple((round(right(x), 1), HEIGHT - BOTTOM) for x in inside))
+            for one in on_axis
+            if (inside := [x for x in one.x.tolist() if first <= x <= last])
+        ),
     )
 
 

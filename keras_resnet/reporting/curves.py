@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_resnet.evaluation.written import WrittenEvaluation
-from keras_resnet.explanation.history import series
-from keras_resnet.reporting.charts import Chart, Line, chart
+from keras_resnet.explanation.history import CONTINUED, SETBACK, series
+from keras_resnet.reporting.charts import Chart, Line, Marks, chart
 from keras_resnet.reporting.contents import Contents
 from keras_resnet.reporting.words import percent
 
@@ -18,16 +18,24 @@ FEWEST = 5
 NAMES = {"loss": "Loss", "accuracy": "Accuracy"}
 SHARES = ("accuracy", "average_precision")
 """What lies between 0 and 1."""
+MOST_TURNS_SAID = 5
+"""To who hears the page; all are drawn."""
+TURNS = ((CONTINUED, "continued", 2), (SETBACK, "went back to earlier weights", 5))
+"""Events that may bend a curve, in words, and how they look."""
 
 
 def training_charts(contents: Contents) -> list[Chart]:
-    """Loss, accuracy and what chose the epoch by epoch, training beside validation, with the kept epoch marked."""
+    """Loss, accuracy and what chose the epoch by epoch, training beside validation.
+
+    The kept epoch is marked, and where the training was continued or went back to earlier weights.
+    """
     epochs = contents.history.epochs
     found = []
     kept = contents.history.kept
     # Epoch 0 is the linear probe, which no line has: it stands before the first.
     names = {**NAMES, **({kept["metric"]: _title(kept["metric"])} if kept else {})}
     weights = f"epoch {kept['epoch']}" if kept and kept["epoch"] else "the linear probe"
+    turns = [Marks(words, contents.history.places(kind), look) for kind, words, look in TURNS]
     mark = (float(kept["epoch"]), f"kept: {weights}") if kept else None
     for key, title in names.items():
         x = series(epochs, "epoch")
@@ -41,9 +49,12 @@ def training_charts(contents: Contents) -> list[Chart]:
         description = f"{title} by epoch: {told}."
         if kept:
             description += f" The weights of {weights} were kept."
+        for turn in turns:
+            if len(turn.x):
+                description += f" Training {turn.name} {_when(turn.x)}."
         drawn = chart(
             title, description, lines, ("epoch", title.lower()), percent=key == "accuracy",
-            limits=(0.0, 1.0) if key in SHARES else None, mark=mark,
+            limits=(0.0, 1.0) if key in SHARES else None, mark=mark, on_axis=turns,
         )  # fmt: skip
         found += [drawn] if drawn else []
     return found
@@ -77,6 +88,16 @@ def reliability_chart(found: WrittenEvaluation) -> Chart | None:
         f"Came true: {told}.", [line], ("probability that the model gives", "share that came true"),
         percent=True, limits=(0.0, 1.0), across=(0.0, 1.0), diagonal=True,
     )  # fmt: skip
+
+
+def _when(places: np.ndarray) -> str:
+    """Places on an axis of epochs in words."""
+    if len(places) > MOST_TURNS_SAID:
+        return f"{len(places)} times"
+    whole = ", ".join(
+        f"after epoch {place:g}" if place.is_integer() else f"in epoch {math.ceil(place)}" for place in places.tolist()
+    )
+    return " and ".join(whole.rsplit(", ", 1))
 
 
 def _title(key: str) -> str:

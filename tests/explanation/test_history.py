@@ -52,6 +52,20 @@ def test_what_the_first_normalisation_saw_is_read_from_the_events(tmp_path: Path
     assert History.of_run(run).first == FirstStatistics(0.01, 0.5, 32)
 
 
+def test_events_lie_between_the_ends_of_epochs(tmp_path: Path) -> None:
+    run = run_with(tmp_path, "".join(json.dumps({**EPOCH, "epoch": n, "step": 12 * n}) + "\n" for n in (1, 2, 3)))
+    for kind, updates in (("continued", 0), ("setback", 18), ("continued", 24), ("note", 30), ("continued", 24)):
+        run.events.add({"time": "2026", "event": kind, "epoch": 9, "step": 9, "updates": updates})
+
+    history = History.of_run(run)
+
+    np.testing.assert_array_equal(history.places("continued"), [0, 2])
+    np.testing.assert_array_equal(history.places("setback"), [1.5])
+    later = History.of([{**EPOCH, "epoch": 5, "step": 12}], events=run.events.rows())  # a record that began there
+    np.testing.assert_array_equal(later.places("setback"), [5])
+    assert not len(History.of([STEP], events=run.events.rows()).places("continued"))
+
+
 def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"metrics\.jsonl, line 1 is not JSON"):
         History.of_run(run_with(tmp_path, "torn\n"))

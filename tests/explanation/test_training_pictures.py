@@ -125,7 +125,7 @@ def test_of_many_stages_some_are_named() -> None:
     assert {"stage1", "stage30"} <= set(named)
 
 
-@pytest.mark.parametrize(("kept", "mark"), [(4, "kept: epoch 4"), (0, None), (11, None), (None, "best: epoch 10")])
+@pytest.mark.parametrize(("kept", "mark"), [(4, "kept: epoch 4"), (11, None), (None, "best: epoch 10")])
 def test_the_kept_epoch_is_marked_or_else_the_best(kept: int | None, mark: str | None) -> None:
     chosen = None if kept is None else {"epoch": kept, "metric": "accuracy", "value": 0.88, "split": "", "images": 9}
     axes = new_figure(4, 4).subplots()
@@ -135,6 +135,42 @@ def test_the_kept_epoch_is_marked_or_else_the_best(kept: int | None, mark: str |
     assert marks == ([mark] if mark else [])
     diamonds = [line.get_xdata() for line in axes.lines if line.get_marker() == "D"]
     assert [list(one) for one in diamonds] == ([[int(mark.split()[-1])]] if mark else [])
+
+
+def test_a_kept_linear_probe_is_marked_before_the_first_epoch() -> None:
+    kept = {"epoch": 0, "metric": "accuracy", "value": 0.95, "split": "validation", "images": 40}
+    losses, accuracies = (new_figure(4, 4).subplots() for _ in range(2))
+    draw_losses(losses, History.of(rows(), kept=kept))  # type: ignore[arg-type]
+    draw_accuracies(accuracies, History.of(rows(), kept=kept))  # type: ignore[arg-type]
+
+    for axes in (losses, accuracies):
+        assert [one.get_text() for one in axes.texts if "kept" in one.get_text()] == ["kept: the linear probe"]
+        assert axes.get_xlim()[0] <= 0
+    diamonds = [
+        [line.get_xydata().tolist() for line in one.lines if line.get_marker() == "D"] for one in (losses, accuracies)
+    ]
+    assert diamonds == [[], [[[0, 0.95]]]]  # its loss is not known
+
+
+def test_where_a_training_was_continued_or_went_back_is_on_the_axis_and_explained_below_it() -> None:
+    place = {"time": "2026", "epoch": 1, "step": 0}
+    per_epoch = rows()[-1]["step"] // 10
+    events = [
+        {"event": kind, "updates": int(at * per_epoch), **place} for kind, at in (("setback", 2.5), ("continued", 4))
+    ]
+    both, axes, bare = (new_figure(4, 4).subplots() for _ in range(3))
+    draw_losses(both, History.of(rows(), events=events))  # type: ignore[arg-type]
+    draw_accuracies(axes, History.of(rows(), events=events[1:]))  # type: ignore[arg-type]
+    draw_losses(bare, History.of(rows()))
+
+    marks = {line.get_marker(): (list(line.get_xdata()), set(line.get_ydata())) for line in both.lines}
+    assert marks["^"] == ([4], {0})
+    assert marks["X"] == ([2.5], {0})
+    assert both.get_xlabel() == "epoch     ▲ continued     ✖ went back to earlier weights"
+    assert axes.get_xlabel() == "epoch     ▲ continued"
+    assert bare.get_xlabel() == "epoch"
+    assert both.get_xlim() == bare.get_xlim()
+    assert both.get_ylim() == bare.get_ylim()
 
 
 def test_epochs_without_a_finite_loss_are_shaded() -> None:

@@ -231,6 +231,26 @@ def test_a_kept_linear_probe_stands_before_the_first_epoch(evaluated: Run) -> No
     assert accuracy.markers[-1] == (round(charts[1].frame["left"], 1), pytest.approx(14 + 0.05 * 214, abs=0.1))
 
 
+def test_where_a_training_was_continued_or_went_back_stands_on_the_axis_of_its_charts(evaluated: Run) -> None:
+    contents = read_contents(evaluated)
+    updates = contents.history.epochs[0]["step"]
+    turns = [{"event": "continued", "updates": round(updates * at)} for at in (1, 2.5, 2.5)]
+    turns.append({"event": "setback", "updates": updates})
+
+    charts = training_charts(replace(contents, history=replace(contents.history, turns=tuple(turns))))  # type: ignore[arg-type]
+
+    assert len(charts) == 2
+    for one in charts:
+        line, (continued, back) = one.lines[0], one.on_axis
+        first, second = (float(point.split(",")[0]) for point in line.parts[0].split()[:2])
+        assert [x for x, _ in continued.markers] == pytest.approx([first, first + 1.5 * (second - first)], abs=0.1)
+        assert {y for _, y in (*continued.markers, *back.markers)} == {one.frame["bottom"]}
+        assert "Training continued after epoch 1 and in epoch 3." in one.description
+        assert "Training went back to earlier weights after epoch 1." in one.description
+        assert len({continued.kind, back.kind, *(line.kind for line in one.lines)}) == 4
+    assert not training_charts(contents)[0].on_axis
+
+
 @pytest.mark.usefixtures("no_maps")
 def test_without_a_test_split_the_page_speaks_of_validation_images(copy: Copy) -> None:
     run = copy()
