@@ -151,8 +151,7 @@ class Report:
 
     def splits_of(self, label: int) -> dict[str, int]:
         """The number of images of a class in each split."""
-        members = self.task.membership(self.labels)[:, label]
-        inside = (self.split_names[position] for position in np.flatnonzero(members))
+        inside = (self.split_names[position] for position in self.task.members(self.labels, label))
         return dict(Counter(name for name in inside if name))
 
     def image(self, position: int) -> dict[str, str]:
@@ -260,7 +259,8 @@ def check(
         gallery=gallery(
             seen.thumbnails[looked_at] if vectors is None else vectors,
             looked_at,
-            listing.task.membership(listing.labels[looked_at]),
+            listing.task,
+            listing.labels[looked_at],
             seed,
         ),
     )

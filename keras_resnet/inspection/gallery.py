@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_resnet.tasks.task import Task
+
 MOST_PICTURES = 320
 """Pictures of all classes together: they take about 1.5 MB on a page."""
 PER_CLASS = 8
@@ -30,7 +32,7 @@ class ClassPictures:
 
 
 def gallery(
-    features: np.ndarray, positions: np.ndarray, membership: np.ndarray, seed: int = 0
+    features: np.ndarray, positions: np.ndarray, task: Task, labels: np.ndarray, seed: int = 0
 ) -> tuple[ClassPictures, ...]:
     """Choose images of each class; of hundreds of classes one each, of more the largest classes.
 
@@ -40,7 +42,8 @@ def gallery(
     Args:
         features: (n, …): thumbnails or vectors.
         positions: int (n,): of these images in their listing.
-        membership: bool (n, classes): which of them belong to which class.
+        task: What the labels mean.
+        labels: Of these images, as the task has them.
         seed: Of what is chosen by chance.
 
     Returns:
@@ -49,15 +52,17 @@ def gallery(
     Example:
         >>> import numpy as np
         >>> from keras_resnet.inspection.gallery import gallery
-        >>> found = gallery(np.array([[0.0], [1.0], [9.0]]), np.array([5, 6, 7]), np.ones((3, 1), bool))
+        >>> from keras_resnet.tasks.classification import Classification
+        >>> features, labels = np.array([[0.0], [1.0], [9.0]]), np.array([0, 0, 0])
+        >>> found = gallery(features, np.array([5, 6, 7]), Classification(("cat", "dog")), labels)
         >>> found[0].positions, found[0].remarks
         ((6, 5, 7), ('most typical', 'least typical', 'least typical'))
     """
-    counts = membership.sum(axis=0)
+    counts = task.images_of_classes(labels)
     largest = [label for label in np.argsort(-counts, kind="stable").tolist() if counts[label]][:MOST_PICTURES]
     each = min(PER_CLASS, MOST_PICTURES // max(1, len(largest)))
     random = np.random.default_rng(seed)
-    return tuple(_of_class(label, features, positions, membership[:, label], each, random) for label in largest)
+    return tuple(_of_class(label, features, positions, task.members(labels, label), each, random) for label in largest)
 
 
 def _of_class(
@@ -68,7 +73,7 @@ def _of_class(
     each: int,
     random: np.random.Generator,
 ) -> ClassPictures:
-    chosen = random.permutation(np.flatnonzero(members))[:MOST_COMPARED]
+    chosen = random.permutation(members)[:MOST_COMPARED]
     looks = features[chosen].reshape(len(chosen), -1).astype(np.float32)
     nearness = np.linalg.norm(looks - looks.mean(axis=0), axis=1).argsort(kind="stable")
     ends = {"most typical": nearness[:1], "least typical": nearness[1:][-(each // 3) :] if each // 3 else nearness[:0]}

@@ -88,10 +88,9 @@ class Album:
             most: Classes.
             each: Images of a class.
         """
-        has = split.task.membership(split.labels)
-        counts = has.sum(axis=0)
+        counts = split.task.images_of_classes(split.labels)
         for number in np.sort(np.argsort(-counts, kind="stable")[:most]).tolist():
-            members = np.flatnonzero(has[:, number])
+            members = split.task.members(split.labels, number)
             if len(members):
                 chosen = members[np.unique(np.linspace(0, len(members) - 1, each).astype(np.int64))]
                 names = [csv_cell(self.data.names[index]) for index in split.indices[chosen].tolist()]

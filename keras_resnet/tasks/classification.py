@@ -164,6 +164,9 @@ class Classification(Task):
     def membership(self, labels: np.ndarray) -> np.ndarray:
         return labels[:, None] == np.arange(self.outputs)
 
+    def members(self, labels: np.ndarray, number: int) -> np.ndarray:
+        return np.flatnonzero(labels == number)
+
     def images_of_classes(self, labels: np.ndarray) -> np.ndarray:
         return np.bincount(labels, minlength=self.outputs)
 

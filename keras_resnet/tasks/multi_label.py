@@ -142,6 +142,9 @@ class MultiLabel(Task):
     def membership(self, labels: np.ndarray) -> np.ndarray:
         return labels.astype(bool)
 
+    def members(self, labels: np.ndarray, number: int) -> np.ndarray:
+        return np.flatnonzero(labels[:, number])
+
     def renumbered(self, labels: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
         number_of = {name: number for number, name in enumerate(class_names)}
         wider = np.zeros((len(labels), len(class_names)), np.uint8)

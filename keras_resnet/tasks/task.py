@@ -292,6 +292,10 @@ class Task(ABC):
         """Which classes each image has, bool (n, classes)."""
 
     @abstractmethod
+    def members(self, labels: np.ndarray, number: int) -> np.ndarray:
+        """Where the images of a class are, int64 (images of the class,), rising; without `membership`'s large table."""
+
+    @abstractmethod
     def renumbered(self, labels: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
         """The labels as a task with other classes has them, which include this one's."""
 

@@ -26,6 +26,7 @@ def test_figures_are_those_counted_by_hand() -> None:
     shares = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
     assert found.log_loss == pytest.approx(-np.log(shares[np.arange(4), LABELS]).mean())
     assert found.top5 is None
+    assert [TASK.members(LABELS, number).tolist() for number in range(3)] == [[0], [1, 2, 3], []]
 
 
 def test_balanced_accuracy_is_the_mean_recall_of_the_classes_that_have_images() -> None:

@@ -94,6 +94,7 @@ def test_labels_become_those_of_a_task_with_more_classes() -> None:
     assert TASK.renumbered(LABELS[:1], ("c", "x", "b", "a")).tolist() == [[1, 0, 0, 1]]
     assert TASK.names_of(LABELS[3]) == ("a", "b")
     assert TASK.images_of_classes(LABELS).tolist() == [2, 2, 1]
+    assert [TASK.members(LABELS, number).tolist() for number in range(3)] == [[0, 3], [1, 3], [0]]
 
 
 def test_several_views_have_the_logits_of_their_mean_probability() -> None:
