@@ -41,7 +41,9 @@ def headline(history: History) -> str:
         return f"The linear probe is kept: its {name} of {value} is not exceeded by an epoch."
     if best is None or kept["value"] is None or math.isclose(best[1], kept["value"], abs_tol=1e-4):  # as recorded
         return f"Best {name} {value} in epoch {kept['epoch']} of {last}, whose weights are kept."
-    return f"The weights of epoch {kept['epoch']} of {last} are kept, with a {name} of {value}; the best was {highest}."
+    text = f"The weights of epoch {kept['epoch']} of {last} are kept, with a {name} of {value}; the best was {highest}"
+    few = f", which {kept['images']:,} images do not show to be better" if kept["epoch"] == last else ""
+    return f"{text}{few}."
 
 
 def verdict(history: History, symptoms: Sequence[Symptom]) -> str:

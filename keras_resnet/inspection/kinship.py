@@ -84,7 +84,8 @@ def _telling(attributes: dict[str, np.ndarray], labels: np.ndarray) -> list[Find
         title = f"the {name} alone tells the class of {share:.0%} of the images"
         advice = (
             f"Always the most frequent class would be right for {guess:.0%}. A network may learn the {name} and not "
-            "what the images show, and no test with such images would tell: take images of every class in the same way."
+            "what the images show, and no test with such images would tell. Unless what they show differs in it by "
+            "nature, take images of every class in the same way."
         )
         found.append(Finding("class-by-circumstance", "warning", title, advice))
     return found

@@ -166,7 +166,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
     failing = [one for one in contents.slices if one.fails and one.attribute != "class"]
     again = "" if contents.by_script else command(contents.config)
     trust = list(words.trust(contents, split, division(contents.config)))
-    losses, why = _losses(run, found, album)
+    losses, why = _losses(run, found, album, {one.image for one in doubted.labels if one.suggested})
     return render(
         ROOM,
         "report.html.jinja",
@@ -181,7 +181,9 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         decides=words.decides(contents.class_names, None if found is None else found.task),
         result="" if found is None else words.result(found, split),
         expected=words.expected(contents.others, None if found is None else found.task),
-        strengths=[] if found is None else list(words.strengths(found)),
+        strengths=[] if found is None else [*words.strengths(found), *filter(None, [words.blamed(found, doubted)])],
+        mistakes=0 if found is None else words.mistakes(found),
+        few_mistakes=words.FEW_MISTAKES,
         verdict=words.in_short(trust, contents.others, found is not None and found.task.several),
         trust=trust,
         steps=list(words.next_steps(contents, doubted, failing, again)),
@@ -406,7 +408,9 @@ def _robustness(contents: Contents) -> dict[str, Any] | None:
     }
 
 
-def _losses(run: Run, found: WrittenEvaluation | None, album: Album | None) -> tuple[list[dict[str, Any]], str]:
+def _losses(
+    run: Run, found: WrittenEvaluation | None, album: Album | None, doubted: set[str]
+) -> tuple[list[dict[str, Any]], str]:
     """The images that the model is most wrong about, what it goes by there, and why that cannot be shown."""
     if found is None:
         return [], ""
@@ -423,7 +427,8 @@ def _losses(run: Run, found: WrittenEvaluation | None, album: Album | None) -> t
     rows = []
     for one, image in zip(wrong, pixels, strict=True):
         picture = "" if album is None or image is None else album.picture(one.image)
-        rows.append({**_said(one), "picture": picture, "map": "" if image is None else next(places)})
+        shown = {"picture": picture, "map": "" if image is None else next(places)}
+        rows.append({**_said(one), **shown, "is_doubted": one.image in doubted})
     return rows, why
 
 

@@ -14,7 +14,7 @@ from keras_resnet.evaluation.slices import Slice
 from keras_resnet.evaluation.split_comparison import AT_RANDOM, SplitComparison
 from keras_resnet.evaluation.written import WrittenEvaluation
 from keras_resnet.inspection.findings import counted
-from keras_resnet.inspection.inspection import WrittenFinding
+from keras_resnet.inspection.inspection import WrittenFinding, WrittenSubject
 from keras_resnet.reporting.contents import Contents
 from keras_resnet.reporting.doubts import Doubts
 from keras_resnet.tasks.task import ClassMetrics, Task
@@ -29,8 +29,15 @@ UNSURE = 0.05
 """An interval that reaches further to a side says little."""
 FEW_IMAGES = 20
 """Of a class in the test, below which its own figure says little."""
+FEW_MISTAKES = 5
+"""Fewer in all say nothing of which class or which kind of image a model is bad at."""
 COPIES = "duplicate-across-splits"
-LEAKS = (OF_SERIES, COPIES, "near-duplicate-across-splits", "look-alike-across-splits")
+LEAKING_COPIES = {
+    COPIES: "the same file as one",
+    "near-duplicate-across-splits": "nearly the same picture as one",
+    "look-alike-across-splits": "to a trained network nearly the same as one",
+}
+LEAKS = (OF_SERIES, *LEAKING_COPIES)
 """Findings that make a test easier than new images will."""
 MISLEADING = ("class-by-circumstance", "duplicate-label-conflict", "near-duplicate-label-conflict")
 
@@ -137,30 +144,54 @@ def expected(others: Sequence[SplitComparison], task: Task | None = None) -> str
 def strengths(found: WrittenEvaluation) -> Iterator[str]:
     """Which classes a model does best and worst, what it says too often, and what it confuses most."""
     seen = [row for row in found.metrics.classes if row.images]
+    wrong = mistakes(found)
+    if 0 < wrong < FEW_MISTAKES and not found.task.several:
+        many = "images" if wrong > 1 else "image"
+        yield f"It is wrong on {wrong:,} {many}: too few to tell on which classes it does worst."
+        return
     if len(seen) > 1 and all(row.f1 == seen[0].f1 for row in seen):
         yield "It does equally well on all classes."
     elif len(seen) > 1:
         best = max(seen, key=lambda row: (row.f1, row.images))
         perfect = [row.name for row in seen if row.f1 == 1]
-        text = f"It does best on {_of_class(best)}."
+        right, times_said = _hits(best), _times_said(found)
+        of_said = f", and is right {right:,} of {times_said[best.name]:,} times it says so"
+        text = f"It does best on “{short(best.name)}” (it finds {right:,} of {best.images:,}{of_said})."
         if len(perfect) > 1:
             text = f"It makes no mistake with {len(perfect):,} of {len(seen):,} classes ({named(perfect)})."
         missed = [row for row in sorted(seen, key=lambda row: (row.recall, -row.images)) if row.recall < 1]
         told = " and ".join(_of_class(row) for row in [row for row in missed if row is not best][:MOST_MISSED])
         yield f"{text} It misses most on {told}." if told else text
-        said = _times_said(found)
-        often = max(seen, key=lambda row: said[row.name] - row.images)
-        if said[often.name] - often.images > 1:
-            yield (
-                f"It says “{short(often.name)}” too often: {said[often.name]:,} times, where {often.images:,} images "
-                "show it."
-            )
+        often = max(seen, key=lambda row: times_said[row.name] - row.images)
+        if times_said[often.name] - often.images > 1:
+            times = f"{times_said[often.name]:,} times, where {often.images:,} images show it"
+            yield f"It says “{short(often.name)}” too often: {times}."
     for pair in found.metrics.confused[:1]:
         images = next(row.images for row in seen if row.name == pair.label)
         yield (
             f"What it confuses most: {pair.images:,} of {images:,} images of {short(pair.label)} it takes for "
             f"{short(pair.prediction)}."
         )
+
+
+def mistakes(found: WrittenEvaluation) -> int:
+    """On how many images a model is wrong."""
+    return found.metrics.images - found.metrics.correct
+
+
+def blamed(found: WrittenEvaluation, doubted: Doubts) -> str:
+    """How many of the mistakes may be those of labels; empty: none."""
+    images = {one.image for one in doubted.labels if one.suggested}
+    wrong = [one for one in found.answers if not one.is_right]
+    count = sum(one.image in images for one in wrong)
+    if not count:
+        return ""
+    its = f"its {len(wrong):,} wrong answers" if len(wrong) > 1 else "its wrong answers"
+    if count == len(wrong):
+        text = {1: "Its only wrong answer is", 2: "Both of its wrong answers are"}.get(count, f"All of {its} are")
+    else:
+        text = f"{count:,} of {its} {'are' if count > 1 else 'is'}"
+    return f"{text} about {'images' if count > 1 else 'an image'} whose label is in doubt: look whose mistake it is."
 
 
 def _of_class(row: ClassMetrics) -> str:
@@ -210,7 +241,7 @@ def trust(contents: Contents, split: str, division: str) -> Iterator[Said]:
         )
     notes = _told_of_series(contents)
     for one in leaks:
-        yield Said("warn", _of_series(one, contents) if one["code"] == OF_SERIES else told(one))
+        yield Said("warn", _of_series(one, contents) if one["code"] == OF_SERIES else _of_copies(one, found, split))
     if not leaks:
         for note in notes:
             yield Said("warn", note)
@@ -245,11 +276,28 @@ def _is_at_hand(name: str) -> bool:
 
 def _of_series(finding: WrittenFinding, contents: Contents) -> str:
     title = finding["title"].partition(" (--")[0]
+    both = _leaking_groups(finding, contents.judged)
+    if both:
+        tested, trained = (
+            next(short(image["image"]) for image in both[0] if image["split"] == name)
+            for name in (contents.judged, "train")
+        )
+        title += f", as {tested} is of that of {trained}"
     text = f"{title}. Photographs of one series, as of one person, one burst or one film, look alike"
     if not _of_division(contents.others, "by series"):
         return f"{text}: the test may be easier than new photographs. A split by series tells by how much."
     lower = _lower(contents.others)
     return f"{text}: the test was easier than new photographs." if lower else f"{text}. Here it makes no difference."
+
+
+def _of_copies(finding: WrittenFinding, found: WrittenEvaluation, split: str) -> str:
+    groups = _leaking_groups(finding, split)
+    count, of = sum(image["split"] == split for group in groups for image in group), found.metrics.images
+    are = f"{split} images {'are' if count > 1 else 'is'}"
+    return (
+        f"{count:,} of {of:,} {are} {LEAKING_COPIES[finding['code']]} that is trained on. That makes figures too good: "
+        "keep all copies in one split, or one of them only."
+    )
 
 
 def _of_division(others: Sequence[SplitComparison], division: str) -> bool:
@@ -276,12 +324,12 @@ def easier(contents: Contents) -> bool:
 
 def _leaks(contents: Contents) -> list[WrittenFinding]:
     """What was found on both sides: trained on, and in the figures."""
-    return [
-        one
-        for one in contents.findings or ()
-        if one["code"] in LEAKS
-        and any({"train", contents.judged} <= {image["split"] for image in group} for group in one["groups"])
-    ]
+    return [one for one in contents.findings or () if one["code"] in LEAKS and _leaking_groups(one, contents.judged)]
+
+
+def _leaking_groups(finding: WrittenFinding, split: str) -> list[list[WrittenSubject]]:
+    """Those with images that are trained on and images of a split."""
+    return [group for group in finding["groups"] if {"train", split} <= {image["split"] for image in group}]
 
 
 def _told_of_series(contents: Contents) -> list[str]:
@@ -304,7 +352,8 @@ def _size(found: WrittenEvaluation, split: str, is_easy: bool) -> Said:
         return Said("warn", f"{text} More {split} images, or folds, tell it better.")
     points = f"{100 * (high - low) / 2:.1f} points"
     if is_easy:
-        return Said("note", f"The luck of which images were drawn adds or takes about {points}{one}.{of_classes}")
+        text = "The interval counts only the luck of which images were drawn, not what speaks against the figure here"
+        return Said("note", f"{text}{one}.{of_classes}")
     return Said("good", f"{known} enough to know the figure to about {points}{one}.{of_classes}")
 
 
@@ -344,12 +393,8 @@ def next_steps(contents: Contents, doubted: Doubts, failing: Sequence[Slice], ag
         again: The command that trains it once more; empty: there is none.
     """
     run, found = shlex.quote(str(contents.run.path)), contents.evaluation
-    for symptom in contents.symptoms:
-        yield Said("warn", symptom.text)
-    # Of a simple model that is often wrong itself nobody is sent to each doubt.
-    looked_at = len(doubted.labels) if doubted.is_trusted else doubted.by_model
-    if looked_at:
-        count = f"{looked_at:,} label{'s' * (looked_at != 1)}"
+    if doubted.to_look_at:
+        count = f"{doubted.to_look_at:,} label{'s' * (doubted.to_look_at != 1)}"
         text = f"Look at the {count} that may be wrong, correct those that are, and train once more."
         listed = shlex.quote(str(contents.run.path / "failures" / "labels-to-check.csv"))
         command = f"keras-resnet failures {run}"
@@ -358,6 +403,8 @@ def next_steps(contents: Contents, doubted: Doubts, failing: Sequence[Slice], ag
         elif contents.suspects is not None:
             text, command = f"{text} The list of them, filled in, is applied by:", f"{command} --apply {listed}"
         yield Said("warn", text, command)
+    for symptom in contents.symptoms:
+        yield Said("warn", symptom.text)
     source = dict(contents.config["data"])
     leaks = bool(_leaks(contents))
     is_known = _of_division(contents.others, "by series")

@@ -1,16 +1,19 @@
 """Which images a person should look at: whatever has doubted them, each once, the most doubtful first."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from keras_resnet.evaluation.written import read_evaluation
 from keras_resnet.failures.failures import Suspect
 from keras_resnet.inspection.inspection import WrittenFinding
 from keras_resnet.reporting.contents import Contents, read_contents
 from keras_resnet.reporting.doubts import doubts
 from keras_resnet.reporting.words import next_steps
 from keras_resnet.runs.run import Run
+from tests.evaluation.test_written import evaluation
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,52 @@ def test_what_both_doubt_comes_first_and_no_image_twice(contents: Contents) -> N
     assert [one.remark for one in found.labels] == [
         "to a simple model it looks like dog (93%)", "", "to a simple model it looks like dog (93%)"
     ]  # fmt: skip
-    assert (found.by_failures, found.by_check, found.by_model) == (True, True, 2)
+    assert (found.by_failures, found.by_check, found.by_model, found.by_simple, found.by_copies) == (
+        True,
+        True,
+        2,
+        1,
+        0,
+    )
+
+
+def test_of_copies_those_with_the_rarer_label_are_doubted(contents: Contents) -> None:
+    conflict, even = finding("near-duplicate-label-conflict"), finding("duplicate-label-conflict")
+    for found, labels in ((conflict, ("cat", "dog", "cat")), (even, ("cat", "dog"))):
+        found["groups"] = [
+            [{"image": f"{place}-{len(labels)}.png", "class": one, "split": "train", "remark": ""}
+             for place, one in enumerate(labels)]
+        ]  # fmt: skip
+
+    found = doubts(replace(contents, suspects=(suspect("0-2.png"),), findings=(conflict, even)))
+
+    assert [(one.image, one.label, one.split) for one in found.labels] == [
+        ("0-2.png", "cat", "train"), ("1-2.png", "dog", "train"), ("1-3.png", "dog", "train")
+    ]  # fmt: skip
+    assert found.labels[2].remark == "nearly the same picture is labelled cat: 0-3.png"
+    assert (found.by_model, found.by_copies, found.to_look_at) == (1, 2, 3)
+
+
+@pytest.mark.parametrize(("severity", "doubted"), [("warning", 1), ("note", 0)])
+def test_a_wrong_answer_is_a_doubt_where_a_trusted_simple_model_has_another(
+    contents: Contents, severity: str, doubted: int, tmp_path: Path
+) -> None:
+    evaluation("classification", ("cat", "dog")).write(tmp_path)
+    judged = read_evaluation(tmp_path, ("cat", "dog"))
+    wrong, right = (next(one for one in judged.answers if one.is_right == is_right) for is_right in (False, True))
+    names = [one.image.removeprefix("'") for one in (right, wrong)]  # as they were, before a table
+    simple = finding("suspicious-label", *names, severity=severity)
+
+    found = doubts(replace(contents, evaluation=judged, suspects=(), findings=(simple,)))
+
+    assert (found.by_model, found.by_simple) == (doubted, 2 - doubted)
+    first = found.labels[0]
+    if doubted:
+        assert (first.image, first.suggested, first.split) == (wrong.image, wrong.prediction, "test")
+        assert wrong.image.startswith("'=")
+        assert first.remark == "to a simple model it looks like dog (93%)"
+    else:
+        assert (first.image, first.suggested) == (right.image, "")
 
 
 @pytest.mark.parametrize(("severity", "is_trusted"), [("note", False), ("warning", True)])

@@ -202,7 +202,7 @@ def test_it_says_what_speaks_against_the_figure_as_the_report_does(run: Run) -> 
     card = model_card(read_contents(run))
 
     assert "With care: read below what speaks against it" in card.replace("\\", "")
-    assert "- **Take care:** 40 test images are of a series. Photographs of one series" in card
+    assert "- **Take care:** 40 test images are of a series, as test is of that of train. Photographs of one" in card
     assert card.index("**With care: read below what speaks against it.**") < card.index("## What it is for")
     assert "The images were divided at random, each class in its proportion." in card.replace("\\", "")
 

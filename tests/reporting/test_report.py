@@ -26,10 +26,20 @@ from keras_resnet.html_page import with_options
 from keras_resnet.inspection.inspection import WrittenFinding
 from keras_resnet.reporting.contents import read_contents
 from keras_resnet.reporting.curves import training_charts
-from keras_resnet.reporting.doubts import doubts
-from keras_resnet.reporting.report import confusion_map, write_report
+from keras_resnet.reporting.doubts import Doubt, doubts
+from keras_resnet.reporting.report import MOST_LOSSES, confusion_map, write_report
 from keras_resnet.reporting.report import page as drawn_page
-from keras_resnet.reporting.words import LEAKS, MEANINGS, easier, expected, in_short, next_steps, strengths, trust
+from keras_resnet.reporting.words import (
+    LEAKS,
+    MEANINGS,
+    blamed,
+    easier,
+    expected,
+    in_short,
+    next_steps,
+    strengths,
+    trust,
+)
 from keras_resnet.runs.run import Run
 from keras_resnet.tasks.classification import METRICS as OF_CLASSES
 from keras_resnet.tasks.multi_label import METRICS as OF_LABELS
@@ -318,7 +328,7 @@ def test_what_was_computed_is_shown(copy: Copy, tiny_data: ImageData) -> None:
     assert "the model says <strong>8</strong>" in labels
     assert "(91.0% sure)" in labels
     assert "labels-to-check.csv" in labels
-    assert "12 images: the same in several splits. Remove copies." in page.text
+    assert "1 of 60 test images is nearly the same picture as one that is trained on." in page.text
     assert "With care" in page.text
 
 
@@ -460,7 +470,7 @@ def test_the_figure_of_another_split_stands_beside_its_own_and_is_the_one_to_cou
     assert counted_on == (kind == "warn")
     lead = "Divided by series, the same images gave 73.3% (60.0% to 83.0%): expect that of new ones."
     assert expected([other]) == (lead if kind == "warn" else "")
-    sizes = {"warn": "The luck of which images were drawn adds or takes about 1.0 points"}
+    sizes = {"warn": "The interval counts only the luck of which images were drawn, not what speaks against"}
     assert sizes.get(kind, "60 test images are enough to know the figure to about 1.0 points") in said[-1].text
     assert said[-1].kind == ("note" if kind == "warn" else "good"), "an easy test is not praised"
 
@@ -472,7 +482,8 @@ def test_the_figure_of_another_split_stands_beside_its_own_and_is_the_one_to_cou
             ("seven", "two", "four", "three"),
             [[35, 5, 0, 1], [0, 39, 0, 2], [0, 3, 36, 2], [0, 0, 0, 41]],
             [
-                "It does best on “three” (it finds 41 of 41). It misses most on “seven” (it finds 35 of 41) and “four” "
+                "It does best on “three” (it finds 41 of 41, and is right 41 of 46 times it says so). It misses most "
+                "on “seven” (it finds 35 of 41) and “four” "
                 "(it finds 36 of 41).",
                 "It says “two” too often: 47 times, where 41 images show it.",
             ],
@@ -483,7 +494,8 @@ def test_the_figure_of_another_split_stands_beside_its_own_and_is_the_one_to_cou
             ("a", "b"),
             [[0, 5], [10, 50]],  # a is said, and never rightly
             [
-                "It does best on “b” (it finds 50 of 60). It misses most on “a” (it finds 0 of 5).",
+                "It does best on “b” (it finds 50 of 60, and is right 50 of 55 times it says so). It misses most on "
+                "“a” (it finds 0 of 5).",
                 "It says “a” too often: 10 times, where 5 images show it.",
             ],
         ),
@@ -512,6 +524,65 @@ def test_strengths_are_told_by_what_is_found_and_by_what_is_said_too_often(
     assert list(strengths(replace(found, metrics=metrics, task=task("classification", names)))) == sentences
 
 
+def test_of_few_mistakes_no_class_is_called_bad(evaluated: Run) -> None:
+    found = read_contents(evaluated).evaluation
+    assert found is not None
+    images = found.metrics.images
+
+    few, more = (
+        list(strengths(replace(found, metrics=replace(found.metrics, correct=images - wrong)))) for wrong in (4, 5)
+    )
+
+    assert few == ["It is wrong on 4 images: too few to tell on which classes it does worst."]
+    assert "It misses most on" in more[0]
+
+
+@pytest.mark.parametrize(
+    ("doubted", "words"),
+    [
+        ([], ""),
+        ([0], "1 of its 3 wrong answers is about an image whose label is in doubt: look whose mistake it is."),
+        ([0, 2], "2 of its 3 wrong answers are about images whose label is in doubt: look whose mistake it is."),
+        ([0, 1, 2], "All of its 3 wrong answers are about images whose label is in doubt: look whose mistake it is."),
+    ],
+)
+def test_mistakes_that_may_be_those_of_labels_are_counted(doubted: list[int], words: str, evaluated: Run) -> None:
+    contents = read_contents(evaluated)
+    found = contents.evaluation
+    assert found is not None
+    wrong, right = (tuple(one for one in found.answers if one.is_right == is_right) for is_right in (False, True))
+    labels = tuple(Doubt(one.image, one.label, "other") for one in [wrong[place] for place in doubted] + [right[0]])
+    labels += (Doubt(wrong[0].image, "", remark="a simple model's alone"),) if not doubted else ()
+
+    said = blamed(replace(found, answers=(*wrong[:3], *right)), replace(doubts(contents), labels=labels))
+
+    assert said == words
+
+
+def test_a_mistake_whose_label_is_in_doubt_is_marked(copy: Copy, tiny_data: ImageData) -> None:
+    run = copy()
+    found = read_contents(run).evaluation
+    assert found is not None
+    worst = next(one for one in found.largest_losses if not one.is_right)
+    finding = leak_of("suspicious-label", "test")
+    finding["groups"][0][0] |= {"image": worst.image, "remark": "looks like 3 (99%)"}
+    (run.path / "check").mkdir()
+    (run.path / "check" / "check.json").write_text(json.dumps({"findings": [finding]}))
+
+    both = [one for one in doubts(read_contents(run)).labels if one.suggested]
+
+    page = Page(write_report(run, tiny_data))
+
+    assert both[0].image == worst.image
+    shown = [one.image for one in found.largest_losses if not one.is_right][:MOST_LOSSES]
+    assert page.section("Worst mistakes").count('<a href="#labels">its label is in doubt</a>') == sum(
+        one.image in shown
+        for one in both  # the network itself doubts some
+    )
+    assert "whose label is in doubt: look whose mistake it is" in page.section("Summary")
+    assert f"{worst.image} (test image)" in page.section("Labels that may be wrong")
+
+
 def leak_of(code: str, *splits: str) -> WrittenFinding:
     group: Any = [
         {"image": f"{place}.png", "class": "a", "split": one, "remark": ""} for place, one in enumerate(splits)
@@ -538,7 +609,11 @@ def test_a_test_is_easier_where_its_images_are_close_to_what_was_trained_on(
     said = list(trust(contents, "test", ""))
 
     assert easier(contents) == is_easy
-    assert any(one.kind == "warn" and one.text.startswith("3 of 9") for one in said) == is_easy
+    beginning = {
+        "near-duplicate-across-splits": "1 of 60 test images is nearly the same picture as one that is trained on",
+        "series-across-splits": "3 of 9, as 2.png is of that of 0.png. Photographs of one series",
+    }[code]
+    assert any(one.kind == "warn" and one.text.startswith(beginning) for one in said) == is_easy
     assert any("No copies and no series" in one.text for one in said) != is_easy
 
 
