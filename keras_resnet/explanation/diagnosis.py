@@ -336,7 +336,7 @@ def unsettled_statistics(history: History, _: LabelAgreement | None) -> Iterator
             seen = words.format(f"{ends[worst]:.2g}")
             yield Finding(
                 f"Batch normalisation has not settled: the moving statistics of {worst} {seen}. The finished network "
-                "normalises by them.",
+                "normalises by them, so that it may be less accurate than it could be.",
                 (
                     TRAIN_LONGER,
                     Remedy("let the learning rate fall towards the end", RATE, more=False),

@@ -256,6 +256,11 @@ def few_classes(counts: np.ndarray, *, fewest: int = 2) -> list[Finding]:
     return [Finding("one-class", "error", title, f"A training needs at least {fewest}.")]
 
 
+def _in_words(sure: float) -> str:
+    """A probability; nobody is sure of a picture to 100%."""
+    return f"{sure:.0%}" if sure < 0.995 else "over 99%"
+
+
 def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -> Finding | None:
     """Labels that may be wrong, if there are any, or why they could not be checked.
 
@@ -277,7 +282,7 @@ def doubted(doubts: Doubts, positions: np.ndarray, class_names: Sequence[str]) -
     if len(doubts.positions) > MOST_DOUBTED:
         advice += f" Only the first {MOST_DOUBTED} of {len(doubts.positions):,} are listed."
     seen = zip(positions[doubts.positions], doubts.suggested, doubts.probability, strict=True)
-    subjects = [(int(p), f"looks like {class_names[label]} ({sure:.0%})") for p, label, sure in seen]
+    subjects = [(int(p), f"looks like {class_names[label]} ({_in_words(sure)})") for p, label, sure in seen]
     severity = "warning" if doubts.accuracy >= TRUSTED else "note"
     return Finding(DOUBTED, severity, "labels that may be wrong", advice, _singles(subjects[:MOST_DOUBTED]))
 

@@ -54,7 +54,7 @@ def training_charts(contents: Contents) -> list[Chart]:
                 description += f" Training {turn.name} {_when(turn.x)}."
         drawn = chart(
             title, description, lines, ("epoch", title.lower()), percent=key == "accuracy",
-            limits=(0.0, 1.0) if key in SHARES else None, mark=mark, on_axis=turns,
+            limits=_limits(lines) if key in SHARES else None, mark=mark, on_axis=turns,
         )  # fmt: skip
         found += [drawn] if drawn else []
     return found
@@ -71,7 +71,7 @@ def over_one_another(runs: Sequence[tuple[str, Contents]]) -> list[Chart]:
         told = "; ".join(_course(line.name, line.y, key) for line in lines)
         drawn = chart(
             f"{title}, validation images", f"Validation {key} by epoch: {told}.", lines, ("epoch", key),
-            percent=key == "accuracy", limits=(0.0, 1.0) if key == "accuracy" else None,
+            percent=key == "accuracy", limits=_limits(lines) if key == "accuracy" else None,
         )  # fmt: skip
         found += [drawn] if drawn else []
     return found
@@ -98,6 +98,12 @@ def _when(places: np.ndarray) -> str:
         f"after epoch {place:g}" if place.is_integer() else f"in epoch {math.ceil(place)}" for place in places.tolist()
     )
     return " and ".join(whole.rsplit(", ", 1))
+
+
+def _limits(lines: Sequence[Line]) -> tuple[float, float]:
+    """Of an axis of shares: to 1, from the tenth below the lowest, since what lies near 1 would look flat from 0."""
+    lowest = min((float(np.nanmin(one.y)) for one in lines if np.isfinite(one.y).any()), default=0.0)
+    return max(0.0, min(math.floor(10 * lowest + 1e-9), 9) / 10), 1.0
 
 
 def _title(key: str) -> str:

@@ -415,9 +415,8 @@ class Task(ABC):
         wrong = metrics.images - metrics.correct
         if wrong < FEW_WRONG:
             yield (
-                f"Only {wrong} of {metrics.images:,} images are answered wrong: log loss and calibration errors hang "
-                "on errors that may be too rare to be among so few images. Their intervals tell what they are at least "
-                "and, not surely, what they are at most; more images tell."
+                f"Only {wrong} of {metrics.images:,} images are answered wrong. Log loss and calibration errors may be "
+                "larger than their intervals say, since rarer errors may not be among so few images: more images tell."
             )
         if metrics.groups is not None and metrics.groups < FEW_GROUPS:
             yield (

@@ -397,7 +397,8 @@ def test_a_model_that_is_often_wrong_gives_notes_and_a_long_list_is_cut(accuracy
     assert finding is not None
     assert finding.severity == severity
     assert finding.images == 100
-    assert finding.groups[0][0] == Subject(1000, "looks like cat (100%)")
+    assert finding.groups[0][0] == Subject(1000, "looks like cat (over 99%)")
+    assert finding.groups[99][0] == Subject(1099, "looks like cat (83%)")
     assert "Only the first 100 of 120 are listed" in finding.advice
     assert "with 97.0% where it is this sure" in finding.advice
 
