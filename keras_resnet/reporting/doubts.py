@@ -17,7 +17,6 @@ from keras_resnet.inspection.findings import DOUBTED, NOT_CHECKED, STRANGE
 from keras_resnet.inspection.inspection import WrittenFinding, WrittenSubject
 from keras_resnet.reporting.contents import Contents
 from keras_resnet.spreadsheet import csv_cell
-from keras_resnet.visible import visible
 
 SURE = 0.5
 """The least probability of another class by which an evaluation's answer doubts a label."""
@@ -156,8 +155,7 @@ def _conflicting(finding: WrittenFinding | None) -> Iterator[Doubt]:
         for one in rarer:
             other = next((each for each in group if each["class"] != one["class"]), None)
             if other is not None:
-                image, label = (visible(other[key]) for key in ("image", "class"))
-                yield _doubt(one, f"nearly the same picture is labelled {label}: {image}")
+                yield _doubt(one, f"nearly the same picture is labelled {other['class']}: {other['image']}")
 
 
 def _strange(checked: dict[str, WrittenFinding]) -> Iterator[Doubt]:
