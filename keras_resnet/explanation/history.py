@@ -19,7 +19,8 @@ LogRow = Mapping[str, Any]
 ONE_CLASS = "classification"
 """The task in which an image has one class."""
 CONTINUED, SETBACK = "continued", "setback"
-"""Events after which the curves may jump: another process went on, or the training went back to earlier weights."""
+TURNS = {CONTINUED: "continued", SETBACK: "went back to earlier weights"}
+"""Events after which the curves may jump, in words: another process went on, or the loss was no number or jumped."""
 FEWEST_STEP_ROWS = 5
 """With fewer rows of steps, the checks say nothing about them."""
 FEWEST_EPOCHS = 3
@@ -70,7 +71,7 @@ class History:
         """
         rows = list(rows)
         kinds = [tuple(row for row in rows if row["event"] == kind) for kind in ("step", "epoch")]
-        turns = tuple(event for event in events if event["event"] in (CONTINUED, SETBACK))
+        turns = tuple(event for event in events if event["event"] in TURNS)
         return cls(kinds[0], kinds[1], validation_images, first, guesses, kept, turns)
 
     @classmethod

@@ -42,7 +42,7 @@ def headline(history: History) -> str:
     if best is None or kept["value"] is None or math.isclose(best[1], kept["value"], abs_tol=1e-4):  # as recorded
         return f"Best {name} {value} in epoch {kept['epoch']} of {last}, whose weights are kept."
     text = f"The weights of epoch {kept['epoch']} of {last} are kept, with a {name} of {value}; the best was {highest}"
-    few = f", which {kept['images']:,} images do not show to be better" if kept["epoch"] == last else ""
+    few = f", and {kept['images']:,} images are too few to choose by" if kept["epoch"] == last else ""
     return f"{text}{few}."
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from keras_resnet.explanation.diagnosis import DEAD_SHARE, UNSETTLED, Symptom
-from keras_resnet.explanation.history import CONTINUED, SETBACK, History, LogRow, series, stage_series
+from keras_resnet.explanation.history import CONTINUED, SETBACK, TURNS, History, LogRow, series, stage_series
 from keras_resnet.explanation.summary import best_epoch, headline, verdict
 from keras_resnet.pictures import new_figure, save, short
 
@@ -24,8 +24,8 @@ INK, FAINT = "#333333", "#767676"
 STAGE_SHADES = (0.0, 0.8)
 """The part of viridis that is visible on white, for stages from the stem to the head."""
 MARKERS = "osD^vP"
-TURNS = ((CONTINUED, "^", INK, "▲ continued"), (SETBACK, "X", ALARM, "✖ went back to earlier weights"))
-"""What stands on the axis of epochs: kind of event, mark, colour, and what explains it below."""
+LOOKS = {CONTINUED: ("^", INK, "▲"), SETBACK: ("X", ALARM, "✖")}
+"""How events look on the axis of epochs: mark, colour, and the mark in the words below."""
 FEW_EPOCHS = 30
 """With no more, each epoch has a mark."""
 TALL = 20.0
@@ -239,14 +239,14 @@ def _draw_pair(axes: Axes, history: History, name: str, **view: Any) -> None:
 def _mark_turns(axes: Axes, history: History) -> None:
     """Put what may have bent the curves on the axis, and its meaning beside the axis's name: no curve lies there."""
     low, high = axes.get_xlim()
-    for kind, mark, colour, words in TURNS:
+    for kind, (mark, colour, letter) in LOOKS.items():
         places = np.array([place for place in history.places(kind) if low <= place <= high])
         if len(places):
             axes.plot(
                 places, np.zeros(len(places)), mark, color=colour, markeredgecolor="white", markersize=9, zorder=5,
                 clip_on=False, transform=axes.get_xaxis_transform(),
             )  # fmt: skip
-            axes.set_xlabel(f"{axes.get_xlabel()}     {words}")
+            axes.set_xlabel(f"{axes.get_xlabel()}     {letter} {TURNS[kind]}")
 
 
 def _marked(history: History) -> tuple[int, str] | None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from keras_resnet.evaluation.written import WrittenEvaluation
-from keras_resnet.explanation.history import CONTINUED, SETBACK, series
+from keras_resnet.explanation.history import CONTINUED, SETBACK, TURNS, series
 from keras_resnet.reporting.charts import Chart, Line, Marks, chart
 from keras_resnet.reporting.contents import Contents
 from keras_resnet.reporting.words import percent
@@ -20,8 +20,8 @@ SHARES = ("accuracy", "average_precision")
 """What lies between 0 and 1."""
 MOST_TURNS_SAID = 5
 """To who hears the page; all are drawn."""
-TURNS = ((CONTINUED, "continued", 2), (SETBACK, "went back to earlier weights", 5))
-"""Events that may bend a curve, in words, and how they look."""
+LOOKS = {CONTINUED: 2, SETBACK: 5}
+"""How events that may bend a curve look."""
 
 
 def training_charts(contents: Contents) -> list[Chart]:
@@ -35,7 +35,7 @@ def training_charts(contents: Contents) -> list[Chart]:
     # Epoch 0 is the linear probe, which no line has: it stands before the first.
     names = {**NAMES, **({kept["metric"]: _title(kept["metric"])} if kept else {})}
     weights = f"epoch {kept['epoch']}" if kept and kept["epoch"] else "the linear probe"
-    turns = [Marks(words, contents.history.places(kind), look) for kind, words, look in TURNS]
+    turns = [Marks(TURNS[kind], contents.history.places(kind), look) for kind, look in LOOKS.items()]
     mark = (float(kept["epoch"]), f"kept: {weights}") if kept else None
     for key, title in names.items():
         x = series(epochs, "epoch")

@@ -71,6 +71,11 @@ class Doubts:
     is_trusted: bool
 
     @property
+    def answered_otherwise(self) -> frozenset[str]:
+        """The images with a doubted label of which the model says another class."""
+        return frozenset(one.image for one in self.labels if one.suggested)
+
+    @property
     def to_look_at(self) -> int:
         """How many labels a person should look at: of a simple model that is often wrong itself nobody asks that."""
         return self.by_model + self.by_copies + self.by_simple * self.is_trusted

@@ -31,6 +31,7 @@ from keras_resnet.reporting.doubts import Doubt, doubts
 from keras_resnet.reporting.reproduce import command
 from keras_resnet.reporting.words import Said, percent, short
 from keras_resnet.runs.run import Run
+from keras_resnet.tasks.task import FEW_WRONG
 from keras_resnet.training.configuration import recipe_of
 
 PAGE = "report.html"
@@ -166,7 +167,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
     failing = [one for one in contents.slices if one.fails and one.attribute != "class"]
     again = "" if contents.by_script else command(contents.config)
     trust = list(words.trust(contents, split, division(contents.config)))
-    losses, why = _losses(run, found, album, {one.image for one in doubted.labels if one.suggested})
+    losses, why = _losses(run, found, album, doubted.answered_otherwise)
     return render(
         ROOM,
         "report.html.jinja",
@@ -182,8 +183,7 @@ def page(contents: Contents, data: ImageData | None, missing: str) -> str:
         result="" if found is None else words.result(found, split),
         expected=words.expected(contents.others, None if found is None else found.task),
         strengths=[] if found is None else [*words.strengths(found), *filter(None, [words.blamed(found, doubted)])],
-        mistakes=0 if found is None else words.mistakes(found),
-        few_mistakes=words.FEW_MISTAKES,
+        few_wrong=FEW_WRONG,
         verdict=words.in_short(trust, contents.others, found is not None and found.task.several),
         trust=trust,
         steps=list(words.next_steps(contents, doubted, failing, again)),
@@ -409,7 +409,7 @@ def _robustness(contents: Contents) -> dict[str, Any] | None:
 
 
 def _losses(
-    run: Run, found: WrittenEvaluation | None, album: Album | None, doubted: set[str]
+    run: Run, found: WrittenEvaluation | None, album: Album | None, doubted: frozenset[str]
 ) -> tuple[list[dict[str, Any]], str]:
     """The images that the model is most wrong about, what it goes by there, and why that cannot be shown."""
     if found is None:

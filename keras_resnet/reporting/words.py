@@ -17,7 +17,7 @@ from keras_resnet.inspection.findings import counted
 from keras_resnet.inspection.inspection import WrittenFinding, WrittenSubject
 from keras_resnet.reporting.contents import Contents
 from keras_resnet.reporting.doubts import Doubts
-from keras_resnet.tasks.task import ClassMetrics, Task
+from keras_resnet.tasks.task import FEW_WRONG, ClassMetrics, Task
 from keras_resnet.visible import visible
 
 LONGEST = 40
@@ -29,8 +29,6 @@ UNSURE = 0.05
 """An interval that reaches further to a side says little."""
 FEW_IMAGES = 20
 """Of a class in the test, below which its own figure says little."""
-FEW_MISTAKES = 5
-"""Fewer in all say nothing of which class or which kind of image a model is bad at."""
 COPIES = "duplicate-across-splits"
 LEAKING_COPIES = {
     COPIES: "the same file as one",
@@ -144,8 +142,8 @@ def expected(others: Sequence[SplitComparison], task: Task | None = None) -> str
 def strengths(found: WrittenEvaluation) -> Iterator[str]:
     """Which classes a model does best and worst, what it says too often, and what it confuses most."""
     seen = [row for row in found.metrics.classes if row.images]
-    wrong = mistakes(found)
-    if 0 < wrong < FEW_MISTAKES and not found.task.several:
+    wrong = found.metrics.wrong
+    if 0 < wrong < FEW_WRONG and not found.task.several:
         many = "images" if wrong > 1 else "image"
         yield f"It is wrong on {wrong:,} {many}: too few to tell on which classes it does worst."
         return
@@ -174,16 +172,10 @@ def strengths(found: WrittenEvaluation) -> Iterator[str]:
         )
 
 
-def mistakes(found: WrittenEvaluation) -> int:
-    """On how many images a model is wrong."""
-    return found.metrics.images - found.metrics.correct
-
-
 def blamed(found: WrittenEvaluation, doubted: Doubts) -> str:
     """How many of the mistakes may be those of labels; empty: none."""
-    images = {one.image for one in doubted.labels if one.suggested}
     wrong = [one for one in found.answers if not one.is_right]
-    count = sum(one.image in images for one in wrong)
+    count = sum(one.image in doubted.answered_otherwise for one in wrong)
     if not count:
         return ""
     its = f"its {len(wrong):,} wrong answers" if len(wrong) > 1 else "its wrong answers"

@@ -176,6 +176,11 @@ class Metrics:
     groups: int | None = None
     correct_interval: Interval | None = None
 
+    @property
+    def wrong(self) -> int:
+        """How many images were not answered wholly right."""
+        return self.images - self.correct
+
     def __getattr__(self, name: str) -> Any:
         known = vars(self)  # empty while a copy is being made
         if name in known.get("figures", ()):
@@ -212,7 +217,7 @@ MOST_SHARES = 100
 """Classes whose confusion is written as shares beside the counts, which say the same."""
 FEW_WRONG = 5
 """With fewer wrong answers, figures of probabilities may hang on errors that were not seen: docs/evaluation.md has how
-often intervals then miss."""
+often intervals then miss; and none shows which class or kind of image a model is bad at."""
 FEW_GROUPS = 30
 """With fewer, a variance by group is known badly (Cameron & Miller, A practitioner's guide to cluster-robust inference,
 2015, begin to doubt it at 20 to 50)."""
@@ -412,11 +417,11 @@ class Task(ABC):
 
     def remarks(self, metrics: Metrics) -> Iterator[str]:
         """What an evaluation's figures hide, in sentences."""
-        wrong = metrics.images - metrics.correct
-        if wrong < FEW_WRONG:
+        if metrics.wrong < FEW_WRONG:
             yield (
-                f"Only {wrong} of {metrics.images:,} images are answered wrong. Log loss and calibration errors may be "
-                "larger than their intervals say, since rarer errors may not be among so few images: more images tell."
+                f"Only {metrics.wrong} of {metrics.images:,} images are answered wrong. Log loss and calibration errors"
+                " may be larger than their intervals say, since rarer errors may not be among so few images: more "
+                "images tell."
             )
         if metrics.groups is not None and metrics.groups < FEW_GROUPS:
             yield (

@@ -27,7 +27,7 @@ def kept(epoch: int, value: float | None, metric: str = "accuracy") -> dict[str,
         (
             kept(6, 0.7),
             "The weights of epoch 6 of 6 are kept, with a validation accuracy of 70.0 %; the best was 90.0 % in "
-            "epoch 5, which 500 images do not show to be better.",
+            "epoch 5, and 500 images are too few to choose by.",
         ),
         (kept(0, 0.95), "The linear probe is kept: its validation accuracy of 95.0 % is not exceeded by an epoch."),
         (kept(3, 0.5, "macro_f1"), "Best validation macro f1 0.500 in epoch 3 of 6, whose weights are kept."),
