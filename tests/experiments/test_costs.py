@@ -38,7 +38,7 @@ def test_why_there_is_no_file_of_integers_is_said(
 
     def refusing(run: Run, path: Path, kind: str, **options: Any) -> Any:
         if kind == "tflite-int8":
-            raise ModelError("it decides otherwise on 40 % of images")
+            raise ModelError(f"{path} decides otherwise on 40 % of images")
         return written(run, path, kind, **options)
 
     monkeypatch.setattr(module, "export", refusing)
